@@ -1,0 +1,64 @@
+# make help lists what can be made.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+STAMP := .venv/.installed
+DEMO := .demo
+RUN := $(DEMO)/run
+TAVLO := $(BIN)/tavlo
+
+# The first Python on PATH that starts, is new enough and can make environments (a pyenv shim may exist and not start).
+FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
+
+.PHONY: help setup demo test test-slow lint bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv and install the project in it (about 5 GB with CUDA libraries); at once when up to date
+	@echo "setup: .venv is up to date"
+
+$(STAMP): pyproject.toml constraints.txt
+	@python=$$($(FIND_PYTHON)); \
+	if [ -x $(BIN)/python ]; then echo "setup: updating .venv"; \
+	elif [ -z "$$python" ]; then echo "setup: no Python 3.11 or newer with venv on PATH (Debian: apt install python3.11-venv)"; exit 2; \
+	else echo "setup: making .venv with $$python ($$($$python --version))"; $$python -m venv .venv; fi
+	@echo "setup: installing the tested versions; torch with its CUDA libraries is a download of some GB"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(RUN)/test/results.json $(DEMO)/predict/.done ## write a small world, train on it, test per scenario, write films into .demo/
+	@echo "demo: checkpoints and curves in $(RUN), table in $(RUN)/test, films in $(DEMO)/predict"
+
+$(DEMO)/world/.done: | $(STAMP)
+	$(TAVLO) data synth --out $(DEMO)/world
+	@touch $@
+
+$(RUN)/.done: $(DEMO)/world/.done configs/exp/demo.yaml
+	$(TAVLO) fit -c configs/exp/demo.yaml --out $(RUN) --overwrite
+	@touch $@
+
+$(RUN)/test/results.json: $(RUN)/.done
+	$(TAVLO) test --ckpt_path $(RUN)/checkpoints/best.ckpt
+
+$(DEMO)/predict/.done: $(RUN)/.done
+	$(TAVLO) predict --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root $(DEMO)/world/test/video --out $(DEMO)/predict
+	@touch $@
+
+test: $(STAMP) ## all tests that take seconds (under 5 minutes on 2 cores)
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## all tests, also those that take minutes
+	$(BIN)/python -m pytest -m 'slow or not slow'
+
+lint: $(STAMP) ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP) ## timings: decoding against the decoder's own limit
+	$(BIN)/python -m tests.benchmarks.decode
+
+clean: ## remove what demo and the tools left; keeps .venv and runs/
+	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
