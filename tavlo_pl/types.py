@@ -1,0 +1,118 @@
+"""The contract between data, models, metrics and callbacks, with its table of shapes.
+
+=======================  =====================  ===========================================================
+name                     shape, type            meaning
+=======================  =====================  ===========================================================
+``frames``               (B, T, 3, H, W) uint8  one RGB frame a segment, 0..255, not normalised
+``waveform``             (B, L) float32         mono, 16 kHz, on the clip's clock: sample n is time n/16000 s
+``spectrogram``          (B, 1, F, W) float32   standardised log-mel; segment t owns columns [tW/T, (t+1)W/T)
+``frame_time``           (B, T) float64         presentation time of the frame, seconds on its file's clock
+``index``                (B,) int64             position in the dataset, the same on every process
+``sample_id``            B strings              ``<clip>``, the key of everything written for the clip
+``targets``              ``Targets``            ground truth of N annotated (frame, scenario) samples
+``swapped_waveform``     (B, L) float32         the sound of another clip of the test list (test only)
+``swapped_spectrogram``  (B, 1, F, W) float32   the same, as a spectrogram (test only)
+``window``               (B, 2) int64           (number, count) of the window in its video (predict)
+``bad_clips``            list of ``BadClip``    clips of this batch that could not be read
+``heatmap``              (B, T, h, w) float32   raw score of each cell at each segment, in [-1, 1]
+=======================  =====================  ===========================================================
+
+B clips, T segments a clip, H x W pixels, h x w cells, F mel bands, W spectrogram columns (a whole multiple
+of T), L samples, N annotated samples in the batch.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple, NotRequired, TypedDict
+
+from torch import Tensor
+
+
+class Scenario(StrEnum):
+    """The scenarios of AVATAR (arXiv 2507.04667, section 3); the value is the name in tables and log keys."""
+
+    SINGLE_SOUND = "single_sound"
+    MIXED_SOUND = "mixed_sound"
+    MULTI_ENTITY = "multi_entity"
+    OFF_SCREEN = "off_screen"
+
+    @property
+    def id(self) -> int:
+        """Position in the enumeration, the integer stored in ``Targets.scenario``."""
+        return SCENARIOS.index(self)
+
+
+SCENARIOS: tuple[Scenario, ...] = tuple(Scenario)
+
+
+class Targets(NamedTuple):
+    """Ground truth of the N annotated samples of a batch; a sample is one (frame, scenario).
+
+    Attributes:
+        mask: (N, H, W) bool, pixels of the sounding sources; empty where the source is off-screen.
+        row: (N,) int64, the row of the batch the sample belongs to.
+        segment: (N,) int64, the segment whose frame is the annotated one.
+        index: (N,) int64, unique over the dataset and the same on every process.
+        clip: (N,) int64, one number a video, for intervals by video.
+        scenario: (N,) int64, ``Scenario.id``.
+        cross_event: (N,) bool, whether the sounding source changes inside the clip.
+        sample_id: N strings ``<clip>/<frame>/<scenario>``.
+        category: N strings, the annotated categories, joined by ``+``.
+    """
+
+    mask: Tensor
+    row: Tensor
+    segment: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs
+    clip: Tensor
+    scenario: Tensor
+    cross_event: Tensor
+    sample_id: list[str]
+    category: list[str]
+
+
+class BadClip(NamedTuple):
+    """A clip that could not be read: a worker hands it on instead of raising.
+
+    In training another clip takes its place in the batch; in evaluation a blank clip (black, silent, without
+    targets) stands at its row, so that every process takes the same number of steps.
+
+    Attributes:
+        index: position in the dataset.
+        sample_id: ``<clip>``.
+        reason: one sentence that starts with the file's path.
+        samples: annotated samples that are lost with it.
+    """
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs
+    sample_id: str
+    reason: str
+    samples: int
+
+
+class Batch(TypedDict):
+    """What a DataLoader yields (after collation); see the table of shapes above."""
+
+    frames: Tensor
+    waveform: Tensor
+    spectrogram: NotRequired[Tensor]
+    frame_time: Tensor
+    index: Tensor
+    sample_id: list[str]
+    duration_s: list[float]
+    path: list[str]
+    targets: NotRequired[Targets]
+    swapped_waveform: NotRequired[Tensor]
+    swapped_spectrogram: NotRequired[Tensor]
+    window: NotRequired[Tensor]
+    bad_clips: NotRequired[list[BadClip]]
+
+
+class Prediction(TypedDict):
+    """What ``predict_step`` returns for a batch."""
+
+    heatmap: Tensor
+    frame_time: Tensor
+    index: Tensor
+    sample_id: list[str]
+    duration_s: list[float]
+    path: list[str]
