@@ -1,0 +1,1 @@
+"""Clips, their readers and everything between a file and a batch."""

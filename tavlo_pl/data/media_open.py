@@ -1,0 +1,116 @@
+"""Opening a media file, with one clear error for each way it can fail, and the origin of its clock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from tavlo_pl.errors import (
+    CorruptMediaError,
+    EmptyMediaError,
+    MediaError,
+    NoAudioError,
+    NotMediaError,
+    NoVideoError,
+)
+
+# The boxes an MP4 or MOV file can begin with; the one container whose index may come last.
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
+
+
+@contextmanager
+def open_media(path: Path) -> Iterator[InputContainer]:
+    """Open a file for reading; what FFmpeg finds wrong inside the `with` names the file too.
+
+    Raises:
+        EmptyMediaError: The file has no bytes.
+        NotMediaError: The bytes are no known container.
+        CorruptMediaError: The file is cut short or damaged.
+        MediaError: There is no such file, it cannot be opened, or its container keeps no presentation times.
+    """
+    if not path.is_file():
+        raise MediaError(f"{path}: no such file; check the name or take it off the list")
+    if not path.stat().st_size:
+        raise EmptyMediaError(f"{path}: the file is empty; fetch it again or leave it out")
+    try:
+        container = av.open(str(path), metadata_errors="ignore")
+    except av.InvalidDataError as error:
+        with path.open("rb") as file:
+            if file.read(8)[4:] in _MP4_BOXES:
+                raise CorruptMediaError(
+                    f"{path}: cut short or damaged: an MP4 without its index; fetch it again or leave it out"
+                ) from error
+        raise NotMediaError(f"{path}: not a media file, whatever its name says; fetch it again") from error
+    except av.FFmpegError as error:
+        raise MediaError(f"{path}: cannot be opened: {error.strerror}; check the file") from error
+    with container:
+        try:
+            _check_container(container, path)
+            yield container
+        except av.FFmpegError as error:
+            if isinstance(error, OSError):  # a full disk, say, while a film is written: not this file's fault
+                raise
+            raise CorruptMediaError(
+                f"{path}: damaged: {error.strerror}; fetch the file again or leave it out"
+            ) from error
+
+
+def _check_container(container: InputContainer, path: Path) -> None:
+    """Refuse what would decode without an error and yet wrongly."""
+    if container.format.name == "avi":
+        raise MediaError(f"{path}: AVI keeps no presentation times; convert the file to MP4")
+    for stream in container.streams:
+        # An MP4 index lists every packet: one that ends behind the file's end was cut off.
+        entries = stream.index_entries
+        if len(entries) and entries[-1].pos + entries[-1].size > container.size:
+            raise CorruptMediaError(f"{path}: cut short; fetch the file again or leave it out")
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The first video stream that is a film, set up for one decoder thread."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            _check_decoder(stream, path)
+            stream.codec_context.thread_count = 1  # more cost CPU and gain nothing beside other workers
+            return stream
+    raise NoVideoError(f"{path}: no video stream; leave the file out or give one with pictures")
+
+
+def audio_stream(container: InputContainer, path: Path) -> AudioStream:
+    """The first audio stream."""
+    for stream in container.streams.audio:
+        _check_decoder(stream, path)
+        return stream
+    raise NoAudioError(f"{path}: no audio stream; leave the file out or give one with sound")
+
+
+def _check_decoder(stream: Stream, path: Path) -> None:
+    if stream.codec_context is None:
+        raise CorruptMediaError(
+            f"{path}: damaged, or its {stream.type} codec is unknown; fetch it again or convert it to H.264"
+        )
+
+
+def origin_s(container: InputContainer) -> float:
+    """Time 0 of the clip's clock on the file's: the earliest start of picture or sound, at least 0."""
+    first = [*container.streams.video[:1], *container.streams.audio[:1]]
+    starts = [float(to_seconds(np.int64(s.start_time), s)) for s in first if s.start_time is not None]
+    return max(0.0, min(starts, default=0.0))
+
+
+def to_seconds(timestamps: np.ndarray | np.int64, stream: Stream) -> np.ndarray:
+    """Timestamps of a stream, int64, as float64 seconds of the file's clock."""
+    assert stream.time_base is not None, "a demuxed stream has a time base"
+    return np.asarray(timestamps * stream.time_base.numerator / stream.time_base.denominator)
+
+
+def to_ticks(time_s: float, stream: Stream) -> float:
+    """Seconds of the file's clock, infinite ones too, in units of a stream's time base."""
+    assert stream.time_base is not None, "a demuxed stream has a time base"
+    return time_s * stream.time_base.denominator / stream.time_base.numerator

@@ -1,0 +1,401 @@
+"""Is it the right frame and the right sound, are they on one clock, and does damage end as a clear error?"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from tavlo_pl.data.media import (
+    SAMPLE_RATE_HZ,
+    frame_times,
+    map_frames,
+    probe,
+    probe_audio_duration,
+    read_clip,
+    read_waveform,
+    write_clip,
+)
+from tavlo_pl.errors import (
+    CorruptMediaError,
+    EmptyMediaError,
+    MediaError,
+    NoAudioError,
+    NotMediaError,
+    NoVideoError,
+)
+from tests.helpers.clips import (
+    NTSC,
+    NumberedClip,
+    clicks,
+    copy_from,
+    draw_number,
+    has_flash,
+    read_number,
+    write_numbered,
+)
+
+B_PYRAMID = "keyint=12:bframes=3:b-pyramid=normal:b-adapt=0"
+VARIABLE = np.cumsum(np.random.default_rng(0).uniform(0.015, 0.12, 30)) - 0.015
+CASES: dict[str, dict[str, Any]] = {
+    "plain.mp4": {},
+    "ntsc.mp4": {"rate": NTSC, "x264": B_PYRAMID},
+    "b_frames.mp4": {"x264": B_PYRAMID},
+    "open_gop.mp4": {"x264": B_PYRAMID + ":open-gop=1"},
+    "variable.mp4": {"times_s": VARIABLE, "x264": B_PYRAMID},
+    "variable.mkv": {"times_s": VARIABLE},
+    "both_late.mp4": {"video_start_s": 0.7, "audio_start_s": 0.7, "x264": B_PYRAMID},
+    "sound_late.mp4": {"audio_start_s": 0.4},
+    "picture_late.mp4": {"video_start_s": 0.7, "click_s": (1.0, 1.5)},
+    "b_frames.mkv": {"x264": B_PYRAMID},
+    "late.mkv": {"video_start_s": 0.2, "audio_start_s": 0.4},
+    "transport.ts": {"x264": B_PYRAMID},
+    "open_gop.ts": {"x264": B_PYRAMID + ":open-gop=1"},
+    "fragmented.mp4": {"x264": B_PYRAMID, "options": {"movflags": "frag_keyframe+empty_moov"}},
+}
+each_case = pytest.mark.parametrize("name", CASES)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], NumberedClip]:
+    """Write a case at its first use."""
+    folder, written = tmp_path_factory.mktemp("media"), {}
+
+    def get(name: str) -> NumberedClip:
+        if name not in written:
+            written[name] = write_numbered(folder / name, **CASES[name])
+        return written[name]
+
+    return get
+
+
+def numbers(frames: np.ndarray) -> list[int]:
+    return [read_number(frame) for frame in frames]
+
+
+def peaks_s(waveform: np.ndarray) -> list[float]:
+    """Times of the tops of all bumps."""
+    loud = np.flatnonzero(waveform > 0.2)
+    bumps = np.split(loud, np.flatnonzero(np.diff(loud) > 100) + 1) if len(loud) else []
+    return [float(bump[np.argmax(waveform[bump])]) / SAMPLE_RATE_HZ for bump in bumps]
+
+
+@each_case
+def test_times_are_those_that_were_written(clip: Callable[[str], NumberedClip], name: str) -> None:
+    written = clip(name).times_s
+    found = frame_times(clip(name).path)
+    assert len(found) == len(written)
+    np.testing.assert_allclose(found - found[0], written - written[0], atol=0.0011)  # Matroska rounds to ms
+
+
+@each_case
+def test_the_frame_is_the_one_shown(clip: Callable[[str], NumberedClip], name: str) -> None:
+    path, time_s = clip(name).path, frame_times(clip(name).path)
+    shown_until_s = np.append(time_s[1:], time_s[-1] + 0.02)
+    order = np.random.default_rng(1).permutation(len(time_s))
+    for share in (0.0, 0.5, 0.95):  # at its own time, in the middle and just before the next
+        asked_s = (time_s + share * (shown_until_s - time_s))[order]
+        result = read_clip(path, asked_s, None, 0.0, 0.0)
+        assert numbers(result.frames) == order.tolist()
+        np.testing.assert_array_equal(result.frame_time_s, time_s[order])
+
+
+@each_case
+def test_a_time_may_be_a_rounding_error_early(clip: Callable[[str], NumberedClip], name: str) -> None:
+    path, time_s = clip(name).path, frame_times(clip(name).path)
+    asked_s = np.floor(time_s * 1e7) / 1e7
+    assert numbers(read_clip(path, asked_s, None, 0.0, 0.0).frames) == list(range(len(time_s)))
+
+
+@each_case
+def test_picture_and_sound_are_on_one_clock(clip: Callable[[str], NumberedClip], name: str) -> None:
+    path, time_s = clip(name).path, frame_times(clip(name).path)
+    result = read_clip(path, time_s, None, 0.0, 3.0)
+    flashes = [number for number, frame in enumerate(result.frames) if has_flash(frame)]
+    heard_s = peaks_s(result.waveform)
+    assert len(flashes) == 2 or name == "sound_late.mp4"
+    for heard, number in zip(heard_s, flashes, strict=True):
+        assert time_s[number] - 0.002 <= heard <= time_s[number + 1] + 0.002
+
+
+def test_time_zero_is_the_earlier_of_picture_and_sound(clip: Callable[[str], NumberedClip]) -> None:
+    assert frame_times(clip("picture_late.mp4").path)[0] == pytest.approx(0.7)
+    assert peaks_s(read_waveform(clip("picture_late.mp4").path, 0, 3)) == pytest.approx([1.0, 1.5], abs=1e-3)
+    assert frame_times(clip("sound_late.mp4").path)[0] == 0.0
+    assert peaks_s(read_waveform(clip("sound_late.mp4").path, 0, 3)) == pytest.approx([0.9, 1.9], abs=1e-3)
+    assert frame_times(clip("late.mkv").path)[0] == 0.0
+    assert peaks_s(read_waveform(clip("late.mkv").path, 0, 3)) == pytest.approx([0.7, 1.7], abs=1e-3)
+    # AAC's first 21 ms are padding that this container cannot mark, so they count as sound.
+    assert frame_times(clip("both_late.mp4").path)[0] == pytest.approx(0.022, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["b_frames.mp4", "open_gop.mp4", "open_gop.ts"])
+def test_a_frame_alone_is_the_same_to_the_bit(clip: Callable[[str], NumberedClip], name: str) -> None:
+    path, time_s = clip(name).path, frame_times(clip(name).path)
+    together = read_clip(path, time_s, None, 0.0, 0.0).frames
+    for number, at in enumerate(time_s):
+        np.testing.assert_array_equal(read_clip(path, [at], None, 0.0, 0.0).frames[0], together[number])
+
+
+def test_a_span_far_into_the_file(clip: Callable[[str], NumberedClip]) -> None:
+    path, time_s = clip("open_gop.mp4").path, frame_times(clip("open_gop.mp4").path)
+    result = read_clip(path, time_s[40:], None, 1.4, 0.2)
+    assert numbers(result.frames) == list(range(40, 50))
+    np.testing.assert_allclose(result.waveform, read_waveform(path, 0.0, 2.0)[22_400:25_600], atol=1e-6)
+
+
+def test_before_the_first_and_after_the_last_frame(clip: Callable[[str], NumberedClip]) -> None:
+    path = clip("picture_late.mp4").path
+    result = read_clip(path, [0.1, 99.0], None, 0.0, 0.0)
+    assert numbers(result.frames) == [0, 49]
+    assert result.frame_time_s == pytest.approx([0.7, 0.7 + 49 / 25])
+
+
+@pytest.mark.parametrize("name", ["b_frames.mp4", "open_gop.mp4", "open_gop.ts"])
+def test_a_file_cut_without_decoding(clip: Callable[[str], NumberedClip], name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    copy_from(clip(name).path, path, 0.7)
+    time_s = frame_times(path)
+    result = read_clip(path, time_s, None, 0.0, 1.2)
+    # 18 is the first picture after the cut; a transport stream cannot hide, so it starts at a key frame.
+    first = 18 if path.suffix == ".mp4" else 24
+    assert numbers(result.frames) == list(range(first, 50))
+    (flash,) = [at for at, frame in zip(time_s, result.frames, strict=True) if has_flash(frame)]
+    assert flash - 0.002 <= peaks_s(result.waveform)[-1] <= flash + 0.042
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 22_050, 44_100, 48_000])
+def test_clicks_are_in_place_to_two_samples(tmp_path: Path, rate_hz: int) -> None:
+    asked_s = (0.25, 1.0, 1.67)
+    path = write_numbered(tmp_path / "clip.mp4", sample_rate_hz=rate_hz, click_s=asked_s).path
+    for start_s in (0.0, 0.1, 0.2113):
+        found = np.array(peaks_s(read_waveform(path, start_s, 1.75))) + start_s
+        np.testing.assert_allclose(found, asked_s, atol=2.01 / SAMPLE_RATE_HZ)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "aac"), ("b.mp4", "mp3"), ("c.mkv", "pcm_s16le"), ("d.mkv", "flac"), ("e.mkv", "pcm_u8")],
+)
+def test_mono_is_the_mean_of_the_channels(tmp_path: Path, name: str, codec: str) -> None:
+    for gains in ((1.0, 0.0), (1.0, 1.0)):
+        path = write_numbered(tmp_path / name, audio_codec=codec, channel_gains=gains, video=False).path
+        waveform = read_waveform(path, 0.0, 2.0)
+        assert waveform.max() == pytest.approx(0.8 * np.mean(gains), rel=0.07)
+        assert peaks_s(waveform) == pytest.approx([0.5, 1.5], abs=1e-3)
+
+
+def test_the_waveform_is_exactly_as_long_as_asked_and_silent_where_there_is_no_sound(
+    clip: Callable[[str], NumberedClip],
+) -> None:
+    path = clip("sound_late.mp4").path
+    waveform = read_waveform(path, 0.0, 3.33333)
+    assert waveform.shape == (53_333,)
+    assert waveform.dtype == np.float32
+    assert not waveform[: int(0.37 * SAMPLE_RATE_HZ)].any()
+    assert not waveform[int(2.45 * SAMPLE_RATE_HZ) :].any()
+    assert not read_waveform(path, 10.0, 1.0).any()
+    np.testing.assert_allclose(read_waveform(path, -0.5, 2.0)[8_000:], waveform[:24_000], atol=1e-6)
+
+
+def test_frames_are_scaled_by_area(tmp_path: Path) -> None:
+    stripes = np.zeros((64, 96, 3), np.uint8)
+    stripes[:, ::2] = 255
+    write_clip(tmp_path / "clip.mp4", [stripes] * 3, 25, None, 16_000, crf=1)
+    frames = read_clip(tmp_path / "clip.mp4", [0.0], (16, 24), 0.0, 0.0).frames
+    assert frames.shape == (1, 16, 24, 3)
+    assert np.abs(frames[0, 2:-2, 2:-2].astype(int) - 128).max() < 8  # dropping columns would leave 0 or 255
+
+
+def test_probe_reads_the_headers(clip: Callable[[str], NumberedClip], tmp_path: Path) -> None:
+    info = probe(clip("ntsc.mp4").path)
+    assert (info.width, info.height, info.frame_count, info.has_audio) == (96, 64, 60, True)
+    assert info.frame_rate == pytest.approx(29.97, abs=0.01)
+    assert info.duration_s == pytest.approx(2.0, abs=0.01)
+    assert not probe(write_numbered(tmp_path / "silent.mp4", audio=False).path).has_audio
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.wav", "pcm_s16le"), ("a.flac", "flac"), ("a.ogg", "libopus"), ("a.mp3", "mp3")]
+)
+def test_a_recording_without_pictures(tmp_path: Path, name: str, codec: str) -> None:
+    path = write_numbered(tmp_path / name, video=False, audio_codec=codec).path
+    assert probe_audio_duration(path) == pytest.approx(2.0, abs=0.03)
+    assert peaks_s(read_waveform(path, 0.0, 2.0)) == pytest.approx([0.5, 1.5], abs=1e-3)
+
+
+def test_what_is_not_wanted_need_not_be_there(tmp_path: Path) -> None:
+    silent = write_numbered(tmp_path / "silent.mp4", audio=False).path
+    assert numbers(read_clip(silent, [0.5], None, 0.0, 0.0).frames) == [12]
+    blind = write_numbered(tmp_path / "blind.mp4", video=False).path
+    result = read_clip(blind, [0.5], None, 0.0, 2.0, with_video=False)
+    assert len(result.frames) == len(result.frame_time_s) == 0
+    assert peaks_s(result.waveform) == pytest.approx([0.5, 1.5], abs=1e-3)
+
+
+def _blank(data: bytes, share: float) -> bytes:
+    """Overwrite 400 bytes in the middle of a file."""
+    at = int(len(data) * share)
+    return data[:at] + bytes(400) + data[at + 400 :]
+
+
+BROKEN: dict[str, tuple[type[MediaError], Callable[[Callable[[str], NumberedClip]], bytes]]] = {
+    "empty.mp4": (EmptyMediaError, lambda clip: b""),
+    "page.mp4": (NotMediaError, lambda clip: b"<html><body>404 not found</body></html>"),
+    "noise.mp4": (NotMediaError, lambda clip: np.random.default_rng(0).bytes(5000)),
+    "half.mp4": (CorruptMediaError, lambda clip: clip("b_frames.mp4").path.read_bytes()[:4000]),
+    "half_fragmented.mp4": (CorruptMediaError, lambda clip: clip("fragmented.mp4").path.read_bytes()[:4000]),
+    "half.mkv": (CorruptMediaError, lambda clip: clip("b_frames.mkv").path.read_bytes()[:2600]),
+    "hole.mp4": (CorruptMediaError, lambda clip: _blank(clip("b_frames.mp4").path.read_bytes(), 0.33)),
+    "hole.mkv": (CorruptMediaError, lambda clip: _blank(clip("b_frames.mkv").path.read_bytes(), 0.33)),
+    "hole.ts": (CorruptMediaError, lambda clip: _blank(clip("transport.ts").path.read_bytes(), 1 / 3)),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_one_clear_error(clip: Callable[[str], NumberedClip], name: str, tmp_path: Path) -> None:
+    expected, make = BROKEN[name]
+    path = tmp_path / name
+    path.write_bytes(make(clip))
+    with pytest.raises(expected) as caught:
+        read_clip(path, np.arange(10) / 5, None, 0.0, 2.0)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_most_flipped_bits_are_noticed(tmp_path: Path) -> None:
+    """Without strict error detection the decoder conceals most of them and returns wrong pictures."""
+    texture = np.random.default_rng(0).integers(0, 255, (16, 24, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    path = tmp_path / "clip.mp4"
+    write_clip(path, (np.roll(texture, (n, 2 * n), (0, 1)) for n in range(25)), 25, None, 16_000)
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    whole, noticed = path.read_bytes(), 0
+    for seed in range(24):
+        draw, damaged = np.random.default_rng(seed), bytearray(whole)
+        for position, size in draw.permutation(packets)[:3]:
+            damaged[position + draw.integers(8, max(9, size))] ^= 16
+        path.write_bytes(damaged)
+        try:
+            read_clip(path, [0.1, 0.5, 0.9], None, 0.0, 0.0)
+        except CorruptMediaError:
+            noticed += 1
+    assert noticed >= 14  # 6 where the decoder may conceal
+
+
+def test_a_file_cut_short_behind_its_index(tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "clip.mp4", options={"movflags": "+faststart"}).path
+    path.write_bytes(path.read_bytes()[:-1500])
+    for read in (probe, frame_times, lambda path: read_waveform(path, 0.0, 0.1)):
+        with pytest.raises(CorruptMediaError, match="cut short"):
+            read(path)
+
+
+def test_missing_streams_and_files_are_named(tmp_path: Path) -> None:
+    silent = write_numbered(tmp_path / "silent.mp4", audio=False).path
+    with pytest.raises(NoAudioError, match=r"silent\.mp4: no audio stream"):
+        read_clip(silent, [0.5], None, 0.0, 1.0)
+    blind = write_numbered(tmp_path / "blind.mp4", video=False).path
+    for read in (probe, frame_times, lambda path: read_clip(path, [0.5], None, 0.0, 1.0)):
+        with pytest.raises(NoVideoError, match=r"blind\.mp4: no video stream"):
+            read(blind)
+    with pytest.raises(MediaError, match="no such file"):
+        probe(tmp_path / "nowhere.mp4")
+
+
+def test_a_container_without_presentation_times_is_refused(tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "clip.avi", audio_codec="mp3").path
+    with pytest.raises(MediaError, match="convert the file to MP4"):
+        read_clip(path, [0.5], None, 0.0, 1.0)
+
+
+def test_a_written_clip_is_the_same_each_time_and_comes_back(tmp_path: Path) -> None:
+    sound = clicks(2.0, 16_000, (0.5, 1.5))
+    for name in ("a.mp4", "b.mp4"):
+        write_clip(tmp_path / name, (draw_number(n) for n in range(50)), 25, sound, 16_000)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+    np.testing.assert_allclose(frame_times(tmp_path / "a.mp4"), np.arange(50) / 25)
+    result = read_clip(tmp_path / "a.mp4", (np.arange(50) + 0.5) / 25, None, 0.0, 2.0)
+    assert numbers(result.frames) == list(range(50))
+    assert np.corrcoef(result.waveform, sound)[0, 1] > 0.99
+
+
+def test_colours_and_odd_sizes_survive_writing(tmp_path: Path) -> None:
+    colours = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 100, 50), (0, 0, 0)], np.uint8)
+    pictures = [np.broadcast_to(colour, (63, 95, 3)) for colour in np.repeat(colours, 5, axis=0)]
+    write_clip(tmp_path / "clip.mp4", pictures, NTSC, None, 16_000)
+    frames = read_clip(tmp_path / "clip.mp4", frame_times(tmp_path / "clip.mp4")[4::5], None, 0.0, 0.0).frames
+    assert frames.shape == (5, 64, 96, 3)
+    assert np.abs(frames[:, 32, 48].astype(int) - colours).max() <= 4
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    def pictures() -> Iterator[np.ndarray]:
+        yield draw_number(0)
+        raise RuntimeError("no more")
+
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"the film of yesterday")
+    with pytest.raises(RuntimeError, match="no more"):
+        write_clip(path, pictures(), 25, None, 16_000)
+    with pytest.raises(ValueError, match="no frame"):
+        write_clip(path, [], 25, None, 16_000)
+    assert path.read_bytes() == b"the film of yesterday"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["variable.mp4", "both_late.mp4", "late.mkv", "transport.ts", "open_gop.ts"])
+def test_a_film_drawn_over_keeps_its_times_and_its_sound(
+    clip: Callable[[str], NumberedClip], name: str, tmp_path: Path
+) -> None:
+    source, film = clip(name).path, tmp_path / "film.mp4"
+    drawn_s: list[float] = []
+
+    def invert(frame: np.ndarray, time_s: float) -> np.ndarray:
+        drawn_s.append(time_s)
+        return 255 - frame
+
+    map_frames(source, film, invert)
+    time_s = frame_times(source)
+    np.testing.assert_allclose(drawn_s, time_s, atol=1e-6)
+    np.testing.assert_allclose(frame_times(film), time_s, atol=1e-4)
+    result = read_clip(film, frame_times(film), None, 0.0, 2.5)
+    assert numbers(255 - result.frames) == list(range(len(time_s)))
+    assert peaks_s(result.waveform) == pytest.approx(peaks_s(read_waveform(source, 0.0, 2.5)), abs=1e-3)
+
+
+def test_a_film_of_a_cut_file_begins_with_its_first_whole_frame(
+    clip: Callable[[str], NumberedClip], tmp_path: Path
+) -> None:
+    copy_from(clip("open_gop.ts").path, tmp_path / "cut.ts", 0.7)
+    map_frames(tmp_path / "cut.ts", tmp_path / "film.mp4", lambda frame, time_s: frame)
+    time_s = frame_times(tmp_path / "film.mp4")
+    np.testing.assert_allclose(time_s, frame_times(tmp_path / "cut.ts"), atol=1e-4)
+    assert numbers(read_clip(tmp_path / "film.mp4", time_s, None, 0.0, 0.0).frames) == list(range(24, 50))
+
+
+def test_a_film_has_the_very_packets_of_the_sound_or_all_of_it_anew(tmp_path: Path) -> None:
+    def sound_packets(path: Path) -> list[bytes]:
+        with av.open(str(path)) as container:
+            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+    for name, codec in (("aac.mp4", "aac"), ("mp3.mp4", "mp3")):
+        source = write_numbered(tmp_path / name, audio_codec=codec).path
+        map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
+        assert sound_packets(tmp_path / "film.mp4") == sound_packets(source)
+    source = write_numbered(tmp_path / "flac.mkv", audio_codec="flac", click_s=(0.5, 1.99)).path
+    map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
+    assert peaks_s(read_waveform(tmp_path / "film.mp4", 0.0, 2.0)) == pytest.approx([0.5, 1.99], abs=1e-3)
+    silent = write_numbered(tmp_path / "silent.mp4", audio=False).path
+    map_frames(silent, tmp_path / "film.mp4", lambda frame, time_s: frame)
+    assert not probe(tmp_path / "film.mp4").has_audio
+
+
+def test_a_damaged_film_is_not_drawn_over(clip: Callable[[str], NumberedClip], tmp_path: Path) -> None:
+    source = tmp_path / "hole.mp4"
+    source.write_bytes(_blank(clip("b_frames.mp4").path.read_bytes(), 0.33))
+    with pytest.raises(CorruptMediaError, match=r"hole\.mp4: damaged"):
+        map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
+    assert list(tmp_path.iterdir()) == [source]
