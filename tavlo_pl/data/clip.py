@@ -1,0 +1,223 @@
+"""What every dataset reader hands on: clips, their annotated frames, and masks at any size."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tavlo_pl.errors import DatasetNotFoundError
+from tavlo_pl.types import SCENARIOS, Scenario
+
+YOUTUBE_ID_LENGTH = 11
+
+ClipKey = tuple[str, int | None]
+"""YouTube id and start second; the start is None in lists that give the id alone."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunLengths:
+    """A COCO run-length mask: runs of 0 and 1 in turn, beginning with 0, down the columns from the left.
+
+    Args:
+        height: of the mask in pixels.
+        width: of the mask in pixels.
+        counts: lengths of the runs; they add up to height x width.
+    """
+
+    height: int
+    width: int
+    counts: tuple[int, ...]
+
+    def raster(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """(h, w) mask, each pixel taken from the pixel of the original under its centre."""
+        height, width = size
+        values = np.arange(len(self.counts)) % 2 == 1
+        mask = np.repeat(values, self.counts).reshape(self.width, self.height).T
+        rows = ((np.arange(height) + 0.5) * self.height / height).astype(int)
+        columns = ((np.arange(width) + 0.5) * self.width / width).astype(int)
+        return mask[np.ix_(rows, columns)]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One annotated sound source of a frame.
+
+    Args:
+        category: what it is, in the dataset's words.
+        scenario: the scenario it belongs to.
+        polygons: flat ``(x0, y0, x1, y1, ...)`` in original pixels; the mask is their union.
+        bbox: (left, top, width, height) in original pixels, used where nothing finer is given.
+        rle: a run-length mask in place of polygons.
+    """
+
+    category: str
+    scenario: Scenario
+    polygons: tuple[tuple[float, ...], ...] = ()
+    bbox: tuple[float, float, float, float] | None = None
+    rle: RunLengths | None = None
+
+    def raster(self, size: tuple[int, int], scale: tuple[float, float]) -> NDArray[np.bool_]:
+        """(h, w) mask of the instance.
+
+        Args:
+            size: (h, w) of the mask.
+            scale: mask pixels per original pixel, (x, y).
+        """
+        if self.rle is not None:
+            return self.rle.raster(size)
+        polygons = self.polygons or ((_corners(self.bbox),) if self.bbox is not None else ())
+        mask = np.zeros(size, bool)
+        for polygon in polygons:
+            mask |= rasterise(np.reshape(polygon, (-1, 2)) * scale, size)
+        return mask
+
+
+@dataclass(frozen=True)
+class AnnotatedFrame:
+    """One annotated frame of a clip.
+
+    Args:
+        number: position of the frame in presentation order, from 0.
+        name: as in the file name, ``00254``.
+        width: of the original picture, in pixels.
+        height: of the original picture, in pixels.
+        instances: the annotated sources.
+    """
+
+    number: int
+    name: str
+    width: int
+    height: int
+    instances: tuple[Instance, ...]
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """The scenarios of the frame, in the order of the enumeration; each makes one sample."""
+        present = {instance.scenario for instance in self.instances}
+        return tuple(scenario for scenario in SCENARIOS if scenario in present)
+
+    def categories(self, scenario: Scenario) -> tuple[str, ...]:
+        """Sorted categories of the scenario's instances."""
+        return tuple(sorted({i.category for i in self.instances if i.scenario is scenario}))
+
+    def mask(self, scenario: Scenario, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """(h, w) union of the scenario's instances; empty off-screen, where nothing in the picture sounds."""
+        mask = np.zeros(size, bool)
+        if scenario is not Scenario.OFF_SCREEN:
+            for instance in self.instances:
+                if instance.scenario is scenario:
+                    mask |= instance.raster(size, (size[1] / self.width, size[0] / self.height))
+        return mask
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A span of a video file, and what is known about it.
+
+    Args:
+        sample_id: the key of everything that is written for the clip.
+        path: the video file.
+        start_s: where the span begins on the file's clock.
+        annotations: annotated frames, ascending by number.
+        cross_event: whether the sounding source changes inside the clip.
+        category: the label of the whole clip, if the dataset has one.
+        duration_s: length of the whole video where it is known (prediction).
+        window: (number, count) of the span among those that cover the video.
+    """
+
+    sample_id: str
+    path: Path
+    start_s: float = 0.0
+    annotations: tuple[AnnotatedFrame, ...] = ()
+    cross_event: bool = False
+    category: str | None = None
+    duration_s: float | None = None
+    window: tuple[int, int] = (0, 1)
+
+
+class ClipSource(ABC):
+    """A dataset: where its clips lie and how they are annotated."""
+
+    @abstractmethod
+    def clips(self) -> list[Clip]:
+        """All clips, sorted by ``sample_id`` (then by start).
+
+        Raises:
+            DatasetNotFoundError: a folder or list is missing, or no clip is left.
+            AnnotationError: a list or an annotation cannot be read.
+        """
+
+
+def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels whose centre lies inside a polygon (even-odd rule).
+
+    Drawing libraries also fill the pixels that an outline merely touches, which makes small objects larger. A
+    polygon that holds no pixel's centre keeps the pixel at its middle: a source in the picture never has an
+    empty mask.
+
+    Args:
+        points: (N, 2) corners (x, y) in pixels of the mask, where pixel 0 covers [0, 1).
+        size: (h, w) of the mask.
+    """
+    height, width = size
+    x0, y0 = points.T
+    x1, y1 = np.roll(points, -1, axis=0).T
+    centres = np.arange(height) + 0.5
+    edge, row = np.nonzero((y0[:, None] <= centres) != (y1[:, None] <= centres))
+    crossing = x0[edge] + (centres[row] - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
+    toggles = np.zeros((height, width + 1), int)
+    np.add.at(toggles, (row, np.clip(np.ceil(crossing - 0.5), 0, width).astype(int)), 1)
+    mask = np.cumsum(toggles, axis=1)[:, :width] % 2 == 1
+    if not mask.any():
+        column, line = np.clip(points.mean(axis=0).astype(int), 0, (width - 1, height - 1))
+        mask[line, column] = True
+    return mask
+
+
+def clip_key(name: str) -> ClipKey:
+    """Id and start of ``<id>_<start>``, split at the last underscore, since ids hold underscores too.
+
+    The start is compared as a number: AVATAR writes five digits, VGGSound six.
+
+    >>> clip_key("l_7B1wnTNtA_00020"), clip_key("l_7B1wnTNtA_000020.mp4"), clip_key("l_7B1wnTNtA")
+    (('l_7B1wnTNtA', 20), ('l_7B1wnTNtA', 20), ('l_7B1wnTNtA', None))
+    """
+    name = name.removesuffix(".mp4")
+    head, _, tail = name.rpartition("_")
+    if head and tail.isdecimal() and len(name) != YOUTUBE_ID_LENGTH:
+        return head, int(tail)
+    return name, None
+
+
+def read_ids(path: Path) -> set[ClipKey]:
+    """The clips of a text file with one id, or ``<id>_<start>``, a line.
+
+    Raises:
+        DatasetNotFoundError: no such file.
+    """
+    if not path.is_file():
+        raise DatasetNotFoundError(f"{path}: no such list of clip ids; expected one id a line.")
+    lines = path.read_text(encoding="utf-8").split()
+    return {clip_key(line) for line in lines}
+
+
+def is_listed(key: ClipKey, ids: Collection[ClipKey]) -> bool:
+    """Whether a clip is in a list of ids, by id and start or by id alone."""
+    return key in ids or (key[0], None) in ids
+
+
+def report_missing(dataset: str, missing: Sequence[str], wanted: int, what: str) -> None:
+    """One log line about clips that are left out; downloads of these datasets are never complete."""
+    if missing:
+        log.warning("%s: %d of %d clips have no %s (%s, ...).", dataset, len(missing), wanted, what, missing[0])
+
+
+def _corners(bbox: tuple[float, float, float, float]) -> tuple[float, ...]:
+    left, top, width, height = bbox
+    return (left, top, left + width, top, left + width, top + height, left, top + height)

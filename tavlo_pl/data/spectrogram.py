@@ -1,0 +1,88 @@
+"""Log-mel spectrogram whose columns belong to segments; the one file that imports torchaudio."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchaudio.functional import melscale_fbanks
+
+from tavlo_pl.data.segments import column_centres
+from tavlo_pl.errors import ConfigError
+
+WINDOW_SAMPLES = 512
+"""Hann window, 32 ms at 16 kHz; also the length of the Fourier transform."""
+
+LOWEST_HZ = 50.0
+
+FLOOR_POWER = 1e-10
+"""-100 dB: quieter than 16-bit silence, so that only true silence ends here."""
+
+MEAN_DB = -60.0
+SPREAD_DB = 20.0
+"""Fixed, not taken from the clip: a silent clip must look silent and a loud one loud. Silence becomes -2."""
+
+
+class LogMel(nn.Module):
+    """Log-mel with W = segments x columns_per_segment columns, none of them shared by two segments.
+
+    Column c is centred at sample (c + 0.5) * L / W, rounded, so segment t owns exactly the columns
+    [t * columns_per_segment, (t + 1) * columns_per_segment). (A centred short-time Fourier transform has its
+    first column at sample 0, half of it before the clip, and one column too many.) Beyond the clip's ends is
+    silence. Values are (dB + 60) / 20, where a full-scale sine has about -6 dB.
+
+    Args:
+        segments: T.
+        columns_per_segment: columns of a segment.
+        mel_bands: F, on the Slaney scale from 50 Hz to half the sample rate.
+        sample_rate_hz: of the waveform.
+
+    Raises:
+        ConfigError: so many bands that one holds no frequency of the transform.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(
+        self, segments: int, columns_per_segment: int, mel_bands: int = 64, sample_rate_hz: int = 16_000
+    ) -> None:
+        super().__init__()
+        self.columns = segments * columns_per_segment
+        window = torch.hann_window(WINDOW_SAMPLES)
+        self.register_buffer("window", window / window.sum(), persistent=False)
+        filters = melscale_fbanks(
+            n_freqs=WINDOW_SAMPLES // 2 + 1,
+            f_min=LOWEST_HZ,
+            f_max=sample_rate_hz / 2,
+            n_mels=mel_bands,
+            sample_rate=sample_rate_hz,
+            mel_scale="slaney",
+        )
+        if not filters.any(dim=0).all():
+            raise ConfigError(
+                f"mel_bands {mel_bands} is too many for {WINDOW_SAMPLES // 2 + 1} frequencies; choose fewer."
+            )
+        self.register_buffer("filters", filters, persistent=False)
+
+    def margin_samples(self, samples: int) -> int:
+        """How far beyond a segment's own samples its columns reach, on each side.
+
+        Half a window less half a hop, and one sample for the rounding of the centres.
+
+        Args:
+            samples: L, the length of the waveform.
+        """
+        hop_samples = samples / self.columns
+        return max(0, math.ceil((WINDOW_SAMPLES - hop_samples) / 2) + 1)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """(B, L) waveform in [-1, 1] to (B, 1, F, W) standardised log-mel of the same floating type."""
+        half = WINDOW_SAMPLES // 2
+        starts = torch.from_numpy(column_centres(self.columns, waveform.shape[-1])).to(waveform.device)
+        padded = F.pad(waveform.float(), (half, half))
+        pieces = padded.unfold(-1, WINDOW_SAMPLES, 1)[:, starts] * self.window  # (B, W, window)
+        spectrum = torch.fft.rfft(pieces)  # (B, W, window // 2 + 1)
+        power = spectrum.real.square() + spectrum.imag.square()
+        decibel = 10 * torch.log10(power @ self.filters + FLOOR_POWER)  # (B, W, F)
+        return ((decibel - MEAN_DB) / SPREAD_DB).mT[:, None].to(waveform.dtype)

@@ -1,0 +1,100 @@
+"""VGGSound: 200,000 ten-second clips of 309 classes, cut from YouTube; the training data.
+
+``vggsound.csv`` has no header; a row is ``youtube_id,start_seconds,label,split`` with labels quoted where
+they hold a comma. ``vggsound_test.csv`` has rows ``<id>_<start>.mp4,label``, all of the test split. Clips are
+files ``<id>_<start>.mp4`` anywhere below the root; the start is compared as a number, since copies differ in
+its digits.
+"""
+
+import csv
+import os
+from pathlib import Path
+from typing import Literal
+
+from tavlo_pl.data.clip import Clip, ClipKey, ClipSource, clip_key, is_listed, read_ids, report_missing
+from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
+
+
+class VGGSound(ClipSource):
+    """Reads VGGSound's clips. A fifth of the videos is gone from YouTube: missing files are only reported.
+
+    Args:
+        root: folder that holds the mp4 files, in whatever folders below it.
+        csv: the table of clips; without it ``<root>/vggsound.csv``.
+        split: which split to take, or None for both. None also allows a folder of files without a table.
+        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one a line), within the split.
+
+    Raises:
+        DatasetNotFoundError: folder, table or list is missing, or none of the wanted clips is there.
+        AnnotationError: a row of the table cannot be read.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        csv: str | None = None,
+        split: Literal["train", "test"] | None = "train",
+        ids: str | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self.csv = Path(csv) if csv is not None else None
+        self.split = split
+        self.ids = Path(ids) if ids is not None else None
+
+    def clips(self) -> list[Clip]:
+        """The wanted clips whose file is there, sorted by name."""
+        files = self._files()
+        table = self.csv or self.root / "vggsound.csv"
+        if self.csv is None and self.split is None and not table.is_file():
+            labels: dict[ClipKey, str | None] = dict.fromkeys(files)
+        else:
+            labels = {key: label for key, label, split in read_table(table) if self.split in (None, split)}
+        if self.ids is not None:
+            ids = read_ids(self.ids)
+            labels = {key: label for key, label in labels.items() if is_listed(key, ids)}
+        clips = [Clip(files[k].stem, files[k], category=label) for k, label in labels.items() if k in files]
+        missing = sorted(f"{name}_{start}" for name, start in labels.keys() - files.keys())
+        report_missing("VGGSound", missing, len(labels), "file")
+        if not clips:
+            raise DatasetNotFoundError(
+                f"{self.root}: none of the {len(labels)} clips of split {self.split or 'any'} in {table} is "
+                f"among the {len(files)} files <id>_<start>.mp4 below it; check root, csv, split and ids."
+            )
+        return sorted(clips, key=lambda clip: clip.sample_id)
+
+    def _files(self) -> dict[ClipKey, Path]:
+        """The file of each clip; where a clip lies there twice, the first in the order of paths."""
+        if not self.root.is_dir():
+            raise DatasetNotFoundError(f"{self.root}: no such folder; expected files <id>_<start>.mp4 in it.")
+        walk = os.walk(self.root, followlinks=True)
+        paths = [Path(folder, name) for folder, _, names in walk for name in names if name.endswith(".mp4")]
+        return {clip_key(path.stem): path for path in sorted(paths, reverse=True) if path.name[0] != "."}
+
+
+def read_table(path: Path) -> list[tuple[ClipKey, str, str]]:
+    """The (clip, label, split) of each row of ``vggsound.csv`` or ``vggsound_test.csv``.
+
+    Raises:
+        DatasetNotFoundError: no such file.
+        AnnotationError: a row of another form.
+    """
+    if not path.is_file():
+        raise DatasetNotFoundError(
+            f"{path}: no such table of clips; give csv (rows youtube_id,start_seconds,label,split), or "
+            f"split: null to take every file."
+        )
+    with path.open(newline="", encoding="utf-8") as lines:
+        rows = csv.reader(lines)
+        return [_row(row, f"{path}, line {rows.line_num}") for row in rows if row]
+
+
+def _row(row: list[str], where: str) -> tuple[ClipKey, str, str]:
+    match row:
+        case [name, start, label, "train" | "test" as split] if start.strip().isdecimal():
+            return (name, int(start)), label, split
+        case [file, label] if file.endswith(".mp4"):
+            return clip_key(file), label, "test"
+    raise AnnotationError(
+        f"{where}: expected youtube_id,start_seconds,label,split or <id>_<start>.mp4,label (no header, "
+        f"labels with a comma in quotes), found {row}."
+    )

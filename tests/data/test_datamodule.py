@@ -1,0 +1,341 @@
+import csv
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from tavlo_pl.data import media
+from tavlo_pl.data.avatar import AVATAR
+from tavlo_pl.data.clip import Clip, ClipSource
+from tavlo_pl.data.datamodule import ClipDataModule, TrainSampler, evaluation_order, prediction_order
+from tavlo_pl.data.vggsound import VGGSound
+from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, NoAudioError
+from tavlo_pl.types import Batch
+from tests.helpers.clips import write_numbered
+from tests.helpers.trees import instance, write_avatar, write_vggsound
+
+SMALL: dict[str, Any] = {
+    "segments": 2,
+    "duration_s": 1.0,
+    "image_size": 16,
+    "mask_size": 16,
+    "mel_bands": 16,
+    "columns_per_segment": 20,
+    "batch_size": 3,
+    "num_workers": 0,
+}
+
+
+class Listed(ClipSource):
+    """Clips that exist by name only."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    def clips(self) -> list[Clip]:
+        return [Clip(name, Path(f"{name}.mp4")) for name in self.names]
+
+
+@pytest.fixture
+def no_media(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every clip reads as black and silent, but those called bad."""
+
+    def read_clip(path: Path, times_s: Any, size: Any, start_s: float, duration_s: float, **_: Any) -> Any:
+        if path.stem.startswith("bad"):
+            raise NoAudioError(f"{path}: no sound in it.")
+        sound = np.zeros(round(duration_s * media.SAMPLE_RATE_HZ), np.float32)
+        return media.DecodedClip(np.zeros((len(times_s), *(size or ()), 3), np.uint8), np.array(times_s), sound)
+
+    monkeypatch.setattr(media, "read_clip", read_clip)
+
+
+Step = list[tuple[int, tuple[float, ...]]]
+
+
+class Recorder(LightningModule):
+    """Keeps which clips and frames each finished step saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.steps: list[Step] = []
+        self.batches: list[Batch] = []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        times = [tuple(row) for row in batch["frame_time"].tolist()]
+        self.steps.append(list(zip(batch["index"].tolist(), times, strict=True)))
+        return (self.weight * batch["spectrogram"]).mean()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.batches.append(batch)
+
+    test_step = validation_step
+    predict_step = validation_step
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def trainer(root: Path, *callbacks: Callback, **options: Any) -> Trainer:
+    quiet: dict[str, Any] = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return Trainer(
+        default_root_dir=root,
+        accelerator="cpu",
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        callbacks=list(callbacks),
+        **quiet,
+        **options,
+    )
+
+
+class Stop(Exception):
+    """What interrupts a run."""
+
+
+class SaveAndStop(Callback):
+    """Saves a checkpoint in one hook, at one batch of one epoch, and ends the run."""
+
+    def __init__(self, path: Path, hook: str, epoch: int, batch: int) -> None:
+        self.path = path
+        self.at = (epoch, batch)
+        setattr(self, hook, self.save)
+
+    def save(self, trainer: Trainer, *args: Any) -> None:
+        if (trainer.current_epoch, trainer.fit_loop.batch_idx) == self.at:
+            trainer.save_checkpoint(self.path)
+            raise Stop
+
+
+def fit(root: Path, *callbacks: Callback, ckpt: Path | None = None, **options: Any) -> list[Step]:
+    """Steps of a run over 10 clips: 3 batches an epoch, one clip is left over."""
+    data_options = {name: options.pop(name) for name in ("num_workers", "batch_size") if name in options}
+    names = [f"clip{number:02d}" for number in range(10)]
+    data = ClipDataModule(train=Listed(names), val=Listed(["v0", "v1"]), **{**SMALL, **data_options})
+    module = Recorder()
+    trainer(root, *callbacks, **options).fit(module, data, ckpt_path=ckpt, weights_only=True)
+    return module.steps
+
+
+UNBROKEN: dict[str, list[Step]] = {}
+LIMITS: dict[str, dict[str, Any]] = {
+    "epochs": {"max_epochs": 4},
+    "steps": {"max_steps": 12},
+    "validation each step": {"max_epochs": 4, "val_check_interval": 1},
+}
+
+
+@pytest.mark.usefixtures("no_media")
+@pytest.mark.filterwarnings("error:.*dataloader is not resumable.*")
+@pytest.mark.parametrize(
+    ("limit", "hook", "batch", "finished"),
+    [
+        ("epochs", "on_train_batch_start", 1, 4),
+        ("epochs", "on_before_optimizer_step", 2, 5),
+        ("epochs", "on_train_batch_end", 0, 4),
+        ("epochs", "on_train_batch_end", 2, 6),
+        ("epochs", "on_validation_batch_start", 2, 6),
+        ("epochs", "on_validation_end", 2, 6),
+        ("epochs", "on_train_epoch_end", 2, 6),
+        ("steps", "on_before_optimizer_step", 0, 3),
+        ("steps", "on_train_batch_end", 2, 6),
+        ("steps", "on_validation_end", 2, 6),
+        ("steps", "on_train_epoch_end", 2, 6),
+        ("validation each step", "on_validation_end", 0, 4),
+        ("validation each step", "on_train_batch_end", 2, 6),
+    ],
+)
+def test_a_resumed_run_sees_the_same_clips_and_frames(
+    tmp_path: Path, limit: str, hook: str, batch: int, finished: int
+) -> None:
+    whole = UNBROKEN[limit] = UNBROKEN.get(limit) or fit(tmp_path, **LIMITS[limit])
+    assert len(whole) == 12
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(Stop):
+        fit(tmp_path, SaveAndStop(path, hook, epoch=1, batch=batch), **LIMITS[limit])
+    assert fit(tmp_path, ckpt=path, **LIMITS[limit]) == whole[finished:]
+
+
+@pytest.mark.usefixtures("no_media")
+@pytest.mark.parametrize(
+    ("hook", "batch", "finished"),
+    [("on_train_batch_end", 1, 5), ("on_train_batch_end", 2, 6), ("on_train_epoch_end", 2, 6)],
+)
+def test_workers_change_nothing_though_they_read_ahead(tmp_path: Path, hook: str, batch: int, finished: int) -> None:
+    whole = fit(tmp_path, max_epochs=3)
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(Stop):
+        fit(tmp_path, SaveAndStop(path, hook, epoch=1, batch=batch), max_epochs=3)
+    assert fit(tmp_path, ckpt=path, max_epochs=3, num_workers=2) == whole[finished:]
+
+
+@pytest.mark.usefixtures("no_media")
+def test_another_batch_size_in_the_middle_of_an_epoch_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(Stop):
+        fit(tmp_path, SaveAndStop(path, "on_train_batch_end", 0, 0), max_epochs=1)
+    fit(tmp_path, ckpt=path, max_epochs=1)
+    assert "some clips come twice or not at all" not in caplog.text
+    fit(tmp_path, ckpt=path, max_epochs=1, batch_size=2)
+    assert "some clips come twice or not at all" in caplog.text
+
+
+def test_the_order_is_another_in_each_epoch_and_for_each_seed() -> None:
+    def order(epoch: int, seed: int = 0) -> list[tuple[int, int]]:
+        return list(TrainSampler(10, 2, seed=seed, epoch=lambda: epoch))
+
+    assert sorted(order(0)) == [(0, index) for index in range(10)]
+    assert [index for _, index in order(0)] != [index for _, index in order(1)]
+    assert order(1) == order(1) != order(1, seed=1)
+
+
+def test_processes_share_an_epoch_without_overlap() -> None:
+    ranks = [list(TrainSampler(11, 2, rank, 2)) for rank in range(2)]
+    assert [len(rank) for rank in ranks] == [4, 4] == [len(TrainSampler(11, 2, rank, 2)) for rank in range(2)]
+    assert len({*ranks[0], *ranks[1]}) == 8
+    resumed = list(TrainSampler(11, 2, 1, 2, start=(0, 1)))
+    assert resumed == ranks[1][2:]
+
+
+@pytest.mark.parametrize(("clips", "world"), [(7, 1), (7, 2), (7, 3), (2, 3)])
+def test_evaluation_takes_each_clip_and_all_processes_the_same_number(clips: int, world: int) -> None:
+    orders = [evaluation_order(clips, rank, world) for rank in range(world)]
+    assert len({len(order) for order in orders}) == 1
+    assert {index for order in orders for index in order} == set(range(clips))
+    assert sum(len(order) for order in orders) < clips + world
+
+
+def test_prediction_keeps_a_video_on_one_process_and_repeats_nothing() -> None:
+    clips = [Clip(name, Path(name), window=(n, 2)) for name in "abc" for n in range(2)]
+    assert [prediction_order(clips, rank, 2) for rank in range(2)] == [[0, 1, 4, 5], [2, 3]]
+    assert prediction_order(clips, 3, 4) == []
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_vggsound(root / "train", [f"{letter * 11}_000000" for letter in "abcd"], seconds=1.0, click_s=(0.21,))
+    tree = {f"{letter * 11}_00000": {"00003": [instance()], "00005": [instance()]} for letter in "ef"}
+    write_avatar(root / "test", tree, seconds=1.0, click_s=(0.21,))
+    write_numbered(root / "test" / "video" / f"{'f' * 11}_00000.mp4", seconds=1.0, click_s=(0.81,))
+    (root / "videos").mkdir()
+    write_numbered(root / "videos" / "a.mp4", seconds=2.6)
+    return root
+
+
+def test_a_test_batch_from_files(folders: Path, tmp_path: Path) -> None:
+    module = Recorder()
+    data = ClipDataModule(test=AVATAR(str(folders / "test")), **SMALL)
+    trainer(tmp_path).test(module, data, verbose=False)
+    batches = module.batches
+    assert [batch["index"].tolist() for batch in batches] == [[0, 1, 2], [3]]
+    batch = batches[0]
+    assert batch["frames"].shape == (3, 2, 3, 16, 16)
+    assert batch["spectrogram"].shape == batch["swapped_spectrogram"].shape == (3, 1, 16, 40)
+    assert batch["targets"].sample_id[2] == "fffffffffff_00000/00003/single_sound"
+    loudest = batch["spectrogram"].mean((1, 2)).argmax(-1).tolist()
+    swapped = batch["swapped_spectrogram"].mean((1, 2)).argmax(-1).tolist()
+    assert (loudest, swapped) == ([8, 8, 32], [32, 32, 8])  # clicks at 0.21 s and 0.81 s, columns of 0.025 s
+
+
+def test_all_windows_of_a_video_are_predicted(folders: Path, tmp_path: Path) -> None:
+    module = Recorder()
+    trainer(tmp_path).predict(module, ClipDataModule(root=str(folders / "videos"), **SMALL))
+    (batch,) = module.batches
+    assert batch["window"].tolist() == [[0, 3], [1, 3], [2, 3]]
+    assert batch["sample_id"] == ["a", "a", "a"]
+    assert batch["frame_time"][1].tolist() == pytest.approx([1.24, 1.72], abs=0.05)
+    assert "targets" not in batch
+
+
+def test_fit_from_files_without_validation(folders: Path, tmp_path: Path) -> None:
+    module = Recorder()
+    data = ClipDataModule(train=VGGSound(str(folders / "train")), **{**SMALL, "num_workers": 1})
+    trainer(tmp_path, max_epochs=2).fit(module, data)
+    assert [len(step) for step in module.steps] == [3, 3]
+
+
+@pytest.mark.usefixtures("no_media")
+def test_training_names_a_bad_clip_once_and_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):  # the second run goes on in the same folder
+        module = Recorder()
+        data = ClipDataModule(train=Listed(["bad, one", "clip1", "clip2", "clip3"]), **SMALL)
+        with caplog.at_level(logging.WARNING):
+            trainer(tmp_path, max_epochs=6).fit(module, data)
+        assert [len(step) for step in module.steps] == [3] * 6
+        assert 0 not in {index for step in module.steps for index, _ in step}
+    assert caplog.text.count("Training goes on without bad, one: bad, one.mp4: no sound") == 2
+    with (tmp_path / "bad_clips.csv").open(newline="") as lines:
+        assert list(csv.reader(lines)) == [
+            ["sample_id", "reason"],
+            ["bad, one", "bad, one.mp4: no sound in it."],
+        ]
+
+
+@pytest.mark.usefixtures("no_media")
+def test_training_without_any_readable_clip_ends(tmp_path: Path) -> None:
+    data = ClipDataModule(train=Listed(["bad1", "bad2", "bad3"]), **SMALL)
+    with pytest.raises(MediaError, match="None of the 3 training clips can be read"):
+        trainer(tmp_path, max_epochs=1).fit(Recorder(), data)
+
+
+@pytest.mark.usefixtures("no_media")
+@pytest.mark.parametrize("stage", ["fit", "validate", "test"])
+def test_a_bad_clip_ends_an_evaluation_with_its_name(tmp_path: Path, stage: str) -> None:
+    clips = Listed(["clip1", "bad1"])
+    workers = 1 if stage == "test" else 0  # a worker's errors come wrapped in its traceback
+    data = ClipDataModule(train=Listed("abc"), val=clips, test=clips, **{**SMALL, "num_workers": workers})
+    run = trainer(tmp_path, max_epochs=1)
+    with pytest.raises(MediaError, match=r"^bad1\.mp4: no sound in it\. \(To leave such clips out") as caught:
+        getattr(run, stage)(Recorder(), datamodule=data)
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_media")
+def test_a_bad_clip_can_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    module = Recorder()
+    data = ClipDataModule(val=Listed(["clip1", "bad1"]), on_bad_clip="skip", **SMALL)
+    trainer(tmp_path).validate(module, data, verbose=False)
+    (batch,) = module.batches
+    assert [bad.sample_id for bad in batch["bad_clips"]] == ["bad1"]
+    assert batch["index"].tolist() == [0, 1]
+    assert list(data.left_out) == [1]
+    assert "Left out, with 0 samples: bad1.mp4" in caplog.text
+
+
+def test_a_stage_without_clips_is_refused(tmp_path: Path) -> None:
+    data = ClipDataModule(**SMALL)
+    for stage, option in (("fit", "train"), ("validate", "val"), ("test", "test"), ("predict", "root")):
+        with pytest.raises(ConfigError, match=rf"{stage} needs clips: set data\.{option}\."):
+            data.setup(stage)
+    with pytest.raises(DatasetNotFoundError):
+        ClipDataModule(root=str(tmp_path), **SMALL).setup("predict")
+
+
+@pytest.mark.parametrize("option", ["segments", "duration_s", "image_size", "batch_size", "mel_bands"])
+def test_options_out_of_range_are_refused(option: str) -> None:
+    with pytest.raises(ConfigError, match=rf"data\.{option} is 0; it must be positive"):
+        ClipDataModule(**{**SMALL, option: 0})
+    with pytest.raises(ConfigError, match=r"need at least 16"):
+        ClipDataModule(**{**SMALL, "columns_per_segment": 15})
+    with pytest.raises(ConfigError, match=r"data\.seed"):
+        ClipDataModule(seed=-1)
+
+
+@pytest.mark.usefixtures("no_media")
+def test_a_batch_larger_than_the_training_set_is_refused(tmp_path: Path) -> None:
+    data = ClipDataModule(train=Listed(["a", "b"]), **SMALL)
+    with pytest.raises(ConfigError, match="batch_size 3 on 1 process"):
+        trainer(tmp_path, max_epochs=1).fit(Recorder(), data)

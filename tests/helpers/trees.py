@@ -1,0 +1,64 @@
+"""Writers of small folders laid out like AVATAR and VGGSound."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.clips import write_numbered
+
+RECTANGLE = [[16, 8, 80, 8, 80, 40, 16, 40]]
+"""A flat polygon in the 96x64 pictures of `write_numbered`."""
+
+
+def instance(task: str = "Single-sound", category: str = "dog", **fields: Any) -> dict[str, Any]:
+    """An annotation as AVATAR writes it, with a rectangle unless other geometry is given."""
+    geometry = {} if {"segmentation", "bbox"} & fields.keys() else {"segmentation": RECTANGLE}
+    return {"task": task, "audio_visual_category": category, **geometry, **fields}
+
+
+def write_annotation(root: Path, clip: str, frame: str, instances: list[dict[str, Any]]) -> Path:
+    """``<root>/metadata/<clip>/<frame>.json``."""
+    path = root / "metadata" / clip / f"{frame}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"original_width": 96, "original_height": 64, "annotations": instances}))
+    return path
+
+
+def write_avatar(
+    root: Path, clips: Mapping[str, Mapping[str, list[dict[str, Any]]]], *, empty: bool = False, **video: Any
+) -> Path:
+    """A tree with one numbered video for each clip.
+
+    Args:
+        root: where to.
+        clips: instances by frame name, by clip.
+        empty: leave the video files without bytes, for tests that never open them.
+        video: arguments of `write_numbered`.
+    """
+    (root / "video").mkdir(parents=True, exist_ok=True)
+    for clip, frames in clips.items():
+        path = root / "video" / f"{clip}.mp4"
+        if empty:
+            path.touch()
+        else:
+            write_numbered(path, **video)
+        (root / "metadata" / clip).mkdir(parents=True, exist_ok=True)
+        for frame, instances in frames.items():
+            write_annotation(root, clip, frame, instances)
+    return root
+
+
+def write_vggsound(root: Path, names: list[str], *, empty: bool = False, **video: Any) -> Path:
+    """A folder of ``<id>_<start>.mp4`` files and ``vggsound.csv`` with all of them in the training split."""
+    root.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name in names:
+        youtube_id, _, start = name.rpartition("_")
+        rows.append(f'{youtube_id},{int(start)},"bird chirping, tweeting",train\n')
+        if empty:
+            (root / f"{name}.mp4").touch()
+        else:
+            write_numbered(root / f"{name}.mp4", **video)
+    (root / "vggsound.csv").write_text("".join(rows))
+    return root
