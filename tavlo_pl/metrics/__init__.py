@@ -1,0 +1,1 @@
+"""How good a heatmap is: formulas in `functional`, torchmetrics classes over them, the suite."""

@@ -1,0 +1,38 @@
+"""Maps that need no model: a model that is not clearly above them has learnt nothing.
+
+The whole image claims every pixel under any rule, so its cIoU is the ground truth's share of the picture.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+RANDOM_CELLS = 7
+
+
+def centred_disk(size: int) -> Tensor:
+    """(S, S) float32, minus the distance from the centre in pixels, so that any rule cuts a disk."""
+    offset = torch.arange(size) - (size - 1) / 2
+    return -torch.hypot(offset[:, None], offset[None, :])
+
+
+def random_maps(index: Tensor, cells: int = RANDOM_CELLS) -> Tensor:
+    """Uniform scores that depend on the sample's index alone, and so not on batches or processes.
+
+    Cell c of sample i is draw i·cells² + c of the SplitMix64 generator (Steele, Lea and Flood, 2014), which
+    can be asked for any of its draws without making those before.
+
+    Args:
+        index: (N,) int64, >= 0.
+        cells: cells a side.
+
+    Returns:
+        (N, cells, cells) float32 in [0, 1), on the CPU.
+    """
+    first = index.cpu().numpy().astype(np.uint64)[:, None] * np.uint64(cells**2)
+    state: np.ndarray = (first + np.arange(1, cells**2 + 1, dtype=np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    state ^= state >> np.uint64(31)
+    uniform = (state >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
+    return torch.from_numpy(uniform.reshape(-1, cells, cells))

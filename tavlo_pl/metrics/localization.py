@@ -1,0 +1,96 @@
+"""The localisation metrics as torchmetrics classes, for use outside the suite. Exact under DDP."""
+
+import torch
+from torch import Tensor
+
+from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, ciou_mean, ciou_of_maps
+from tavlo_pl.metrics.functional.offscreen import true_negative_share
+from tavlo_pl.metrics.functional.thresholds import parse_rule, universal_quantile, universal_threshold
+from tavlo_pl.metrics.functional.upsample import Interpolation
+from tavlo_pl.metrics.per_sample import PerSampleMetric
+
+
+class CIoU(PerSampleMetric):
+    """cIoU of maps against masks: the share of samples at 0.5 or more, the mean, and the area under the
+    curve.
+
+    Example:
+        >>> import torch
+        >>> metric = CIoU(rule="top_half")
+        >>> truth = torch.zeros(1, 224, 224, dtype=torch.bool)
+        >>> truth[:, :112] = True
+        >>> metric.update(torch.tensor([[[1.0], [-1.0]]]), truth, index=torch.tensor([0]))
+        >>> metric.compute()["ciou_mean"]
+        1.0
+    """
+
+    def __init__(self, rule: str = "top_tenth", interpolation: Interpolation = "bilinear") -> None:
+        """
+        Args:
+            rule: ``top_half``, ``top_tenth``, ``adaptive`` or ``fixed:<score>``.
+            interpolation: from cells to the size of the masks.
+        """
+        super().__init__()
+        self.rule = parse_rule(rule)
+        self.interpolation = interpolation
+        self.add_columns("index", "ciou")
+
+    def update(self, maps: Tensor, truth: Tensor, index: Tensor) -> None:
+        """
+        Args:
+            maps: (N, h, w) raw scores.
+            truth: (N, S, S) bool, pixels of the sounding source.
+            index: (N,) int64, unique over the dataset.
+        """
+        self.append(index=index, ciou=ciou_of_maps(maps, truth, [self.rule], self.interpolation)[:, 0])
+
+    def compute(self) -> dict[str, float]:
+        """``ciou_at_50``, ``ciou_mean`` and ``ciou_auc``, 0..1, over all processes."""
+        values = self.gather("index", "ciou")["ciou"]
+        return {
+            "ciou_at_50": ciou_at_50(values),
+            "ciou_mean": ciou_mean(values),
+            "ciou_auc": ciou_auc(values),
+        }
+
+
+class TrueNegativeRate(PerSampleMetric):
+    """Share of pixels below the run's threshold in frames whose source is off-screen.
+
+    The threshold is a quantile of the scores of all frames with a visible source, so both kinds are given.
+    """
+
+    def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
+        """
+        Args:
+            rule: ``universal:<quantile>``.
+            size: evaluation pixels a side.
+            interpolation: from cells to pixels.
+        """
+        super().__init__()
+        self.quantile = universal_quantile(rule)
+        self.size = size
+        self.interpolation = interpolation
+        self.add_columns("index", "maps", "on_screen")
+
+    def update(self, maps: Tensor, on_screen: Tensor, index: Tensor) -> None:
+        """
+        Args:
+            maps: (N, h, w) raw scores; h and w the same in all updates.
+            on_screen: (N,) bool, whether the sounding source is visible.
+            index: (N,) int64, unique over the dataset.
+        """
+        self.append(index=index, maps=maps.float(), on_screen=on_screen)
+
+    def compute(self) -> dict[str, float]:
+        """``tn_rate``, 0..1, and the ``threshold`` it was taken at.
+
+        Raises:
+            ConfigError: no frame with a visible source was seen.
+        """
+        table = self.gather("index", "maps", "on_screen")
+        maps = torch.from_numpy(table["maps"])
+        on_screen = torch.from_numpy(table["on_screen"])
+        threshold = universal_threshold(maps[on_screen], self.quantile, self.size, self.interpolation)
+        shares = true_negative_share(maps[~on_screen], threshold, self.size, self.interpolation)
+        return {"tn_rate": float(shares.numpy().mean()), "threshold": threshold}
