@@ -1,0 +1,226 @@
+"""Writes a procedural world: H.264 + AAC files and annotations in AVATAR's layout, for train, val and test.
+
+::
+
+    DIR/world.json                       the arguments it was made with
+    DIR/<split>/video/<clip>.mp4
+    DIR/<split>/metadata/<clip>/<frame>.json and .jpg
+    DIR/train/vggsound.csv               youtube_id,start_seconds,label,split, as VGGSound's list
+
+Every clip follows from (seed, split, number) alone: the same seed gives the same annotations byte for byte and the
+same decoded frames, however many processes write it. A killed run goes on where it stopped.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import groupby
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from tavlo_pl.data.media import write_clip
+from tavlo_pl.data.synthetic.materials import FromFiles, Materials, Procedural
+from tavlo_pl.data.synthetic.render import Renderer, actor_sound, mix_sound
+from tavlo_pl.data.synthetic.scene import KINDS, LEVELS, Difficulty, Kind, Scene, Split, draw_scene
+from tavlo_pl.data.synthetic.sound import SAMPLE_RATE_HZ
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.types import Scenario
+
+TASKS: dict[Scenario, str] = {
+    Scenario.SINGLE_SOUND: "Single-sound",
+    Scenario.MIXED_SOUND: "Mixed-sound",
+    Scenario.MULTI_ENTITY: "Multi-entity",
+    Scenario.OFF_SCREEN: "Off-Screen",
+}
+"""AVATAR's spelling of the scenarios."""
+
+LEAST_VISIBLE = 0.004
+"""Smallest share of the picture that a source must show for its frame to be annotated (others may hide it)."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The arguments that decide what a world looks like.
+
+    Attributes:
+        seed: of all draws.
+        difficulty: one of ``scene.LEVELS``.
+        sprites: folder of pictures and recordings; None for the procedural classes.
+        duration_s: length of a clip in seconds.
+        frame_rate: frames a second.
+        width: of the picture in pixels, even.
+        height: of the picture in pixels, even.
+        frames_annotated: frames annotated a clip, at most.
+    """
+
+    seed: int
+    difficulty: Difficulty
+    sprites: str | None
+    duration_s: float
+    frame_rate: int
+    width: int
+    height: int
+    frames_annotated: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to be written."""
+
+    world: World
+    folder: Path
+    split: Split
+    kind: Kind | None
+    number: int
+
+
+def write_world(
+    out: str,
+    train_clips: int = 1000,
+    clips_per_scenario: int = 40,
+    val_clips_per_scenario: int = 16,
+    seed: int = 0,
+    difficulty: Difficulty = "standard",
+    sprites: str | None = None,
+    duration_s: float = 4.0,
+    frame_rate: int = 25,
+    width: int = 192,
+    height: int = 108,
+    frames_annotated: int = 5,
+    workers: int = 2,
+) -> None:
+    """Writes a small audio-visual world as real video files, in AVATAR's layout.
+
+    Args:
+        out: folder to write to; a killed run of the same world goes on there.
+        train_clips: number of training clips, of all scenarios mixed.
+        clips_per_scenario: test clips of each scenario and of cross-event.
+        val_clips_per_scenario: validation clips of each.
+        seed: the same seed gives the same world.
+        difficulty: easy, standard or hard: how many objects, how visibly they move with their sound, how noisy.
+        sprites: build the classes from DIR/<class>/*.png and *.wav|ogg|flac, DIR/_backgrounds/*.jpg|png instead.
+        duration_s: length of a clip in seconds.
+        frame_rate: frames a second.
+        width: of the picture in pixels, even.
+        height: of the picture in pixels, even.
+        frames_annotated: annotated frames a clip, at most.
+        workers: processes that draw and encode.
+
+    Raises:
+        ConfigError: a number out of range, or ``out`` holds another world.
+        DatasetNotFoundError: ``sprites`` lacks pictures or recordings.
+    """
+    if width % 2 or height % 2 or min(width, height) < 32:
+        raise ConfigError(f"--width {width} --height {height}: H.264 needs even numbers of at least 32")
+    if (
+        duration_s < 2
+        or frame_rate < 5
+        or min(train_clips, clips_per_scenario, val_clips_per_scenario) < 0
+        or workers < 1
+    ):
+        raise ConfigError("a world needs --duration_s >= 2, --frame_rate >= 5, no negative counts and --workers >= 1")
+    world = World(seed, difficulty, sprites, duration_s, frame_rate, width, height, frames_annotated)
+    folder = Path(out)
+    _claim(folder, world)
+    _materials(sprites, "train")
+    jobs = [Job(world, folder, "train", None, n) for n in range(train_clips)]
+    for split, count in (("val", val_clips_per_scenario), ("test", clips_per_scenario)):
+        jobs += [Job(world, folder, split, kind, n) for kind in KINDS for n in range(count)]  # type: ignore[arg-type]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        written = list(
+            tqdm(pool.map(write_job, jobs, chunksize=4), total=len(jobs), desc="clips", unit="clip", smoothing=0.02)
+        )
+    for split, rows in groupby(zip(jobs, written, strict=True), key=lambda row: row[0].split):
+        _write_list(folder / split / "vggsound.csv", split, [names for _, names in rows])
+
+
+def _claim(folder: Path, world: World) -> None:
+    """Notes the world's arguments in its folder, and refuses a folder that holds another world."""
+    note = folder / "world.json"
+    text = json.dumps(asdict(world), indent=1) + "\n"
+    if note.exists():
+        if note.read_text() != text:
+            raise ConfigError(
+                f"{folder} holds a world made with other arguments ({note}); choose another --out or remove it"
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty and holds no world; choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(text)
+
+
+@cache
+def _materials(sprites: str | None, split: Split) -> Materials:
+    return Procedural() if sprites is None else FromFiles(sprites, split)
+
+
+def write_job(job: Job) -> tuple[str, str]:
+    """Draws and encodes one clip, unless its film is there already; returns its name and its label."""
+    world = job.world
+    materials = _materials(world.sprites, job.split)
+    scene = draw_scene(
+        world.seed, job.split, job.number, job.kind, materials.categories, world.difficulty,
+        world.duration_s, world.frame_rate, world.frames_annotated,
+    )  # fmt: skip
+    film = job.folder / job.split / "video" / f"{scene.name}.mp4"
+    if not film.exists():
+        sounds = [actor_sound(a, world.duration_s, materials) for a in scene.actors]
+        size = (world.width, world.height)
+        renderer = Renderer(
+            scene, LEVELS[world.difficulty], size, world.duration_s, world.frame_rate, sounds, materials
+        )
+        _annotate(job.folder / job.split / "metadata" / scene.name, scene, renderer)
+        film.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(film, renderer, world.frame_rate, mix_sound(scene, sounds), SAMPLE_RATE_HZ)
+    return scene.name, scene.label
+
+
+def _annotate(folder: Path, scene: Scene, renderer: Renderer) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for annotated in scene.annotated:
+        picture, owner = renderer.draw(annotated.frame)
+        if any(s is not Scenario.OFF_SCREEN and (owner == i).mean() < LEAST_VISIBLE for i, s in annotated.sources):
+            continue
+        annotations = [
+            {
+                "task": TASKS[scenario],
+                "audio_visual_category": scene.actors[number].category,
+                **_geometry(owner == number),
+            }
+            for number, scenario in annotated.sources
+        ]
+        height, width = owner.shape
+        content = {"original_width": width, "original_height": height, "annotations": annotations}
+        (folder / f"{annotated.frame:05d}.json").write_text(json.dumps(content))
+        Image.fromarray(picture).save(folder / f"{annotated.frame:05d}.jpg", quality=90)
+
+
+def _geometry(mask: np.ndarray) -> dict[str, object]:
+    """Exact mask as COCO run lengths (column by column, background first) and its box; nothing for an empty mask."""
+    if not mask.any():
+        return {}
+    flat = mask.T.reshape(-1).astype(np.int8)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flat, [0]])))
+    runs = np.diff(np.concatenate([[0], edges, [flat.size]]))
+    counts = (runs[:-1] if edges[-1] == flat.size else runs).tolist()
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    box = [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)]
+    return {"segmentation": {"size": list(mask.shape), "counts": counts}, "bbox": box}
+
+
+def _write_list(file: Path, split: Split, names: list[tuple[str, str]]) -> None:
+    with file.open("w", newline="") as out:
+        csv.writer(out).writerows(_rows(names, split))
+
+
+def _rows(names: list[tuple[str, str]], split: Split) -> Iterator[tuple[str, int, str, str]]:
+    for name, label in names:
+        youtube_id, _, start = name.rpartition("_")
+        yield youtube_id, int(start), label, "train" if split == "train" else "test"
