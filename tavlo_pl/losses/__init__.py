@@ -1,0 +1,1 @@
+"""Objectives: pure torch, tensors in, scalars out."""

@@ -1,0 +1,68 @@
+"""The multiple-instance contrastive (MIL) loss of TAVLO (arXiv 2507.04667, section 3.4).
+
+A frame is a bag of cells. Its own sound must match some cell (the positive bag score), the frames of other clips must
+not match it. As published the positive is the maximum over the cells and the negatives are their mean; a map with one
+peak satisfies that for any sound (docs/method.md), so both poolings are options.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+Pool = Literal["max", "mean", "smooth_max"]
+
+
+def pool_bag(scores: Tensor, pool: Pool, sharpness: float = 20.0) -> Tensor:
+    """One score for a bag of cells.
+
+    Args:
+        scores: (..., HW) cosines.
+        pool: ``max``, ``mean``, or ``smooth_max``: log-mean-exp, which lies between the two.
+        sharpness: of the smooth maximum; large values approach the maximum.
+
+    Returns:
+        (...) bag scores.
+    """
+    if pool == "max":
+        return scores.amax(-1)
+    if pool == "mean":
+        return scores.mean(-1)
+    cells = torch.tensor(float(scores.shape[-1]))
+    return ((sharpness * scores).logsumexp(-1) - cells.log()) / sharpness
+
+
+def mil_logits(scores: Tensor, positive: Pool, negative: Pool) -> Tensor:
+    """Bag scores of all pairs, matched pairs on the diagonal.
+
+    Args:
+        scores: (B, B, T, HW) cosines of sound i (rows) with clip j (columns).
+        positive: pooling of the matched pairs.
+        negative: pooling of the others.
+
+    Returns:
+        (B, B, T) bag scores.
+    """
+    others = pool_bag(scores, negative)
+    if positive == negative:
+        return others
+    own = pool_bag(scores.diagonal(dim1=0, dim2=1).movedim(-1, 0), positive)  # (B, T)
+    matched = torch.eye(len(scores), dtype=torch.bool, device=scores.device)[..., None]
+    return torch.where(matched, own[:, None], others)
+
+
+def mil_loss(logits: Tensor, temperature: float) -> Tensor:
+    """InfoNCE from sound to picture plus from picture to sound, averaged over segments (equations 5 to 7).
+
+    Args:
+        logits: (B, B, T) bag scores, matched pairs on the diagonal.
+        temperature: divides the scores; open in the paper, 0.03 in EZ-VSL (arXiv 2203.09324).
+
+    Returns:
+        Scalar, the sum of the two directions' means; 2·log(B) for a model that knows nothing.
+    """
+    batch, _, segments = logits.shape
+    scaled = logits / temperature
+    own = torch.arange(batch, device=logits.device)[:, None].expand(batch, segments)
+    return cross_entropy(scaled, own) + cross_entropy(scaled.transpose(0, 1), own)

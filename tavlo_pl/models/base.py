@@ -1,0 +1,142 @@
+"""The LightningModule that every localizer shares: steps, metrics, optimiser. A model adds its map and its loss."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from tavlo_pl.metrics.suite import LocalizationSuite
+from tavlo_pl.types import Batch, Prediction
+
+PRIMARY_RULE = "top_tenth"
+"""The threshold rule of the scalars that are logged; all rules stand in the results."""
+
+
+class AVLocalizer(LightningModule, ABC):
+    """Which pixels make the sound? Base of all models.
+
+    A subclass implements ``localize`` and ``training_loss``; it knows the batch contract of ``tavlo_pl.types`` and
+    nothing of files, datasets or the command line.
+
+    Args:
+        lr: peak learning rate of AdamW.
+        weight_decay: of AdamW, on weights with two or more dimensions only.
+        warmup: share of all steps in which the learning rate rises from zero; then it falls along a cosine.
+    """
+
+    def __init__(self, lr: float = 1e-4, weight_decay: float = 0.01, warmup: float = 0.05) -> None:
+        super().__init__()
+        self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
+        self.val_suite = LocalizationSuite(rules=(PRIMARY_RULE,), trivial_rows=False)
+        self.test_suite = LocalizationSuite()
+
+    @abstractmethod
+    def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+        """Scores every cell of every frame for the sound of its segment.
+
+        Args:
+            frames: (B, T, 3, H, W) uint8.
+            spectrogram: (B, 1, F, W) log-mel.
+
+        Returns:
+            (B, T, h, w) raw scores in [-1, 1].
+        """
+
+    @abstractmethod
+    def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
+        """The objective.
+
+        Args:
+            frames: (B, T, 3, H, W) uint8.
+            spectrogram: (B, 1, F, W) log-mel.
+
+        Returns:
+            Scalars by name; ``loss`` is what is minimised, the others are logged beside it.
+        """
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, T, h, w) raw scores in [-1, 1] of a batch."""
+        return self.localize(batch["frames"], batch["spectrogram"])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """One step; a batch of which too few clips could be read to contrast them is passed over."""
+        if len(batch["index"]) < 2:
+            return None
+        scalars = self.training_loss(batch["frames"], batch["spectrogram"])
+        for name, value in scalars.items():
+            self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(batch["index"]))
+        return scalars["loss"]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Loss, and the localization metrics where clips are annotated."""
+        size = len(batch["index"])
+        if size > 1:
+            loss = self.training_loss(batch["frames"], batch["spectrogram"])["loss"]
+            self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
+        heatmap = self(batch)
+        if "targets" in batch:
+            self.val_suite.update({"model": heatmap}, batch["targets"])
+        return {"heatmap": heatmap}
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the metrics of all annotated validation samples, and of each scenario."""
+        self._log_suite(self.val_suite, "val")
+        self.val_suite.reset()
+
+    def on_test_epoch_start(self) -> None:
+        """Forgets what an earlier test has counted."""
+        self.test_suite.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """The map for the clip's own sound, and for the sound of another clip, against the ground truth."""
+        if batch.get("bad_clips"):
+            self.test_suite.update_left_out(batch["bad_clips"])
+        if "targets" not in batch or not len(batch["index"]):
+            return
+        maps = {"model": self(batch)}
+        if "swapped_spectrogram" in batch:
+            maps["swapped_audio"] = self.localize(batch["frames"], batch["swapped_spectrogram"])
+        self.test_suite.update(maps, batch["targets"])
+
+    def on_test_epoch_end(self) -> None:
+        """Logs every scenario; the suite itself is kept for the results callback."""
+        self._log_suite(self.test_suite, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        """The raw maps of a batch, with what is needed to write them."""
+        kept = {key: value for key, value in batch.items() if key in Prediction.__annotations__}
+        return cast(Prediction, {"heatmap": self(batch), **kept})
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a linear warm-up and a cosine to zero, stepped every batch."""
+        decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
+        others = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=self.lr)
+        total = max(1, int(self.trainer.estimated_stepping_batches))
+        rise = max(1, round(self.warmup * total))
+
+        def share(step: int) -> float:
+            if step < rise:
+                return (step + 1) / rise
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))
+
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, share), "interval": "step"}}
+
+    def _log_suite(self, suite: LocalizationSuite, stage: str) -> None:
+        for scenario, table in suite.compute()["scenarios"].items():
+            prefix = stage if (stage, scenario) == ("val", "on_screen") else f"{stage}/{scenario}"
+            rules = table["rows"]["model"]
+            scores = rules.get(PRIMARY_RULE) or next(iter(rules.values()))
+            for name, value in scores.items():
+                if not isinstance(value, list):
+                    self.log(
+                        f"{prefix}/{name}",
+                        value,
+                        prog_bar=prefix == "val" and name == "ciou_mean",
+                        rank_zero_only=False,
+                    )

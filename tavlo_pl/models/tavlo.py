@@ -1,0 +1,106 @@
+"""TAVLO: time-aligned audio-visual localization by Audio-Spatial-Temporal attention (arXiv 2507.04667).
+
+Every option defaults to the form we recommend; ``configs/exp/tavlo_paper.yaml`` sets the published one.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.losses.mil import Pool, mil_logits, mil_loss
+from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.nn.attention import ASTBlock
+from tavlo_pl.nn.audio import AudioEncoder
+from tavlo_pl.nn.positions import Kind, SpatialEncoding, TemporalEncoding
+from tavlo_pl.nn.similarity import pair_scores, score_map
+from tavlo_pl.nn.visual import VisualEncoder
+
+
+class TAVLO(AVLocalizer):
+    """Audio and visual tokens of all segments through L AST blocks; the map is their cosine similarity.
+
+    Args:
+        visual: encoder of the frames; its features are projected to ``width`` where they have another width.
+        width: D_f of both modalities.
+        audio_channels: of the audio encoder's convolutions.
+        temporal_width: D_t of the temporal encoding, which is concatenated; 0 leaves it out.
+        positions: sinusoidal or learned encodings.
+        layers: number of AST blocks L; 0 compares the encoders' features directly, without a clock.
+        heads: attention heads; ``width + temporal_width`` must be a multiple.
+        mlp_ratio: hidden width of the MLPs as a multiple of the token's width.
+        audio_visual_link: whether sound and picture see each other in spatial attention. True is the published form,
+            whose loss can be minimised without listening (docs/method.md).
+        positive_pool: bag score of a sound with its own frame; the paper: max.
+        negative_pool: bag score of a sound with other clips' frames; the paper: mean.
+        temperature: of the contrastive loss; open in the paper.
+        lr: peak learning rate.
+        weight_decay: of AdamW.
+        warmup: share of the steps in which the learning rate rises.
+    """
+
+    def __init__(
+        self,
+        visual: VisualEncoder,
+        width: int = 512,
+        audio_channels: tuple[int, ...] = (32, 64, 128),
+        temporal_width: int = 64,
+        positions: Kind = "sinusoidal",
+        layers: int = 2,
+        heads: int = 8,
+        mlp_ratio: float = 2.0,
+        audio_visual_link: bool = False,
+        positive_pool: Pool = "max",
+        negative_pool: Pool = "max",
+        temperature: float = 0.07,
+        lr: float = 1e-4,
+        weight_decay: float = 0.01,
+        warmup: float = 0.05,
+    ) -> None:
+        super().__init__(lr=lr, weight_decay=weight_decay, warmup=warmup)
+        token = width + temporal_width if layers else width
+        if token % heads:
+            raise ConfigError(f"width {width} + temporal_width {temporal_width} is no multiple of {heads} heads")
+        self.visual = visual
+        self.project = nn.Identity() if visual.width == width else nn.Conv2d(visual.width, width, 1)
+        self.audio = AudioEncoder(width, audio_channels)
+        self.place = SpatialEncoding(width, positions)
+        self.clock = TemporalEncoding(temporal_width, positions) if temporal_width and layers else None
+        self.blocks = nn.Sequential(*(ASTBlock(token, heads, mlp_ratio, audio_visual_link) for _ in range(layers)))
+        self.norm = nn.LayerNorm(token)
+        self.positive_pool: Pool = positive_pool
+        self.negative_pool: Pool = negative_pool
+        self.temperature = temperature
+
+    def encode(self, frames: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
+        """Tokens of sound and picture after the AST blocks.
+
+        Args:
+            frames: (B, T, 3, H, W) uint8.
+            spectrogram: (B, 1, F, W) log-mel.
+
+        Returns:
+            Audio tokens (B, T, D), visual tokens (B, T, hw, D), and (h, w).
+        """
+        batch, segments = frames.shape[:2]
+        cells = self.place(self.project(self.visual(frames.flatten(0, 1))))  # (BT, D_f, h, w)
+        grid = (cells.shape[-2], cells.shape[-1])
+        visual = cells.flatten(2).transpose(1, 2).unflatten(0, (batch, segments))  # (B, T, hw, D_f)
+        audio = self.audio(spectrogram, segments)[:, :, None]  # (B, T, 1, D_f)
+        tokens = torch.cat([audio, visual], dim=2)  # (B, T, 1 + hw, D_f)
+        if self.clock is not None:
+            moment = self.clock(segments, tokens.device)[None, :, None].expand(batch, -1, tokens.shape[2], -1)
+            tokens = torch.cat([tokens, moment.to(tokens.dtype)], dim=-1)  # (B, T, 1 + hw, D)
+        tokens = self.norm(self.blocks(tokens))
+        return tokens[:, :, 0], tokens[:, :, 1:], grid
+
+    def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+        """(B, T, h, w) cosine of each segment's audio token with the cells of its frame."""
+        audio, visual, grid = self.encode(frames, spectrogram)
+        return score_map(audio.float(), visual.float()).unflatten(-1, grid)
+
+    def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
+        """The MIL loss, and how often a sound's own clip scores best among the batch (chance: 1/B)."""
+        audio, visual, _ = self.encode(frames, spectrogram)
+        logits = mil_logits(pair_scores(audio.float(), visual.float()), self.positive_pool, self.negative_pool)
+        own = torch.arange(len(logits), device=logits.device)[:, None]
+        return {"loss": mil_loss(logits, self.temperature), "retrieval": (logits.argmax(1) == own).float().mean()}

@@ -1,0 +1,1 @@
+"""Networks: pure torch, tensors in, tensors out."""

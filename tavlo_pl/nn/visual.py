@@ -1,0 +1,96 @@
+"""Visual encoders: frames in, one feature vector for each cell of the picture out.
+
+TAVLO uses ResNet-18 (arXiv 2507.04667, section 4.1; backbone: He et al., arXiv 1512.03385). The light encoder for
+small pictures and no GPU is ShuffleNetV2 (Ma et al., arXiv 1807.11164). Both come from torchvision.
+"""
+
+import logging
+from typing import Literal
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+log = logging.getLogger(__name__)
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Weights = Literal["imagenet", "none"]
+
+
+class VisualEncoder(nn.Module):
+    """Base of the visual encoders: normalises pixels and runs ``trunk``.
+
+    Attributes:
+        width: feature width D_f.
+    """
+
+    def __init__(self, trunk: nn.Module, width: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.width = width
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Encodes frames.
+
+        Args:
+            frames: (N, 3, H, W) uint8, RGB.
+
+        Returns:
+            (N, D_f, h, w) features.
+        """
+        pixels = (frames.float() / 255 - self.mean) / self.std
+        features: Tensor = self.trunk(pixels.contiguous(memory_format=torch.channels_last))
+        return features
+
+
+class ResNet18(VisualEncoder):
+    """torchvision's ResNet-18 without pooling and classifier; D_f = 512.
+
+    Args:
+        weights: ``imagenet`` starts from torchvision's ImageNet weights; where they cannot be fetched, a warning says
+            so and training starts from scratch. ``none`` never tries.
+        stride: pixels a cell: 32 gives 7x7 cells at 224, 16 gives 14x14 (the last stage keeps its resolution).
+    """
+
+    def __init__(self, weights: Weights = "imagenet", stride: Literal[16, 32] = 32) -> None:
+        net = models.resnet18()
+        _load_imagenet(net, models.ResNet18_Weights.IMAGENET1K_V1, weights)
+        if stride == 16:
+            first = net.layer4[0]
+            first.conv1.stride = (1, 1)
+            first.downsample[0].stride = (1, 1)
+        trunk = nn.Sequential(
+            net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4
+        )  # fmt: skip
+        super().__init__(trunk, width=512)
+
+
+class ShuffleNet(VisualEncoder):
+    """torchvision's ShuffleNetV2 1.0x up to its second stage: 8 pixels a cell, D_f = 116; made for small pictures.
+
+    Args:
+        weights: as for ``ResNet18``.
+    """
+
+    def __init__(self, weights: Weights = "none") -> None:
+        net = models.shufflenet_v2_x1_0()
+        _load_imagenet(net, models.ShuffleNet_V2_X1_0_Weights.IMAGENET1K_V1, weights)
+        super().__init__(nn.Sequential(net.conv1, net.maxpool, net.stage2), width=116)
+
+
+def _load_imagenet(net: nn.Module, source: models.WeightsEnum, weights: Weights) -> None:
+    if weights == "none":
+        return
+    try:
+        net.load_state_dict(source.get_state_dict(progress=True, check_hash=True))
+    except (URLError, OSError) as error:
+        log.warning(
+            "ImageNet weights (%s) cannot be had (%s): the visual encoder starts from scratch", source.url, error
+        )

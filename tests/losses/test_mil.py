@@ -1,0 +1,49 @@
+"""The MIL loss against values worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from tavlo_pl.losses.mil import mil_logits, mil_loss, pool_bag
+
+
+def test_pools_of_one_bag() -> None:
+    bag = torch.tensor([[0.0, 0.2, 0.8, 0.0]])
+    assert pool_bag(bag, "max").item() == pytest.approx(0.8)
+    assert pool_bag(bag, "mean").item() == pytest.approx(0.25)
+    by_hand = math.log((2 + math.exp(5 * 0.2) + math.exp(5 * 0.8)) / 4) / 5
+    assert pool_bag(bag, "smooth_max", sharpness=5).item() == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_smooth_maximum_lies_between_mean_and_maximum() -> None:
+    bags = torch.rand(50, 9) * 2 - 1
+    smooth = pool_bag(bags, "smooth_max")
+    assert (smooth <= bags.amax(-1) + 1e-6).all() and (smooth >= bags.mean(-1) - 1e-6).all()
+
+
+def test_published_pooling_takes_the_maximum_on_the_diagonal_only() -> None:
+    scores = torch.tensor([[[[0.9, 0.1]], [[0.4, 0.0]]], [[[0.2, 0.6]], [[0.3, 0.5]]]])  # (2, 2, T=1, HW=2)
+    logits = mil_logits(scores, positive="max", negative="mean")[..., 0]
+    assert torch.allclose(logits, torch.tensor([[0.9, 0.2], [0.4, 0.5]]))
+
+
+def test_loss_by_hand() -> None:
+    logits = torch.tensor([[1.0, 0.0], [0.5, 0.25]])[..., None]
+    rows = math.log(1 + math.exp(-1.0)) + math.log(1 + math.exp(0.25))
+    columns = math.log(1 + math.exp(-0.5)) + math.log(1 + math.exp(-0.25))
+    assert mil_loss(logits, temperature=1.0).item() == pytest.approx((rows + columns) / 2, abs=1e-6)
+
+
+def test_knowing_nothing_costs_two_log_b() -> None:
+    assert mil_loss(torch.zeros(5, 5, 3), 0.07).item() == pytest.approx(2 * math.log(5), abs=1e-6)
+
+
+def test_one_peaked_map_for_every_sound_satisfies_the_published_pooling_and_no_other() -> None:
+    """The pooling gap: the same picture-only map everywhere, and the published loss is near zero."""
+    scores = torch.zeros(8, 8, 4, 49)
+    scores[..., 24] = 1.0
+    published = mil_loss(mil_logits(scores, "max", "mean"), 0.07)
+    honest = mil_loss(mil_logits(scores, "max", "max"), 0.07)
+    assert published < 1e-3
+    assert honest.item() == pytest.approx(2 * math.log(8), abs=1e-4)

@@ -1,0 +1,89 @@
+"""Steps, schedule and logged metrics that all models share."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.types import Batch, Scenario, Targets
+
+
+class Brightness(AVLocalizer):
+    """Says that the bright pixels sound; one weight, so that the schedule can be followed."""
+
+    def __init__(self) -> None:
+        super().__init__(lr=0.1, warmup=0.2)
+        self.weight = nn.Parameter(torch.ones(1, 1))
+
+    def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+        return frames.float().mean(2) / 255 * self.weight
+
+    def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
+        return {"loss": self.weight.square().sum()}
+
+
+class FakeTrainer:
+    estimated_stepping_batches = 10
+
+
+def annotated_batch() -> Batch:
+    frames = torch.zeros(2, 3, 3, 8, 8, dtype=torch.uint8)
+    mask = torch.zeros(2, 224, 224, dtype=torch.bool)
+    frames[:, 1, :, :2, :4] = 255
+    mask[:, :56, :112] = True
+    number = torch.arange(2)
+    targets = Targets(
+        mask, number, torch.ones(2, dtype=torch.int64), number, number,
+        torch.full((2,), Scenario.SINGLE_SOUND.id), torch.zeros(2, dtype=torch.bool), ["a/1/s", "b/1/s"], ["x", "y"],
+    )  # fmt: skip
+    return {
+        "frames": frames, "waveform": torch.zeros(2, 8), "spectrogram": torch.zeros(2, 1, 4, 6),
+        "frame_time": torch.zeros(2, 3), "index": number, "sample_id": ["a", "b"], "duration_s": [1.0, 1.0],
+        "path": ["a.mp4", "b.mp4"], "window": torch.tensor([[0, 1], [0, 1]]), "targets": targets,
+    }  # fmt: skip
+
+
+def test_warm_up_then_cosine_to_zero() -> None:
+    model = Brightness()
+    model._trainer = FakeTrainer()  # type: ignore[assignment]
+    made = model.configure_optimizers()
+    schedule = made["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(10):
+        rates.append(schedule.get_last_lr()[0])
+        made["optimizer"].step()
+        schedule.step()
+    assert rates[0] == 0.05 and rates[1] == 0.1 and max(rates) == 0.1
+    assert all(a >= b for a, b in pairwise(rates[1:])) and schedule.get_last_lr()[0] < 1e-9
+
+
+def test_weight_decay_spares_vectors() -> None:
+    model = Brightness()
+    model.bias = nn.Parameter(torch.zeros(3))
+    model._trainer = FakeTrainer()  # type: ignore[assignment]
+    decayed, spared = model.configure_optimizers()["optimizer"].param_groups
+    assert decayed["weight_decay"] == 0.01 and [p.ndim for p in decayed["params"]] == [2]
+    assert spared["weight_decay"] == 0.0 and [p.ndim for p in spared["params"]] == [1]
+
+
+def test_a_batch_of_one_readable_clip_is_passed_over() -> None:
+    batch = annotated_batch()
+    batch["index"] = batch["index"][:1]
+    assert Brightness().training_step(batch, 0) is None
+
+
+def test_a_test_measures_the_own_and_the_swapped_sound() -> None:
+    model, batch = Brightness(), annotated_batch()
+    batch["swapped_spectrogram"] = torch.ones(2, 1, 4, 6)
+    model.test_step(batch, 0)
+    rows = model.test_suite.compute()["scenarios"]["single_sound"]["rows"]
+    assert rows["model"]["adaptive"]["ciou_mean"] > 0.8
+    assert rows["swapped_audio"]["adaptive"] == rows["model"]["adaptive"]  # this model is deaf
+    assert rows["model"]["adaptive"]["ciou_mean"] > rows["centred_disk"]["adaptive"]["ciou_mean"]
+
+
+def test_a_prediction_carries_what_a_writer_needs() -> None:
+    prediction = Brightness().predict_step(annotated_batch(), 0)
+    assert prediction["heatmap"].shape == (2, 3, 8, 8)
+    assert prediction["sample_id"] == ["a", "b"] and prediction["path"] == ["a.mp4", "b.mp4"]

@@ -1,0 +1,69 @@
+"""What every model promises, for each of ``configs/model``; a new model is covered by its configuration."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+from torch import Tensor
+
+from tavlo_pl.models.base import AVLocalizer
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "model").glob("*.yaml"))
+CLIPS, SEGMENTS, PIXELS = 3, 4, 64
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=lambda file: file.stem)
+def model(request: pytest.FixtureRequest) -> AVLocalizer:
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(AVLocalizer, "model")
+    parsed = parser.parse_object({"model": str(request.param)})
+    if "visual" in parsed.model.init_args:
+        parsed.model.init_args.visual.init_args.weights = "none"  # nothing is fetched by a test
+    torch.manual_seed(0)
+    made = parser.instantiate_classes(parsed).model
+    assert isinstance(made, AVLocalizer)
+    return made
+
+
+@pytest.fixture(scope="module")
+def clips() -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    frames = torch.randint(0, 256, (CLIPS, SEGMENTS, 3, PIXELS, PIXELS), dtype=torch.uint8, generator=draw)
+    return frames, torch.randn(CLIPS, 1, 64, SEGMENTS * 20, generator=draw)
+
+
+@pytest.fixture(scope="module")
+def heatmap(model: AVLocalizer, clips: tuple[Tensor, Tensor]) -> Tensor:
+    with torch.no_grad():
+        return model.eval().localize(*clips)
+
+
+def test_map_has_a_score_in_range_for_every_cell_of_every_segment(heatmap: Tensor) -> None:
+    assert heatmap.shape[:2] == (CLIPS, SEGMENTS) and heatmap.ndim == 4
+    assert heatmap.dtype == torch.float32
+    assert heatmap.abs().max() <= 1 + 1e-5
+
+
+def test_map_is_the_same_every_time(model: AVLocalizer, clips: tuple[Tensor, Tensor], heatmap: Tensor) -> None:
+    with torch.no_grad():
+        assert torch.equal(model.eval().localize(*clips), heatmap)
+
+
+def test_map_does_not_depend_on_batch_mates(model: AVLocalizer, clips: tuple[Tensor, Tensor], heatmap: Tensor) -> None:
+    with torch.no_grad():
+        alone = model.eval().localize(clips[0][1:2], clips[1][1:2])
+    assert torch.allclose(alone[0], heatmap[1], atol=1e-5)
+
+
+def test_swapping_the_sound_changes_the_map(model: AVLocalizer, clips: tuple[Tensor, Tensor], heatmap: Tensor) -> None:
+    with torch.no_grad():
+        swapped = model.eval().localize(clips[0], clips[1].roll(1, 0))
+    assert (swapped - heatmap).abs().amax((1, 2, 3)).min() > 1e-4
+
+
+def test_every_trainable_parameter_gets_a_gradient(model: AVLocalizer, clips: tuple[Tensor, Tensor]) -> None:
+    model.train().zero_grad()
+    model.training_loss(*clips)["loss"].backward()
+    without = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert not without
