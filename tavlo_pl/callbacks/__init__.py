@@ -1,0 +1,1 @@
+"""What a run leaves behind, apart from its model: files, films, tables and pictures."""

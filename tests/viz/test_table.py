@@ -1,0 +1,115 @@
+"""The table of a test, made by the real suite from made-up maps."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from tavlo_pl.metrics.suite import LocalizationSuite
+from tavlo_pl.types import SCENARIOS, BadClip, Scenario, Targets
+from tavlo_pl.viz.table import Table, results_tables
+
+SIZE = 32
+
+
+def targets(scenarios: list[Scenario]) -> Targets:
+    """One sample a scenario, each of a clip of its own, source in the upper left quarter."""
+    count = len(scenarios)
+    mask = torch.zeros(count, SIZE, SIZE, dtype=torch.bool)
+    for row, scenario in enumerate(scenarios):
+        mask[row, : SIZE // 2, : SIZE // 2] = scenario != Scenario.OFF_SCREEN
+    number = torch.arange(count)
+    return Targets(
+        mask=mask,
+        row=number,
+        segment=torch.zeros(count, dtype=torch.int64),
+        index=number,
+        clip=number,
+        scenario=torch.tensor([scenario.id for scenario in scenarios]),
+        cross_event=torch.zeros(count, dtype=torch.bool),
+        sample_id=[f"clip{n}/00000/{scenario}" for n, scenario in enumerate(scenarios)],
+        category=["dog"] * count,
+    )
+
+
+@pytest.fixture
+def metrics() -> dict[str, Any]:
+    suite = LocalizationSuite(size=SIZE)
+    wanted = targets([*SCENARIOS, *SCENARIOS])
+    heatmap = torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    suite.update({"model": heatmap, "swapped_audio": heatmap.flip(0)}, wanted)
+    suite.update_left_out([BadClip(9, "broken", "broken.mp4: damaged", 3)])
+    result: dict[str, Any] = suite.compute()
+    return result
+
+
+def cells(table: Table) -> dict[str, dict[str, str]]:
+    return {name: dict(zip(table.header[1:], row, strict=True)) for name, *row in table.rows}
+
+
+def test_one_line_a_row_and_one_column_a_scenario(metrics: dict[str, Any]) -> None:
+    main, others = results_tables(metrics)
+    rows = ["model", "swapped_audio", "whole_image", "centred_disk", "random", "ceiling"]
+    assert [row[0] for row in main.rows] == [*rows, "samples (clips)"]
+    assert list(main.header) == ["", "single_sound", "mixed_sound", "multi_entity", "on_screen", "off_screen"]
+    assert [row[0] for row in others.rows] == [f"{rule} {row}" for rule in ("top_half", "adaptive") for row in rows]
+
+
+def test_each_cell_is_the_figure_of_its_row_and_scenario(metrics: dict[str, Any]) -> None:
+    main, others = results_tables(metrics)
+    figures = metrics["scenarios"]["multi_entity"]["rows"]["swapped_audio"]["top_tenth"]
+    low, high = figures["ciou_mean_interval"]
+    wanted = f"{100 * figures['ciou_mean']:.1f} ±{50 * (high - low):.1f} / {100 * figures['ciou_at_50']:.1f}"
+    assert cells(main)["swapped_audio"]["multi_entity"] == wanted
+    ceiling = metrics["scenarios"]["on_screen"]["ceiling"]["top_tenth"]
+    assert (
+        cells(main)["ceiling"]["on_screen"] == f"{100 * ceiling['ciou_mean']:.1f} / {100 * ceiling['ciou_at_50']:.1f}"
+    )
+    off_screen = metrics["scenarios"]["off_screen"]["rows"]["model"]["universal:0.9"]
+    low, high = off_screen["tn_rate_interval"]
+    assert cells(main)["model"]["off_screen"] == f"{100 * off_screen['tn_rate']:.1f} ±{50 * (high - low):.1f}"
+    assert cells(main)["ceiling"]["off_screen"] == "–"
+    assert cells(main)["samples (clips)"]["on_screen"] == "6 (6)"
+    half = metrics["scenarios"]["mixed_sound"]["rows"]["model"]["top_half"]
+    shown = cells(others)["top_half model"]["mixed_sound"]
+    assert shown == f"{100 * half['ciou_mean']:.1f} / {100 * half['ciou_at_50']:.1f}"
+
+
+def test_rule_size_interpolation_and_what_was_left_out_are_named(metrics: dict[str, Any]) -> None:
+    text = results_tables(metrics)[0].to_text()
+    for words in ("rule top_tenth", "32×32", "bilinear", "universal:0.9", "1 clips with 3 samples (broken)"):
+        assert words in text
+
+
+def test_many_clips_left_out_are_counted_but_not_all_named(metrics: dict[str, Any]) -> None:
+    names = [f"clip{n}" for n in range(30)]
+    left_out = {"clips": 30, "samples": 60, "reasons": dict.fromkeys(names, "damaged")}
+    text = results_tables(metrics | {"left_out": left_out})[0].to_text()
+    assert "30 clips with 60 samples" in text
+    assert "clip9" not in text
+
+
+def test_off_screen_clips_alone_have_no_threshold_and_say_so() -> None:
+    suite = LocalizationSuite(size=SIZE)
+    suite.update({"model": torch.rand(1, 1, 4, 4)}, targets([Scenario.OFF_SCREEN]))
+    tables = results_tables(suite.compute())
+    assert len(tables) == 1
+    assert cells(tables[0])["model"] == {"off_screen": "–"}
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_a_test_without_annotations_still_ends_with_a_table() -> None:
+    (table,) = results_tables(LocalizationSuite(size=SIZE).compute())
+    assert "No annotated sample" in table.to_text()
+
+
+def test_text_columns_are_flush_right_under_their_names() -> None:
+    table = Table("title", ["", "one", "two"], [["a", "1", "22222"], ["bb", "333", "4"]], ["note"])
+    rule = "-" * 14
+    lines = ["title", rule, "    one    two", rule, "a     1  22222", "bb  333      4", rule, "note"]
+    assert table.to_text().split("\n") == lines
+
+
+def test_markdown_is_a_github_table() -> None:
+    text = Table("title of_it", ["", "one"], [["a_b", "1"]], ["note"]).to_markdown()
+    assert text == "**title of_it**\n\n|  | one |\n| --- | ---: |\n| a_b | 1 |\n\nnote\n"
