@@ -1,0 +1,352 @@
+"""``tavlo fit | validate | test | predict``: LightningCLI with one run folder, plain errors and no surprises.
+
+What differs from the LightningCLI that is inherited, and why:
+
+- A checkpoint gives defaults, never overrules: what the user writes wins.
+- ``validate``, ``test`` and ``predict`` take model and data from the checkpoint: its path alone is enough.
+- Everything a run leaves lies in one folder, printed at the start and the end.
+- Checkpoints are read as plain data (``weights_only``) always.
+"""
+
+import logging
+import os
+import sys
+import traceback
+import warnings
+from argparse import ArgumentError, ArgumentParser
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from tavlo_pl import __version__, env, runs
+from tavlo_pl.callbacks.checkpoints import RunCheckpoints, Stopped
+from tavlo_pl.callbacks.gallery import Gallery
+from tavlo_pl.callbacks.heatmap_writer import HeatmapWriter
+from tavlo_pl.callbacks.results import ResultsWriter
+from tavlo_pl.commands import INTERRUPTED, ShortErrors, to_exit_code
+from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.errors import CheckpointError, ConfigError, RunFailedError, TavloError
+from tavlo_pl.models.base import AVLocalizer
+
+TRAINER_DEFAULTS = {
+    "use_distributed_sampler": False,  # the data module makes samplers that count no clip twice
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 5,
+}
+
+
+CHATTER = (
+    "💡 Tip",  # advertises other packages
+    "`weights_only` was not set",  # said at every save, about loading
+    "Loading `train_dataloader` to estimate",
+)
+"""Beginnings of Lightning's messages that tell a user nothing."""
+
+
+WARNINGS = (
+    ".*LeafSpec.*is deprecated",  # Lightning 2.6 beside torch 2.14
+    ".*sync_dist=True.*",  # all processes compute the same metrics, from all samples
+    ".*callbacks used to create the checkpoint",  # tests need no RunCheckpoints
+    ".*smaller than the logging interval",
+    ".*does not have many workers",
+)
+"""Beginnings of its warnings of the same kind."""
+
+
+class Parser(ShortErrors, LightningArgumentParser):
+    """Lightning's parser with one-sentence errors."""
+
+
+class RunLogger(TensorBoardLogger):
+    """TensorBoard straight in the run folder: no ``version_N``, no second copy of the configuration."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder), name="", version="", default_hp_metric=False)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Writes what is pending; ``config.yaml`` says what ``hparams.yaml`` would."""
+        self.experiment.flush()
+
+
+class ReadAnew(Callback):
+    """Makes the training loader again once a run that goes on knows where it goes on.
+
+    A model that asks for ``estimated_stepping_batches`` makes Lightning begin to read before it has restored
+    its position, from the epoch's first clip (Lightning 2.6); what was made then is dropped here.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Drops the loader of a run that goes on; Lightning makes another one when the epoch begins."""
+        if trainer.ckpt_path is not None:
+            trainer.fit_loop._combined_loader = None
+
+
+class Given(NamedTuple):
+    """What is looked up in the command line before it is parsed in full."""
+
+    ckpt_path: str | None
+    out: str | None
+    config: str | None
+
+
+class TavloCLI(LightningCLI):
+    """Parses one command line and runs it.
+
+    Args:
+        args: the verb and its options.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        self.verb = args[0]
+        self.folder = Path()
+        self.stage: Callable[[], object]
+        self.checkpoints: RunCheckpoints | None = None
+        super().__init__(
+            AVLocalizer,
+            ClipDataModule,
+            args=args,
+            save_config_callback=None,  # written by this class, without paths of this one invocation
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            parser_kwargs={"prog": "tavlo"},
+            parser_class=Parser,
+            subclass_mode_model=True,
+            auto_configure_optimizers=False,
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """The verb at hand, with the arguments of the Trainer's method that are no options.
+
+        Not all four, as Lightning has it: each costs a tenth of a second to make.
+        """
+        loaders = {"train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
+        return {self.verb: loaders | {"model", "weights_only", "verbose", "return_predictions"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the options that belong to the run and not to Trainer, model or data."""
+        parser.add_argument(
+            "--out",
+            type=str | None,
+            help="Run folder. Default: runs/<config>/<time>, or <verb> in the checkpoint's run.",
+        )
+        parser.add_argument(
+            "--monitor",
+            type=str | None,
+            help="fit: metric that chooses best.ckpt. Default: val/ciou_mean; val/loss without annotations.",
+        )
+        parser.add_argument(
+            "--overwrite",
+            action="store_true",
+            help="fit: clear an earlier run in --out away; predict: write finished videos anew.",
+        )
+        parser.add_argument(
+            "--films", type=bool, default=True, help="predict: write overlay films beside the heatmaps."
+        )
+        parser.add_argument(
+            "--allow_untrained", action="store_true", help="All but fit: run random weights, on purpose."
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses, with the configuration that a checkpoint or a resumed run holds in front as defaults."""
+        verb, options = self.verb, [*args[1:]]
+        given = _look_up(options)
+        if verb != "fit" and given == Given(None, given.out, None) and not {"-h", "--help"} & set(options):
+            raise _no_weights(verb)
+        if not {"-h", "--help"} & set(options):
+            stored = _stored_config(verb, given)
+            options = [*(["--config", stored] if stored else []), *options]
+        self.config = parser.parse_args([verb, *options])
+        self._choose_folder(self.config[verb], verb, given)
+
+    def _choose_folder(self, config: Namespace, verb: str, given: Given) -> None:
+        checkpoint = runs.find_checkpoint(config.ckpt_path, config.out)
+        if verb != "fit" and checkpoint is None and not config.allow_untrained:
+            raise _no_weights(verb)
+        if config.trainer.default_root_dir is not None:
+            raise ConfigError("trainer.default_root_dir is not used; give the run folder as --out")
+        self.folder = runs.choose(verb, config.out, checkpoint, given.config)
+        if verb == "fit" and env.process_number() == 0:
+            runs.claim(self.folder, resuming=config.ckpt_path == runs.LAST, overwrite=config.overwrite)
+        config.ckpt_path = str(checkpoint) if checkpoint else None
+
+    def _parse_ckpt_path(self) -> None:
+        """Does nothing: Lightning would let the checkpoint's values overrule what the user wrote."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Makes the Trainer with what always runs, whatever ``callbacks:`` the configuration gives."""
+        config = self.config_init[self.verb]
+        logger = config.trainer.logger
+        if logger in (None, True):
+            logger = RunLogger(self.folder) if self.verb == "fit" else False
+        return super().instantiate_trainer(
+            default_root_dir=str(self.folder),
+            logger=logger,
+            callbacks=[*(config.trainer.callbacks or []), *self._callbacks(config, bool(logger))],
+            **kwargs,
+        )
+
+    def _callbacks(self, config: Namespace, logged: bool) -> list[Callback]:
+        """What every run of the verb has."""
+        parts = {key: self.resolved[key] for key in ("model", "data", "seed_everything")}
+        if self.verb == "fit":
+            stored = yaml.safe_dump(parts, sort_keys=False)
+            self.checkpoints = RunCheckpoints(self.folder / runs.CHECKPOINTS, stored, __version__, config.monitor)
+            learning_rate = [LearningRateMonitor()] if logged else []
+            return [self.checkpoints, ReadAnew(), Gallery(), *learning_rate]
+        if self.verb == "test":
+            tested = yaml.safe_dump(parts["data"]["test"], default_flow_style=True, width=10_000).strip()
+            return [ResultsWriter(self.folder, tested, parts["seed_everything"])]
+        if self.verb == "predict":
+            return [HeatmapWriter(self.folder, films=config.films, overwrite=config.overwrite)]
+        return []
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """The resolved configuration as plain values, without what belongs to this invocation only."""
+        full = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.verb]
+        once = {"config", "out", "overwrite", "allow_untrained", "films", "ckpt_path"}
+        return {key: value for key, value in full.items() if key not in once}
+
+    def fit(self, **kwargs: Any) -> None:
+        """Prepares training; ``kwargs`` are the model, the data and the options of ``Trainer.fit``."""
+        self.stage = partial(self.trainer.fit, **kwargs, weights_only=True)
+
+    def validate(self, **kwargs: Any) -> None:
+        """Prepares measuring on the validation clips."""
+        self.stage = partial(self.trainer.validate, **kwargs, weights_only=True)
+
+    def test(self, **kwargs: Any) -> None:
+        """Prepares measuring on the test clips."""
+        self.stage = partial(self.trainer.test, **kwargs, weights_only=True, verbose=False)
+
+    def predict(self, **kwargs: Any) -> None:
+        """Prepares writing heatmaps and films."""
+        self.stage = partial(self.trainer.predict, **kwargs, weights_only=True, return_predictions=False)
+
+    def run(self) -> None:
+        """Runs what was parsed, in the run folder."""
+        first = env.process_number() == 0
+        if first:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / runs.CONFIG).write_text(
+                f"# tavlo {__version__}\n{yaml.safe_dump(self.resolved, sort_keys=False)}"
+            )
+            print(f"run folder: {self.folder}", flush=True)
+            os.environ[env.RUN_FOLDER] = str(self.folder)  # for the processes that Lightning starts
+        try:
+            with self.checkpoints.ctrl_c_taken() if self.checkpoints else nullcontext():
+                self.stage()
+        except Stopped as stop:
+            if not first:  # were it not 0, Lightning would kill the first process, which still has to report
+                sys.exit(0)
+            again = f"tavlo fit --ckpt_path last --out {self.folder}"
+            print(f"\n{stop}; go on with: {again}", file=sys.stderr)
+            sys.exit(128 + stop.signal_number)
+        except SystemExit as stop:  # Lightning's answer to a KeyboardInterrupt
+            sys.exit(INTERRUPTED if stop.code else 0)
+        finally:
+            if first:
+                os.environ.pop(env.RUN_FOLDER, None)
+        if first:
+            print(f"run folder: {self.folder}", flush=True)
+
+
+def _sentence(error: Exception, log: Path | None) -> TavloError:
+    """What the user is told about an error; the traceback of a failed run goes to the file ``log``."""
+    if isinstance(error, TavloError):
+        return error
+    message = " ".join(str(error).split())
+    if isinstance(error, MisconfigurationException):
+        return ConfigError(message)
+    if message.startswith("Error(s) in loading state_dict"):
+        return CheckpointError(f"the checkpoint's weights do not fit the configured model: {message}")
+    where = f"{env.DEBUG}=1 shows where"
+    if log is not None and log.parent.is_dir():
+        with log.open("a") as file:
+            traceback.print_exception(error, file=file)
+        where = f"traceback in {log}"
+    return RunFailedError(f"{type(error).__name__}: {message} ({where})")
+
+
+def _no_weights(verb: str) -> CheckpointError:
+    return CheckpointError(
+        f"{verb} needs trained weights: give --ckpt_path RUN/checkpoints/best.ckpt, "
+        "or -c CONFIG --allow_untrained for random ones"
+    )
+
+
+def _look_up(options: list[str]) -> Given:
+    """Finds the options that decide which stored configuration is read; the full parser checks them later."""
+    scan = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    scan.add_argument("--ckpt_path")
+    scan.add_argument("--out")
+    scan.add_argument("-c", "--config", action="append", default=[])
+    try:
+        found, _ = scan.parse_known_args(options)
+    except ArgumentError:
+        return Given(None, None, None)
+    return Given(found.ckpt_path, found.out, next(iter(found.config), None))
+
+
+def _stored_config(verb: str, given: Given) -> str | None:
+    """YAML text (or a path) of the configuration that a checkpoint or the run to go on with was made with.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or unreadable.
+    """
+    checkpoint = runs.find_checkpoint(given.ckpt_path, given.out)
+    if checkpoint is None:
+        return None
+    if verb == "fit":
+        config = checkpoint.parent.parent / runs.CONFIG
+        return str(config) if given.ckpt_path == runs.LAST and config.is_file() else None
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # a damaged file fails in as many ways as it has bytes
+        reason = str(error).split("\n")[0]
+        raise CheckpointError(f"{checkpoint} cannot be read as a checkpoint: {reason}") from error
+    return content["tavlo"]["config"] if "tavlo" in content else None
+
+
+def _silence() -> None:
+    """Keeps what tells a user nothing off the screen."""
+    for message in WARNINGS:
+        warnings.filterwarnings("ignore", message)
+    for handler in logging.getLogger("lightning.pytorch").handlers:
+        handler.addFilter(lambda record: not record.getMessage().startswith(CHATTER))
+
+
+def _parse_and_run(words: list[str]) -> None:
+    cli = None
+    try:
+        cli = TavloCLI(words)
+        cli.run()
+    except Exception as error:  # whatever it is, the user gets a sentence and the log gets the traceback
+        raise _sentence(error, cli.folder / runs.ERROR_LOG if cli else None) from error
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs ``fit``, ``validate``, ``test`` or ``predict`` in this process.
+
+    Args:
+        args: the verb and its options; those of the process if None.
+
+    Returns:
+        The exit code: 0, 2 for a user's mistake, 1 for a failed run, 130 after Ctrl-C.
+    """
+    words = sys.argv[1:] if args is None else args
+    _silence()
+    return to_exit_code(words[0], lambda: _parse_and_run(words))

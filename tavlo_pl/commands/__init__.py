@@ -1,0 +1,69 @@
+"""The verbs that need no Trainer, one file each, and what all verbs share: short errors and exit codes.
+
+Nothing here imports torch or Lightning, so that these verbs and ``--help`` answer at once.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser
+
+from tavlo_pl import env
+from tavlo_pl.errors import TavloError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+
+
+class ShortErrors(ArgumentParser):
+    """A parser that takes no abbreviations and answers a wrong option with one sentence."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Prints the sentence and exits with code 2.
+
+        jsonargparse parses classes inside of classes with inner parsers, whose errors it catches and words
+        itself: those have ``exit_on_error`` off and are left to it.
+        """
+        if not self.exit_on_error:
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        program = parser.prog.replace(" [options]", "")
+        sentence = " ".join(message.split())
+        print(f"{program}: {sentence} (options: {program} --help)", file=sys.stderr)
+        sys.exit(2)
+
+
+def to_exit_code(verb: str, run: Callable[[], object]) -> int:
+    """Runs a verb and turns what happened into an exit code, with one sentence on stderr where it failed.
+
+    Args:
+        verb: named in front of the sentence.
+        run: does the work; raises a ``TavloError`` for everything that the user should be told.
+
+    Returns:
+        0, or what the error asks for: 2 for a user's mistake, 1 for a failed run, 130 after Ctrl-C.
+    """
+    try:
+        run()
+    except TavloError as error:
+        if env.debug():
+            traceback.print_exc()
+        process = f" (process {env.process_number()})" if env.process_number() else ""
+        print(f"tavlo {verb}{process}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"tavlo {verb}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+def first_line(function: Callable[..., object]) -> str:
+    """The first line of a docstring: what ``--help`` says about a verb."""
+    return (function.__doc__ or "").strip().splitlines()[0]

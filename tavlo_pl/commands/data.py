@@ -1,0 +1,27 @@
+"""``tavlo data``: makes data sets.
+
+Every verb is a plain typed function: its signature makes the options and its docstring makes the help.
+"""
+
+from typing import Any
+
+from jsonargparse import auto_cli
+
+from tavlo_pl.commands import ShortErrors, to_exit_code
+from tavlo_pl.data.synthetic.write import write_world
+
+VERBS: dict[str, Any] = {"synth": write_world}
+
+
+def main(args: list[str]) -> int:
+    """Runs ``tavlo data VERB …`` and returns the exit code.
+
+    Args:
+        args: the words after ``tavlo data``.
+    """
+    settings: dict[str, Any] = {
+        "prog": "tavlo data",
+        "description": "Makes data sets.",
+        "parser_class": ShortErrors,
+    }
+    return to_exit_code("data", lambda: auto_cli(VERBS, args=args, as_positional=False, **settings))

@@ -1,0 +1,98 @@
+"""The run folder: where it is, what lies in it, and who may write to it.
+
+::
+
+    RUN/config.yaml                      what was run, every default spelled out
+    RUN/checkpoints/best.ckpt last.ckpt  best on the validation clips; last to go on from
+    RUN/events.out.tfevents.*            TensorBoard
+    RUN/error.log                        traceback of a failed run
+    RUN/test/, RUN/predict/              what was later made from its checkpoints
+"""
+
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from tavlo_pl import env
+from tavlo_pl.errors import CheckpointError, ConfigError
+
+CONFIG = "config.yaml"
+CHECKPOINTS = "checkpoints"
+LAST = "last"
+ERROR_LOG = "error.log"
+OVERWRITTEN = (CHECKPOINTS, CONFIG, ERROR_LOG, "events.out.tfevents.*", "results.json", "*.csv", "gallery")
+
+
+def choose(verb: str, out: str | None, checkpoint: Path | None, config: str | None) -> Path:
+    """The run folder of this command, the same in every process of it.
+
+    Args:
+        verb: fit, validate, test or predict.
+        out: what the user asked for.
+        checkpoint: the checkpoint that is read.
+        config: the first configuration file.
+
+    Raises:
+        ConfigError: a launcher that is not ours started several processes and no folder was given.
+    """
+    if out:
+        return Path(out)
+    if "LOCAL_RANK" in os.environ:
+        if env.RUN_FOLDER not in os.environ:
+            raise ConfigError("processes of a launcher cannot agree on a new run folder; give --out DIR")
+        return Path(os.environ[env.RUN_FOLDER])
+    if checkpoint is not None and verb != "fit":
+        home = checkpoint.parent
+        return (home.parent if home.name == CHECKPOINTS else home) / verb
+    return Path("runs", Path(config).stem if config else verb, datetime.now().strftime("%Y%m%d-%H%M%S"))
+
+
+def find_checkpoint(word: str | None, out: str | None) -> Path | None:
+    """The checkpoint file that ``--ckpt_path`` means.
+
+    Args:
+        word: a path, or ``last`` for the one in the run folder ``out``; None for none.
+        out: the run folder, if given.
+
+    Raises:
+        CheckpointError: the file is not there.
+    """
+    if word is None:
+        return None
+    if word == LAST:
+        if not out:
+            raise CheckpointError("--ckpt_path last goes on in a run folder; say which one: --out RUN")
+        path = Path(out, CHECKPOINTS, f"{LAST}.ckpt")
+    else:
+        path = Path(word)
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}; give --ckpt_path RUN/{CHECKPOINTS}/best.ckpt")
+    return path
+
+
+def claim(folder: Path, resuming: bool, overwrite: bool) -> None:
+    """Makes sure that a new run does not mix with what is in its folder.
+
+    Args:
+        folder: the run folder.
+        resuming: the run goes on in it, so that it may be full.
+        overwrite: clear an earlier run away; touches only what a run leaves.
+
+    Raises:
+        ConfigError: the folder is not empty, or is no folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"run folder {folder} is a file; choose another --out")
+    if not folder.is_dir() or resuming or not any(folder.iterdir()):
+        return
+    if not overwrite:
+        raise ConfigError(
+            f"run folder {folder} is not empty; choose another --out, go on in it with --ckpt_path last, "
+            "or clear it with --overwrite"
+        )
+    if not (folder / CONFIG).is_file():
+        raise ConfigError(f"--overwrite clears runs only; {folder} holds no {CONFIG}; choose another --out")
+    for pattern in OVERWRITTEN:
+        for path in folder.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,368 @@
+"""The command line from outside: what it answers, what it leaves, what it refuses, how it goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from lightning.pytorch import cli as lightning_cli
+
+from tavlo_pl.callbacks import checkpoints
+from tavlo_pl.cli import TavloCLI
+from tests.helpers.cli import tavlo
+from tests.helpers.processes import run_processes
+from tests.helpers.run import tiny_config
+from tests.helpers.tiny import Tiny
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def run(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished fit of two epochs."""
+    folder = tmp_path_factory.mktemp("run")
+    outcome = tavlo("fit", "-c", tiny_config(world, folder), "--out", folder / "out")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[0] == outcome.out.splitlines()[-1] == f"run folder: {folder / 'out'}"
+    return folder / "out"
+
+
+def load(path: Path) -> dict[str, object]:
+    return torch.load(path, weights_only=True)
+
+
+def assert_same_end(run: Path, other: Path) -> None:
+    """Two runs ended with the same weights, optimiser and choice of the best, bit for bit."""
+    for name in ("last.ckpt", "best.ckpt"):
+        one, two = load(run / "checkpoints" / name), load(other / "checkpoints" / name)
+        assert one["global_step"] == two["global_step"]
+        for key, value in one["state_dict"].items():
+            assert torch.equal(value, two["state_dict"][key]), f"{name}: {key}"
+        assert str(one["optimizer_states"]) == str(two["optimizer_states"])
+        assert one["callbacks"]["RunCheckpoints"] == two["callbacks"]["RunCheckpoints"]
+
+
+# light answers
+
+
+def test_version_and_help_do_not_import_torch() -> None:
+    code = "import sys, tavlo_pl.__main__ as m; m.main(['--version']); m.main([]); print('torch' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("tavlo 0.")
+    assert lines[-1] == "False"
+    for verb in ("fit", "validate", "test", "predict", "data"):
+        assert any(line.strip().startswith(verb) for line in lines)
+
+
+def test_a_mistyped_verb_is_answered_with_the_near_one() -> None:
+    outcome = tavlo("tset")
+    assert (outcome.code, outcome.err) == (2, "tavlo: unknown verb 'tset'; did you mean test?\n")
+
+
+def test_the_help_of_data_synth_comes_from_its_docstring() -> None:
+    outcome = tavlo("data", "synth", "--help")
+    assert outcome.code == 0
+    assert "difficulty" in outcome.out
+    assert "{easy,standard,hard}" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("data synth --out x --train_clip 3", "train_clip"),
+        ("fit --data.batchsize 3", "batchsize"),
+        ("fit --ckpt_path nowhere.ckpt", "nowhere.ckpt"),
+        ("fit --ckpt_path last", "--out"),
+        ("test", "--ckpt_path"),
+        ("test --ckpt_path nowhere.ckpt", "nowhere.ckpt"),
+        ("fit -c nowhere.yaml", "nowhere.yaml"),
+        ("fit --model=tavlo_pl.models.tavlo.NoSuchModel", "NoSuchModel"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(words: str, told: str) -> None:
+    outcome = tavlo(*words.split())
+    assert outcome.code == 2
+    assert told in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_missing_clips_are_one_sentence_that_names_the_folder(world: Path, tmp_path: Path) -> None:
+    config = tiny_config(world, tmp_path)
+    outcome = tavlo("fit", "-c", config, "--data.train.init_args.root", tmp_path / "gone", "--out", tmp_path / "out")
+    assert outcome.code == 2
+    assert str(tmp_path / "gone") in outcome.err
+    assert outcome.err.strip().count("\n") == 0
+
+
+# the run folder
+
+
+def test_a_run_leaves_exactly_these_files(run: Path) -> None:
+    left = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    events = {name for name in left if name.startswith("events.out.tfevents.")}
+    assert len(events) == 1
+    assert left - events == {"config.yaml", "checkpoints/best.ckpt", "checkpoints/last.ckpt"}
+
+
+def test_a_checkpoint_is_plain_data_and_knows_its_configuration(run: Path) -> None:
+    for name in ("best.ckpt", "last.ckpt"):
+        stored = load(run / "checkpoints" / name)["tavlo"]
+        config = yaml.safe_load(stored["config"])
+        assert config["model"]["class_path"] == "tests.helpers.tiny.Tiny"
+        assert config["data"]["batch_size"] == 2
+        assert config["seed_everything"] == 3
+
+
+def test_the_default_folder_is_named_after_the_configuration(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert tavlo("fit", "-c", tiny_config(world, tmp_path, max_steps=1)).code == 0
+    (folder,) = (tmp_path / "runs" / "tiny").iterdir()
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "tiny.yaml"}
+
+
+def test_a_full_folder_is_refused_and_overwritten_on_demand(world: Path, tmp_path: Path) -> None:
+    words = ("fit", "-c", tiny_config(world, tmp_path, max_steps=1), "--out", tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    refused = tavlo(*words)
+    assert refused.code == 2
+    assert "not empty" in refused.err
+    assert "no config.yaml" in tavlo(*words, "--overwrite").err  # not a run's folder
+    (tmp_path / "out" / "config.yaml").write_text("")
+    (tmp_path / "out" / "results.json").write_text("old")
+    assert tavlo(*words, "--overwrite").code == 0
+    assert not (tmp_path / "out" / "results.json").exists()
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "mine"
+
+
+def test_a_configuration_cannot_remove_what_always_runs(world: Path, tmp_path: Path) -> None:
+    extra = {"class_path": "lightning.pytorch.callbacks.EarlyStopping", "init_args": {"monitor": "val/loss"}}
+    config = tiny_config(world, tmp_path, max_epochs=1, callbacks=[extra])
+    assert tavlo("fit", "-c", config, "--out", tmp_path / "out").code == 0
+    state = load(tmp_path / "out" / "checkpoints" / "last.ckpt")["callbacks"]
+    assert {"EarlyStopping", "RunCheckpoints"} <= {key.split("{")[0] for key in state}
+
+
+def test_best_follows_the_metric_that_is_asked_for(run: Path, world: Path, tmp_path: Path) -> None:
+    assert load(run / "checkpoints" / "best.ckpt")["callbacks"]["RunCheckpoints"]["best"].keys() == {"val/ciou_mean"}
+    words = ("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out", "--monitor", "val/loss")
+    assert tavlo(*words).code == 0
+    assert load(tmp_path / "out" / "checkpoints" / "best.ckpt")["callbacks"]["RunCheckpoints"]["best"].keys() == {
+        "val/loss"
+    }
+
+
+# checkpoints in, results out
+
+
+def test_a_checkpoint_alone_is_enough_to_test(run: Path) -> None:
+    outcome = tavlo("test", "--ckpt_path", run / "checkpoints" / "best.ckpt")
+    assert outcome.code == 0, outcome.err
+    assert "single_sound" in outcome.out
+    assert {path.name for path in (run / "test").iterdir()} == {
+        "config.yaml",
+        "results.json",
+        "per_sample.csv",
+    }
+
+
+def test_a_checkpoint_alone_is_enough_to_validate(run: Path, tmp_path: Path) -> None:
+    outcome = tavlo("validate", "--ckpt_path", run / "checkpoints" / "last.ckpt", "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    assert "val/ciou_mean" in outcome.out
+
+
+def test_predict_writes_a_map_and_a_film_for_each_video(run: Path, world: Path, tmp_path: Path) -> None:
+    words = ("--ckpt_path", run / "checkpoints" / "best.ckpt", "--data.root", world / "test" / "video")
+    outcome = tavlo("predict", *words, "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    films = {path.stem for path in (world / "test" / "video").iterdir()}
+    assert {path.stem for path in (tmp_path / "out").glob("*.npz")} == films
+    assert {path.stem for path in (tmp_path / "out").glob("*.mp4")} == films
+
+
+def test_flags_overrule_the_checkpoint_and_config_files_too(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text("data: {seed: 7}")
+    words = ("--ckpt_path", run / "checkpoints" / "best.ckpt", "--model.init_args.lr", "0.5", "-c")
+    assert tavlo("test", *words, tmp_path / "more.yaml", "--out", tmp_path / "out").code == 0
+    ran = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+    assert ran["model"]["init_args"]["lr"] == 0.5
+    assert ran["data"]["seed"] == 7
+    assert ran["data"]["batch_size"] == 2  # the checkpoint's
+
+
+def test_lightning_still_reads_the_checkpoint_where_we_stop_it() -> None:
+    """Canary: without the override the checkpoint's values would win over flags (Lightning 2.6)."""
+    assert callable(lightning_cli.LightningCLI._parse_ckpt_path)
+    assert "_parse_ckpt_path" in TavloCLI.__dict__
+    assert "_parse_ckpt_path" in lightning_cli.LightningCLI.__init__.__code__.co_names
+
+
+def test_random_weights_are_tested_only_on_demand(world: Path, tmp_path: Path) -> None:
+    words = ("test", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out")
+    assert tavlo(*words).code == 2
+    assert tavlo(*words, "--allow_untrained").code == 0
+
+
+def test_a_damaged_checkpoint_and_one_of_another_model_are_named(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.ckpt").write_bytes(b"PK\x03\x04 not a checkpoint")
+    damaged = tavlo("test", "--ckpt_path", tmp_path / "bad.ckpt")
+    assert damaged.code == 2
+    assert "bad.ckpt cannot be read" in damaged.err
+    words = ("--ckpt_path", run / "checkpoints" / "best.ckpt", "--model.init_args.width", "5")
+    other = tavlo("test", *words, "--out", tmp_path / "out")
+    assert other.code == 2
+    assert "do not fit" in other.err
+
+
+def test_a_failed_run_says_so_and_leaves_its_traceback(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tiny, "training_loss", lambda *_: 1 / 0)
+    outcome = tavlo("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out")
+    assert outcome.code == 1
+    assert "ZeroDivisionError" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert "Traceback" in (tmp_path / "out" / "error.log").read_text()
+
+
+# stopping and going on
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int, act: Callable[[], object]) -> None:
+    """Does something in the middle of the model's method when it is called for the `call`-th time."""
+    original, calls = getattr(Tiny, method), []
+
+    def wrapped(self: Tiny, *args: object) -> object:
+        calls.append(1)
+        if len(calls) == call:
+            act()
+        return original(self, *args)
+
+    monkeypatch.setattr(Tiny, method, wrapped)
+
+
+def press(number: int) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+def fail() -> None:
+    raise ValueError("the disk is full")
+
+
+@pytest.mark.parametrize(
+    ("method", "call", "act", "code", "step"),
+    [
+        ("training_step", 2, press(signal.SIGINT), 130, 2),
+        ("training_step", 6, press(signal.SIGTERM), 143, 6),
+        ("training_step", 4, press(signal.SIGINT), 130, 4),  # the last of an epoch
+        ("validation_step", 2, press(signal.SIGINT), 130, 4),
+        ("validation_step", 3, fail, 1, 4),
+        ("training_step", 8, press(signal.SIGINT), 130, 8),  # the last of all
+    ],
+    ids=["early", "term", "epoch-end", "validation", "validation-fails", "end"],
+)
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    run: Path,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    call: int,
+    act: Callable[[], object],
+    code: int,
+    step: int,
+) -> None:
+    words = ("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out")
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with monkeypatch.context() as patch:
+        interrupt(patch, method, call, act)
+        stopped = tavlo(*words)
+    assert stopped.code == code, stopped.err
+    assert load(tmp_path / "out" / "checkpoints" / "last.ckpt")["global_step"] == step
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    resumed = tavlo(*words, "--ckpt_path", "last")
+    assert resumed.code == 0, resumed.err
+    assert_same_end(run, tmp_path / "out")
+
+
+def test_a_run_folder_is_enough_to_go_on(
+    run: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, "training_step", 3, press(signal.SIGINT))
+        assert tavlo("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out").code == 130
+    assert tavlo("fit", "--ckpt_path", "last", "--out", tmp_path / "out").code == 0
+    assert_same_end(run, tmp_path / "out")
+
+
+def test_an_exception_in_training_leaves_a_checkpoint_to_go_on_from(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        interrupt(patch, "training_step", 3, fail)
+        assert tavlo(*words).code == 1
+    assert load(tmp_path / "out" / "checkpoints" / "last.ckpt")["global_step"] == 2
+    assert tavlo(*words, "--ckpt_path", "last").code == 0
+    assert load(tmp_path / "out" / "checkpoints" / "last.ckpt")["global_step"] == 8
+
+
+def test_a_long_epoch_is_saved_in_between(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "SAVE_EVERY_S", 0.0)
+    saved = []
+    monkeypatch.setattr(
+        checkpoints.RunCheckpoints, "_save_last", lambda self, trainer: saved.append(trainer.global_step)
+    )
+    config = tiny_config(world, tmp_path, max_epochs=1, limit_val_batches=0)
+    assert tavlo("fit", "-c", config, "--out", tmp_path / "out").code == 0
+    assert saved == [1, 2, 3, 4]
+
+
+# two processes
+
+
+def test_two_processes_test_to_the_numbers_of_one(run: Path, world: Path, tmp_path: Path) -> None:
+    checkpoint = run / "checkpoints" / "best.ckpt"
+
+    def in_process(rank: int, processes: int) -> int:
+        os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(processes)}
+        distributed = f"--trainer.devices {processes} --trainer.strategy ddp --out {tmp_path / 'two'}".split()
+        return tavlo("test", "--ckpt_path", checkpoint, *distributed).code
+
+    assert run_processes(2, in_process) == [0, 0]
+    assert tavlo("test", "--ckpt_path", checkpoint, "--out", tmp_path / "one").code == 0
+    one, two = ((tmp_path / name / "per_sample.csv").read_text() for name in ("one", "two"))
+    assert one == two
+    assert len(list((world / "test" / "video").iterdir())) % 2  # so that one clip is read twice
+
+
+@pytest.mark.slow
+def test_the_command_itself_starts_a_second_process(world: Path, tmp_path: Path) -> None:
+    config = tiny_config(world, tmp_path, devices=2, strategy="ddp", max_epochs=1)
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK")
+    }
+    command = [sys.executable, "-m", "tavlo_pl"]
+    environment["PYTHONPATH"] = str(ROOT)
+
+    def call(*words: object) -> None:
+        subprocess.run([*command, *map(str, words)], cwd=tmp_path, env=environment, check=True, timeout=120)
+
+    call("fit", "-c", config)
+    (folder,) = (tmp_path / "runs" / "tiny").iterdir()  # one, although the second process has a clock of its own
+    assert load(folder / "checkpoints" / "last.ckpt")["global_step"] == 2
+    call("test", "--ckpt_path", folder / "checkpoints" / "best.ckpt", "--trainer.devices", 2)
+    assert (folder / "test" / "results.json").is_file()

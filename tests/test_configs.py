@@ -1,0 +1,91 @@
+"""Every shipped configuration parses; every experiment goes through fit, test and predict on a tiny world."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.helpers.cli import tavlo
+from tests.helpers.run import data_config
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+TRAINER = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "strategy": "auto",
+    "precision": None,
+    "max_epochs": 1,
+    "max_steps": -1,
+    "max_time": None,
+    "limit_train_batches": 2,
+    "limit_val_batches": 1,
+    "val_check_interval": None,
+    "check_val_every_n_epoch": 1,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def named(folder: str) -> pytest.MarkDecorator:
+    """Parametrises a test with the configurations of a folder."""
+    files = sorted((CONFIGS / folder).glob("*.yaml"))
+    return pytest.mark.parametrize("config", files, ids=[file.stem for file in files])
+
+
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configurations name each other and their data from the root of the checkout."""
+    monkeypatch.chdir(CONFIGS.parent)
+
+
+@named("exp")
+def test_an_experiment_says_how_it_is_run(config: Path) -> None:
+    first = config.read_text().splitlines()[0]
+    assert first == f"# run: tavlo fit -c configs/exp/{config.name}"
+
+
+@named("exp")
+def test_an_experiment_runs_from_fit_to_predict(config: Path, world: Path, tmp_path: Path) -> None:
+    printed = tavlo("fit", "-c", config, "--print_config")
+    assert printed.code == 0, printed.err
+    resolved = yaml.safe_load(printed.out)
+    tiny = tmp_path / "tiny.yaml"
+    tiny.write_text(yaml.safe_dump({"trainer": TRAINER, "data": data_config(world) | {"image_size": 64}}))
+    words = ["fit", "-c", config, "-c", tiny, "--out", tmp_path / "out"]
+    if "visual" in resolved["model"]["init_args"]:
+        words += ["--model.init_args.visual.init_args.weights", "none"]  # nothing is fetched by a test
+    fitted = tavlo(*words)
+    assert fitted.code == 0, fitted.err
+    best = tmp_path / "out" / "checkpoints" / "best.ckpt"
+    tested = tavlo("test", "--ckpt_path", best, "--trainer.accelerator", "cpu")
+    assert tested.code == 0, tested.err
+    assert (tmp_path / "out" / "test" / "results.json").is_file()
+    film = next((world / "test" / "video").glob("*.mp4"))
+    predicted = tavlo("predict", "--ckpt_path", best, "--data.root", film, "--trainer.accelerator", "cpu")
+    assert predicted.code == 0, predicted.err
+    assert (tmp_path / "out" / "predict" / f"{film.stem}.npz").is_file()
+    assert (tmp_path / "out" / "predict" / f"{film.stem}.mp4").is_file()
+
+
+@named("model")
+def test_a_model_part_parses(config: Path) -> None:
+    outcome = tavlo("fit", "--model", config, "--print_config")
+    assert outcome.code == 0, outcome.err
+    assert yaml.safe_load(outcome.out)["model"]["class_path"] == yaml.safe_load(config.read_text())["class_path"]
+
+
+@named("data")
+def test_a_data_part_parses(config: Path) -> None:
+    outcome = tavlo("fit", "--model", CONFIGS / "model" / "tavlo.yaml", "--data", config, "--print_config")
+    assert outcome.code == 0, outcome.err
+    resolved = yaml.safe_load(outcome.out)["data"]
+    for name in yaml.safe_load(config.read_text()).keys() & {"train", "val", "test"}:
+        assert resolved[name]["class_path"].startswith("tavlo_pl.data.")
+
+
+@named("trainer")
+def test_a_trainer_part_parses(config: Path) -> None:
+    outcome = tavlo("fit", "--model", CONFIGS / "model" / "tavlo.yaml", "--trainer", config, "--print_config")
+    assert outcome.code == 0, outcome.err
