@@ -32,7 +32,7 @@ demo: $(RUN)/test/results.json $(DEMO)/predict/.done ## write a small world, tra
 	@echo "demo: checkpoints and curves in $(RUN), table in $(RUN)/test, films in $(DEMO)/predict"
 
 $(DEMO)/world/.done: | $(STAMP)
-	$(TAVLO) data synth --out $(DEMO)/world
+	$(TAVLO) data synth --out $(DEMO)/world --frame_rate 12 --clips_per_scenario 30 --val_clips_per_scenario 12
 	@touch $@
 
 $(RUN)/.done: $(DEMO)/world/.done configs/exp/demo.yaml

@@ -30,6 +30,7 @@ class TAVLO(AVLocalizer):
         mlp_ratio: hidden width of the MLPs as a multiple of the token's width.
         audio_visual_link: whether sound and picture see each other in spatial attention. True is the published form,
             whose loss can be minimised without listening (docs/method.md).
+        layer_scale: initial factor of the AST blocks' residual branches; None is the published form.
         positive_pool: bag score of a sound with its own frame; the paper: max.
         negative_pool: bag score of a sound with other clips' frames; the paper: mean.
         temperature: of the contrastive loss; open in the paper.
@@ -49,9 +50,10 @@ class TAVLO(AVLocalizer):
         heads: int = 8,
         mlp_ratio: float = 2.0,
         audio_visual_link: bool = False,
-        positive_pool: Pool = "max",
-        negative_pool: Pool = "max",
-        temperature: float = 0.07,
+        layer_scale: float | None = 0.1,
+        positive_pool: Pool = "smooth_max",
+        negative_pool: Pool = "smooth_max",
+        temperature: float = 0.05,
         lr: float = 1e-4,
         weight_decay: float = 0.01,
         warmup: float = 0.05,
@@ -65,7 +67,9 @@ class TAVLO(AVLocalizer):
         self.audio = AudioEncoder(width, audio_channels)
         self.place = SpatialEncoding(width, positions)
         self.clock = TemporalEncoding(temporal_width, positions) if temporal_width and layers else None
-        self.blocks = nn.Sequential(*(ASTBlock(token, heads, mlp_ratio, audio_visual_link) for _ in range(layers)))
+        self.blocks = nn.Sequential(
+            *(ASTBlock(token, heads, mlp_ratio, audio_visual_link, layer_scale) for _ in range(layers))
+        )
         self.norm = nn.LayerNorm(token)
         self.positive_pool: Pool = positive_pool
         self.negative_pool: Pool = negative_pool

@@ -7,6 +7,9 @@ heads and MLP open; ours are pre-norm with residuals (Xiong et al., arXiv 2002.0
 Deviation: with ``audio_visual_link=False`` the audio token and the cells of its frame do not see each other in
 spatial attention. With the link, as published, every cell can copy its own clip's audio token, and the contrastive
 loss reaches zero without localising anything (docs/method.md).
+
+Deviation: ``layer_scale`` multiplies every residual branch by a learned factor a channel that starts small (LayerScale,
+Touvron et al., arXiv 2103.17239). Attention then refines what the encoders see instead of blurring it from the start.
 """
 
 import torch
@@ -45,15 +48,24 @@ class ASTBlock(nn.Module):
         heads: attention heads.
         mlp_ratio: width of the MLP's hidden layer as a multiple of D.
         audio_visual_link: whether audio and visual tokens see each other in spatial attention (True as published).
+        layer_scale: initial factor of the residual branches; None leaves it out (as published).
     """
 
-    def __init__(self, width: int, heads: int = 8, mlp_ratio: float = 2.0, audio_visual_link: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int = 8,
+        mlp_ratio: float = 2.0,
+        audio_visual_link: bool = False,
+        layer_scale: float | None = 0.1,
+    ) -> None:
         super().__init__()
         self.audio_visual_link = audio_visual_link
         self.spatial_norm, self.temporal_norm, self.mlp_norm = (nn.LayerNorm(width) for _ in range(3))
         self.spatial, self.temporal = SelfAttention(width, heads), SelfAttention(width, heads)
         hidden = int(width * mlp_ratio)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.scale = None if layer_scale is None else nn.Parameter(torch.full((3, width), layer_scale))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, T, 1 + HW, D) to the same shape."""
@@ -63,8 +75,9 @@ class ASTBlock(nn.Module):
             mixed = self.spatial(flat)
         else:
             mixed = torch.cat([self.spatial(flat[:, :1]), self.spatial(flat[:, 1:])], dim=1)
-        tokens = tokens + mixed.view(b, t, s, d)
+        spatial_scale, temporal_scale, mlp_scale = (1.0, 1.0, 1.0) if self.scale is None else self.scale
+        tokens = tokens + spatial_scale * mixed.view(b, t, s, d)
         through_time = self.temporal_norm(tokens).transpose(1, 2).reshape(b * s, t, d)
-        tokens = tokens + self.temporal(through_time).view(b, s, t, d).transpose(1, 2)
-        out: Tensor = tokens + self.mlp(self.mlp_norm(tokens))
+        tokens = tokens + temporal_scale * self.temporal(through_time).view(b, s, t, d).transpose(1, 2)
+        out: Tensor = tokens + mlp_scale * self.mlp(self.mlp_norm(tokens))
         return out

@@ -73,7 +73,10 @@ class ResNet18(VisualEncoder):
 
 
 class ShuffleNet(VisualEncoder):
-    """torchvision's ShuffleNetV2 1.0x up to its second stage: 8 pixels a cell, D_f = 116; made for small pictures.
+    """The start of torchvision's ShuffleNetV2 1.0x: 8 pixels a cell, D_f = 116; made for small pictures.
+
+    Three units of its second stage are kept, so that a cell sees 47 pixels; the fourth would blur the map of small
+    objects.
 
     Args:
         weights: as for ``ResNet18``.
@@ -82,7 +85,7 @@ class ShuffleNet(VisualEncoder):
     def __init__(self, weights: Weights = "none") -> None:
         net = models.shufflenet_v2_x1_0()
         _load_imagenet(net, models.ShuffleNet_V2_X1_0_Weights.IMAGENET1K_V1, weights)
-        super().__init__(nn.Sequential(net.conv1, net.maxpool, net.stage2), width=116)
+        super().__init__(nn.Sequential(net.conv1, net.maxpool, net.stage2[:3]), width=116)
 
 
 def _load_imagenet(net: nn.Module, source: models.WeightsEnum, weights: Weights) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from tavlo_pl.data.synthetic.materials import Materials
 from tavlo_pl.data.synthetic.scene import Actor, Level, Scene, rng_of
@@ -65,6 +65,7 @@ class Renderer:
         times_s = np.arange(self.frame_count) / frame_rate
         self._pulse = [loudness(s, times_s) if s.any() else np.zeros(len(times_s)) for s in sounds]
         self._sprites = [materials.sprite(a.category, a.look) for a in scene.actors]
+        self._drift = rng_of("drift", scene.background_seed).uniform(0, 2 * np.pi, 2)
         self._background = materials.background(scene.background_seed, (round(size[0] * 1.3), round(size[1] * 1.3)))
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -80,9 +81,8 @@ class Renderer:
         """
         time_s = frame / self.frame_rate
         width, height = self.size
-        drift = rng_of("drift", self.scene.background_seed).uniform(0, 2 * np.pi, 2)
-        dx = 0.15 * width * (1 + np.sin(0.35 * time_s + drift[0]))
-        dy = 0.15 * height * (1 + np.sin(0.3 * time_s + drift[1]))
+        dx = 0.15 * width * (1 + np.sin(0.35 * time_s + self._drift[0]))
+        dy = 0.15 * height * (1 + np.sin(0.3 * time_s + self._drift[1]))
         canvas = self._background.transform(
             self.size, Image.Transform.AFFINE, (1, 0, dx, 0, 1, dy), Image.Resampling.BILINEAR
         )
@@ -118,7 +118,7 @@ class Renderer:
         )
         alpha = patch.getchannel("A")
         glow = 1 + self.level.glow * pulse
-        canvas.paste(patch.convert("RGB").point(lambda v: min(255, int(v * glow))), (left, top), alpha)
+        canvas.paste(ImageEnhance.Brightness(patch.convert("RGB")).enhance(glow), (left, top), alpha)
         seen = np.asarray(alpha) > 127
         rows = slice(max(top, 0), min(top + 2 * reach, height))
         columns = slice(max(left, 0), min(left + 2 * reach, width))
