@@ -10,6 +10,7 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torchvision import models
 
 log = logging.getLogger(__name__)
@@ -23,12 +24,18 @@ Weights = Literal["imagenet", "none"]
 class VisualEncoder(nn.Module):
     """Base of the visual encoders: normalises pixels and runs ``trunk``.
 
+    A stack of strided convolutions looks at pixel ``stride``·i from cell i, the corner of the square that the cell stands
+    for and not its middle; drawn back onto the picture, every map would lie half a cell too far right and down. So the
+    picture is moved by half a stride first.
+
     Attributes:
         width: feature width D_f.
+        stride: pixels a cell.
     """
 
-    def __init__(self, trunk: nn.Module, width: int) -> None:
+    def __init__(self, trunk: nn.Module, width: int, stride: int) -> None:
         super().__init__()
+        self.stride = stride
         self.trunk = trunk
         self.width = width
         self.mean: Tensor
@@ -46,7 +53,9 @@ class VisualEncoder(nn.Module):
             (N, D_f, h, w) features.
         """
         pixels = (frames.float() / 255 - self.mean) / self.std
-        features: Tensor = self.trunk(pixels.contiguous(memory_format=torch.channels_last))
+        half = self.stride // 2
+        centred = pad(pixels, (-half, half, -half, half))
+        features: Tensor = self.trunk(centred.contiguous(memory_format=torch.channels_last))
         return features
 
 
@@ -69,14 +78,14 @@ class ResNet18(VisualEncoder):
         trunk = nn.Sequential(
             net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4
         )  # fmt: skip
-        super().__init__(trunk, width=512)
+        super().__init__(trunk, width=512, stride=stride)
 
 
 class ShuffleNet(VisualEncoder):
     """The start of torchvision's ShuffleNetV2 1.0x: 8 pixels a cell, D_f = 116; made for small pictures.
 
-    Three units of its second stage are kept, so that a cell sees 47 pixels; the fourth would blur the map of small
-    objects.
+    Two units of its second stage are kept, so that a cell sees 31 pixels: a wider view would blur and shift the map of
+    small objects.
 
     Args:
         weights: as for ``ResNet18``.
@@ -85,7 +94,7 @@ class ShuffleNet(VisualEncoder):
     def __init__(self, weights: Weights = "none") -> None:
         net = models.shufflenet_v2_x1_0()
         _load_imagenet(net, models.ShuffleNet_V2_X1_0_Weights.IMAGENET1K_V1, weights)
-        super().__init__(nn.Sequential(net.conv1, net.maxpool, net.stage2[:3]), width=116)
+        super().__init__(nn.Sequential(net.conv1, net.maxpool, net.stage2[:2]), width=116, stride=8)
 
 
 def _load_imagenet(net: nn.Module, source: models.WeightsEnum, weights: Weights) -> None:
