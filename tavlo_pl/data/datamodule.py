@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader, Sampler
 
 from tavlo_pl.data.clip import Clip, ClipSource
@@ -238,7 +239,7 @@ class ClipDataModule(LightningDataModule):
                 continue
             if source is None:
                 option = "root" if name == "predict" else name
-                raise ConfigError(f"{stage} needs clips: set data.{option}.")
+                raise ConfigError(f"{TrainerFn(stage).value} needs clips: set data.{option}.")
             if name not in self.datasets:
                 self.datasets[name] = ClipDataset(
                     source.clips(),

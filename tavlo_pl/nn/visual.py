@@ -24,9 +24,9 @@ Weights = Literal["imagenet", "none"]
 class VisualEncoder(nn.Module):
     """Base of the visual encoders: normalises pixels and runs ``trunk``.
 
-    A stack of strided convolutions looks at pixel ``stride``·i from cell i, the corner of the square that the cell stands
-    for and not its middle; drawn back onto the picture, every map would lie half a cell too far right and down. So the
-    picture is moved by half a stride first.
+    A stack of strided convolutions looks at pixel ``stride``·i from cell i: at the corner of the square that the cell
+    stands for, not at its middle. Drawn back onto the picture, every map would lie half a cell too far right and down,
+    so the picture is moved by half a stride first.
 
     Attributes:
         width: feature width D_f.
