@@ -21,7 +21,7 @@ def model(request: pytest.FixtureRequest) -> AVLocalizer:
     if "visual" in parsed.model.init_args:
         parsed.model.init_args.visual.init_args.weights = "none"  # nothing is fetched by a test
     torch.manual_seed(0)
-    made = parser.instantiate_classes(parsed).model
+    made = parser.instantiate(parsed).model
     assert isinstance(made, AVLocalizer)
     return made
 
