@@ -9,6 +9,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.types import Batch, Prediction
 
@@ -62,10 +63,14 @@ class AVLocalizer(LightningModule, ABC):
         """(B, T, h, w) raw scores in [-1, 1] of a batch."""
         return self.localize(batch["frames"], batch["spectrogram"])
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """One step; a batch of which too few clips could be read to contrast them is passed over."""
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step.
+
+        Raises:
+            ConfigError: the batch has one clip, and nothing to tell it from.
+        """
         if len(batch["index"]) < 2:
-            return None
+            raise ConfigError("training contrasts clips of a batch with each other: set data.batch_size to 2 or more")
         scalars = self.training_loss(batch["frames"], batch["spectrogram"])
         for name, value in scalars.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(batch["index"]))
@@ -95,7 +100,7 @@ class AVLocalizer(LightningModule, ABC):
         """The map for the clip's own sound, and for the sound of another clip, against the ground truth."""
         if batch.get("bad_clips"):
             self.test_suite.update_left_out(batch["bad_clips"])
-        if "targets" not in batch or not len(batch["index"]):
+        if "targets" not in batch:
             return
         maps = {"model": self(batch)}
         if "swapped_spectrogram" in batch:

@@ -60,7 +60,7 @@ class TAVLO(AVLocalizer):
     ) -> None:
         super().__init__(lr=lr, weight_decay=weight_decay, warmup=warmup)
         token = width + temporal_width if layers else width
-        if token % heads:
+        if layers and token % heads:
             raise ConfigError(f"width {width} + temporal_width {temporal_width} is no multiple of {heads} heads")
         self.visual = visual
         self.project = nn.Identity() if visual.width == width else nn.Conv2d(visual.width, width, 1)

@@ -2,9 +2,11 @@
 
 from itertools import pairwise
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from tavlo_pl.errors import ConfigError
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.types import Batch, Scenario, Targets
 
@@ -67,10 +69,11 @@ def test_weight_decay_spares_vectors() -> None:
     assert spared["weight_decay"] == 0.0 and [p.ndim for p in spared["params"]] == [1]
 
 
-def test_a_batch_of_one_readable_clip_is_passed_over() -> None:
+def test_a_batch_of_one_clip_has_nothing_to_contrast() -> None:
     batch = annotated_batch()
     batch["index"] = batch["index"][:1]
-    assert Brightness().training_step(batch, 0) is None
+    with pytest.raises(ConfigError, match="batch_size to 2 or more"):
+        Brightness().training_step(batch, 0)
 
 
 def test_a_test_measures_the_own_and_the_swapped_sound() -> None:

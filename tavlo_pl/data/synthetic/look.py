@@ -93,7 +93,7 @@ CLASS_LOOKS: dict[str, tuple[str, str]] = {
     "pluck": ("bean", "dots"),
     "clicks": ("cross", "checker"),
 }
-"""Shape and texture of every class; each of them is shared with other classes, only the pair names one."""
+"""Shape and texture of every class; each texture serves two or more classes."""
 
 
 def _rgb(hue: float, saturation: float, value: float) -> np.ndarray:

@@ -131,8 +131,9 @@ def write_world(
     _claim(folder, world)
     _materials(sprites, "train")
     jobs = [Job(world, folder, "train", None, n) for n in range(train_clips)]
-    for split, count in (("val", val_clips_per_scenario), ("test", clips_per_scenario)):
-        jobs += [Job(world, folder, split, kind, n) for kind in KINDS for n in range(count)]  # type: ignore[arg-type]
+    annotated: dict[Split, int] = {"val": val_clips_per_scenario, "test": clips_per_scenario}
+    for split, count in annotated.items():
+        jobs += [Job(world, folder, split, kind, n) for kind in KINDS for n in range(count)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         written = list(
             tqdm(pool.map(write_job, jobs, chunksize=4), total=len(jobs), desc="clips", unit="clip", smoothing=0.02)

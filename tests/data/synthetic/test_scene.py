@@ -23,7 +23,7 @@ def test_at_least_twelve_classes_have_a_look_and_a_voice() -> None:
     assert len(set(CLASS_LOOKS.values())) == len(CLASSES)
 
 
-def test_no_shape_and_no_texture_belongs_to_all_of_one_look() -> None:
+def test_no_texture_names_a_class() -> None:
     textures = Counter(texture for _, texture in CLASS_LOOKS.values())
     assert min(textures.values()) >= 2
 
