@@ -67,13 +67,34 @@ class TAVLO(AVLocalizer):
         self.audio = AudioEncoder(width, audio_channels)
         self.place = SpatialEncoding(width, positions)
         self.clock = TemporalEncoding(temporal_width, positions) if temporal_width and layers else None
-        self.blocks = nn.Sequential(
-            *(ASTBlock(token, heads, mlp_ratio, audio_visual_link, layer_scale) for _ in range(layers))
-        )
+        self.blocks = nn.Sequential(*(ASTBlock(token, heads, mlp_ratio, layer_scale) for _ in range(layers)))
+        self.audio_visual_link = audio_visual_link
         self.norm = nn.LayerNorm(token)
         self.positive_pool: Pool = positive_pool
         self.negative_pool: Pool = negative_pool
         self.temperature = temperature
+
+    def hear(self, spectrogram: Tensor, segments: int) -> Tensor:
+        """(B, 1, F, W) log-mel to (B, T, 1, D) audio tokens before the AST blocks."""
+        return self._with_clock(self.audio(spectrogram, segments)[:, :, None])
+
+    def look(self, frames: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """(B, T, 3, H, W) uint8 to (B, T, hw, D) visual tokens before the AST blocks, and (h, w)."""
+        cells = self.place(self.project(self.visual(frames.flatten(0, 1))))  # (BT, D_f, h, w)
+        tokens = cells.flatten(2).transpose(1, 2).unflatten(0, frames.shape[:2])  # (B, T, hw, D_f)
+        return self._with_clock(tokens), (cells.shape[-2], cells.shape[-1])
+
+    def attend(self, tokens: Tensor) -> Tensor:
+        """(B, T, S, D) tokens through the AST blocks; they see each other and no others."""
+        attended: Tensor = self.norm(self.blocks(tokens))
+        return attended
+
+    def fuse(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, 1, D) and (B, T, hw, D) to audio tokens (B, T, D) and visual tokens (B, T, hw, D) after the blocks."""
+        if self.audio_visual_link:
+            tokens = self.attend(torch.cat([audio, visual], dim=2))
+            return tokens[:, :, 0], tokens[:, :, 1:]
+        return self.attend(audio)[:, :, 0], self.attend(visual)
 
     def encode(self, frames: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
         """Tokens of sound and picture after the AST blocks.
@@ -85,17 +106,8 @@ class TAVLO(AVLocalizer):
         Returns:
             Audio tokens (B, T, D), visual tokens (B, T, hw, D), and (h, w).
         """
-        batch, segments = frames.shape[:2]
-        cells = self.place(self.project(self.visual(frames.flatten(0, 1))))  # (BT, D_f, h, w)
-        grid = (cells.shape[-2], cells.shape[-1])
-        visual = cells.flatten(2).transpose(1, 2).unflatten(0, (batch, segments))  # (B, T, hw, D_f)
-        audio = self.audio(spectrogram, segments)[:, :, None]  # (B, T, 1, D_f)
-        tokens = torch.cat([audio, visual], dim=2)  # (B, T, 1 + hw, D_f)
-        if self.clock is not None:
-            moment = self.clock(segments, tokens.device)[None, :, None].expand(batch, -1, tokens.shape[2], -1)
-            tokens = torch.cat([tokens, moment.to(tokens.dtype)], dim=-1)  # (B, T, 1 + hw, D)
-        tokens = self.norm(self.blocks(tokens))
-        return tokens[:, :, 0], tokens[:, :, 1:], grid
+        visual, grid = self.look(frames)
+        return *self.fuse(self.hear(spectrogram, frames.shape[1]), visual), grid
 
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, h, w) cosine of each segment's audio token with the cells of its frame."""
@@ -108,3 +120,11 @@ class TAVLO(AVLocalizer):
         logits = mil_logits(pair_scores(audio.float(), visual.float()), self.positive_pool, self.negative_pool)
         own = torch.arange(len(logits), device=logits.device)[:, None]
         return {"loss": mil_loss(logits, self.temperature), "retrieval": (logits.argmax(1) == own).float().mean()}
+
+    def _with_clock(self, tokens: Tensor) -> Tensor:
+        """(B, T, S, D_f) to (B, T, S, D): the temporal encoding is appended to every token of a segment."""
+        if self.clock is None:
+            return tokens
+        b, t, s, _ = tokens.shape
+        moment = self.clock(t, tokens.device)[None, :, None].expand(b, t, s, -1)
+        return torch.cat([tokens, moment.to(tokens.dtype)], dim=-1)

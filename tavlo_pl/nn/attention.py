@@ -1,20 +1,22 @@
 """The Audio-Spatial-Temporal (AST) attention block of TAVLO (arXiv 2507.04667, section 3.3).
 
-Tokens are (B, T, 1 + HW, D): for each segment its audio token first, then the cells of its frame. Spatial attention
-runs over the 1 + HW tokens of one frame, temporal attention over the T moments of each token. The paper leaves norm,
-heads and MLP open; ours are pre-norm with residuals (Xiong et al., arXiv 2002.04745).
-
-Deviation: with ``audio_visual_link=False`` the audio token and the cells of its frame do not see each other in
-spatial attention. With the link, as published, every cell can copy its own clip's audio token, and the contrastive
-loss reaches zero without localising anything (docs/method.md).
+Tokens are (B, T, S, D): S tokens for each of T segments. Spatial attention runs over the S tokens of one segment,
+temporal attention over the T moments of each token. Whoever calls the block decides who meets: with S = 1 + HW, the
+audio token first and then the cells of its frame, sound and picture meet in spatial attention, as published; given one
+after the other to the same block, they do not (``models/tavlo.py``, docs/method.md). The paper leaves norm, heads and
+MLP open; ours are pre-norm with residuals (Xiong et al., arXiv 2002.04745).
 
 Deviation: ``layer_scale`` multiplies every residual branch by a learned factor a channel that starts small (LayerScale,
 Touvron et al., arXiv 2103.17239). Attention then refines what the encoders see instead of blurring it from the start.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+
+Reach = Literal["factorised", "spatial", "temporal", "joint"]
 
 
 class SelfAttention(nn.Module):
@@ -33,11 +35,20 @@ class SelfAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, S, D) to (N, S, D): every one of the S tokens sees all S."""
-        n, s, d = tokens.shape
-        q, k, v = self.qkv(tokens).view(n, s, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)  # (N, heads, S, d)
-        mixed = scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, s, d)
+        mixed = scaled_dot_product_attention(*self._split(tokens)).transpose(1, 2).flatten(2)
         out: Tensor = self.out(mixed)
         return out
+
+    def weights(self, tokens: Tensor) -> Tensor:
+        """(N, S, D) to (N, S, S): how much each token (row) takes from each (column), averaged over the heads."""
+        query, key, _ = self._split(tokens)
+        return (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1).mean(1)
+
+    def _split(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, (N, heads, S, D / heads) each."""
+        n, s, d = tokens.shape
+        query, key, value = self.qkv(tokens).view(n, s, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        return query, key, value
 
 
 class ASTBlock(nn.Module):
@@ -47,8 +58,9 @@ class ASTBlock(nn.Module):
         width: D.
         heads: attention heads.
         mlp_ratio: width of the MLP's hidden layer as a multiple of D.
-        audio_visual_link: whether audio and visual tokens see each other in spatial attention (True as published).
         layer_scale: initial factor of the residual branches; None leaves it out (as published).
+        reach: ``factorised`` (as published) has spatial and then temporal attention, ``spatial`` and ``temporal`` one
+            of the two, ``joint`` one attention over all T x S tokens of a clip.
     """
 
     def __init__(
@@ -56,28 +68,43 @@ class ASTBlock(nn.Module):
         width: int,
         heads: int = 8,
         mlp_ratio: float = 2.0,
-        audio_visual_link: bool = False,
         layer_scale: float | None = 0.1,
+        reach: Reach = "factorised",
     ) -> None:
         super().__init__()
-        self.audio_visual_link = audio_visual_link
-        self.spatial_norm, self.temporal_norm, self.mlp_norm = (nn.LayerNorm(width) for _ in range(3))
-        self.spatial, self.temporal = SelfAttention(width, heads), SelfAttention(width, heads)
+        self.reach: Reach = reach
+        steps = ("spatial", "temporal") if reach == "factorised" else (reach,)
+        self.attention = nn.ModuleDict({step: SelfAttention(width, heads) for step in steps})
+        self.norm = nn.ModuleDict({step: nn.LayerNorm(width) for step in (*steps, "mlp")})
         hidden = int(width * mlp_ratio)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
-        self.scale = None if layer_scale is None else nn.Parameter(torch.full((3, width), layer_scale))
+        self.scale = nn.ParameterDict(
+            {} if layer_scale is None else {step: torch.full((width,), layer_scale) for step in (*steps, "mlp")}
+        )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B, T, 1 + HW, D) to the same shape."""
-        b, t, s, d = tokens.shape
-        flat = self.spatial_norm(tokens).view(b * t, s, d)
-        if self.audio_visual_link:
-            mixed = self.spatial(flat)
-        else:
-            mixed = torch.cat([self.spatial(flat[:, :1]), self.spatial(flat[:, 1:])], dim=1)
-        spatial_scale, temporal_scale, mlp_scale = (1.0, 1.0, 1.0) if self.scale is None else self.scale
-        tokens = tokens + spatial_scale * mixed.view(b, t, s, d)
-        through_time = self.temporal_norm(tokens).transpose(1, 2).reshape(b * s, t, d)
-        tokens = tokens + temporal_scale * self.temporal(through_time).view(b, s, t, d).transpose(1, 2)
-        out: Tensor = tokens + mlp_scale * self.mlp(self.mlp_norm(tokens))
-        return out
+        """(B, T, S, D) to the same shape."""
+        for step, attention in self.attention.items():
+            sets = _sets(self.norm[step](tokens), step)
+            tokens = tokens + self._scaled(step, _unsets(attention(sets), step, tokens.shape))
+        return tokens + self._scaled("mlp", self.mlp(self.norm["mlp"](tokens)))
+
+    def _scaled(self, step: str, branch: Tensor) -> Tensor:
+        return branch * self.scale[step] if step in self.scale else branch
+
+
+def _sets(tokens: Tensor, step: str) -> Tensor:
+    """(B, T, S, D) to the sets of tokens that see each other: (BT, S, D), (BS, T, D) or (B, TS, D)."""
+    if step == "spatial":
+        return tokens.flatten(0, 1)
+    if step == "temporal":
+        return tokens.transpose(1, 2).flatten(0, 1)
+    return tokens.flatten(1, 2)
+
+
+def _unsets(sets: Tensor, step: str, shape: torch.Size) -> Tensor:
+    """Back to (B, T, S, D)."""
+    b, t, s, d = shape
+    if step == "temporal":
+        return sets.view(b, s, t, d).transpose(1, 2)
+    return sets.view(b, t, s, d)
