@@ -31,6 +31,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from tavlo_pl import __version__, env, runs
+from tavlo_pl.callbacks.attention_writer import AttentionWriter
 from tavlo_pl.callbacks.checkpoints import RunCheckpoints, Stopped
 from tavlo_pl.callbacks.gallery import Gallery
 from tavlo_pl.callbacks.heatmap_writer import HeatmapWriter
@@ -156,6 +157,12 @@ class TavloCLI(LightningCLI):
             "--films", type=bool, default=True, help="predict: write overlay films beside the heatmaps."
         )
         parser.add_argument(
+            "--save_attention",
+            type=bool,
+            default=False,
+            help="predict: also write each block's temporal attention, as numbers and as a picture.",
+        )
+        parser.add_argument(
             "--allow_untrained", action="store_true", help="All but fit: run random weights, on purpose."
         )
 
@@ -210,14 +217,15 @@ class TavloCLI(LightningCLI):
             tested = yaml.safe_dump(parts["data"]["test"], default_flow_style=True, width=10_000).strip()
             return [ResultsWriter(self.folder, tested, parts["seed_everything"])]
         if self.verb == "predict":
-            return [HeatmapWriter(self.folder, films=config.films, overwrite=config.overwrite)]
+            attention = [AttentionWriter(self.folder)] if config.save_attention else []
+            return [HeatmapWriter(self.folder, films=config.films, overwrite=config.overwrite), *attention]
         return []
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
         """The resolved configuration as plain values, without what belongs to this invocation only."""
         full = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.verb]
-        once = {"config", "out", "overwrite", "allow_untrained", "films", "ckpt_path"}
+        once = {"config", "out", "overwrite", "allow_untrained", "films", "save_attention", "ckpt_path"}
         return {key: value for key, value in full.items() if key not in once}
 
     def fit(self, **kwargs: Any) -> None:

@@ -59,6 +59,22 @@ class AVLocalizer(LightningModule, ABC):
             Scalars by name; ``loss`` is what is minimised, the others are logged beside it.
         """
 
+    def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+        """Which moments each token takes from, in every block.
+
+        Args:
+            frames: (B, T, 3, H, W) uint8.
+            spectrogram: (B, 1, F, W) log-mel.
+
+        Returns:
+            (B, L, 1 + hw, T, T): row t holds how much the token takes at segment t from each of the T segments, and
+            sums to 1; mean over the heads. Token 0 is the sound's, the others are the cells in reading order.
+
+        Raises:
+            ConfigError: the model has no temporal attention.
+        """
+        raise ConfigError(f"{type(self).__name__} as configured has no temporal attention to look at")
+
     def forward(self, batch: Batch) -> Tensor:
         """(B, T, h, w) raw scores in [-1, 1] of a batch."""
         return self.localize(batch["frames"], batch["spectrogram"])

@@ -109,6 +109,21 @@ class TAVLO(AVLocalizer):
         visual, grid = self.look(frames)
         return *self.fuse(self.hear(spectrogram, frames.shape[1]), visual), grid
 
+    def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+        """(B, L, 1 + hw, T, T) weights of temporal attention; see the base class."""
+        steps = [m for name, m in self.blocks.named_modules() if name.endswith("attention.temporal")]
+        if not steps:
+            return super().temporal_attention(frames, spectrogram)
+        seen: dict[nn.Module, list[Tensor]] = {step: [] for step in steps}
+        hooks = [step.register_forward_pre_hook(lambda m, args: seen[m].append(m.weights(args[0]))) for step in steps]
+        try:
+            self.encode(frames, spectrogram)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        streams = [torch.cat([w.unflatten(0, (len(frames), -1)) for w in seen[step]], dim=1) for step in steps]
+        return torch.stack(streams, dim=1)
+
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, h, w) cosine of each segment's audio token with the cells of its frame."""
         audio, visual, grid = self.encode(frames, spectrogram)

@@ -38,3 +38,28 @@ def test_spectrogram_that_cannot_be_cut_into_segments(encoder: AudioEncoder) -> 
 @pytest.mark.parametrize(("bands", "columns"), [(64, 100), (40, 24), (128, 50)])
 def test_any_spectrogram_fits(encoder: AudioEncoder, bands: int, columns: int) -> None:
     assert encoder(torch.zeros(2, 1, bands, 3 * columns), 3).shape == (2, 3, 32)
+
+
+@pytest.mark.parametrize(("extra", "columns"), [(0, [40, 59]), (1, [32, 47]), (-1, [50, 74])])
+def test_misaligned_sound_drifts(extra: int, columns: list[int]) -> None:
+    """Feature 2 of 5 comes from piece 2 of 5 + extra."""
+    torch.manual_seed(0)
+    encoder = AudioEncoder(8, extra_pieces=extra).eval()
+    spectrogram = torch.randn(1, 1, 64, 100, requires_grad=True)
+    encoder(spectrogram, 5)[0, 2].sum().backward()
+    assert spectrogram.grad is not None
+    reached = spectrogram.grad[0, 0].abs().sum(0).nonzero().flatten()
+    assert [reached.min().item(), reached.max().item()] == columns
+
+
+def test_one_feature_for_the_whole_clip(encoder: AudioEncoder) -> None:
+    spectrogram = torch.randn(2, 1, 64, 100)
+    features = encoder(spectrogram, 5)
+    encoder.span = "clip"
+    assert torch.allclose(encoder(spectrogram, 5), features.mean(1, keepdim=True).expand(2, 5, 32))
+
+
+def test_no_piece_left(encoder: AudioEncoder) -> None:
+    encoder.extra_pieces = -5
+    with pytest.raises(ConfigError, match="cannot be cut into 0 pieces"):
+        encoder(torch.zeros(1, 1, 64, 100), 5)
