@@ -5,7 +5,7 @@ name                     shape, type            meaning
 =======================  =====================  ===========================================================
 ``frames``               (B, T, 3, H, W) uint8  one RGB frame a segment, 0..255, not normalised
 ``waveform``             (B, L) float32         mono, 16 kHz, on the clip's clock: sample n is time n/16000 s
-``spectrogram``          (B, 1, F, W) float32   standardised log-mel; segment t owns columns [tW/T, (t+1)W/T)
+``spectrogram``          (B, 1, F, W) float32   log-mel, (dB + 60) / 20; segment t owns columns [tW/T, (t+1)W/T)
 ``frame_time``           (B, T) float64         presentation time of the frame, seconds on its file's clock
 ``index``                (B,) int64             position in the dataset, the same on every process
 ``sample_id``            B strings              ``<clip>``, the key of everything written for the clip
@@ -25,6 +25,16 @@ from enum import StrEnum
 from typing import NamedTuple, NotRequired, TypedDict
 
 from torch import Tensor
+
+MEAN_DB, SPREAD_DB = -60.0, 20.0
+"""A value of the spectrogram is (dB - MEAN_DB) / SPREAD_DB. Fixed, not taken from the clip: a silent clip must look
+silent and a loud one loud."""
+
+FLOOR_DB = -100.0
+"""Quieter than 16-bit silence, so that only true silence ends here."""
+
+SILENCE = (FLOOR_DB - MEAN_DB) / SPREAD_DB
+"""Its value in the spectrogram: -2."""
 
 
 class Scenario(StrEnum):
@@ -48,14 +58,17 @@ class Targets(NamedTuple):
     """Ground truth of the N annotated samples of a batch; a sample is one (frame, scenario).
 
     Attributes:
-        mask: (N, H, W) bool, pixels of the sounding sources; empty where the source is off-screen.
+        mask: (N, H, W) bool, pixels of the sounding sources; empty where the source is off-screen. Or float32
+            weights 0, 0.5 and 1 where annotators may disagree (Flickr-SoundNet).
         row: (N,) int64, the row of the batch the sample belongs to.
         segment: (N,) int64, the segment whose frame is the annotated one.
         index: (N,) int64, unique over the dataset and the same on every process.
         clip: (N,) int64, one number a video, for intervals by video.
         scenario: (N,) int64, ``Scenario.id``.
         cross_event: (N,) bool, whether the sounding source changes inside the clip.
-        sample_id: N strings ``<clip>/<frame>/<scenario>``.
+        time_s: (N,) float64, when the annotated frame is shown, seconds on its clip's clock; 0 for still pictures.
+        sources: (N,) int64, number of annotated sources.
+        sample_id: N strings ``<clip>/<frame>/<scenario>``; the clip alone in sets of one picture a clip.
         category: N strings, the annotated categories, joined by ``+``.
     """
 
@@ -66,6 +79,8 @@ class Targets(NamedTuple):
     clip: Tensor
     scenario: Tensor
     cross_event: Tensor
+    time_s: Tensor
+    sources: Tensor
     sample_id: list[str]
     category: list[str]
 

@@ -9,18 +9,12 @@ from torchaudio.functional import melscale_fbanks
 
 from tavlo_pl.data.segments import column_centres
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.types import FLOOR_DB, MEAN_DB, SPREAD_DB
 
 WINDOW_SAMPLES = 512
 """Hann window, 32 ms at 16 kHz; also the length of the Fourier transform."""
 
 LOWEST_HZ = 50.0
-
-FLOOR_POWER = 1e-10
-"""-100 dB: quieter than 16-bit silence, so that only true silence ends here."""
-
-MEAN_DB = -60.0
-SPREAD_DB = 20.0
-"""Fixed, not taken from the clip: a silent clip must look silent and a loud one loud. Silence becomes -2."""
 
 
 class LogMel(nn.Module):
@@ -84,5 +78,5 @@ class LogMel(nn.Module):
         pieces = padded.unfold(-1, WINDOW_SAMPLES, 1)[:, starts] * self.window  # (B, W, window)
         spectrum = torch.fft.rfft(pieces)  # (B, W, window // 2 + 1)
         power = spectrum.real.square() + spectrum.imag.square()
-        decibel = 10 * torch.log10(power @ self.filters + FLOOR_POWER)  # (B, W, F)
+        decibel = 10 * torch.log10(power @ self.filters + 10 ** (FLOOR_DB / 10))  # (B, W, F)
         return ((decibel - MEAN_DB) / SPREAD_DB).mT[:, None].to(waveform.dtype)

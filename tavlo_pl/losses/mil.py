@@ -52,17 +52,50 @@ def mil_logits(scores: Tensor, positive: Pool, negative: Pool) -> Tensor:
     return torch.where(matched, own[:, None], others)
 
 
-def mil_loss(logits: Tensor, temperature: float) -> Tensor:
+def mil_loss(logits: Tensor, temperature: float, quiet: Tensor | None = None) -> Tensor:
     """InfoNCE from sound to picture plus from picture to sound, averaged over segments (equations 5 to 7).
 
     Args:
         logits: (B, B, T) bag scores, matched pairs on the diagonal.
         temperature: divides the scores; open in the paper, 0.03 in EZ-VSL (arXiv 2203.09324).
+        quiet: (K, B, T) bag scores of K sounds that no picture makes; a picture must prefer its own to them too. Ours.
 
     Returns:
-        Scalar, the sum of the two directions' means; 2·log(B) for a model that knows nothing.
+        Scalar, the sum of the two directions' means; log(B) + log(B + K) for a model that knows nothing.
     """
     batch, _, segments = logits.shape
-    scaled = logits / temperature
     own = torch.arange(batch, device=logits.device)[:, None].expand(batch, segments)
-    return cross_entropy(scaled, own) + cross_entropy(scaled.transpose(0, 1), own)
+    sounds = logits if quiet is None else torch.cat([logits, quiet])  # (B + K, B, T)
+    return cross_entropy(logits / temperature, own) + cross_entropy(sounds.transpose(0, 1) / temperature, own)
+
+
+def choice_loss(own: Tensor, others: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of choosing the first of several candidates. Ours, not the paper's.
+
+    Args:
+        own: (...) bag scores of the right candidates.
+        others: (K, ...) bag scores of K wrong ones.
+        temperature: divides the scores.
+
+    Returns:
+        Scalar; log(1 + K) for a model that knows nothing.
+    """
+    scores = torch.cat([own[None], others]) / temperature
+    return (scores.logsumexp(0) - scores[0]).mean()
+
+
+def mixed_loss(logits: Tensor, temperature: float) -> Tensor:
+    """A sound that mixes those of clips i and i - 1 must find both pictures among the others. Ours, not the paper's.
+
+    Args:
+        logits: (B, B, T) bag scores of mixed sound i with clip j.
+        temperature: divides the scores.
+
+    Returns:
+        Scalar, mean over both sources; log(B - 1) for a model that knows nothing.
+    """
+    first = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    both = first | first.roll(-1, 1)
+    scores = logits.movedim(2, 0) / temperature  # (T, B, B)
+    others = scores.masked_fill(both, -torch.inf).logsumexp(-1, keepdim=True)
+    return (torch.logaddexp(scores, others) - scores)[both.expand_as(scores)].mean()

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.losses.mil import Pool, mil_logits, mil_loss
+from tavlo_pl.losses.mil import Pool, choice_loss, mil_logits, mil_loss, mixed_loss, pool_bag
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.nn.attention import ASTBlock
 from tavlo_pl.nn.audio import AudioEncoder
 from tavlo_pl.nn.positions import Kind, SpatialEncoding, TemporalEncoding
 from tavlo_pl.nn.similarity import pair_scores, score_map
+from tavlo_pl.nn.sounds import mix, quiet, shift
 from tavlo_pl.nn.visual import VisualEncoder
 
 
@@ -30,10 +31,17 @@ class TAVLO(AVLocalizer):
         mlp_ratio: hidden width of the MLPs as a multiple of the token's width.
         audio_visual_link: whether sound and picture see each other in spatial attention. True is the published form,
             whose loss can be minimised without listening (docs/method.md).
+        rolled_pairs: with the link, fuse each picture with its own sound and with this many sounds of other clips, and
+            train to tell the right pair; 0 compares sounds and pictures that were fused with their own, as published.
+        residual: with the link, add the fused map, scaled by a learned factor, to the map of the unlinked tokens.
         layer_scale: initial factor of the AST blocks' residual branches; None is the published form.
         positive_pool: bag score of a sound with its own frame; the paper: max.
         negative_pool: bag score of a sound with other clips' frames; the paper: mean.
         temperature: of the contrastive loss; open in the paper.
+        shifted_sounds: without the link, copies of a clip's own sound, shifted by random numbers of segments, that its
+            pictures must be told from. Each is encoded with the clock of its new place, so the clock tells nothing.
+        quiet_sounds: without the link, silence and noises that no picture must match better than its own sound.
+        mixed_sounds: without the link, also mix the sounds of neighbours in the batch; each must find both pictures.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup: share of the steps in which the learning rate rises.
@@ -50,10 +58,15 @@ class TAVLO(AVLocalizer):
         heads: int = 8,
         mlp_ratio: float = 2.0,
         audio_visual_link: bool = False,
+        rolled_pairs: int = 0,
+        residual: bool = False,
         layer_scale: float | None = 0.1,
         positive_pool: Pool = "smooth_max",
         negative_pool: Pool = "smooth_max",
         temperature: float = 0.05,
+        shifted_sounds: int = 1,
+        quiet_sounds: int = 3,
+        mixed_sounds: bool = False,
         lr: float = 1e-4,
         weight_decay: float = 0.01,
         warmup: float = 0.05,
@@ -62,6 +75,10 @@ class TAVLO(AVLocalizer):
         token = width + temporal_width if layers else width
         if layers and token % heads:
             raise ConfigError(f"width {width} + temporal_width {temporal_width} is no multiple of {heads} heads")
+        if (rolled_pairs or residual) and not audio_visual_link:
+            raise ConfigError("model.rolled_pairs and model.residual fuse sound and picture: set audio_visual_link")
+        if residual and not rolled_pairs:
+            raise ConfigError("model.residual needs model.rolled_pairs: its map exists for fused pairs only")
         self.visual = visual
         self.project = nn.Identity() if visual.width == width else nn.Conv2d(visual.width, width, 1)
         self.audio = AudioEncoder(width, audio_channels)
@@ -70,6 +87,9 @@ class TAVLO(AVLocalizer):
         self.blocks = nn.Sequential(*(ASTBlock(token, heads, mlp_ratio, layer_scale) for _ in range(layers)))
         self.audio_visual_link = audio_visual_link
         self.norm = nn.LayerNorm(token)
+        self.rolled_pairs, self.residual = rolled_pairs, residual
+        self.gain = nn.Parameter(torch.tensor(0.1)) if residual else None
+        self.shifted_sounds, self.quiet_sounds, self.mixed_sounds = shifted_sounds, quiet_sounds, mixed_sounds
         self.positive_pool: Pool = positive_pool
         self.negative_pool: Pool = negative_pool
         self.temperature = temperature
@@ -126,15 +146,64 @@ class TAVLO(AVLocalizer):
 
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, h, w) cosine of each segment's audio token with the cells of its frame."""
-        audio, visual, grid = self.encode(frames, spectrogram)
-        return score_map(audio.float(), visual.float()).unflatten(-1, grid)
+        visual, grid = self.look(frames)
+        return self._map(self.hear(spectrogram, frames.shape[1]), visual).unflatten(-1, grid)
 
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
-        """The MIL loss, and how often a sound's own clip scores best among the batch (chance: 1/B)."""
-        audio, visual, _ = self.encode(frames, spectrogram)
-        logits = mil_logits(pair_scores(audio.float(), visual.float()), self.positive_pool, self.negative_pool)
-        own = torch.arange(len(logits), device=logits.device)[:, None]
-        return {"loss": mil_loss(logits, self.temperature), "retrieval": (logits.argmax(1) == own).float().mean()}
+        """The MIL loss, and how often a clip's own sound scores best among the candidates."""
+        visual, _ = self.look(frames)
+        if self.rolled_pairs:
+            return self._pair_loss(self.hear(spectrogram, frames.shape[1]), visual)
+        if self.audio_visual_link:
+            audio, visual = self.fuse(self.hear(spectrogram, frames.shape[1]), visual)
+            logits = mil_logits(pair_scores(audio.float(), visual.float()), self.positive_pool, self.negative_pool)
+            return {"loss": mil_loss(logits, self.temperature), "retrieval": _share_right(logits)}
+        return self._unlinked_loss(spectrogram, visual)
+
+    def _unlinked_loss(self, spectrogram: Tensor, visual: Tensor) -> dict[str, Tensor]:
+        """The MIL loss with more sounds than clips: without the link they cost no second look at the pictures."""
+        segments = visual.shape[1]
+        draw = torch.Generator().manual_seed(self.global_step)  # of the step alone: a run that goes on draws the same
+        shifts = (1 + torch.randperm(segments - 1, generator=draw)[: self.shifted_sounds]).tolist()
+        sounds = [spectrogram, *(shift(spectrogram, segments, by) for by in shifts)]
+        if self.mixed_sounds:
+            sounds.append(mix(spectrogram, spectrogram.roll(1, 0)))
+        if self.quiet_sounds:
+            sounds.append(quiet(spectrogram, self.quiet_sounds, draw))
+        audio = self.attend(self.hear(torch.cat(sounds), segments))[:, :, 0].float()
+        visual = self.attend(visual).float()
+        tokens = list(audio.split([len(sound) for sound in sounds]))
+        logits = mil_logits(pair_scores(tokens.pop(0), visual), self.positive_pool, self.negative_pool)
+        own = logits.diagonal().T  # (B, T)
+        scalars = {"retrieval": _share_right(logits)}
+        if shifts:
+            shifted = torch.stack([self._bag(score_map(tokens.pop(0), visual)) for _ in shifts])  # (K, B, T)
+            # over the whole clip: at a single moment the shifted sound may be the same
+            scalars["shifted_loss"] = choice_loss(own.mean(1), shifted.mean(2), self.temperature)
+        if self.mixed_sounds:
+            scalars["mixed_loss"] = mixed_loss(self._bag(pair_scores(tokens.pop(0), visual)), self.temperature)
+        nothing = self._bag(pair_scores(tokens.pop(0), visual)) if self.quiet_sounds else None
+        scalars["mil_loss"] = mil_loss(logits, self.temperature, nothing)
+        return {"loss": sum(value for name, value in scalars.items() if name != "retrieval"), **scalars}  # type: ignore[dict-item]
+
+    def _pair_loss(self, audio: Tensor, visual: Tensor) -> dict[str, Tensor]:
+        """Every picture fused with its own sound and with those of the next clips of the batch."""
+        rolls = range(1, 1 + min(self.rolled_pairs, len(audio) - 1))
+        own = pool_bag(self._map(audio, visual), self.positive_pool)  # (B, T)
+        others = torch.stack([self._bag(self._map(audio.roll(by, 0), visual)) for by in rolls])  # (K, B, T)
+        right = (own > others.amax(0)).float().mean()
+        return {"loss": choice_loss(own, others, self.temperature), "retrieval": right}
+
+    def _map(self, audio: Tensor, visual: Tensor) -> Tensor:
+        """(B, T, 1, D) and (B, T, hw, D) before the AST blocks to (B, T, hw) scores."""
+        if not self.residual:
+            return score_map(*(tokens.float() for tokens in self.fuse(audio, visual)))
+        apart = score_map(self.attend(audio)[:, :, 0].float(), self.attend(visual).float())
+        together = score_map(*(tokens.float() for tokens in self.fuse(audio, visual)))
+        return (apart + self.gain * together).clamp(-1, 1)
+
+    def _bag(self, scores: Tensor) -> Tensor:
+        return pool_bag(scores, self.negative_pool)
 
     def _with_clock(self, tokens: Tensor) -> Tensor:
         """(B, T, S, D_f) to (B, T, S, D): the temporal encoding is appended to every token of a segment."""
@@ -143,3 +212,9 @@ class TAVLO(AVLocalizer):
         b, t, s, _ = tokens.shape
         moment = self.clock(t, tokens.device)[None, :, None].expand(b, t, s, -1)
         return torch.cat([tokens, moment.to(tokens.dtype)], dim=-1)
+
+
+def _share_right(logits: Tensor) -> Tensor:
+    """How often a sound's own clip scores best among the (B, B, T) bag scores; 1/B is chance."""
+    own = torch.arange(len(logits), device=logits.device)[:, None]
+    return (logits.argmax(1) == own).float().mean()

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tavlo_pl.losses.mil import mil_logits, mil_loss, pool_bag
+from tavlo_pl.losses.mil import choice_loss, mil_logits, mil_loss, mixed_loss, pool_bag
 
 
 def test_pools_of_one_bag() -> None:
@@ -47,3 +47,24 @@ def test_one_peaked_map_for_every_sound_satisfies_the_published_pooling_and_no_o
     honest = mil_loss(mil_logits(scores, "max", "max"), 0.07)
     assert published < 1e-3
     assert honest.item() == pytest.approx(2 * math.log(8), abs=1e-4)
+
+
+def test_quiet_sounds_are_candidates_for_the_picture_only() -> None:
+    logits = torch.zeros(4, 4, 3)
+    quiet = torch.zeros(2, 4, 3)
+    assert mil_loss(logits, 0.1, quiet).item() == pytest.approx(math.log(4) + math.log(6), abs=1e-6)
+    assert mil_loss(logits, 0.1, quiet - 100).item() == pytest.approx(2 * math.log(4), abs=1e-6)
+
+
+def test_choice_by_hand() -> None:
+    loss = choice_loss(torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 0.0]]), temperature=0.5)
+    assert loss.item() == pytest.approx((math.log(1 + math.exp(-2)) + math.log(2)) / 2, abs=1e-6)
+
+
+def test_a_mixed_sound_belongs_to_its_own_picture_and_to_the_one_before() -> None:
+    assert mixed_loss(torch.zeros(5, 5, 2), 0.1).item() == pytest.approx(math.log(4), abs=1e-6)
+    logits = torch.full((5, 5, 2), -1.0)
+    for i in range(5):
+        logits[i, i] = logits[i, i - 1] = 1.0
+    assert mixed_loss(logits, 0.1) < 1e-6
+    assert mixed_loss(logits.roll(1, 1), 0.1) > 5  # one of two is wrong

@@ -1,5 +1,7 @@
 """What TAVLO's options do."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -52,11 +54,56 @@ def test_order_of_frames_matters_with_temporal_encoding_and_not_without_attentio
 
 
 def test_loss_of_a_fresh_model_is_that_of_chance(clips: tuple[Tensor, Tensor]) -> None:
-    scalars = small(temperature=100.0).training_loss(*clips)
-    assert scalars["loss"].item() == pytest.approx(2 * torch.tensor(2.0).log().item(), abs=0.02)
+    """Two clips, three quiet sounds beside them, one shifted sound."""
+    scalars = small(temperature=100.0, shifted_sounds=1, quiet_sounds=3).training_loss(*clips)
+    assert scalars["mil_loss"].item() == pytest.approx(math.log(2) + math.log(5), abs=0.02)
+    assert scalars["shifted_loss"].item() == pytest.approx(math.log(2), abs=0.02)
     assert 0 <= scalars["retrieval"] <= 1
 
 
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ConfigError, match="no multiple of 5 heads"):
         small(heads=5)
+
+
+def test_extra_sounds_add_their_losses_and_can_be_left_out(clips: tuple[Tensor, Tensor]) -> None:
+    plain = small(shifted_sounds=0, quiet_sounds=0).training_loss(*clips)
+    full = small(shifted_sounds=2, quiet_sounds=2, mixed_sounds=True).training_loss(*clips)
+    assert set(full) - set(plain) == {"shifted_loss", "mixed_loss"}
+    assert full["loss"].item() == pytest.approx(
+        sum(full[name].item() for name in ("mil_loss", "shifted_loss", "mixed_loss")), abs=1e-5
+    )
+
+
+def test_draws_of_a_step_are_the_same_again(clips: tuple[Tensor, Tensor]) -> None:
+    model = small(shifted_sounds=1, quiet_sounds=3)
+    first = model.training_loss(*clips)["loss"]
+    torch.manual_seed(5)
+    assert torch.equal(model.training_loss(*clips)["loss"], first)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_fused_pairs_are_scored_as_wholes(clips: tuple[Tensor, Tensor], residual: bool) -> None:
+    model = small(audio_visual_link=True, rolled_pairs=3, residual=residual, temperature=100.0).train()
+    scalars = model.training_loss(*clips)
+    assert scalars["loss"].item() == pytest.approx(math.log(2), abs=0.02)  # two clips: one mismatch is all there is
+    scalars["loss"].backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "options", [{"rolled_pairs": 2}, {"residual": True}, {"audio_visual_link": True, "residual": True}]
+)
+def test_fused_pairs_need_the_link(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="residual"):
+        small(**options)
+
+
+def test_temporal_attention_of_every_token(clips: tuple[Tensor, Tensor]) -> None:
+    for link in (False, True):
+        model = small(layers=2, audio_visual_link=link)
+        with torch.no_grad():
+            weights = model.temporal_attention(*clips)
+        assert weights.shape == (2, 2, 1 + 16, SEGMENTS, SEGMENTS)
+        assert torch.allclose(weights.sum(-1), torch.ones(()), atol=1e-5)
+        assert not torch.allclose(weights[:, :, 0], weights[:, :, 1], atol=1e-3)

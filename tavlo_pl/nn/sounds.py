@@ -1,0 +1,41 @@
+"""Sounds of which it is known what they belong to, made from a batch's own spectrograms.
+
+All work on log-mel as the batch contract has it (``tavlo_pl.types``): decibels, shifted and scaled; -2 is silence.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from tavlo_pl.types import SILENCE, SPREAD_DB
+
+TO_POWER = 2 * math.log(10) * SPREAD_DB / 20
+"""A step of 1 of the log-mel as a natural logarithm of power."""
+
+
+def shift(spectrogram: Tensor, segments: int, by: int) -> Tensor:
+    """(B, 1, F, W): what was heard in segment t is heard in segment t + ``by``, around the clip's end."""
+    return spectrogram.roll(by * (spectrogram.shape[-1] // segments), dims=-1)
+
+
+def mix(first: Tensor, second: Tensor) -> Tensor:
+    """(B, 1, F, W): both sounds at once; the powers of independent sources add."""
+    return torch.logaddexp(first * TO_POWER, second * TO_POWER) / TO_POWER
+
+
+def quiet(like: Tensor, count: int, draw: torch.Generator) -> Tensor:
+    """(count, 1, F, W): silence first, then steady noise of random level and tilt.
+
+    Args:
+        like: (B, 1, F, W), for shape, type and device.
+        count: K.
+        draw: of level (up to 40 dB above silence), tilt (up to 20 dB over the bands) and grain.
+    """
+    _, _, bands, columns = like.shape
+    level = 2 * torch.rand(count, 1, 1, 1, generator=draw)
+    tilt = (torch.rand(count, 1, 1, 1, generator=draw) - 0.5) * torch.linspace(-1, 1, bands)[:, None]
+    grain = 0.28 * torch.randn(count, 1, bands, columns, generator=draw)  # 5.6 dB: a Rayleigh amplitude in decibels
+    sounds = (SILENCE + level + tilt + grain).clamp(min=SILENCE)
+    sounds[:1] = SILENCE
+    return sounds.to(like)
