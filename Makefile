@@ -11,7 +11,7 @@ TAVLO := $(BIN)/tavlo
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
-.PHONY: help setup demo test test-slow lint bench clean
+.PHONY: help setup demo search ablations test test-slow lint bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,16 @@ $(RUN)/test/results.json: $(RUN)/.done
 $(DEMO)/predict/.done: $(RUN)/.done
 	$(TAVLO) predict --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root $(DEMO)/world/test/video --out $(DEMO)/predict
 	@touch $@
+
+# The demo's world and network with a third of its training; two runs at a time, one processor each.
+COMPARE = $(TAVLO) compare --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false) \
+	--settings "['--trainer.max_epochs=2']"
+
+search: $(DEMO)/world/.done ## compare the objectives of configs/search, three seeds each; resumable, QUICK=true for a look
+	$(COMPARE) --variants "['configs/search/*.yaml']" --out $(DEMO)/search$(if $(QUICK),-quick)
+
+ablations: $(DEMO)/world/.done ## compare the ablations of configs/ablation, three seeds each; resumable, QUICK=true for a look
+	$(COMPARE) --variants "['configs/ablation/*.yaml']" --out $(DEMO)/ablations$(if $(QUICK),-quick)
 
 test: $(STAMP) ## all tests that take seconds (under 5 minutes on 2 cores)
 	$(BIN)/python -m pytest

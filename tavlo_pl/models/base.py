@@ -112,16 +112,17 @@ class AVLocalizer(LightningModule, ABC):
         """Forgets what an earlier test has counted."""
         self.test_suite.reset()
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor] | None:
         """The map for the clip's own sound, and for the sound of another clip, against the ground truth."""
         if batch.get("bad_clips"):
             self.test_suite.update_left_out(batch["bad_clips"])
         if "targets" not in batch:
-            return
+            return None
         maps = {"model": self(batch)}
         if "swapped_spectrogram" in batch:
             maps["swapped_audio"] = self.localize(batch["frames"], batch["swapped_spectrogram"])
         self.test_suite.update(maps, batch["targets"])
+        return {"heatmap": maps["model"]}
 
     def on_test_epoch_end(self) -> None:
         """Logs every scenario; the suite itself is kept for the results callback."""

@@ -3,17 +3,19 @@
 Every option defaults to the form we recommend; ``configs/exp/tavlo_paper.yaml`` sets the published one.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.losses.mil import Pool, choice_loss, mil_logits, mil_loss, mixed_loss, pool_bag
 from tavlo_pl.models.base import AVLocalizer
-from tavlo_pl.nn.attention import ASTBlock
-from tavlo_pl.nn.audio import AudioEncoder
+from tavlo_pl.nn.attention import ASTBlock, Reach
+from tavlo_pl.nn.audio import AudioEncoder, Span
 from tavlo_pl.nn.positions import Kind, SpatialEncoding, TemporalEncoding
 from tavlo_pl.nn.similarity import pair_scores, score_map
-from tavlo_pl.nn.sounds import mix, quiet, shift
+from tavlo_pl.nn.sounds import in_rhythm, mix, quiet, shift
 from tavlo_pl.nn.visual import VisualEncoder
 
 
@@ -24,8 +26,11 @@ class TAVLO(AVLocalizer):
         visual: encoder of the frames; its features are projected to ``width`` where they have another width.
         width: D_f of both modalities.
         audio_channels: of the audio encoder's convolutions.
+        audio_span: ``segment`` as published; ``clip`` gives all frames one feature, as image-level methods do.
+        audio_extra_pieces: 0 as published; otherwise misaligns sound and picture (``nn/audio.py``).
         temporal_width: D_t of the temporal encoding, which is concatenated; 0 leaves it out.
-        positions: sinusoidal or learned encodings.
+        positions: sinusoidal or learned encodings, or none, neither of place nor of time.
+        reach: which tokens attend to each other in a block (``nn/attention.py``).
         layers: number of AST blocks L; 0 compares the encoders' features directly, without a clock.
         heads: attention heads; ``width + temporal_width`` must be a multiple.
         mlp_ratio: hidden width of the MLPs as a multiple of the token's width.
@@ -40,6 +45,8 @@ class TAVLO(AVLocalizer):
         temperature: of the contrastive loss; open in the paper.
         shifted_sounds: without the link, copies of a clip's own sound, shifted by random numbers of segments, that its
             pictures must be told from. Each is encoded with the clock of its new place, so the clock tells nothing.
+        rhythm_sounds: without the link, sounds of other clips, rearranged into the rhythm of a clip's own sound, that
+            its pictures must be told from by what they sound like.
         quiet_sounds: without the link, silence and noises that no picture must match better than its own sound.
         mixed_sounds: without the link, also mix the sounds of neighbours in the batch; each must find both pictures.
         lr: peak learning rate.
@@ -52,8 +59,11 @@ class TAVLO(AVLocalizer):
         visual: VisualEncoder,
         width: int = 512,
         audio_channels: tuple[int, ...] = (32, 64, 128),
+        audio_span: Span = "segment",
+        audio_extra_pieces: int = 0,
         temporal_width: int = 64,
-        positions: Kind = "sinusoidal",
+        positions: Kind | Literal["none"] = "sinusoidal",
+        reach: Reach = "factorised",
         layers: int = 2,
         heads: int = 8,
         mlp_ratio: float = 2.0,
@@ -65,6 +75,7 @@ class TAVLO(AVLocalizer):
         negative_pool: Pool = "smooth_max",
         temperature: float = 0.05,
         shifted_sounds: int = 1,
+        rhythm_sounds: int = 1,
         quiet_sounds: int = 3,
         mixed_sounds: bool = False,
         lr: float = 1e-4,
@@ -72,24 +83,26 @@ class TAVLO(AVLocalizer):
         warmup: float = 0.05,
     ) -> None:
         super().__init__(lr=lr, weight_decay=weight_decay, warmup=warmup)
-        token = width + temporal_width if layers else width
+        clock = temporal_width if layers and positions != "none" else 0
+        token = width + clock
         if layers and token % heads:
-            raise ConfigError(f"width {width} + temporal_width {temporal_width} is no multiple of {heads} heads")
+            raise ConfigError(f"width {width} + temporal width {clock} is no multiple of {heads} heads")
         if (rolled_pairs or residual) and not audio_visual_link:
             raise ConfigError("model.rolled_pairs and model.residual fuse sound and picture: set audio_visual_link")
         if residual and not rolled_pairs:
             raise ConfigError("model.residual needs model.rolled_pairs: its map exists for fused pairs only")
         self.visual = visual
         self.project = nn.Identity() if visual.width == width else nn.Conv2d(visual.width, width, 1)
-        self.audio = AudioEncoder(width, audio_channels)
-        self.place = SpatialEncoding(width, positions)
-        self.clock = TemporalEncoding(temporal_width, positions) if temporal_width and layers else None
-        self.blocks = nn.Sequential(*(ASTBlock(token, heads, mlp_ratio, layer_scale) for _ in range(layers)))
+        self.audio = AudioEncoder(width, audio_channels, span=audio_span, extra_pieces=audio_extra_pieces)
+        self.place = nn.Identity() if positions == "none" else SpatialEncoding(width, positions)
+        self.clock = TemporalEncoding(clock, positions) if clock and positions != "none" else None
+        self.blocks = nn.Sequential(*(ASTBlock(token, heads, mlp_ratio, layer_scale, reach) for _ in range(layers)))
         self.audio_visual_link = audio_visual_link
         self.norm = nn.LayerNorm(token)
         self.rolled_pairs, self.residual = rolled_pairs, residual
         self.gain = nn.Parameter(torch.tensor(0.1)) if residual else None
-        self.shifted_sounds, self.quiet_sounds, self.mixed_sounds = shifted_sounds, quiet_sounds, mixed_sounds
+        self.shifted_sounds, self.rhythm_sounds = shifted_sounds, rhythm_sounds
+        self.quiet_sounds, self.mixed_sounds = quiet_sounds, mixed_sounds
         self.positive_pool: Pool = positive_pool
         self.negative_pool: Pool = negative_pool
         self.temperature = temperature
@@ -165,26 +178,30 @@ class TAVLO(AVLocalizer):
         segments = visual.shape[1]
         draw = torch.Generator().manual_seed(self.global_step)  # of the step alone: a run that goes on draws the same
         shifts = (1 + torch.randperm(segments - 1, generator=draw)[: self.shifted_sounds]).tolist()
-        sounds = [spectrogram, *(shift(spectrogram, segments, by) for by in shifts)]
-        if self.mixed_sounds:
-            sounds.append(mix(spectrogram, spectrogram.roll(1, 0)))
-        if self.quiet_sounds:
-            sounds.append(quiet(spectrogram, self.quiet_sounds, draw))
-        audio = self.attend(self.hear(torch.cat(sounds), segments))[:, :, 0].float()
+        rolls = range(1, 1 + min(self.rhythm_sounds, len(spectrogram) - 1))
+        sounds = {
+            "own": [spectrogram],
+            "shifted": [shift(spectrogram, segments, by) for by in shifts],
+            "rhythm": [in_rhythm(spectrogram, spectrogram.roll(by, 0), segments) for by in rolls],
+            "mixed": [mix(spectrogram, spectrogram.roll(1, 0))] if self.mixed_sounds else [],
+            "quiet": [quiet(spectrogram, self.quiet_sounds, draw)] if self.quiet_sounds else [],
+        }
+        flat = [sound for group in sounds.values() for sound in group]
+        audio = self.attend(self.hear(torch.cat(flat), segments))[:, :, 0].float()
+        pieces = iter(audio.split([len(sound) for sound in flat]))
+        tokens = {name: [next(pieces) for _ in group] for name, group in sounds.items()}
         visual = self.attend(visual).float()
-        tokens = list(audio.split([len(sound) for sound in sounds]))
-        logits = mil_logits(pair_scores(tokens.pop(0), visual), self.positive_pool, self.negative_pool)
-        own = logits.diagonal().T  # (B, T)
-        scalars = {"retrieval": _share_right(logits)}
-        if shifts:
-            shifted = torch.stack([self._bag(score_map(tokens.pop(0), visual)) for _ in shifts])  # (K, B, T)
-            # over the whole clip: at a single moment the shifted sound may be the same
-            scalars["shifted_loss"] = choice_loss(own.mean(1), shifted.mean(2), self.temperature)
-        if self.mixed_sounds:
-            scalars["mixed_loss"] = mixed_loss(self._bag(pair_scores(tokens.pop(0), visual)), self.temperature)
-        nothing = self._bag(pair_scores(tokens.pop(0), visual)) if self.quiet_sounds else None
-        scalars["mil_loss"] = mil_loss(logits, self.temperature, nothing)
-        return {"loss": sum(value for name, value in scalars.items() if name != "retrieval"), **scalars}  # type: ignore[dict-item]
+        logits = mil_logits(pair_scores(tokens["own"][0], visual), self.positive_pool, self.negative_pool)
+        nothing = [self._bag(pair_scores(audio, visual)) for audio in tokens["quiet"]]  # none or one (K, B, T)
+        losses = {"mil": mil_loss(logits, self.temperature, *nothing)}
+        for name in ("shifted", "rhythm"):
+            if tokens[name]:  # over the whole clip, for at a single moment the two may sound the same
+                others = torch.stack([self._bag(score_map(audio, visual)) for audio in tokens[name]])  # (K, B, T)
+                losses[name] = choice_loss(logits.diagonal().T.mean(1), others.mean(2), self.temperature)
+        for audio in tokens["mixed"]:
+            losses["mixed"] = mixed_loss(self._bag(pair_scores(audio, visual)), self.temperature)
+        scalars = {f"{name}_loss": loss for name, loss in losses.items()}
+        return {"loss": torch.stack([*losses.values()]).sum(), "retrieval": _share_right(logits), **scalars}
 
     def _pair_loss(self, audio: Tensor, visual: Tensor) -> dict[str, Tensor]:
         """Every picture fused with its own sound and with those of the next clips of the batch."""

@@ -19,6 +19,18 @@ def shift(spectrogram: Tensor, segments: int, by: int) -> Tensor:
     return spectrogram.roll(by * (spectrogram.shape[-1] // segments), dims=-1)
 
 
+def in_rhythm(spectrogram: Tensor, other: Tensor, segments: int) -> Tensor:
+    """(B, 1, F, W): the other sound, its segments rearranged so that it is loud when the first one is.
+
+    Its loudest segment comes where the first sound has its loudest, and so on down to the quietest: what is left to
+    tell the two apart is what they sound like, not when.
+    """
+    places = _power(spectrogram, segments).argsort(1).argsort(1)  # (B, T) rank of each segment
+    chosen = _power(other, segments).argsort(1).gather(1, places)  # (B, T) the other's segment of that rank
+    pieces = other.unflatten(-1, (segments, -1))  # (B, 1, F, T, W/T)
+    return pieces.take_along_dim(chosen[:, None, None, :, None], dim=3).flatten(-2)
+
+
 def mix(first: Tensor, second: Tensor) -> Tensor:
     """(B, 1, F, W): both sounds at once; the powers of independent sources add."""
     return torch.logaddexp(first * TO_POWER, second * TO_POWER) / TO_POWER
@@ -39,3 +51,8 @@ def quiet(like: Tensor, count: int, draw: torch.Generator) -> Tensor:
     sounds = (SILENCE + level + tilt + grain).clamp(min=SILENCE)
     sounds[:1] = SILENCE
     return sounds.to(like)
+
+
+def _power(spectrogram: Tensor, segments: int) -> Tensor:
+    """(B, T) mean power of each segment."""
+    return (spectrogram * TO_POWER).exp().unflatten(-1, (segments, -1)).mean((1, 2, 4))

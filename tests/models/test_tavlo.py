@@ -67,11 +67,11 @@ def test_heads_must_divide_the_width() -> None:
 
 
 def test_extra_sounds_add_their_losses_and_can_be_left_out(clips: tuple[Tensor, Tensor]) -> None:
-    plain = small(shifted_sounds=0, quiet_sounds=0).training_loss(*clips)
-    full = small(shifted_sounds=2, quiet_sounds=2, mixed_sounds=True).training_loss(*clips)
-    assert set(full) - set(plain) == {"shifted_loss", "mixed_loss"}
+    plain = small(shifted_sounds=0, rhythm_sounds=0, quiet_sounds=0).training_loss(*clips)
+    full = small(shifted_sounds=2, rhythm_sounds=1, quiet_sounds=2, mixed_sounds=True).training_loss(*clips)
+    assert set(full) - set(plain) == {"shifted_loss", "rhythm_loss", "mixed_loss"}
     assert full["loss"].item() == pytest.approx(
-        sum(full[name].item() for name in ("mil_loss", "shifted_loss", "mixed_loss")), abs=1e-5
+        sum(full[name].item() for name in ("mil_loss", "shifted_loss", "rhythm_loss", "mixed_loss")), abs=1e-5
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tavlo_pl.data.spectrogram import LogMel
-from tavlo_pl.nn.sounds import mix, quiet, shift
+from tavlo_pl.nn.sounds import in_rhythm, mix, quiet, shift
 from tavlo_pl.types import SILENCE
 
 SEGMENTS, COLUMNS, SAMPLES = 4, 20, 16_000
@@ -23,6 +23,14 @@ def test_shift_is_a_shift_of_the_waveform(log_mel: LogMel) -> None:
     moved = log_mel(waveform.roll(SAMPLES // SEGMENTS, -1))
     inner = slice(COLUMNS + 2, -2)  # at the seam, windows see both ends of the clip
     assert torch.allclose(shift(log_mel(waveform), SEGMENTS, 1)[..., inner], moved[..., inner], atol=1e-3)
+
+
+def test_rhythm_is_taken_over_and_the_segments_are_only_rearranged() -> None:
+    levels = torch.tensor([[0.0, -1.0, 0.5, -2.0], [-2.0, 0.2, 0.1, 0.3]])  # loudness of each segment
+    own, other = (level.repeat_interleave(COLUMNS).expand(1, 1, 8, -1) for level in levels)
+    made = in_rhythm(own, other, SEGMENTS)
+    assert made[0, 0, 0, ::COLUMNS].tolist() == pytest.approx([0.2, 0.1, 0.3, -2.0])
+    assert torch.equal(in_rhythm(own, own, SEGMENTS), own)
 
 
 def test_mix_is_a_sum_of_waveforms(log_mel: LogMel) -> None:

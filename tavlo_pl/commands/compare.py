@@ -1,0 +1,238 @@
+"""``tavlo compare``: variants of an experiment, trained and tested under equal conditions, in one table and one plot.
+
+Each run is a process of its own, exactly the two commands that a user would type::
+
+    tavlo fit -c BASE -c VARIANT --seed_everything S --data.seed S --out OUT/<variant>/<seed>
+    tavlo test --ckpt_path OUT/<variant>/<seed>/checkpoints/best.ckpt
+
+What is there already is kept: after an interruption, the same command goes on where it stopped.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from glob import glob
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jsonargparse import auto_cli
+from tqdm import tqdm
+
+from tavlo_pl.commands import ShortErrors, to_exit_code
+from tavlo_pl.errors import ConfigError, RunFailedError
+from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
+from tavlo_pl.runs import CHECKPOINTS, LAST, write_whole
+from tavlo_pl.types import Scenario
+from tavlo_pl.viz.plots import Interval, interval_plot
+from tavlo_pl.viz.table import NOTHING, Table
+
+RULE = "top_tenth"
+SWAPPED = "swapped_audio"
+GROUPS = ("single_sound", "mixed_sound", "multi_entity", "cross_event", "on_screen")
+BEST = Path(CHECKPOINTS, "best.ckpt")
+
+
+class Run(NamedTuple):
+    """One variant with one seed.
+
+    Attributes:
+        name: of the variant, the stem of its file.
+        config: its file, laid over the base.
+        seed: of weights, draws and order.
+        folder: the run folder.
+    """
+
+    name: str
+    config: Path
+    seed: int
+    folder: Path
+
+    @property
+    def tested(self) -> bool:
+        """Whether its results are there."""
+        return (self.folder / "test" / "results.json").is_file()
+
+
+def compare(
+    base: str,
+    variants: list[str],
+    out: str,
+    seeds: Sequence[int] = (0, 1, 2),
+    jobs: int = 1,
+    settings: Sequence[str] = (),
+    quick: bool = False,
+) -> None:
+    """Trains and tests variants of an experiment with several seeds each, and writes a table and a plot.
+
+    Leaves OUT/compare.json, table.md and plot.svg beside the runs; a run that is there is not made again.
+
+    Args:
+        base: configuration of the experiment.
+        variants: configurations that are laid over it, one a variant; patterns such as 'configs/ablation/*.yaml'.
+        out: folder of all runs.
+        seeds: each variant is trained with each of them.
+        jobs: runs at a time; the processors are shared out among them.
+        settings: further options of every fit, such as --trainer.max_epochs=2.
+        quick: one epoch with the first seed, to see that all runs through and about where it goes.
+    """
+    if quick:
+        seeds, settings = seeds[:1], [*settings, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1"]
+    runs = _plan(base, variants, Path(out), seeds)
+    waiting = [run for run in runs if not run.tested]
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    environment = os.environ | {"OMP_NUM_THREADS": threads}
+    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(runs), initial=len(runs) - len(waiting), unit="run") as bar:
+
+        def finish(run: Run) -> str | None:
+            problem = _make(run, base, settings, environment)
+            bar.update()
+            bar.set_postfix_str(f"{run.name}/{run.seed}")
+            return problem
+
+        problems = [problem for problem in pool.map(finish, waiting) if problem]
+    done = [run for run in runs if run.tested]
+    if done:
+        _write(done, Path(out))
+    if problems:
+        raise RunFailedError(f"{len(problems)} of {len(runs)} runs failed: {'; '.join(problems)}")
+
+
+def _plan(base: str, variants: Sequence[str], out: Path, seeds: Sequence[int]) -> list[Run]:
+    """All runs, seed by seed, so that an interrupted comparison has every variant before it has a second seed."""
+    if not Path(base).is_file():
+        raise ConfigError(f"--base {base}: no such configuration")
+    files = [Path(file) for pattern in variants for file in sorted(glob(pattern)) or [pattern]]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing or not files:
+        raise ConfigError(f"--variants: no such configuration: {', '.join(missing) or 'none given'}")
+    doubled = {file.stem for file in files if sum(other.stem == file.stem for other in files) > 1}
+    if doubled:
+        raise ConfigError(
+            f"--variants: two files are named {', '.join(sorted(doubled))}; a variant's name is its file's"
+        )
+    return [Run(file.stem, file, seed, out / file.stem / str(seed)) for seed in seeds for file in files]
+
+
+def _make(run: Run, base: str, settings: Sequence[str], environment: dict[str, str]) -> str | None:
+    """Trains and tests one run, in processes of their own; returns what went wrong, in a few words."""
+    seed = ["--seed_everything", str(run.seed), "--data.seed", str(run.seed)]
+    fresh = ["fit", "-c", base, "-c", str(run.config), *seed, *settings, "--out", str(run.folder)]
+    last = run.folder / CHECKPOINTS / f"{LAST}.ckpt"
+    fit = ["fit", "--ckpt_path", LAST, "--out", str(run.folder)] if last.is_file() else [*fresh, "--overwrite"]
+    log = run.folder.with_name(f"{run.folder.name}.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    for words in (fit, ["test", "--ckpt_path", str(run.folder / BEST)]):
+        quiet = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+        with log.open("a") as text:
+            command = [sys.executable, "-m", "tavlo_pl", *words, *quiet]
+            code = subprocess.run(
+                command, stdout=text, stderr=subprocess.STDOUT, env=environment, check=False
+            ).returncode
+        if code:
+            return f"{run.name} with seed {run.seed}: {words[0]} ended with exit code {code} (see {log})"
+    return None
+
+
+def _write(runs: Sequence[Run], out: Path) -> None:
+    """The comparison as numbers, as a table and as a plot; the table also on the screen."""
+    names = list(dict.fromkeys(run.name for run in runs))
+    figures = {name: _figures([run for run in runs if run.name == name]) for name in names}
+    write_whole(out / "compare.json", json.dumps(figures, indent=2) + "\n")
+    table = _table(figures)
+    write_whole(out / "table.md", table.to_markdown())
+    intervals = {
+        name: {group: Interval(*(row["ciou_mean"][group][key] for key in Interval._fields)) for group in GROUPS}
+        for name, row in figures.items()
+    }
+    write_whole(out / "plot.svg", interval_plot(intervals, f"ciou_mean, rule {RULE}, mean of the seeds"))
+    print("\n" + table.to_text())
+
+
+def _figures(runs: Sequence[Run]) -> dict[str, Any]:
+    """Figures of one variant: means over its seeds, with intervals by video of that mean."""
+    samples = [_samples(run) for run in runs]
+    results = [json.loads((run.folder / "test" / "results.json").read_text()) for run in runs]
+    ciou = {group: _mean(samples, group, f"model/{RULE}") for group in GROUPS}
+    swapped = _mean(samples, "on_screen", f"{SWAPPED}/{RULE}")
+    return {
+        "seeds": [run.seed for run in runs],
+        "ciou_mean": ciou,
+        "swapped_falls_by": [
+            1 - other / own if own else None
+            for own, other in zip(ciou["on_screen"]["by_seed"], swapped["by_seed"], strict=True)
+        ],
+        "swapped_ciou_mean": swapped,
+        "tn_rate": [
+            r["metrics"]["scenarios"][Scenario.OFF_SCREEN]["rows"]["model"][r["metrics"]["off_screen_rule"]]["tn_rate"]
+            for r in results
+        ],
+    }
+
+
+def _samples(run: Run) -> list[dict[str, str]]:
+    with (run.folder / "test" / "per_sample.csv").open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def _chosen(rows: Sequence[dict[str, str]], group: str) -> list[dict[str, str]]:
+    """On-screen samples of a scenario, of cross-event clips, or all."""
+    if group == "on_screen":
+        return [row for row in rows if row["scenario"] != Scenario.OFF_SCREEN]
+    if group == "cross_event":
+        return [r for r in rows if r["scenario"] != Scenario.OFF_SCREEN and r["cross_event"] in ("1", "True")]
+    return [row for row in rows if row["scenario"] == group]
+
+
+def _mean(samples: Sequence[Sequence[dict[str, str]]], group: str, column: str) -> dict[str, Any]:
+    """Mean over seeds and samples, its 95 % interval by video, and the mean of each seed."""
+    chosen = [_chosen(rows, group) for rows in samples]
+    values = np.array([[float(row[column]) for row in rows] for rows in chosen])  # (seeds, samples)
+    clips = np.unique([row["clip"] for row in chosen[0]], return_inverse=True)[1]
+    low, high = bootstrap_interval(values.mean(0)[:, None], clips)[:, 0]
+    return {
+        "value": float(values.mean()),
+        "low": float(low),
+        "high": float(high),
+        "by_seed": [float(value) for value in values.mean(1)],
+    }
+
+
+def _table(figures: dict[str, dict[str, Any]]) -> Table:
+    seeds = sorted({seed for row in figures.values() for seed in row["seeds"]})
+
+    def cell(figure: dict[str, Any]) -> str:
+        return f"{100 * figure['value']:.1f} ±{50 * (figure['high'] - figure['low']):.1f}"
+
+    def spread(values: Sequence[float | None]) -> str:
+        known = [value for value in values if value is not None]
+        return f"{100 * np.mean(known):.1f} ({100 * min(known):.1f}-{100 * max(known):.1f})" if known else NOTHING
+
+    return Table(
+        title=f"ciou_mean in %, rule {RULE}; mean of the seeds {', '.join(map(str, seeds))}",
+        header=["variant", "seeds", *GROUPS, "swapped: falls by", "off_screen tn_rate"],
+        rows=[
+            [
+                name,
+                str(len(row["seeds"])),
+                *(cell(row["ciou_mean"][group]) for group in GROUPS),
+                spread(row["swapped_falls_by"]),
+                spread(row["tn_rate"]),
+            ]
+            for name, row in figures.items()
+        ],
+        notes=[
+            "±: half the 95 % interval by video of the mean over seeds. In brackets: lowest and highest seed.",
+            "swapped: by how much ciou_mean over all on-screen samples falls when the sound of another clip is put in.",
+        ],
+    )
+
+
+def main(args: list[str]) -> int:
+    """Runs ``tavlo compare …`` and returns the exit code."""
+    settings: dict[str, Any] = {"prog": "tavlo compare", "parser_class": ShortErrors}
+    return to_exit_code("compare", lambda: auto_cli(compare, args=args, as_positional=False, **settings))

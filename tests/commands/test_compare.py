@@ -1,0 +1,98 @@
+"""``tavlo compare``: equal runs, what is there is kept, one table and one plot."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tavlo_pl.commands import compare
+from tests.helpers.cli import tavlo
+from tests.helpers.run import tiny_config
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Runs the processes of a comparison in this one, and keeps what they were told."""
+    told: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        words = command[command.index("tavlo_pl") + 1 :]
+        told.append(words)
+        outcome = tavlo(*words)
+        return subprocess.CompletedProcess(command, outcome.code, outcome.out, outcome.err)
+
+    monkeypatch.setattr(compare.subprocess, "run", run)
+    return told
+
+
+@pytest.fixture
+def variants(tmp_path: Path) -> Path:
+    folder = tmp_path / "variants"
+    folder.mkdir()
+    for width in (2, 4):
+        (folder / f"width_{width}.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"width": width}}}))
+    return folder
+
+
+def test_all_variants_and_seeds_in_one_table_and_nothing_is_done_twice(
+    world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
+) -> None:
+    base, out = tiny_config(world, tmp_path), tmp_path / "out"
+    words = ["compare", "--base", base, "--variants", f"['{variants}/*.yaml']", "--out", out]
+    first = tavlo(*words, "--seeds", "[0]", "--settings", "['--trainer.max_epochs=1']")
+    assert first.code == 0, first.err
+    assert [c[0] for c in commands] == ["fit", "test"] * 2
+    assert yaml.safe_load((out / "width_2/0/config.yaml").read_text())["trainer"]["max_epochs"] == 1
+    commands.clear()
+    second = tavlo(*words, "--seeds", "[0,1]", "--settings", "['--trainer.max_epochs=1']")
+    assert second.code == 0, second.err
+    assert [c[0] for c in commands] == ["fit", "test"] * 2  # seed 1 alone
+    figures = json.loads((out / "compare.json").read_text())
+    assert set(figures) == {"width_2", "width_4"}
+    row = figures["width_4"]
+    assert row["seeds"] == [0, 1]
+    by_seed = [
+        json.loads((out / f"width_4/{seed}/test/results.json").read_text())["metrics"]["scenarios"]["on_screen"][
+            "rows"
+        ]["model"]["top_tenth"]["ciou_mean"]
+        for seed in (0, 1)
+    ]
+    assert row["ciou_mean"]["on_screen"]["by_seed"] == pytest.approx(by_seed)
+    assert row["ciou_mean"]["on_screen"]["value"] == pytest.approx(sum(by_seed) / 2)
+    assert "width_4" in second.out and "width_4" in (out / "table.md").read_text()
+    assert "<svg" in (out / "plot.svg").read_text()
+
+
+def test_an_interrupted_run_goes_on_and_a_failed_one_is_named(
+    world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
+) -> None:
+    base, out = tiny_config(world, tmp_path), tmp_path / "out"
+    words = ["compare", "--base", base, "--variants", f"['{variants}/width_2.yaml']", "--out", out, "--seeds", "[0]"]
+    assert tavlo(*words).code == 0
+    (out / "width_2/0/test/results.json").unlink()
+    commands.clear()
+    assert tavlo(*words).code == 0
+    assert commands[0][:3] == ["fit", "--ckpt_path", "last"]
+    (variants / "width_2.yaml").write_text("model: {init_args: {no_such_option: 1}}")
+    failed = tavlo(*words[:-2], "--seeds", "[5]")
+    assert failed.code == 1
+    assert "width_2 with seed 5: fit ended with exit code 2" in failed.err
+
+
+@pytest.mark.parametrize(
+    ("base", "variant", "sentence"),
+    [("nowhere.yaml", "v.yaml", "--base nowhere.yaml: no such"), ("v.yaml", "nowhere.yaml", "--variants: no such")],
+)
+def test_missing_files_are_named(tmp_path: Path, base: str, variant: str, sentence: str) -> None:
+    (tmp_path / "v.yaml").write_text("model: {}")
+    paths = [
+        str(tmp_path / base) if base == "v.yaml" else base,
+        str(tmp_path / variant) if variant == "v.yaml" else variant,
+    ]
+    outcome = tavlo("compare", "--base", paths[0], "--variants", f"['{paths[1]}']", "--out", tmp_path / "out")
+    assert outcome.code == 2 and sentence in outcome.err

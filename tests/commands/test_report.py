@@ -1,0 +1,207 @@
+"""``tavlo report`` from outside, and its page in a browser."""
+
+import json
+import re
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tavlo_pl.report.tested import read_runs
+from tavlo_pl.results import SampleMaps
+from tests.helpers.browser import chromium
+from tests.helpers.cli import Outcome, tavlo
+from tests.helpers.run import tiny_config
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+PHONE = {"width": 390, "height": 844}
+FIGURES = "[...document.querySelectorAll('.tile output')].map(output => output.textContent)"
+PIXELS = "[...document.querySelectorAll('canvas[data-map]')].map(canvas => canvas.toDataURL())"
+SLIDE = "([by, value]) => { choose = document.querySelector(`input[name=by][value=${by}]`); choose.click(); \
+  const slider = document.querySelector('input[type=range]'); slider.value = value; \
+  slider.dispatchEvent(new Event('input')); }"
+
+
+@pytest.fixture(scope="module")
+def tests(world: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two tests of the tiny model, from another seed each."""
+    folder = tmp_path_factory.mktemp("runs")
+    config = tiny_config(world, folder, max_steps=1)
+    for name, seed in (("one", 1), ("two", 2)):
+        for words in (
+            ("fit", "-c", config, "--seed_everything", seed, "--out", folder / name),
+            ("test", "--ckpt_path", folder / name / "checkpoints" / "last.ckpt"),
+        ):
+            outcome = tavlo(*words)
+            assert outcome.code == 0, outcome.err
+    return [folder / "one" / "test", folder / "two" / "test"]
+
+
+@pytest.fixture(scope="module")
+def alone(tests: list[Path]) -> Outcome:
+    """The page of one run, beside its results."""
+    return tavlo("report", tests[0])
+
+
+@pytest.fixture(scope="module")
+def pair(tests: list[Path]) -> tuple[Outcome, Path]:
+    """The page of both, in a folder of its own."""
+    folder = tests[0].parents[1] / "pair"
+    return tavlo("report", *tests, "--out", folder), folder
+
+
+def page(tests: list[Path]) -> Path:
+    return tests[0] / "report" / "report.html"
+
+
+def test_one_run_leaves_a_page_and_films(tests: list[Path], alone: Outcome) -> None:
+    assert (alone.code, alone.out.splitlines()[-1]) == (0, f"page: {page(tests)}")
+    left = {str(path.relative_to(tests[0] / "report")) for path in (tests[0] / "report").rglob("*") if path.is_file()}
+    assert left == {"report.html", "films/1.mp4", "films/2.mp4", "films/3.mp4"}
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_page_says_what_the_results_say(tests: list[Path]) -> None:
+    text = page(tests).read_text()
+    results = json.loads((tests[0] / "results.json").read_text())
+    command = f"tavlo test --ckpt_path {results['checkpoint']['path']}"
+    for fact in (results["checkpoint"]["sha256"], results["data_fingerprint"]["sha256"], results["version"], command):
+        assert fact in text
+    mean = results["metrics"]["scenarios"]["on_screen"]["rows"]["model"]["top_tenth"]["ciou_mean"]
+    assert f"{100 * mean:.1f} ±" in text
+    for words in (
+        "rule top_tenth",
+        "224×224 (bilinear)",
+        "whole_image",
+        "ceiling",
+        "samples (clips)",
+        "No clip was left",
+    ):
+        assert words in text
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_page_names_nothing_beyond_its_folder(tests: list[Path]) -> None:
+    text = page(tests).read_text()
+    addresses = set(re.findall(r'(?:src|href|xlink:href)="([^"]*)"', text)) | set(re.findall(r"url\(([^)]*)\)", text))
+    beside = {address for address in addresses if not address.startswith(("data:", "#"))}
+    assert beside == {"films/1.mp4", "films/2.mp4", "films/3.mp4"}
+
+
+def test_the_page_works_in_a_browser(tests: list[Path], alone: Outcome) -> None:
+    assert alone.code == 0, alone.err
+    heard: list[str] = []
+    asked: set[str] = set()
+    with chromium() as browser:
+        tab = browser.new_page()
+        tab.on("console", lambda message: heard.append(message.text))
+        tab.on("pageerror", lambda error: heard.append(str(error)))
+        tab.on("request", lambda request: asked.add(request.url.split(":")[0]))
+        tab.goto(page(tests).as_uri())
+        _check_pictures(tab)
+        _check_slider(tab, tests[0])
+        light = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        tab.emulate_media(color_scheme="dark")
+        assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != light
+        tab.set_viewport_size(PHONE)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert heard == []
+    assert asked <= {"file", "data"}
+
+
+def _check_pictures(tab: Any) -> None:
+    sizes = tab.evaluate("[...document.images].map(image => image.complete && image.naturalWidth)")
+    assert len(sizes) == len(tab.evaluate(PIXELS)) * 2 > 4  # a frame under the truth, and one under the map
+    assert all(sizes)
+    tab.wait_for_function("[...document.querySelectorAll('video')].every(film => film.readyState > 0)")
+    assert tab.evaluate("[...document.querySelectorAll('video')].map(film => film.videoWidth)") == [64, 64, 64]
+
+
+def _check_slider(tab: Any, folder: Path) -> None:
+    """The browser measures what the metrics measured; then it follows the slider."""
+    (run,) = read_runs([folder])
+    names = tab.evaluate("[...document.querySelectorAll('.card strong')].map(name => name.textContent)")
+    wanted = {
+        name.rsplit("/", 1)[0]: value
+        for name, value in zip(run.samples.sample_id.tolist(), run.scores("on_screen"), strict=True)
+    }
+    shown = dict(zip(names, tab.evaluate(FIGURES), strict=True))
+    checked = {name: float(text.split()[1]) for name, text in shown.items() if not np.isnan(wanted[name])}
+    assert len(checked) > 3
+    assert list(checked.values()) == pytest.approx([wanted[name] for name in checked], abs=0.02)  # maps are float16
+    before = tab.evaluate(PIXELS)
+    tab.evaluate(SLIDE, ["share", 1])
+    assert all(old != new for old, new in zip(before, tab.evaluate(PIXELS), strict=True))
+    area = run.samples.values[f"whole_image/{run.rules[0]}"]  # all is claimed, which is what this row does
+    whole = dict(zip([name.rsplit("/", 1)[0] for name in run.samples.sample_id.tolist()], area, strict=True))
+    everything = dict(zip(names, tab.evaluate(FIGURES), strict=True))
+    assert [everything[name] for name in checked] == [f"now {whole[name]:.2f}" for name in checked]
+    tab.evaluate(SLIDE, ["score", 2])  # the slider stops at the highest score
+    assert all(float(text.split()[1]) < 0.1 or "now 1.00" in text for text in tab.evaluate(FIGURES))
+
+
+def test_two_runs_are_compared_on_page_screen_and_in_a_file(pair: tuple[Outcome, Path]) -> None:
+    outcome, folder = pair
+    assert outcome.code == 0, outcome.err
+    (found,) = json.loads((folder / "comparison.json").read_text())["comparisons"]
+    assert (found["first"], found["second"], found["same_data"]) == ("one", "two", True)
+    single = found["scenarios"]["single_sound"]["top_tenth"]["ciou_mean"]
+    assert single["low"] <= single["difference"] <= single["high"]
+    text = (folder / "report.html").read_text()
+    for words in (f"{100 * single['difference']:+.1f}", single["verdict"], "A: one. B: two."):
+        assert words in text and words in outcome.out
+    assert "two against one" in text
+
+
+def test_each_run_has_its_map_beside_the_truth(pair: tuple[Outcome, Path]) -> None:
+    text = (pair[1] / "report.html").read_text()
+    data = json.loads(re.search(r'id="slider-data">(.*?)</script>', text)[1])  # type: ignore[index]
+    assert len(data["maps"]) == 2 * len(data["truths"]) > 0
+    assert all(data["maps"][n]["map"] != data["maps"][n + 1]["map"] for n in range(0, len(data["maps"]), 2))
+
+
+def test_where_videos_are_gone_the_page_says_so_and_goes_on(tests: list[Path], tmp_path: Path) -> None:
+    run = copytree(tests[0], tmp_path / "run", ignore=lambda *_: ["report"])
+    maps = SampleMaps.read(run / "maps.npz")
+    gone = np.array([f"/gone/{Path(path).name}" for path in maps.path])
+    maps._replace(path=gone).write(run / "maps.npz")
+    outcome = tavlo("report", run)
+    assert outcome.code == 0, outcome.err
+    text = (run / "report" / "report.html").read_text()
+    assert "No picture: /gone/" in text and "No film: /gone/" in text
+    assert "<img" not in text and "<canvas data-map" in text and "<video" not in text
+
+
+def test_heatmaps_of_anyone_are_reported_and_compared_without_pictures(
+    world: Path, tests: list[Path], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in read_runs(tests[:1])[0].samples.sample_id.tolist():
+        path = tmp_path / "maps" / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, heatmap=rng.random((4, 4)).astype(np.float32))
+    sources = ("--dataset", "avatar", "--annotations", world / "test", "--predictions", tmp_path / "maps")
+    outcome = tavlo("score", *sources, "--rule", "top_tenth", "--out", tmp_path / "scored" / "results.json")
+    assert outcome.code == 0, outcome.err
+    outcome = tavlo("report", tests[0], tmp_path / "scored" / "results.json", "--out", tmp_path / "page")
+    assert outcome.code == 0, outcome.err
+    (found,) = json.loads((tmp_path / "page" / "comparison.json").read_text())["comparisons"]
+    assert found["samples"]["both"] == found["samples"]["first"] == found["samples"]["second"]
+    assert found["same_data"] is None
+    outcome = tavlo("report", tmp_path / "scored")
+    assert outcome.code == 0, outcome.err
+    assert "no pictures and no films" in (tmp_path / "scored" / "report" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [("report", "runs"), ("report nowhere", "nowhere: no results.json"), ("report x --outt y", "outt")],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(words: str, told: str) -> None:
+    outcome = tavlo(*words.split())
+    assert outcome.code == 2
+    assert told in outcome.err
+    assert outcome.err.count("\n") == 1
