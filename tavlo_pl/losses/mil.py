@@ -99,3 +99,21 @@ def mixed_loss(logits: Tensor, temperature: float) -> Tensor:
     scores = logits.movedim(2, 0) / temperature  # (T, B, B)
     others = scores.masked_fill(both, -torch.inf).logsumexp(-1, keepdim=True)
     return (torch.logaddexp(scores, others) - scores)[both.expand_as(scores)].mean()
+
+
+def flatness_loss(scores: Tensor, pool: Pool, temperature: float) -> Tensor:
+    """How far the maps of wrong sounds stand out from flat. Ours, not the paper's.
+
+    The contrast between bags is content once a wrong sound scores below the right one; what its map still shows is
+    where objects are. This asks for no place at all.
+
+    Args:
+        scores: (B, B, T, HW) cosines of sound i with clip j.
+        pool: of the bag score, whose distance from the mean is what counts.
+        temperature: divides the scores.
+
+    Returns:
+        Scalar >= 0, mean over mismatched pairs and segments.
+    """
+    wrong = ~torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    return ((pool_bag(scores, pool) - scores.mean(-1)) / temperature)[wrong].mean()

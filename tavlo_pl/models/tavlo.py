@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.losses.mil import Pool, choice_loss, mil_logits, mil_loss, mixed_loss, pool_bag
+from tavlo_pl.losses.mil import Pool, choice_loss, flatness_loss, mil_logits, mil_loss, mixed_loss, pool_bag
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.nn.attention import ASTBlock, Reach
 from tavlo_pl.nn.audio import AudioEncoder, Span
@@ -48,7 +48,9 @@ class TAVLO(AVLocalizer):
         rhythm_sounds: without the link, sounds of other clips, rearranged into the rhythm of a clip's own sound, that
             its pictures must be told from by what they sound like.
         quiet_sounds: without the link, silence and noises that no picture must match better than its own sound.
-        mixed_sounds: without the link, also mix the sounds of neighbours in the batch; each must find both pictures.
+        mixed_weight: without the link, weight of mixing the sounds of neighbours in the batch, each of which must find
+            both pictures.
+        flat_weight: without the link, weight of asking that the map of a wrong sound be flat.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup: share of the steps in which the learning rate rises.
@@ -77,7 +79,8 @@ class TAVLO(AVLocalizer):
         shifted_sounds: int = 1,
         rhythm_sounds: int = 1,
         quiet_sounds: int = 3,
-        mixed_sounds: bool = False,
+        mixed_weight: float = 0.5,
+        flat_weight: float = 0.2,
         lr: float = 1e-4,
         weight_decay: float = 0.01,
         warmup: float = 0.05,
@@ -102,7 +105,7 @@ class TAVLO(AVLocalizer):
         self.rolled_pairs, self.residual = rolled_pairs, residual
         self.gain = nn.Parameter(torch.tensor(0.1)) if residual else None
         self.shifted_sounds, self.rhythm_sounds = shifted_sounds, rhythm_sounds
-        self.quiet_sounds, self.mixed_sounds = quiet_sounds, mixed_sounds
+        self.quiet_sounds, self.mixed_weight, self.flat_weight = quiet_sounds, mixed_weight, flat_weight
         self.positive_pool: Pool = positive_pool
         self.negative_pool: Pool = negative_pool
         self.temperature = temperature
@@ -183,7 +186,7 @@ class TAVLO(AVLocalizer):
             "own": [spectrogram],
             "shifted": [shift(spectrogram, segments, by) for by in shifts],
             "rhythm": [in_rhythm(spectrogram, spectrogram.roll(by, 0), segments) for by in rolls],
-            "mixed": [mix(spectrogram, spectrogram.roll(1, 0))] if self.mixed_sounds else [],
+            "mixed": [mix(spectrogram, spectrogram.roll(1, 0))] if self.mixed_weight else [],
             "quiet": [quiet(spectrogram, self.quiet_sounds, draw)] if self.quiet_sounds else [],
         }
         flat = [sound for group in sounds.values() for sound in group]
@@ -191,7 +194,8 @@ class TAVLO(AVLocalizer):
         pieces = iter(audio.split([len(sound) for sound in flat]))
         tokens = {name: [next(pieces) for _ in group] for name, group in sounds.items()}
         visual = self.attend(visual).float()
-        logits = mil_logits(pair_scores(tokens["own"][0], visual), self.positive_pool, self.negative_pool)
+        scores = pair_scores(tokens["own"][0], visual)
+        logits = mil_logits(scores, self.positive_pool, self.negative_pool)
         nothing = [self._bag(pair_scores(audio, visual)) for audio in tokens["quiet"]]  # none or one (K, B, T)
         losses = {"mil": mil_loss(logits, self.temperature, *nothing)}
         for name in ("shifted", "rhythm"):
@@ -199,7 +203,9 @@ class TAVLO(AVLocalizer):
                 others = torch.stack([self._bag(score_map(audio, visual)) for audio in tokens[name]])  # (K, B, T)
                 losses[name] = choice_loss(logits.diagonal().T.mean(1), others.mean(2), self.temperature)
         for audio in tokens["mixed"]:
-            losses["mixed"] = mixed_loss(self._bag(pair_scores(audio, visual)), self.temperature)
+            losses["mixed"] = self.mixed_weight * mixed_loss(self._bag(pair_scores(audio, visual)), self.temperature)
+        if self.flat_weight:
+            losses["flat"] = self.flat_weight * flatness_loss(scores, self.negative_pool, self.temperature)
         scalars = {f"{name}_loss": loss for name, loss in losses.items()}
         return {"loss": torch.stack([*losses.values()]).sum(), "retrieval": _share_right(logits), **scalars}
 

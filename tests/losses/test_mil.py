@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tavlo_pl.losses.mil import choice_loss, mil_logits, mil_loss, mixed_loss, pool_bag
+from tavlo_pl.losses.mil import choice_loss, flatness_loss, mil_logits, mil_loss, mixed_loss, pool_bag
 
 
 def test_pools_of_one_bag() -> None:
@@ -68,3 +68,11 @@ def test_a_mixed_sound_belongs_to_its_own_picture_and_to_the_one_before() -> Non
         logits[i, i] = logits[i, i - 1] = 1.0
     assert mixed_loss(logits, 0.1) < 1e-6
     assert mixed_loss(logits.roll(1, 1), 0.1) > 5  # one of two is wrong
+
+
+def test_only_the_maps_of_wrong_sounds_must_be_flat() -> None:
+    scores = torch.zeros(3, 3, 2, 4)
+    scores[torch.arange(3), torch.arange(3), :, 1] = 1.0  # the right ones may have a peak
+    assert flatness_loss(scores, "max", 0.1).item() == pytest.approx(0, abs=1e-6)
+    scores[0, 1, :, 2] = 0.8  # one wrong pair of six: 0.8 above nothing, 0.2 in the mean
+    assert flatness_loss(scores, "max", 0.1).item() == pytest.approx((0.8 - 0.2) / 0.1 / 6, abs=1e-5)

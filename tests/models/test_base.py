@@ -37,8 +37,8 @@ def annotated_batch() -> Batch:
     number = torch.arange(2)
     targets = Targets(
         mask, number, torch.ones(2, dtype=torch.int64), number, number,
-        torch.full((2,), Scenario.SINGLE_SOUND.id), torch.zeros(2, dtype=torch.bool), torch.zeros(2, dtype=torch.float64),
-        torch.ones(2, dtype=torch.int64), ["a/1/s", "b/1/s"], ["x", "y"],
+        torch.full((2,), Scenario.SINGLE_SOUND.id), torch.zeros(2, dtype=torch.bool),
+        torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.int64), ["a/1/s", "b/1/s"], ["x", "y"],
     )  # fmt: skip
     return {
         "frames": frames, "waveform": torch.zeros(2, 8), "spectrogram": torch.zeros(2, 1, 4, 6),
