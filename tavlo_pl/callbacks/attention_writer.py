@@ -1,4 +1,4 @@
-"""What ``tavlo predict --save_attention true`` adds: the temporal attention of every block, as numbers and a picture."""
+"""What ``tavlo predict --save_attention true`` adds: the temporal attention of every block, numbers and pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path

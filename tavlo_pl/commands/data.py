@@ -1,4 +1,4 @@
-"""``tavlo data``: makes data sets.
+"""``tavlo data``: makes and audits data sets.
 
 Every verb is a plain typed function: its signature makes the options and its docstring makes the help.
 """
@@ -8,9 +8,10 @@ from typing import Any
 from jsonargparse import auto_cli
 
 from tavlo_pl.commands import ShortErrors, to_exit_code
+from tavlo_pl.commands.data_audit import audit
 from tavlo_pl.data.synthetic.write import write_world
 
-VERBS: dict[str, Any] = {"synth": write_world}
+VERBS: dict[str, Any] = {"synth": write_world, "audit": audit}
 
 
 def main(args: list[str]) -> int:
@@ -21,7 +22,7 @@ def main(args: list[str]) -> int:
     """
     settings: dict[str, Any] = {
         "prog": "tavlo data",
-        "description": "Makes data sets.",
+        "description": "Makes and audits data sets.",
         "parser_class": ShortErrors,
     }
     return to_exit_code("data", lambda: auto_cli(VERBS, args=args, as_positional=False, **settings))

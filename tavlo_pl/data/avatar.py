@@ -40,42 +40,56 @@ class AVATAR(ClipSource):
         cross_event_list: text file with the ids of the cross-event clips. Without it a clip is cross-event if
             the set of categories that sound on screen differs between its annotated frames (frames whose
             source is off-screen do not count).
+        videos: whether clips without video are left out; saved heatmaps are scored without any.
 
     Raises:
         DatasetNotFoundError: a folder is missing, or no clip has both video and annotations.
         AnnotationError: an annotation cannot be read; names file, field and what is known.
     """
 
-    def __init__(self, root: str, frame_base: int = 0, cross_event_list: str | None = None) -> None:
+    def __init__(
+        self, root: str, frame_base: int = 0, cross_event_list: str | None = None, videos: bool = True
+    ) -> None:
         self.root = Path(root)
         self.frame_base = frame_base
         self.cross_event_list = cross_event_list
+        self.videos = videos
 
     def clips(self) -> list[Clip]:
-        """All annotated clips whose video is there, sorted by id."""
-        videos = {path.stem: path for path in _folder(self.root, "video").glob("*.mp4")}
-        folders = sorted(path for path in _folder(self.root, "metadata").iterdir() if path.is_dir())
+        """All annotated clips (whose video is there), sorted by id."""
+        folder = _folder(self.root, "video") if self.videos else find_part(self.root, "video") or self.root / "video"
+        videos = {path.stem: path for path in folder.glob("*.mp4")}
+        folders = self._annotated()
         listed = read_ids(Path(self.cross_event_list)) if self.cross_event_list is not None else None
         clips, missing = [], []
-        for folder in folders:
-            if folder.name not in videos:
-                missing.append(folder.name)
+        for metadata in folders:
+            if self.videos and metadata.name not in videos:
+                missing.append(metadata.name)
                 continue
-            frames = self._frames(folder)
-            crosses = _changes(frames) if listed is None else is_listed(clip_key(folder.name), listed)
-            clips.append(Clip(folder.name, videos[folder.name], annotations=frames, cross_event=crosses))
+            frames = self._frames(metadata)
+            crosses = _changes(frames) if listed is None else is_listed(clip_key(metadata.name), listed)
+            path = videos.get(metadata.name, folder / f"{metadata.name}.mp4")
+            clips.append(Clip(metadata.name, path, annotations=frames, cross_event=crosses))
         report_missing("AVATAR", missing, len(folders), "video")
         if not clips:
             raise DatasetNotFoundError(
-                f"{self.root}: no clip has both video/<clip>.mp4 and metadata/<clip>/<frame>.json; "
+                f"{self.root}: no clip has "
+                f"{'both video/<clip>.mp4 and ' if self.videos else ''}metadata/<clip>/<frame>.json; "
                 f"found {len(videos)} videos and {len(folders)} annotated clips."
             )
         return clips
 
+    def sample_ids(self) -> list[str]:
+        """Ids of all annotated clips, whether their video is there or not; reads no annotation."""
+        return [folder.name for folder in self._annotated()]
+
+    def _annotated(self) -> list[Path]:
+        return sorted(path for path in _folder(self.root, "metadata").iterdir() if path.is_dir())
+
     def _frames(self, folder: Path) -> tuple[AnnotatedFrame, ...]:
         paths = sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
         frames = (self._frame(path) for path in paths)
-        return tuple(sorted((frame for frame in frames if frame.instances), key=lambda frame: frame.number))
+        return tuple(sorted((frame for frame in frames if frame.instances), key=lambda frame: int(frame.name)))
 
     def _frame(self, path: Path) -> AnnotatedFrame:
         if not path.stem.isdecimal():
@@ -97,8 +111,13 @@ class AVATAR(ClipSource):
         return AnnotatedFrame(number, path.stem, width, height, instances)
 
 
+def find_part(root: Path, name: str) -> Path | None:
+    """The folder ``video`` or ``metadata`` of AVATAR's root, also where it was unpacked into itself; None without."""
+    return next((path for path in (root / name / name, root / name) if path.is_dir()), None)
+
+
 def _folder(root: Path, name: str) -> Path:
-    folder = next((path for path in (root / name / name, root / name) if path.is_dir()), None)
+    folder = find_part(root, name)
     if folder is None:
         raise DatasetNotFoundError(
             f"{root}: no folder {name!r} there; expected AVATAR's video/<clip>.mp4 and "

@@ -1,6 +1,7 @@
 """What every dataset reader hands on: clips, their annotated frames, and masks at any size."""
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from tavlo_pl.errors import DatasetNotFoundError
+from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.types import SCENARIOS, Scenario
 
 YOUTUBE_ID_LENGTH = 11
@@ -54,6 +56,9 @@ class Instance:
         polygons: flat ``(x0, y0, x1, y1, ...)`` in original pixels; the mask is their union.
         bbox: (left, top, width, height) in original pixels, used where nothing finer is given.
         rle: a run-length mask in place of polygons.
+        box: (x0, y0, x1, y1) in original pixels, drawn as the evaluators of still pictures do: each edge cut down to a
+            whole pixel of the mask, so that a narrow box may be empty.
+        picture: a file whose pixels above 0 are the mask.
     """
 
     category: str
@@ -61,6 +66,8 @@ class Instance:
     polygons: tuple[tuple[float, ...], ...] = ()
     bbox: tuple[float, float, float, float] | None = None
     rle: RunLengths | None = None
+    box: tuple[float, float, float, float] | None = None
+    picture: Path | None = None
 
     def raster(self, size: tuple[int, int], scale: tuple[float, float]) -> NDArray[np.bool_]:
         """(h, w) mask of the instance.
@@ -71,6 +78,13 @@ class Instance:
         """
         if self.rle is not None:
             return self.rle.raster(size)
+        if self.picture is not None:
+            return read_mask(self.picture, size)
+        if self.box is not None:
+            left, top, right, bottom = (max(0, int(edge * scale[n % 2])) for n, edge in enumerate(self.box))
+            mask = np.zeros(size, bool)
+            mask[top:bottom, left:right] = True
+            return mask
         polygons = self.polygons or ((_corners(self.bbox),) if self.bbox is not None else ())
         mask = np.zeros(size, bool)
         for polygon in polygons:
@@ -83,18 +97,22 @@ class AnnotatedFrame:
     """One annotated frame of a clip.
 
     Args:
-        number: position of the frame in presentation order, from 0.
+        number: position of the frame in presentation order, from 0; None for the middle one.
         name: as in the file name, ``00254``.
-        width: of the original picture, in pixels.
-        height: of the original picture, in pixels.
+        width: of the original picture, in the unit of its geometry.
+        height: of the original picture, in the unit of its geometry.
         instances: the annotated sources.
+        agreement: so many instances must cover a pixel to make it sound for certain (boxes of several annotators).
+        time_s: when the frame is shown, where the data set says so.
     """
 
-    number: int
+    number: int | None
     name: str
     width: int
     height: int
     instances: tuple[Instance, ...]
+    agreement: int = 1
+    time_s: float | None = None
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
@@ -106,6 +124,10 @@ class AnnotatedFrame:
         """Sorted categories of the scenario's instances."""
         return tuple(sorted({i.category for i in self.instances if i.scenario is scenario}))
 
+    def sources(self, scenario: Scenario) -> int:
+        """Number of the scenario's instances."""
+        return sum(instance.scenario is scenario for instance in self.instances)
+
     def mask(self, scenario: Scenario, size: tuple[int, int]) -> NDArray[np.bool_]:
         """(h, w) union of the scenario's instances; empty off-screen, where nothing in the picture sounds."""
         mask = np.zeros(size, bool)
@@ -114,6 +136,15 @@ class AnnotatedFrame:
                 if instance.scenario is scenario:
                     mask |= instance.raster(size, (size[1] / self.width, size[0] / self.height))
         return mask
+
+    def truth(self, scenario: Scenario, size: tuple[int, int]) -> NDArray[np.bool_] | NDArray[np.float32]:
+        """(h, w) ground truth: `mask`, or where annotators must agree the share of ``agreement`` they reach."""
+        if self.agreement == 1:
+            return self.mask(scenario, size)
+        votes = np.zeros(size, np.float32)
+        for instance in self.instances:
+            votes += instance.raster(size, (size[1] / self.width, size[0] / self.height))
+        return np.minimum(votes / np.float32(self.agreement), np.float32(1))
 
 
 @dataclass(frozen=True)
@@ -153,6 +184,10 @@ class ClipSource(ABC):
             AnnotationError: a list or an annotation cannot be read.
         """
 
+    def sample_ids(self) -> list[str]:
+        """``sample_id`` of all clips; without their media where the data set lists them elsewhere."""
+        return [clip.sample_id for clip in self.clips()]
+
 
 def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels whose centre lies inside a polygon (even-odd rule).
@@ -178,6 +213,20 @@ def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.
         column, line = np.clip(points.mean(axis=0).astype(int), 0, (width - 1, height - 1))
         mask[line, column] = True
     return mask
+
+
+def read_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+    """(h, w) mask of a picture's pixels above 0, the nearest one for each of the wanted size.
+
+    Raises:
+        AnnotationError: no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            grey = picture.convert("L")
+    except OSError as error:
+        raise AnnotationError(f"{path}: no picture that holds a mask ({error}); unpack it again.") from error
+    return np.asarray(grey if size is None else grey.resize(size[::-1], Image.Resampling.NEAREST)) > 0
 
 
 def clip_key(name: str) -> ClipKey:
@@ -210,6 +259,28 @@ def read_ids(path: Path) -> set[ClipKey]:
 def is_listed(key: ClipKey, ids: Collection[ClipKey]) -> bool:
     """Whether a clip is in a list of ids, by id and start or by id alone."""
     return key in ids or (key[0], None) in ids
+
+
+def videos_below(root: Path) -> dict[ClipKey, Path]:
+    """The files ``<id>_<start>.mp4`` in whatever folders below; where a clip lies there twice, the first by path.
+
+    Raises:
+        DatasetNotFoundError: no such folder.
+    """
+    return {clip_key(path.stem): path for path in reversed(video_files(root))}
+
+
+def video_files(root: Path) -> list[Path]:
+    """All mp4 files in whatever folders below, by path.
+
+    Raises:
+        DatasetNotFoundError: no such folder.
+    """
+    if not root.is_dir():
+        raise DatasetNotFoundError(f"{root}: no such folder; expected files <id>_<start>.mp4 in it.")
+    walk = os.walk(root, followlinks=True)
+    paths = (Path(folder, name) for folder, _, names in walk for name in names if name.endswith(".mp4"))
+    return sorted(path for path in paths if path.name[0] != ".")
 
 
 def report_missing(dataset: str, missing: Sequence[str], wanted: int, what: str) -> None:

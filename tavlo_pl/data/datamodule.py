@@ -20,9 +20,10 @@ from torch.utils.data import DataLoader, Sampler
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.dataset import ClipDataset, Item, Stage, collate
 from tavlo_pl.data.folder import Folder
+from tavlo_pl.data.leak import refuse_overlap
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
 from tavlo_pl.data.spectrogram import WINDOW_SAMPLES, LogMel
-from tavlo_pl.errors import ConfigError, MediaError
+from tavlo_pl.errors import ConfigError, MediaError, TavloError
 from tavlo_pl.types import BadClip, Batch
 
 STAGES: dict[str, tuple[Stage, ...]] = {
@@ -159,13 +160,15 @@ class ClipDataModule(LightningDataModule):
         num_workers: processes that read clips.
         on_bad_clip: what an unreadable clip does in validation, test and prediction: end the run with its
             name, or be left out and named in the batch. Training always goes on without it, naming it once.
+        allow_leak: train although clips of the same videos are validated or tested on.
         seed: of the order of clips and of all draws.
 
     Attributes:
         left_out: clips that the current stage left out on this process, by index.
 
     Raises:
-        ConfigError: an option out of range, or a stage whose clips are not configured.
+        ConfigError: an option out of range, a stage whose clips are not configured, or training clips that are also
+            validated or tested on (see ``allow_leak``).
         MediaError: an unreadable clip (see ``on_bad_clip``), or no readable training clip at all.
     """
 
@@ -185,6 +188,7 @@ class ClipDataModule(LightningDataModule):
         batch_size: int = 16,
         num_workers: int = 2,
         on_bad_clip: Literal["error", "skip"] = "error",
+        allow_leak: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -224,6 +228,7 @@ class ClipDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.on_bad_clip = on_bad_clip
+        self.allow_leak = allow_leak
         self.seed = seed
         self.log_mel = LogMel(segments, columns_per_segment, mel_bands)
         self.datasets: dict[Stage, ClipDataset] = {}
@@ -252,6 +257,8 @@ class ClipDataModule(LightningDataModule):
                     seed=self.seed,
                 )
                 log.info("%s: %d clips.", name, len(self.datasets[name].clips))
+        if stage == "fit":
+            self._check_leak()
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Shuffled, without the last incomplete batch; continues where a restored checkpoint stopped."""
@@ -332,6 +339,23 @@ class ClipDataModule(LightningDataModule):
             "collate_fn": collate,
             "pin_memory": torch.cuda.is_available(),
         }
+
+    def _check_leak(self) -> None:
+        """Compares names only, on every process, so that all of them end; a test set may come after training."""
+        held_out_stages: tuple[Stage, ...] = ("val", "test")
+        for stage in held_out_stages:
+            try:
+                held_out = self._sample_ids(stage)
+            except TavloError as error:
+                log.warning("Whether data.train holds clips of data.%s could not be checked: %s", stage, error)
+            else:
+                refuse_overlap(self._sample_ids("train"), held_out, stage, self.allow_leak)
+
+    def _sample_ids(self, stage: Stage) -> list[str]:
+        if stage in self.datasets:
+            return [clip.sample_id for clip in self.datasets[stage].clips]
+        source = self.sources[stage]
+        return source.sample_ids() if source is not None else []
 
     def _rank_and_world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)

@@ -102,7 +102,7 @@ class TAVLO(AVLocalizer):
         self.blocks = nn.Sequential(*(ASTBlock(token, heads, mlp_ratio, layer_scale, reach) for _ in range(layers)))
         self.audio_visual_link = audio_visual_link
         self.norm = nn.LayerNorm(token)
-        self.rolled_pairs, self.residual = rolled_pairs, residual
+        self.rolled_pairs = rolled_pairs
         self.gain = nn.Parameter(torch.tensor(0.1)) if residual else None
         self.shifted_sounds, self.rhythm_sounds = shifted_sounds, rhythm_sounds
         self.quiet_sounds, self.mixed_weight, self.flat_weight = quiet_sounds, mixed_weight, flat_weight
@@ -219,7 +219,7 @@ class TAVLO(AVLocalizer):
 
     def _map(self, audio: Tensor, visual: Tensor) -> Tensor:
         """(B, T, 1, D) and (B, T, hw, D) before the AST blocks to (B, T, hw) scores."""
-        if not self.residual:
+        if self.gain is None:
             return score_map(*(tokens.float() for tokens in self.fuse(audio, visual)))
         apart = score_map(self.attend(audio)[:, :, 0].float(), self.attend(visual).float())
         together = score_map(*(tokens.float() for tokens in self.fuse(audio, visual)))

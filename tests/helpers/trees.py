@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.clips import write_numbered
+from PIL import Image
+
+from tests.helpers.clips import draw_number, write_numbered
 
 RECTANGLE = [[16, 8, 80, 8, 80, 40, 16, 40]]
 """A flat polygon in the 96x64 pictures of `write_numbered`."""
@@ -47,6 +49,18 @@ def write_avatar(
         for frame, instances in frames.items():
             write_annotation(root, clip, frame, instances)
     return root
+
+
+def write_pictures(root: Path, clip: str, shown: Mapping[str, int]) -> None:
+    """``<root>/metadata/<clip>/<frame>.jpg`` with the picture of a frame of `write_numbered`.
+
+    Args:
+        root: AVATAR's.
+        clip: whose video was written without clicks, so that a picture depends on its number alone.
+        shown: number of the frame to draw, by the name of the file.
+    """
+    for frame, number in shown.items():
+        Image.fromarray(draw_number(number)).save(root / "metadata" / clip / f"{frame}.jpg", quality=90)
 
 
 def write_vggsound(root: Path, names: list[str], *, empty: bool = False, **video: Any) -> Path:

@@ -1,0 +1,95 @@
+"""Is frame 00254 of AVATAR the decoded frame 254, 253 or 255? Its .jpg beside the annotation tells.
+
+No public file says whether the frames are counted from 0 or from 1. The picture that was annotated is compared with
+the decoded frames n-1, n and n+1: where it is nearest to n, counting starts at 0 (``frame_base: 0``), at n-1 it starts
+at 1; n+1 would be a video that lacks its first frame.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from tavlo_pl.data import media
+
+Fit = Literal["n-1", "n", "n+1", "alike", "none", "past_end", "no_picture", "unreadable"]
+"""Which decoded frame the picture of frame n is, or why none can be named: nothing moves (``alike``), it is another
+picture (``none``), the video ends before (``past_end``), there is no .jpg (``no_picture``) or it is damaged
+(``unreadable``)."""
+
+OFFSETS: dict[Fit, int] = {"n-1": -1, "n": 0, "n+1": 1}
+
+FARTHEST = 20.0
+"""Root mean square difference in grey levels of 255 from which on it is another picture; H.264 and JPEG make 2 to 8."""
+
+CLEARER = 1.05
+"""The second best frame must be this much farther in mean square for the best to count. Both carry the same noise of
+compression, averaged over 100,000 pixels and more, so that even slight motion shows."""
+
+CERTAIN = 0.95
+"""Share of the frames that can be told which must agree on one base."""
+
+
+def annotated_frames(metadata: Path) -> list[str]:
+    """Names of the annotated frames in a clip's folder, by number."""
+    return sorted((path.stem for path in metadata.glob("*.json") if path.stem.isdecimal()), key=int)
+
+
+def fit_frames(video: Path, metadata: Path) -> dict[str, Fit]:
+    """Which decoded frame each annotated frame is, by its name.
+
+    Args:
+        video: the clip's file.
+        metadata: the clip's folder of ``<frame>.json`` and ``<frame>.jpg``.
+
+    Raises:
+        MediaError: the video cannot be read.
+    """
+    times_s = media.frame_times(video)
+    pictures = {name: metadata / f"{name}.jpg" for name in annotated_frames(metadata)}
+    shown = [int(name) for name, path in pictures.items() if path.is_file()]
+    wanted = sorted({n + offset for n in shown for offset in OFFSETS.values()} & set(range(len(times_s))))
+    decoded = media.read_clip(video, times_s[wanted], size=None, start_s=0.0, duration_s=0.0).frames
+    frames = dict(zip(wanted, decoded, strict=True))
+    return {
+        name: "past_end"
+        if int(name) > len(times_s)
+        else _fit(path, {fit: frames[int(name) + off] for fit, off in OFFSETS.items() if int(name) + off in frames})
+        for name, path in pictures.items()
+    }
+
+
+def _fit(path: Path, candidates: dict[Fit, np.ndarray]) -> Fit:
+    try:
+        with Image.open(path) as file:
+            picture = file.convert("RGB")
+    except FileNotFoundError:
+        return "no_picture"
+    except OSError:
+        return "unreadable"
+    errors = {fit: _mean_square(picture, frame) for fit, frame in candidates.items()}
+    best, *others = sorted(errors, key=errors.__getitem__)
+    if errors[best] > FARTHEST**2:
+        return "none"
+    if others and errors[others[0]] <= CLEARER * errors[best]:
+        return "alike"
+    return best
+
+
+def _mean_square(picture: Image.Image, frame: np.ndarray) -> float:
+    height, width = frame.shape[:2]
+    scaled = picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BOX)
+    return float(np.mean((np.asarray(scaled, np.float32) - frame) ** 2))
+
+
+def agreed_base(fits: Iterable[Fit]) -> int | None:
+    """``frame_base`` that nearly all frames agree on: 0 or 1; None where they do not, or where nothing can be told."""
+    counts = Counter(fit for fit in fits if fit in OFFSETS)
+    bases: dict[Fit, int] = {"n": 0, "n-1": 1}
+    for fit, base in bases.items():
+        if counts[fit] and counts[fit] >= CERTAIN * counts.total():
+            return base
+    return None

@@ -1,0 +1,327 @@
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from tavlo_pl import __version__
+from tavlo_pl.commands import score as command
+from tavlo_pl.metrics.functional.upsample import Interpolation
+from tests.helpers import reference
+from tests.helpers.cli import Outcome, tavlo
+from tests.helpers.clips import write_numbered
+from tests.helpers.trees import instance, write_annotation
+from tests.metrics import vggss
+
+SIZE = 24
+FRAME_RATE = 25
+
+
+def run(folder: Path, dataset: str, annotations: Path, *options: object) -> tuple[Outcome, dict[str, Any], list[Any]]:
+    out = folder / "out" / "results.json"
+    words = ["--dataset", dataset, "--annotations", annotations, "--predictions", folder / "maps", "--out", out]
+    outcome = tavlo("score", *words, *options)
+    if outcome.code:
+        return outcome, {}, []
+    with (out.parent / "per_sample.csv").open(newline="", encoding="utf-8") as lines:
+        return outcome, json.loads(out.read_text()), list(csv.DictReader(lines))
+
+
+def save(folder: Path, name: str, **arrays: Any) -> None:
+    path = folder / "maps" / f"{name}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)
+
+
+def write_vggss(folder: Path, boxes: dict[str, list[list[float]]]) -> Path:
+    path = folder / "vggss.json"
+    path.write_text(json.dumps([{"file": file, "class": "dog", "bbox": found} for file, found in boxes.items()]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rule", "interpolation", "golden"),
+    [
+        ("top_half", "bilinear_corners", "rule_half"),
+        ("adaptive", "bilinear_corners", "rule_adaptive"),
+        ("top_half", "bicubic_corners", "slavc"),
+    ],
+)
+def test_agrees_with_the_evaluators_of_the_peers(tmp_path: Path, rule: str, interpolation: str, golden: str) -> None:
+    expected = vggss.expected()
+    boxes = {file: vggss.boxes()[file] for file in expected["files"]}
+    maps = vggss.maps().numpy()
+    if golden == "slavc":  # on another scale, and every fourth sample without a source
+        maps = (maps + 1) / 2
+        for file, sample in zip(boxes, expected["slavc"]["samples"], strict=True):
+            boxes[file] = boxes[file] if sample["boxes"] else []
+    for file, scores in zip(boxes, maps, strict=True):
+        save(tmp_path, file, heatmap=scores[None])
+    annotations = write_vggss(tmp_path, boxes)
+    outcome, results, rows = run(tmp_path, "vggss", annotations, "--rule", rule, "--interpolation", interpolation)
+    assert outcome.code == 0, outcome.err
+    found = {row["sample_id"]: row["ciou"] for row in rows}
+    assert len(found) == results["n"] == 200
+    figures = results["scenarios"]["all"]
+    if golden == "slavc":
+        samples = dict(zip(boxes, expected["slavc"]["samples"], strict=True))
+        assert all(found[file] == "" for file, sample in samples.items() if not sample["boxes"])
+        assert all(abs(float(found[file]) - s["ciou"]) < 1e-6 for file, s in samples.items() if s["boxes"])
+        assert figures["ap"]["value"] == pytest.approx(expected["slavc"]["ap_at_50"], abs=1e-9)
+        assert figures["max_f1"]["value"] == pytest.approx(expected["slavc"]["max_f1"], abs=1e-9)
+        assert figures["loc_acc"]["value"] == expected["slavc"]["precision_visible"]
+    else:
+        values = dict(zip(boxes, expected[golden]["ciou"], strict=True))
+        assert all(abs(float(found[file]) - value) < 1e-6 for file, value in values.items())
+        assert figures["ciou_at_50"]["value"] == expected[golden]["ciou_at_50"]
+        assert figures["ciou_at_50"]["low"] < figures["ciou_at_50"]["value"] < figures["ciou_at_50"]["high"]
+    if golden == "rule_half":
+        assert figures["ciou_auc"]["value"] == expected[golden]["auc"]
+
+
+@pytest.mark.slow
+def test_the_rows_that_need_no_model_are_the_known_ones_on_all_of_vggss(tmp_path: Path) -> None:
+    annotations = write_vggss(tmp_path, vggss.boxes())
+    for file in vggss.boxes():
+        save(tmp_path, file, heatmap=np.zeros((1, 7, 7), np.float32))
+    _, results, _ = run(tmp_path, "vggss", annotations)
+    rows = {"ceiling": results["ceiling"], **results["trivial"]}
+    known = {"ceiling": (50.54, 49.47), "centred_disk": (34.02, 37.44), "whole_image": (21.95, 31.25)}
+    for row, percent in known.items():
+        found = [100 * rows[row]["all"][name]["value"] for name in ("ciou_at_50", "ciou_auc")]
+        assert found == pytest.approx(percent, abs=0.006)
+
+
+DOG = [4.0, 4.0, 60.0, 8.0, 50.0, 50.0, 9.0, 40.0]
+CAT = [[50.0, 10.0, 90.0, 12.0, 80.0, 60.0], [2.0, 50.0, 20.0, 50.0, 20.0, 62.0, 2.0, 62.0]]
+TREE: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "l_7B1wnTNtA_00020": {
+        "00010": [instance(segmentation=[DOG])],
+        "00035": [instance("Mixed-sound", segmentation=[DOG]), instance("Mixed-sound", "cat", segmentation=CAT)],
+    },
+    "-abc-_defgh_00007": {
+        "00000": [instance("Multi-entity", segmentation=[DOG]), instance("Off-Screen", "bird", segmentation=None)],
+        "00025": [instance("Off-Screen", "bird", segmentation=None)],
+        "00050": [instance("off screen", "bird", segmentation=None)],
+    },
+    "zzz__zzz-zz_00100": {"00049": [instance(segmentation=CAT)]},
+}
+TIMES_S = np.array([0.1, 0.9, 1.6])
+
+
+def write_tree(folder: Path) -> dict[str, np.ndarray]:
+    """AVATAR's layout without videos, and three maps a clip."""
+    rng = np.random.default_rng(0)
+    maps = {}
+    for clip, frames in TREE.items():
+        for frame, instances in frames.items():
+            write_annotation(folder, clip, frame, instances)
+        maps[clip] = rng.uniform(-1, 1, (3, 4, 5)).astype(np.float32)
+        save(folder, clip, heatmap=maps[clip], frame_time_s=TIMES_S)
+    return maps
+
+
+def expected_samples(maps: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(pixels, truth) of each sample, by the slow reference."""
+    expected = {}
+    for clip, frames in TREE.items():
+        for frame, instances in frames.items():
+            place = int(np.abs(TIMES_S - int(frame) / FRAME_RATE).argmin())
+            pixels = reference.upsampled(maps[clip][place].astype(float), SIZE)
+            for task in {item["task"] for item in instances}:
+                name = task.lower().replace("-", "_").replace(" ", "_")
+                shown = [item["segmentation"] for item in instances if item["task"] == task and "ff" not in task]
+                truth = reference.mask_of([polygon for polygons in shown for polygon in polygons], SIZE, 96, 64)
+                expected[f"{clip}/{frame}/{name}"] = pixels, truth
+    return expected
+
+
+@pytest.mark.parametrize("rule", ["top_half", "top_tenth", "fixed:0.2", "universal:0.8"])
+def test_a_tree_in_avatars_format_scores_as_the_slow_reference_says(tmp_path: Path, rule: str) -> None:
+    expected = expected_samples(write_tree(tmp_path))
+    options = ["--rule", rule, "--size", SIZE, "--frame_rate", FRAME_RATE]
+    outcome, results, rows = run(tmp_path, "avatar", tmp_path / "metadata", *options)
+    assert outcome.code == 0, outcome.err
+    assert {row["sample_id"] for row in rows} == set(expected)
+    seen = {name: found for name, found in expected.items() if not name.endswith("off_screen")}
+    pool = np.concatenate([pixels.ravel() for pixels, _ in seen.values()])
+    kind, _, value = rule.partition(":")
+    found = {row["sample_id"]: row for row in rows}
+    for name, (pixels, truth) in seen.items():
+        threshold = {
+            "top_half": lambda pixels=pixels: reference.rank(pixels, 0.5),
+            "top_tenth": lambda pixels=pixels: reference.rank(pixels, 0.9),
+            "fixed": lambda: float(value),
+            "universal": lambda: reference.rank(pool, float(value)),
+        }[kind]()
+        assert float(found[name]["ciou"]) == pytest.approx(reference.ciou(pixels, truth, threshold), abs=1e-6), name
+        assert float(found[name]["model/pointing"]) == truth[pixels >= pixels.max() - 1e-9].mean()
+        assert float(found[name]["area"]) == truth.mean()
+    silent = [pixels for name, (pixels, _) in expected.items() if name.endswith("off_screen")]
+    dark = [(pixels < reference.rank(pool, 0.9) - 1e-9).mean() for pixels in silent]
+    assert len(dark) == results["scenarios"]["off_screen"]["samples"] == 3
+    assert results["scenarios"]["off_screen"]["tn_rate"]["value"] == pytest.approx(np.mean(dark), abs=1e-9)
+    values = [float(found[name]["ciou"]) for name in seen]
+    assert results["scenarios"]["all"]["ciou_mean"]["value"] == pytest.approx(np.mean(values), abs=1e-12)
+    assert list(results["scenarios"]) == [
+        "all",
+        *("single_sound", "mixed_sound", "multi_entity", "cross_event", "off_screen"),
+    ]
+
+
+def test_maps_are_matched_by_number_time_rate_or_video(tmp_path: Path) -> None:
+    clip = "l_7B1wnTNtA_00020"
+    for frame in ("00010", "00035"):
+        write_annotation(tmp_path, clip, frame, [instance(segmentation=[DOG])])
+    maps = np.random.default_rng(1).uniform(-1, 1, (3, 4, 5)).astype(np.float32)
+
+    def scores() -> list[str]:
+        outcome, _, rows = run(tmp_path, "avatar", tmp_path)
+        assert outcome.code == 0, outcome.err
+        return [row["ciou"] for row in rows]
+
+    save(tmp_path, clip, heatmap=maps, frame_number=[35, 9, 10])
+    by_number = scores()
+    save(tmp_path, clip, heatmap=maps[[2, 1, 0]], frame_time_s=[0.3, 0.8, 1.3], frame_rate=25.0)
+    assert scores() == by_number
+    save(tmp_path, clip, heatmap=maps[[2, 1, 0]], frame_time_s=[0.3, 0.8, 1.3])
+    outcome, _, _ = run(tmp_path, "avatar", tmp_path)
+    assert outcome.code == 2
+    assert f"{clip}.npz: 3 maps with times, but frame 00010 has a number and no time; give --frame_rate" in outcome.err
+    (tmp_path / "video").mkdir()
+    write_numbered(tmp_path / "video" / f"{clip}.mp4", rate=25)
+    assert scores() == by_number
+    outcome, _, _ = run(tmp_path, "avatar", tmp_path, "--frame_rate", 2)
+    assert "frame 00010 is at 5.00 s and no map is near (0.30 to 1.30 s)" in outcome.err
+    for name, chosen in ((clip, 1), (f"{clip}/00010", 2), (f"{clip}/00035/single_sound", 0)):
+        save(tmp_path, name, heatmap=maps[chosen])  # the most specific file counts
+    assert scores() == by_number
+
+
+def test_a_film_of_maps_for_vggss_shows_its_middle_frame(tmp_path: Path) -> None:
+    annotations = write_vggss(tmp_path, {"a": [[0.0, 0.0, 0.5, 1.0]]})
+    maps = np.zeros((3, 2, 2))
+    maps[1, :, 0] = 1
+    save(tmp_path, "a", heatmap=maps, frame_time_s=[1.0, 5.0, 9.0])
+    assert run(tmp_path, "vggss", annotations)[2][0]["ciou"] == "1.0"
+
+
+def test_missing_predictions_are_listed_skipped_or_zero(tmp_path: Path) -> None:
+    box = [[0.0, 0.0, 0.5, 0.5]]
+    annotations = write_vggss(tmp_path, {"a": box, "b": box, "c": box})
+    peak = np.zeros((1, 4, 4))
+    peak[0, 0, 0] = 1
+    save(tmp_path, "b", heatmap=peak)
+    outcome, _, _ = run(tmp_path, "vggss", annotations)
+    assert outcome.code == 2
+    assert "no heatmap for 2 of 3 samples (a.npz, c.npz); there are 1 files such as b.npz" in outcome.err
+    assert not (tmp_path / "out").exists()
+    outcome, results, rows = run(tmp_path, "vggss", annotations, "--missing", "skip")
+    assert results["n"] == len(rows) == 1
+    assert results["metrics"]["left_out"]["reasons"] == {"a": "no prediction", "c": "no prediction"}
+    assert "2 clips with 2 samples (a, c)" in outcome.out
+    _, results, rows = run(tmp_path, "vggss", annotations, "--missing", "zero", "--rule", "fixed:0.5")
+    assert results["missing"] == {"policy": "zero", "samples": 2, "names": ["a", "c"]}
+    assert [float(row["ciou"]) > 0 for row in rows] == [False, True, False]
+    (tmp_path / "maps" / "b.npz").rename(tmp_path / "maps" / "other.npz")
+    outcome, _, _ = run(tmp_path, "vggss", annotations, "--missing", "zero")
+    assert outcome.code == 2
+    assert "check the names" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"map": np.zeros((1, 4, 4))}, r"needs an array heatmap \(T, h, w\) of numbers, found map float64\[1, 4, 4\]"),
+        ({"heatmap": np.zeros(4)}, "needs an array heatmap"),
+        ({"heatmap": np.full((1, 4, 4), np.nan)}, "map 0 of heatmap holds NaN"),
+        ({"heatmap": np.zeros((2, 4, 4))}, "2 maps and neither frame_time_s nor frame_number"),
+        ({"heatmap": np.zeros((2, 4, 4)), "frame_time_s": [1.0]}, r"frame_time_s must have one number .* shape \[1\]"),
+        ({"heatmap": np.zeros((1, 3, 4))}, "the map of b has 3x4 cells and that of a 4x4"),
+    ],
+)
+def test_what_cannot_be_scored_names_file_and_field(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
+    annotations = write_vggss(tmp_path, {name: [[0.0, 0.0, 0.5, 0.5]] for name in "ab"})
+    save(tmp_path, "a", heatmap=np.zeros((1, 4, 4)))
+    save(tmp_path, "b", **arrays)
+    outcome, _, _ = run(tmp_path, "vggss", annotations)
+    assert outcome.code == 2
+    assert re.search(words, outcome.err), outcome.err
+
+
+def test_other_mistakes_are_one_sentence(tmp_path: Path) -> None:
+    annotations = write_vggss(tmp_path, {"a": [[0.0, 0.0, 0.5, 0.5]]})
+    outcome, _, _ = run(tmp_path, "vggss", annotations)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "no heatmaps there; expected files <sample_id>.npz" in outcome.err
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "a.npz").write_text("<html>")
+    assert "no archive of arrays" in run(tmp_path, "vggss", annotations)[0].err
+    save(tmp_path, "a", heatmap=np.zeros((1, 4, 4)))
+    for options, words in (
+        (["--rule", "top10"], "Unknown threshold rule 'top10'"),
+        (["--size", "0"], "--size 0"),
+        (["--interpolation", "nearest"], "nearest"),
+    ):
+        outcome, _, _ = run(tmp_path, "vggss", annotations, *options)
+        assert outcome.code == 2
+        assert words in outcome.err
+
+
+def test_the_other_sets_are_scored_too(tmp_path: Path) -> None:
+    entries = [
+        {"image": f"{name}.jpg", "gt_box": box}
+        for name, box in (("cat_dog_1_cat", [0, 0, 112, 224]), ("cat_dog_1_dog", [112, 0, 224, 224]))
+    ]
+    (tmp_path / "is3.json").write_text(json.dumps(entries))
+    left, right = np.array([[[1.0, 0.0]]]), np.array([[[0.0, 1.0]]])
+    save(tmp_path, "cat_dog_1_cat", heatmap=left)
+    save(tmp_path, "cat_dog_1_dog", heatmap=left)
+    _, results, _ = run(tmp_path, "is3", tmp_path / "is3.json")
+    figures = results["scenarios"]["all"]
+    assert (figures["ciou_at_50"]["value"], figures["iiou"]["value"], figures["clips"]) == (0.5, 0.0, 1)
+    save(tmp_path, "cat_dog_1_dog", heatmap=right)
+    _, results, _ = run(tmp_path, "is3", tmp_path / "is3.json")
+    assert results["scenarios"]["all"]["iiou"]["value"] == 1.0
+
+    frames = [{"image": f"v_{second}.png", "gt_box": [0, 0, 112 * (second != 2), 224]} for second in (1, 2)]
+    frames[1]["gt_box"] = [0, 0, 0, 0]
+    (tmp_path / "s4.json").write_text(json.dumps(frames))
+    save(tmp_path, "v", heatmap=np.concatenate([left * 9 - 4.5, right * 9 - 4.5]), frame_time_s=[1.0, 2.0])
+    _, results, rows = run(tmp_path, "avsbench", tmp_path / "s4.json")
+    assert [row["clip"] for row in rows] == ["v", "v"]
+    assert results["scenarios"]["all"]["miou"]["value"] == pytest.approx(0.75, abs=0.02)
+    assert results["scenarios"]["all"]["f_score"]["value"] == pytest.approx(1.0, abs=0.02)
+
+    (tmp_path / "xml").mkdir()
+    box = "<bbox><name>a</name><xmin>0</xmin><ymin>0</ymin><xmax>128</xmax><ymax>256</ymax></bbox>"
+    (tmp_path / "xml" / "7.xml").write_text(f"<r><o>{box}</o></r>")
+    save(tmp_path, "7", heatmap=left)
+    _, results, rows = run(tmp_path, "flickr", tmp_path / "xml")
+    assert (rows[0]["sample_id"], float(rows[0]["ciou"])) == ("7", 1.0)
+
+
+def test_results_say_how_they_were_taken(tmp_path: Path) -> None:
+    annotations = write_vggss(tmp_path, {name: [[0.0, 0.0, 0.5, 0.5]] for name in "ab"})
+    for name in "ab":
+        save(tmp_path, name, heatmap=np.eye(4)[None])
+    outcome, results, _ = run(tmp_path, "vggss", annotations)
+    said = [results[name] for name in ("dataset", "rule", "interpolation", "size", "n", "version")]
+    assert said == ["vggss", "top_half", "bilinear", 224, 2, __version__]
+    assert set(results["trivial"]) == {"whole_image", "centred_disk", "random"}
+    assert "All on-screen samples, in %, rule top_half" in outcome.out
+    assert "ceiling" in outcome.out
+    first = results["fingerprint"]
+    assert run(tmp_path, "vggss", annotations)[1]["fingerprint"] == first
+    save(tmp_path, "b", heatmap=2 * np.eye(4)[None])
+    other = run(tmp_path, "vggss", annotations)[1]["fingerprint"]
+    assert other["annotations"] == first["annotations"]
+    assert other["predictions"] != first["predictions"]
+
+
+def test_the_choices_are_those_of_the_metrics() -> None:
+    hints = command.score.__annotations__
+    assert set(get_args(hints["interpolation"])) == set(get_args(Interpolation))
