@@ -2,6 +2,7 @@
 
 import sys
 from difflib import get_close_matches
+from importlib import import_module
 
 from tavlo_pl import __version__
 
@@ -10,9 +11,13 @@ RUNS = {
     "validate": "measure a checkpoint on the validation clips",
     "test": "measure a checkpoint per scenario; prints a table",
     "predict": "write heatmaps and overlay films of any videos",
+    "diagnose": "tell whether a checkpoint listens, by probes of its maps",
 }
 COMMANDS = {
-    "data": "make data sets: tavlo data synth --out DIR",
+    "data": "make and audit data sets: tavlo data synth --out DIR",
+    "score": "score anyone's saved heatmaps on AVATAR, VGG-SS, Flickr, IS3 or AVSBench",
+    "report": "make one page of a test, or of several compared: tavlo report RUN [RUN...]",
+    "compare": "train and test variants of an experiment with several seeds",
 }
 HELP = "\n".join(
     [
@@ -49,9 +54,8 @@ def main(args: list[str] | None = None) -> int:
 
         return cli.main(words)
     if verb in COMMANDS:
-        from tavlo_pl.commands import data
-
-        return data.main(words[1:])
+        code: int = import_module(f"tavlo_pl.commands.{verb}").main(words[1:])
+        return code
     near = get_close_matches(verb, RUNS | COMMANDS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"verbs: {', '.join(RUNS | COMMANDS)}"
     print(f"tavlo: unknown verb {verb!r}; {hint}", file=sys.stderr)

@@ -175,6 +175,7 @@ def test_a_checkpoint_alone_is_enough_to_test(run: Path) -> None:
         "config.yaml",
         "results.json",
         "per_sample.csv",
+        "maps.npz",
     }
 
 
@@ -304,7 +305,8 @@ def test_a_run_folder_is_enough_to_go_on(
     with monkeypatch.context() as patch:
         interrupt(patch, "training_step", 3, press(signal.SIGINT))
         assert tavlo("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out").code == 130
-    assert tavlo("fit", "--ckpt_path", "last", "--out", tmp_path / "out").code == 0
+    resumed = tavlo("fit", "--ckpt_path", "last", "--out", tmp_path / "out")
+    assert resumed.code == 0, resumed.err
     assert_same_end(run, tmp_path / "out")
 
 

@@ -1,82 +1,140 @@
-"""What ``tavlo test`` leaves: ``results.json``, ``per_sample.csv`` and a table on the screen."""
+"""What ``tavlo test`` leaves: ``results.json``, ``per_sample.csv``, ``maps.npz`` and a table on the screen."""
 
-import csv
-import hashlib
-import io
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
-from tavlo_pl import __version__
+from tavlo_pl import __version__, runs
+from tavlo_pl.metrics.per_sample import PerSampleMetric
+from tavlo_pl.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps, to_csv
+from tavlo_pl.types import Batch
 from tavlo_pl.viz.table import results_tables
-
-RESULTS = "results.json"
-PER_SAMPLE = "per_sample.csv"
 
 
 class ResultsWriter(Callback):
     """Writes what a test measured, and with which weights, so that a figure can be traced and repeated.
 
     ``results.json`` holds ``metrics`` (what ``LocalizationSuite.compute()`` returns), ``checkpoint``
-    (``path`` and ``sha256``; null for random weights), ``version``, ``seed``, ``data``, ``wall_time_s``.
+    (``path`` and ``sha256``; null for random weights), ``data_fingerprint`` (``samples`` and ``sha256`` of their names
+    and masks; null where none were seen), ``version``, ``seed``, ``data``, ``command``, ``wall_time_s``.
+
+    The model hands its maps over: ``test_step`` returns ``{"heatmap": (B, T, h, w)}``, or None for a batch without
+    annotated samples.
 
     Args:
-        folder: where both files go.
+        folder: where the files go.
         data: one line that says which clips were tested.
         seed: of the run.
+        command: the command line.
     """
 
-    def __init__(self, folder: str | Path, data: str = "", seed: int | None = None) -> None:
+    def __init__(self, folder: str | Path, data: str = "", seed: int | None = None, command: str = "") -> None:
         self.folder = Path(folder)
         self.data = data
         self.seed = seed
+        self.command = command
+        self._maps = MapKeeper()
         self._started_s = 0.0
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
+        """Starts the clock, and forgets what an earlier test kept."""
+        self._maps.reset()
         self._started_s = time.monotonic()
 
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps the maps of the clips that have annotated samples."""
+        if outputs is not None and len(batch["targets"].index):
+            self._maps.update(outputs["heatmap"], batch)
+
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes both files and prints the table, on the first process; the others take part in computing."""
+        """Writes the files and prints the table, on the first process; the others take part in computing."""
         suite: Any = pl_module.test_suite
-        metrics, samples = suite.compute(), suite.samples()
+        metrics, samples, maps = suite.compute(), suite.samples(), self._maps.compute()
         if not trainer.is_global_zero:
             return
         results = {
             "metrics": metrics,
-            "checkpoint": _checkpoint(trainer.ckpt_path),
+            "checkpoint": runs.fingerprint(trainer.ckpt_path),
+            "data_fingerprint": maps.fingerprint() if maps else None,
             "version": __version__,
             "seed": self.seed,
             "data": self.data,
+            "command": self.command,
             "wall_time_s": round(time.monotonic() - self._started_s, 3),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(self.folder / PER_SAMPLE, _to_csv(samples))
-        _write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
+        (self.folder / MAPS).unlink(missing_ok=True)  # an earlier test's, which would not fit these figures
+        runs.write_whole(self.folder / PER_SAMPLE, to_csv(samples))
+        runs.write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
+        if maps:
+            maps.write(self.folder / MAPS)
         print("\n" + "\n\n".join(table.to_text() for table in results_tables(metrics)) + "\n", flush=True)
 
 
-def _checkpoint(path: str | Path | None) -> dict[str, str] | None:
-    if path is None:
-        return None
-    with Path(path).open("rb") as file:
-        return {"path": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+class MapKeeper(PerSampleMetric):
+    """Keeps the maps and masks of all annotated samples, each once, over all processes."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.compute_with_cache = False
+        self.add_columns("index", "frame_time_s", "heatmap")
+        self.add_text_columns("clip", "path")
+        self.add_columns("sample_index", "showing", "segment", "mask", "size")
+        self.add_text_columns("sample_id")
 
-def _to_csv(rows: list[dict[str, Any]]) -> str:
-    """One line a row; columns in the order in which rows name them first."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, dict.fromkeys(key for row in rows for key in row), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    def update(self, heatmap: Tensor, batch: Batch) -> None:
+        """
+        Args:
+            heatmap: (B, T, h, w) raw scores.
+            batch: its clips, with at least one annotated sample.
+        """
+        targets = batch["targets"]
+        rows = targets.row.unique().tolist()
+        self.append(
+            index=batch["index"][rows],
+            frame_time_s=batch["frame_time"][rows],
+            heatmap=heatmap[rows].half(),
+            clip=[batch["sample_id"][row] for row in rows],
+            path=[os.path.abspath(batch["path"][row]) for row in rows],
+        )
+        self.append(
+            sample_index=targets.index,
+            showing=batch["index"][targets.row],
+            segment=targets.segment,
+            mask=torch.from_numpy(np.packbits(targets.mask.flatten(1).cpu().numpy() > 0, axis=1)),
+            size=torch.full_like(targets.index, targets.mask.shape[-1]),
+            sample_id=targets.sample_id,
+        )
 
-
-def _write_whole(path: Path, text: str) -> None:
-    """Writes beside and renames, so that there is never half a file under the name."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    def compute(self) -> SampleMaps | None:
+        """All samples in order of index, or None where there are none. Every process must call it."""
+        shown = self.gather("index", "frame_time_s", "heatmap", "clip", "path")
+        samples = self.gather("sample_index", "showing", "segment", "mask", "size", "sample_id")
+        if not len(samples["sample_index"]):
+            return None
+        return SampleMaps(
+            sample_id=samples["sample_id"].astype(str),
+            showing=np.searchsorted(shown["index"], samples["showing"]),
+            segment=samples["segment"],
+            mask=samples["mask"],
+            size=samples["size"][0],
+            clip=shown["clip"].astype(str),
+            path=shown["path"].astype(str),
+            frame_time_s=shown["frame_time_s"],
+            heatmap=shown["heatmap"],
+        )

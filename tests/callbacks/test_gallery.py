@@ -33,6 +33,8 @@ def batch(first: int, sample_ids: list[str], bad: tuple[int, ...] = ()) -> dict[
         clip=torch.zeros(2, dtype=torch.int64),
         scenario=torch.zeros(2, dtype=torch.int64),
         cross_event=torch.zeros(2, dtype=torch.bool),
+        time_s=torch.zeros(2, dtype=torch.float64),
+        sources=torch.ones(2, dtype=torch.int64),
         sample_id=["a/0/x", "a/0/y"],
         category=["dog", "dog"],
     )

@@ -94,8 +94,7 @@ def test_the_page_works_in_a_browser(tests: list[Path], alone: Outcome) -> None:
     assert alone.code == 0, alone.err
     heard: list[str] = []
     asked: set[str] = set()
-    with chromium() as browser:
-        tab = browser.new_page()
+    with chromium() as tab:
         tab.on("console", lambda message: heard.append(message.text))
         tab.on("pageerror", lambda error: heard.append(str(error)))
         tab.on("request", lambda request: asked.add(request.url.split(":")[0]))

@@ -27,6 +27,8 @@ def targets(scenarios: list[Scenario]) -> Targets:
         clip=number,
         scenario=torch.tensor([scenario.id for scenario in scenarios]),
         cross_event=torch.zeros(count, dtype=torch.bool),
+        time_s=torch.zeros(count, dtype=torch.float64),
+        sources=torch.ones(count, dtype=torch.int64),
         sample_id=[f"clip{n}/00000/{scenario}" for n, scenario in enumerate(scenarios)],
         category=["dog"] * count,
     )

@@ -1,0 +1,131 @@
+"""Two runs on the same samples: who is better in which scenario, and can one say so."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.metrics.functional.paired import PairedDifference, paired_differences
+from tavlo_pl.report.tested import RunResults
+from tavlo_pl.types import Scenario
+from tavlo_pl.viz.table import Table
+
+
+class Comparison(NamedTuple):
+    """A second run against a first.
+
+    Attributes:
+        first: the run that is compared with.
+        second: the run that is judged.
+        rows: (S, 2), places of the S samples that both have in the first and in the second run.
+        differences: scenario -> rule -> figure -> difference.
+    """
+
+    first: RunResults
+    second: RunResults
+    rows: np.ndarray
+    differences: dict[str, dict[str, dict[str, PairedDifference]]]
+
+    @property
+    def same_data(self) -> bool | None:
+        """Whether both were tested on the same ground truth; None where there are no two
+        fingerprints of one kind."""
+        first, second = self.first.data_mark, self.second.data_mark
+        return first[1] == second[1] if first and second and first[0] == second[0] else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "first": self.first.name,
+            "second": self.second.name,
+            "same_data": self.same_data,
+            "samples": {
+                "both": len(self.rows),
+                "first": len(self.first.samples.sample_id),
+                "second": len(self.second.samples.sample_id),
+            },
+            "scenarios": {
+                scenario: {
+                    rule: {name: found._asdict() | {"verdict": found.verdict} for name, found in figures.items()}
+                    for rule, figures in rules.items()
+                }
+                for scenario, rules in self.differences.items()
+            },
+        }
+
+
+def compare(first: RunResults, second: RunResults) -> Comparison:
+    """Compares the model rows of two runs on the samples that both have, in every scenario and by every common rule.
+
+    Raises:
+        ConfigError: they have no sample, or no rule, in common.
+    """
+    _, one, two = np.intersect1d(first.samples.sample_id, second.samples.sample_id, return_indices=True)
+    differences: dict[str, dict[str, dict[str, PairedDifference]]] = {}
+    for scenario, members in first.samples.groups().items():
+        chosen = np.flatnonzero(members[one])
+        off_screen = scenario == Scenario.OFF_SCREEN
+        for rule in [first.rule_of(scenario)] if off_screen else first.rules:
+            pair = [run.column(rule, off_screen)[rows[chosen]] for run, rows in ((first, one), (second, two))]
+            known = ~np.isnan(pair).any(axis=0)
+            if not known.any():
+                continue
+            clip = first.samples.clip[one[chosen[known]]]
+            names, figures = zip(*(_figures(values[known], scenario) for values in pair), strict=True)
+            found = paired_differences(figures[0], figures[1], clip)
+            differences.setdefault(scenario, {})[rule] = dict(zip(names[0], found, strict=True))
+    if not differences:
+        lacking = f"threshold rule in common with {first.folder}" if len(one) else f"sample of {first.folder}"
+        raise ConfigError(f"{second.folder}: no {lacking}; compare tests of one data set by one rule")
+    return Comparison(first, second, np.stack([one, two], 1), differences)
+
+
+def _figures(values: np.ndarray, scenario: str) -> tuple[list[str], np.ndarray]:
+    """Names of the scenario's K figures, and (N, K) what of each sample is averaged to them."""
+    if scenario == Scenario.OFF_SCREEN:
+        return ["tn_rate"], values[:, None]
+    return ["ciou_mean", "ciou_at_50"], np.stack([values, values >= 0.5], 1).astype(np.float64)
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """One line a scenario and figure, by the rule of the main table."""
+    first, second = comparison.first, comparison.second
+    rows = []
+    for scenario, rules in comparison.differences.items():
+        rule = first.rule_of(scenario)
+        for name, found in rules.get(rule, {}).items():
+            rows.append(
+                [
+                    f"{scenario} {name}",
+                    f"{100 * found.first:.1f}",
+                    f"{100 * found.second:.1f}",
+                    f"{100 * found.difference:+.1f}",
+                    f"{100 * found.low:+.1f} to {100 * found.high:+.1f}",
+                    f"{found.samples} ({found.clips})",
+                    found.verdict,
+                ]
+            )
+    return Table(
+        title=f"{second.name} against {first.name}, in %, rule {first.rules[0]}",
+        header=["", "A", "B", "B - A", "95 % interval", "samples (clips)", "B is"],
+        rows=rows,
+        notes=[f"A: {first.name}. B: {second.name}.", *_notes(comparison)],
+    )
+
+
+def _notes(comparison: Comparison) -> Sequence[str]:
+    """What the comparison stands on."""
+    both, in_a, in_b = comparison.to_json()["samples"].values()
+    notes = ["Paired bootstrap by video of the differences sample by sample; nothing is corrected for many looks."]
+    if both < max(in_a, in_b):
+        notes.append(f"Compared on the {both} samples that both runs have, of {in_a} in A and {in_b} in B.")
+    if comparison.same_data is False:
+        notes.append("The fingerprints of the data differ: the runs were not tested on the same ground truth.")
+    elif comparison.same_data is None:
+        notes.append("The runs left no fingerprints of one kind, so samples were matched by name alone.")
+    for setting in ("rules", "size", "interpolation", "off_screen_rule"):
+        one, two = (run.metrics.get(setting) for run in (comparison.first, comparison.second))
+        if one != two:
+            notes.append(f"The runs were measured differently: {setting} is {one} in A and {two} in B.")
+    return notes

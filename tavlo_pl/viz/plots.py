@@ -1,0 +1,126 @@
+"""Plots as SVG text, to lie inside a page: axes and words take the page's own colour, dark or light.
+
+Pure functions from data to bytes that are the same for the same data; matplotlib without pyplot, whose figures are
+global state.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+INK = "#010203"
+"""Drawn where the page's text colour is meant; no plot uses it otherwise."""
+
+SERIES = ("#3b82d6", "#e07b00", "#1a9e77", "#b565c9", "#8a929e", "#d6455d")
+"""Colours that can be told apart by most eyes and stand out on white as on near-black."""
+
+LOOK: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "tavlo",  # ids would be drawn at random
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.2,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    **dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), INK
+    ),
+}
+
+THRESHOLDS = np.linspace(0, 1, 201)
+"""Where success curves are taken: as many points for 25,000 samples as for ten."""
+
+ROW_INCHES = 0.17
+"""Height of one mark of `interval_plot`."""
+
+
+def share_reaching(values: np.ndarray) -> np.ndarray:
+    """(201,) shares of (N,) values that are at least each of ``THRESHOLDS``."""
+    return 1 - np.searchsorted(np.sort(values), THRESHOLDS, side="left") / len(values)
+
+
+class Interval(NamedTuple):
+    """A figure and its 95 % interval; an interval without width is drawn as a dot alone."""
+
+    value: float
+    low: float
+    high: float
+
+
+def success_curves(lines: Mapping[str, np.ndarray], title: str) -> str:
+    """The share of samples whose cIoU is at least x, for x from 0 to 1; what lies below the curve is the mean cIoU.
+
+    Args:
+        lines: name -> (N,) cIoU of N > 0 samples.
+        title: above the plot.
+
+    Returns:
+        an ``<svg>`` element.
+    """
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(4.0, 3.1), layout="constrained")
+        axes = figure.add_subplot()
+        for place, (name, values) in enumerate(lines.items()):
+            label = f"{name} ({100 * values.mean():.1f})"
+            # Those after the colours are used up are dashed.
+            dash = "--" if place >= len(SERIES) else "-"
+            axes.plot(
+                THRESHOLDS, share_reaching(values), dash, color=SERIES[place % len(SERIES)], linewidth=1.6, label=label
+            )
+        axes.set(title=title, xlim=(0, 1), ylim=(0, 1.02), xlabel="cIoU of at least", ylabel="share of samples")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.legend(loc="upper right", title="(mean cIoU in %)", fontsize=8, title_fontsize=7)
+        return _svg(figure)
+
+
+def interval_plot(groups: Mapping[str, Mapping[str, Interval]], xlabel: str) -> str:
+    """Figures with their intervals, one line a group and series, the first group on top.
+
+    Args:
+        groups: group -> series -> figure, a share or a correlation; a group may lack series.
+        xlabel: what is measured.
+
+    Returns:
+        an ``<svg>`` element.
+    """
+    series = list(dict.fromkeys(name for group in groups.values() for name in group))
+    step = len(series) + (1.0 if len(series) > 1 else 0.3)  # a gap between groups
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(5.2, 0.9 + ROW_INCHES * step * len(groups)), layout="constrained")
+        axes = figure.add_subplot()
+        for place, name in enumerate(series):
+            found = [(g * step + place, group[name]) for g, group in enumerate(groups.values()) if name in group]
+            y = [row for row, _ in found]
+            value, low, high = np.array([interval for _, interval in found]).T
+            axes.hlines(y, low, high, SERIES[place % len(SERIES)], linewidth=2, alpha=0.7)
+            axes.plot(value, y, "o", color=SERIES[place % len(SERIES)], markersize=4.5, label=name)
+        axes.set_yticks(np.arange(len(groups)) * step + (len(series) - 1) / 2, list(groups))
+        axes.axvline(0, color=INK, linewidth=0.8)  # takes zero in where all figures are below it
+        least = min(0.0, *(interval.low for group in groups.values() for interval in group.values()))
+        axes.set(xlim=(1.05 * least, None), ylim=((len(groups) - 1) * step + len(series) - 0.2, -0.8), xlabel=xlabel)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", visible=False)
+        if len(series) > 1:
+            figure.legend(loc="outside upper left", ncols=3, fontsize=8)
+        return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    """The element alone: a page takes no XML head, and its ids must not repeat those of the next plot."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text).replace("*{stroke", "svg *{stroke")  # the style is the whole page's
+    return text.replace(INK, "currentColor")
