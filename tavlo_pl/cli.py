@@ -1,15 +1,16 @@
-"""``tavlo fit | validate | test | predict``: LightningCLI with one run folder, plain errors and no surprises.
+"""``tavlo fit | validate | test | predict | diagnose``: LightningCLI with one run folder and plain errors.
 
 What differs from the LightningCLI that is inherited, and why:
 
 - A checkpoint gives defaults, never overrules: what the user writes wins.
-- ``validate``, ``test`` and ``predict`` take model and data from the checkpoint: its path alone is enough.
+- All verbs but ``fit`` take model and data from the checkpoint: its path alone is enough.
 - Everything a run leaves lies in one folder, printed at the start and the end.
 - Checkpoints are read as plain data (``weights_only``) always.
 """
 
 import logging
 import os
+import shlex
 import sys
 import traceback
 import warnings
@@ -38,6 +39,7 @@ from tavlo_pl.callbacks.heatmap_writer import HeatmapWriter
 from tavlo_pl.callbacks.results import ResultsWriter
 from tavlo_pl.commands import INTERRUPTED, ShortErrors, to_exit_code
 from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.diagnose import run as diagnosis
 from tavlo_pl.errors import CheckpointError, ConfigError, RunFailedError, TavloError
 from tavlo_pl.models.base import AVLocalizer
 
@@ -103,6 +105,29 @@ class Given(NamedTuple):
     config: str | None
 
 
+class VerbTrainer(Trainer):
+    """Lightning's Trainer with one verb more."""
+
+    def diagnose(
+        self, model: AVLocalizer, datamodule: ClipDataModule, ckpt_path: str | None = None
+    ) -> diagnosis.Examined:
+        """Tell by probes of its maps whether a model listens; one process, in full precision.
+
+        Args:
+            model: the model.
+            datamodule: whose test clips are shown.
+            ckpt_path: Checkpoint whose weights are diagnosed.
+        """
+        if ckpt_path is not None:
+            model.load_state_dict(torch.load(ckpt_path, map_location="cpu", weights_only=True)["state_dict"])
+        device = self.strategy.root_device
+        model.to(device).eval()
+        with torch.inference_mode():
+            return diagnosis.examine(
+                lambda frames, sound: model.localize(frames.to(device), sound.to(device)), datamodule
+            )
+
+
 class TavloCLI(LightningCLI):
     """Parses one command line and runs it.
 
@@ -110,7 +135,10 @@ class TavloCLI(LightningCLI):
         args: the verb and its options.
     """
 
+    trainer: VerbTrainer
+
     def __init__(self, args: list[str]) -> None:
+        self.words = args
         self.verb = args[0]
         self.folder = Path()
         self.stage: Callable[[], object]
@@ -119,6 +147,7 @@ class TavloCLI(LightningCLI):
             AVLocalizer,
             ClipDataModule,
             args=args,
+            trainer_class=VerbTrainer,
             save_config_callback=None,  # written by this class, without paths of this one invocation
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
@@ -214,8 +243,8 @@ class TavloCLI(LightningCLI):
             learning_rate = [LearningRateMonitor()] if logged else []
             return [self.checkpoints, ReadAnew(), Gallery(), *learning_rate]
         if self.verb == "test":
-            tested = yaml.safe_dump(parts["data"]["test"], default_flow_style=True, width=10_000).strip()
-            return [ResultsWriter(self.folder, tested, parts["seed_everything"])]
+            command = shlex.join(["tavlo", *self.words])
+            return [ResultsWriter(self.folder, self._tested(), parts["seed_everything"], command)]
         if self.verb == "predict":
             attention = [AttentionWriter(self.folder)] if config.save_attention else []
             return [HeatmapWriter(self.folder, films=config.films, overwrite=config.overwrite), *attention]
@@ -243,6 +272,16 @@ class TavloCLI(LightningCLI):
     def predict(self, **kwargs: Any) -> None:
         """Prepares writing heatmaps and films."""
         self.stage = partial(self.trainer.predict, **kwargs, weights_only=True, return_predictions=False)
+
+    def diagnose(self, **kwargs: Any) -> None:
+        """Prepares the probes and their report."""
+        origin = {"checkpoint": runs.fingerprint(kwargs["ckpt_path"]), "version": __version__, "data": self._tested()}
+        self.stage = lambda: diagnosis.write(self.folder, self.trainer.diagnose(**kwargs), origin)
+
+    def _tested(self) -> str:
+        """One line that says which clips are tested."""
+        test = self.resolved["data"]["test"]
+        return yaml.safe_dump(test, default_flow_style=True, width=10_000).strip()
 
     def run(self) -> None:
         """Runs what was parsed, in the run folder."""
@@ -347,7 +386,7 @@ def _parse_and_run(words: list[str]) -> None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs ``fit``, ``validate``, ``test`` or ``predict`` in this process.
+    """Runs ``fit``, ``validate``, ``test``, ``predict`` or ``diagnose`` in this process.
 
     Args:
         args: the verb and its options; those of the process if None.

@@ -6,9 +6,10 @@
     RUN/checkpoints/best.ckpt last.ckpt  best on the validation clips; last to go on from
     RUN/events.out.tfevents.*            TensorBoard
     RUN/error.log                        traceback of a failed run
-    RUN/test/, RUN/predict/              what was later made from its checkpoints
+    RUN/test/, predict/, diagnose/       what was later made from its checkpoints
 """
 
+import hashlib
 import os
 import shutil
 from datetime import datetime
@@ -28,7 +29,7 @@ def choose(verb: str, out: str | None, checkpoint: Path | None, config: str | No
     """The run folder of this command, the same in every process of it.
 
     Args:
-        verb: fit, validate, test or predict.
+        verb: fit, validate, test, predict or diagnose.
         out: what the user asked for.
         checkpoint: the checkpoint that is read.
         config: the first configuration file.
@@ -96,3 +97,18 @@ def claim(folder: Path, resuming: bool, overwrite: bool) -> None:
     for pattern in OVERWRITTEN:
         for path in folder.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes beside and renames, so that there is never half a file under the name."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def fingerprint(checkpoint: str | Path | None) -> dict[str, str] | None:
+    """Path and sha256 of a checkpoint, to trace a figure by; None for random weights."""
+    if checkpoint is None:
+        return None
+    with Path(checkpoint).open("rb") as file:
+        return {"path": str(checkpoint), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

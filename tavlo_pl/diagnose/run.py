@@ -1,0 +1,111 @@
+"""From a model and a data module to a diagnosis, and to the files that it leaves."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch.utils.data import DataLoader, Subset
+from tqdm import tqdm
+
+from tavlo_pl import runs
+from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.data.dataset import Entry, collate
+from tavlo_pl.data.media import SAMPLE_RATE_HZ
+from tavlo_pl.diagnose.probes import RULES, Diagnosis, diagnose
+from tavlo_pl.diagnose.trials import Localize, Maps, try_out
+from tavlo_pl.errors import ConfigError, MediaError
+from tavlo_pl.types import Batch, Scenario
+
+CLIPS = 96
+"""Clips that are looked at, drawn from the test list: enough for intervals of ±0.1, in a minute on two cores."""
+
+JSON = "diagnose.json"
+PAGE = "diagnose.html"
+
+log = logging.getLogger(__name__)
+
+
+class Examined(NamedTuple):
+    """What was shown, what the model made of it, and what that means."""
+
+    clips: Batch
+    maps: Maps
+    diagnosis: Diagnosis
+    wall_time_s: float
+
+
+def examine(localize: Localize, data: ClipDataModule, seed: int = 0) -> Examined:
+    """Diagnoses a model on test clips.
+
+    Args:
+        localize: the model.
+        data: whose ``test`` clips are shown, ``batch_size`` at once.
+        seed: of the draw of clips.
+
+    Raises:
+        ConfigError: fewer than two clips.
+        MediaError: a clip cannot be read, and ``data.on_bad_clip`` is not ``skip``.
+    """
+    started_s = time.monotonic()
+    clips = load_clips(data, seed)
+    maps = try_out(localize, clips["frames"], clips["waveform"], data.log_mel, SAMPLE_RATE_HZ, data.batch_size)
+    diagnosis = diagnose(maps, clips.get("targets"))
+    return Examined(clips, maps, diagnosis, round(time.monotonic() - started_s, 1))
+
+
+def load_clips(data: ClipDataModule, seed: int) -> Batch:
+    """Up to ``CLIPS`` test clips as one batch; none twice, and none whose source is annotated as off-screen."""
+    data.setup("test")
+    dataset = data.datasets["test"]
+    chosen = choose(dataset.entries, seed)
+    loader = DataLoader(Subset(dataset, chosen), batch_size=None, num_workers=data.num_workers)
+    items = list(tqdm(loader, desc="clips", unit="clip"))
+    bad = [clip for item in items for clip in item.bad_clips]
+    if bad and data.on_bad_clip == "error":
+        raise MediaError(f"{bad[0].reason} (To leave such clips out: --data.on_bad_clip skip)")
+    for clip in bad:
+        log.warning("Left out: %s", clip.reason)
+    good = [item for item in items if not item.bad_clips]
+    if len(good) < 2:
+        raise ConfigError(
+            f"diagnose swaps the sounds of clips and found {len(good)} to use in the test list; give data.test two "
+            "or more whose source is in the picture"
+        )
+    return collate(good)
+
+
+def choose(entries: Sequence[Entry], seed: int) -> list[int]:
+    """Indices of the entries to look at, in an order of their own: list neighbours may be of one kind."""
+    chosen: dict[int, int] = {}
+    for index in np.random.default_rng(seed).permutation(len(entries)).tolist():
+        entry = entries[index]
+        off_screen = entry.samples and all(sample.scenario == Scenario.OFF_SCREEN for sample in entry.samples)
+        if not off_screen and len(chosen) < CLIPS:
+            chosen.setdefault(entry.number, index)
+    return list(chosen.values())
+
+
+def write(folder: Path, examined: Examined, provenance: dict[str, Any]) -> None:
+    """Writes ``diagnose.json`` and ``diagnose.html`` and prints the table.
+
+    Args:
+        folder: of the run.
+        examined: the diagnosis.
+        provenance: what was diagnosed, as plain values; stands at the end of both files.
+    """
+    from tavlo_pl.diagnose.page import diagnosis_page, diagnosis_table  # draws with matplotlib: half a second a start
+
+    origin = {"clips": len(examined.maps.own), **provenance, "wall_time_s": examined.wall_time_s}
+    found = examined.diagnosis
+    probes = {finding.name: finding._asdict() for finding in found.findings}
+    for probe in probes.values():
+        probe["figures"] = {name: figure._asdict() for name, figure in probe["figures"].items()}
+    content = {"listens": found.listens, "verdict": found.sentence, "rules": RULES, "probes": probes, **origin}
+    content["shown"] = examined.clips["sample_id"]
+    runs.write_whole(folder / JSON, json.dumps(content, indent=2) + "\n")
+    runs.write_whole(folder / PAGE, diagnosis_page(examined.clips, examined.maps, found, origin))
+    print(f"\n{diagnosis_table(found).to_text()}\n\n{found.sentence}\n", flush=True)
