@@ -23,6 +23,10 @@ class AnnotationError(TavloError):
     """An annotation file that cannot be read: names file, field and what is known."""
 
 
+class PredictionError(TavloError):
+    """Saved heatmaps that are missing or cannot be scored."""
+
+
 class CheckpointError(TavloError):
     """A checkpoint that is missing, unreadable or of another model."""
 

@@ -150,12 +150,13 @@ class ClipDataset(Dataset[Item]):
     def _place(self, clip: Clip, frame: AnnotatedFrame, times_s: NDArray[np.float64]) -> tuple[int, float]:
         """Segment and presentation time of an annotated frame."""
         where = f"{clip.path}: annotated frame {frame.name}"
-        if frame.number >= len(times_s):
+        number = len(times_s) // 2 if frame.number is None else frame.number
+        if number >= len(times_s):
             raise AnnotationError(
-                f"{where} is number {frame.number} from 0, but the video has {len(times_s)} frames; "
+                f"{where} is number {number} from 0, but the video has {len(times_s)} frames; "
                 f"check frame_base and that video and annotations belong together."
             )
-        time_s = float(times_s[frame.number])
+        time_s = float(times_s[number])
         segment = segments.segment_of(time_s - clip.start_s, self.segments, self.duration_s)
         if segment is None:
             raise AnnotationError(
@@ -247,6 +248,8 @@ class ClipDataset(Dataset[Item]):
             clip=torch.full((len(samples),), entry.number, dtype=torch.int64),
             scenario=torch.tensor([sample.scenario.id for sample in samples], dtype=torch.int64),
             cross_event=torch.full((len(samples),), entry.clip.cross_event),
+            time_s=torch.tensor([entry.times_s[sample.segment] for sample in samples], dtype=torch.float64),
+            sources=torch.tensor([sample.frame.sources(sample.scenario) for sample in samples], dtype=torch.int64),
             sample_id=[f"{name}/{sample.frame.name}/{sample.scenario}" for sample in samples],
             category=["+".join(sample.frame.categories(sample.scenario)) for sample in samples],
         )
@@ -332,6 +335,8 @@ def _join(targets: Sequence[Targets]) -> Targets:
         clip=torch.cat([part.clip for part in targets]),
         scenario=torch.cat([part.scenario for part in targets]),
         cross_event=torch.cat([part.cross_event for part in targets]),
+        time_s=torch.cat([part.time_s for part in targets]),
+        sources=torch.cat([part.sources for part in targets]),
         sample_id=[name for part in targets for name in part.sample_id],
         category=[name for part in targets for name in part.category],
     )

@@ -7,11 +7,10 @@ its digits.
 """
 
 import csv
-import os
 from pathlib import Path
 from typing import Literal
 
-from tavlo_pl.data.clip import Clip, ClipKey, ClipSource, clip_key, is_listed, read_ids, report_missing
+from tavlo_pl.data.clip import Clip, ClipKey, ClipSource, clip_key, is_listed, read_ids, report_missing, videos_below
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 
 
@@ -43,7 +42,7 @@ class VGGSound(ClipSource):
 
     def clips(self) -> list[Clip]:
         """The wanted clips whose file is there, sorted by name."""
-        files = self._files()
+        files = videos_below(self.root)
         table = self.csv or self.root / "vggsound.csv"
         if self.csv is None and self.split is None and not table.is_file():
             labels: dict[ClipKey, str | None] = dict.fromkeys(files)
@@ -61,14 +60,6 @@ class VGGSound(ClipSource):
                 f"among the {len(files)} files <id>_<start>.mp4 below it; check root, csv, split and ids."
             )
         return sorted(clips, key=lambda clip: clip.sample_id)
-
-    def _files(self) -> dict[ClipKey, Path]:
-        """The file of each clip; where a clip lies there twice, the first in the order of paths."""
-        if not self.root.is_dir():
-            raise DatasetNotFoundError(f"{self.root}: no such folder; expected files <id>_<start>.mp4 in it.")
-        walk = os.walk(self.root, followlinks=True)
-        paths = [Path(folder, name) for folder, _, names in walk for name in names if name.endswith(".mp4")]
-        return {clip_key(path.stem): path for path in sorted(paths, reverse=True) if path.name[0] != "."}
 
 
 def read_table(path: Path) -> list[tuple[ClipKey, str, str]]:

@@ -14,6 +14,7 @@ from tavlo_pl.metrics.functional.baselines import random_maps
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.ciou import ciou_of_maps
 from tavlo_pl.metrics.functional.offscreen import true_negative_share
+from tavlo_pl.metrics.functional.slavc import detection_figures
 from tavlo_pl.metrics.functional.thresholds import parse_rule
 from tavlo_pl.metrics.localization import CIoU, TrueNegativeRate
 from tavlo_pl.metrics.suite import LocalizationSuite
@@ -22,6 +23,7 @@ from tests.helpers.processes import run_processes
 
 SIZE = 32
 SEGMENTS = 3
+RULES = ("top_half", "adaptive", "fixed:0.1", "universal:0.9")
 
 
 def clip_targets(clip: int, row: int) -> Targets:
@@ -39,6 +41,8 @@ def clip_targets(clip: int, row: int) -> Targets:
         clip=torch.tensor([clip, clip]),
         scenario=torch.tensor([scenario.id, Scenario.SINGLE_SOUND.id]),
         cross_event=torch.tensor([clip % 3 == 0] * 2),
+        time_s=torch.tensor([0.36, 1.6], dtype=torch.float64),
+        sources=torch.tensor([1 + clip % 2, 1]),
         sample_id=[f"clip_{clip:05d}/{frame:05d}/{name}" for frame, name in ((9, scenario), (40, "single_sound"))],
         category=[f"class {clip}", "dög+cat"],
     )
@@ -83,7 +87,7 @@ def test_figures_are_the_same_to_the_last_digit_with_any_number_of_processes(pro
     clips = list(range(7))
 
     def work(rank: int, processes: int) -> tuple[str, str]:
-        suite = filled(shard(rank, processes, clips), batch_size)
+        suite = filled(shard(rank, processes, clips), batch_size, rules=RULES, segmentation=True)
         bad = [BadClip(99, "gone", "gone.mp4: empty", 2), BadClip(98 + rank, f"bad_{rank}", "truncated", 3)]
         suite.update_left_out(bad[: 1 + rank])
         result = json.dumps(suite.compute())
@@ -91,7 +95,7 @@ def test_figures_are_the_same_to_the_last_digit_with_any_number_of_processes(pro
             assert suite.samples()  # no other process takes part: compute has gathered
         return result, json.dumps(suite.samples())
 
-    alone = filled(clips, 3)
+    alone = filled(clips, 3, rules=RULES, segmentation=True)
     alone.update_left_out([BadClip(99, "gone", "gone.mp4: empty", 2)])
     if processes == 3:
         alone.update_left_out([BadClip(100, "bad_2", "truncated", 3)])
@@ -129,13 +133,14 @@ def test_the_report_has_the_stated_shape() -> None:
     assert list(single["rows"]) == rows
     assert list(single["rows"]["model"]) == report["rules"] == list(single["ceiling"])
     figures = single["rows"]["model"]["top_half"]
-    assert set(figures) == {"ciou_at_50", "ciou_mean", "ciou_mean_interval", "ciou_auc"}
+    names = {"ciou_at_50", "ciou_mean", "ciou_auc", "pointing"}
+    assert set(figures) == names | {f"{name}_interval" for name in names}
     low, high = figures["ciou_mean_interval"]
     assert low < figures["ciou_mean"] < high
     assert figures["ciou_mean"] <= single["ceiling"]["top_half"]["ciou_mean"]
     off_screen = report["scenarios"]["off_screen"]["rows"]
     assert list(off_screen) == rows
-    assert set(off_screen["model"]["universal:0.9"]) == {"tn_rate", "tn_rate_interval"}
+    assert set(off_screen["model"]["universal:0.9"]) == {"tn_rate", "tn_rate_interval"}  # one moment a clip
     assert off_screen["whole_image"]["universal:0.9"]["tn_rate"] == 0
     assert off_screen["centred_disk"]["universal:0.9"]["tn_rate"] == pytest.approx(0.9, abs=0.01)
 
@@ -170,9 +175,9 @@ def test_the_samples_list_every_value() -> None:
         "clip_00000/00040/single_sound",
         "clip_00001/00009/mixed_sound",
     ]
-    assert list(rows[0])[:8] == [
-        *("sample_id", "clip", "scenario", "category", "cross_event", "area"),
-        *("model/top_half", "model/fixed:0.1"),
+    assert list(rows[0])[:12] == [
+        *("sample_id", "clip", "scenario", "category", "cross_event", "time_s", "sources", "area"),
+        *("model/top_half", "model/fixed:0.1", "model/pointing", "model/confidence"),
     ]
     assert rows[2]["clip"] == "clip_00001"
     assert rows[3]["category"] == "dög+cat"
@@ -274,8 +279,6 @@ def test_a_broken_score_is_an_error_that_names_the_sample(value: float) -> None:
 def test_wrong_sizes_and_rules_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"masks are 32x32 pixels .* 224x224"):
         LocalizationSuite().update(*next(batches([0], 1)))
-    with pytest.raises(ConfigError, match="rule of off-screen samples"):
-        LocalizationSuite(rules=("universal:0.9",))
     with pytest.raises(ConfigError, match=r"'fixed:0.5' must be one threshold"):
         LocalizationSuite(off_screen_rule="fixed:0.5")
 
@@ -303,3 +306,152 @@ def test_the_universal_threshold_comes_from_on_screen_frames() -> None:
     report = quiet.compute()
     assert report["universal_threshold"]["model"] == threshold
     assert report["scenarios"]["off_screen"]["rows"]["model"]["universal:0.9"]["tn_rate"] == 1.0
+
+
+def test_a_universal_rule_is_a_fixed_one_at_the_quantile() -> None:
+    clips = list(range(6))
+    report = filled(clips, rules=("universal:0.9", "top_half")).compute()
+    for row in ("model", "centred_disk", "random", "whole_image"):
+        threshold = report["universal_threshold"][row]
+        figures = report["scenarios"]["on_screen"]["rows"][row]
+        if row == "model":
+            fixed = filled(clips, rules=(f"fixed:{threshold!r}",)).compute()
+            assert fixed["scenarios"]["on_screen"]["rows"][row][f"fixed:{threshold!r}"] == figures["universal:0.9"]
+        if row == "whole_image":
+            assert figures["universal:0.9"] == figures["top_half"]
+    targets = clip_targets(0, 0)
+    with pytest.raises(ConfigError, match="needs masks of 0 and 1"):
+        LocalizationSuite(("universal:0.9",), SIZE).update(clip_maps([0]), targets._replace(mask=targets.mask / 2))
+
+
+def test_weights_are_taken_as_weights() -> None:
+    targets = clip_targets(0, 0)
+    suite = LocalizationSuite(("top_half",), SIZE)
+    suite.update(clip_maps([0]), targets._replace(mask=targets.mask / 2))
+    rows = suite.samples()
+    area = targets.mask[0].sum().item()
+    assert rows[0]["area"] == area / SIZE**2
+    assert rows[0]["whole_image/top_half"] == pytest.approx(area / 2 / (SIZE**2 - area / 2))
+    chosen = clip_maps([0])["model"][0, targets.segment]
+    values = ciou_of_maps(chosen, targets.mask / 2, [parse_rule("top_half")])
+    assert [row["model/top_half"] for row in rows] == values[:, 0].tolist()
+
+
+def test_the_breakdown_counts_every_on_screen_sample() -> None:
+    suite = filled(list(range(15)), rules=("adaptive",))
+    report = suite.compute()
+    breakdown, rows = report["breakdown"], [row for row in suite.samples() if row["scenario"] != "off_screen"]
+    whole = report["scenarios"]["on_screen"]
+    assert sum(group["samples"] for group in breakdown["size"].values()) == whole["samples"]
+    assert {name: group["samples"] for name, group in breakdown["sources"].items()} == {"1": 23, "2": 4}
+    assert breakdown["category"]["cat"] == breakdown["category"]["dög"]
+    assert breakdown["category"]["class 4"]["samples"] == 1
+    medium = [row["model/adaptive"] for row in rows if (32 / 224) ** 2 < row["area"] <= (96 / 224) ** 2]
+    assert breakdown["size"]["medium"]["samples"] == len(medium) < len(rows)
+    figures = breakdown["size"]["medium"]["rows"]["model"]["adaptive"]
+    assert figures["ciou_mean"] == pytest.approx(np.mean(medium), abs=1e-12)
+
+
+def test_pointing_is_a_mean_over_clips() -> None:
+    suite = filled(list(range(8)))
+    share: dict[str, list[float]] = {}
+    for row in suite.samples():
+        if row["scenario"] != "off_screen":
+            share.setdefault(row["clip"], []).append(row["model/pointing"])
+    expected = np.mean([np.mean(values) for values in share.values()])
+    figures = suite.compute()["scenarios"]["on_screen"]["rows"]
+    assert figures["model"]["top_half"]["pointing"] == pytest.approx(expected, abs=1e-12)
+    assert figures["whole_image"]["top_half"]["pointing"] == pytest.approx(
+        np.mean(
+            [np.mean([row["area"] for row in suite.samples() if row["clip"] == clip and row["area"]]) for clip in share]
+        )
+    )
+
+
+def test_another_sound_has_a_pia_at_the_models_threshold() -> None:
+    suite = filled(list(range(8)))
+    report = suite.compute()
+    found = report["pia"]
+    assert found["threshold"] == report["universal_threshold"]["model"]
+    assert list(found["rows"]) == ["swapped_audio"]
+    shares = []
+    for maps, targets in batches(list(range(8)), 8):
+        on_screen = targets.scenario != Scenario.OFF_SCREEN.id
+        swapped = maps["swapped_audio"][targets.row, targets.segment][on_screen]
+        shares = (1 - true_negative_share(swapped, found["threshold"], SIZE)).tolist()
+    figures = found["rows"]["swapped_audio"]
+    assert figures["pia"] == pytest.approx(np.mean(shares), abs=1e-12)
+    assert figures["pia_interval"][0] < figures["pia"] < figures["pia_interval"][1]
+
+
+def moments(scenario: Scenario, categories: list[str], peaks: list[int]) -> tuple[dict[str, Tensor], Targets]:
+    """A clip with one moment a second: the source is the upper half, the peak of each map in one of four quarters."""
+    count = len(peaks)
+    mask = torch.zeros(count, SIZE, SIZE, dtype=torch.bool)
+    mask[:, : SIZE // 2] = scenario != Scenario.OFF_SCREEN
+    maps = torch.zeros(1, count, 4)
+    maps[0, torch.arange(count), torch.tensor(peaks)] = 1
+    number = torch.arange(count)
+    targets = Targets(
+        mask, torch.zeros_like(number), number, number + 100 * scenario.id, torch.full_like(number, scenario.id),
+        torch.full_like(number, scenario.id), torch.ones(count, dtype=torch.bool), number.double(),
+        torch.ones_like(number), [f"clip_{scenario.id}/{n:05d}/{scenario}" for n in range(count)], categories,
+    )  # fmt: skip
+    return {"model": maps.reshape(1, count, 2, 2)}, targets
+
+
+def test_the_peak_follows_a_new_source() -> None:
+    suite = LocalizationSuite(("top_half",), SIZE)
+    suite.update(*moments(Scenario.SINGLE_SOUND, ["dog", "dog", "cat", "cat", "cat"], [0, 0, 2, 3, 1]))
+    cross_event = suite.compute()["scenarios"]["cross_event"]
+    assert cross_event["switch_delay"]["model"] == {"switches": 1, "followed": 1.0, "median_s": 2.0}
+    assert cross_event["switch_delay"]["whole_image"] == {"switches": 1, "followed": 0.0, "median_s": None}
+    assert cross_event["rows"]["model"]["top_half"]["pointing"] == 3 / 5
+
+
+def test_maps_may_rest_while_nothing_seen_sounds() -> None:
+    suite = LocalizationSuite(("top_half",), SIZE)
+    suite.update(*moments(Scenario.SINGLE_SOUND, ["dog"], [0]))
+    suite.update(*moments(Scenario.OFF_SCREEN, ["dog"] * 3, [0, 0, 3]))
+    rows = suite.compute()["scenarios"]["off_screen"]["rows"]
+    figures = {row: rows[row]["universal:0.9"] for row in rows}
+    dark = figures["model"]["tn_rate"]
+    assert figures["model"]["stability"] == pytest.approx((1 + 1 - 2 * (1 - dark)) / 2, abs=0.01)
+    assert figures["centred_disk"]["stability"] == figures["whole_image"]["stability"] == 1
+
+
+def test_sounds_of_one_picture_make_a_scene() -> None:
+    suite = LocalizationSuite(("top_half",), SIZE)
+    maps, targets = moments(Scenario.MIXED_SOUND, ["dog", "cat", "cow"], [0, 3, 1])
+    suite.update(maps, targets._replace(time_s=torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)))
+    report, rows = suite.compute(), suite.samples()
+    worst = min(row["model/top_half"] for row in rows[:2])
+    assert report["scenes"]["scenes"] == 1
+    assert report["scenes"]["rows"]["model"]["top_half"]["iiou"] == float(worst >= 0.5)
+    assert report["scenes"]["rows"]["model"]["top_half"]["iauc"] == pytest.approx(worst, abs=0.025)
+
+
+def test_detection_needs_samples_without_a_source() -> None:
+    suite = filled(list(range(8)), rules=("fixed:-0.2",))
+    report, rows = suite.compute()["detection"], suite.samples()
+    assert list(report) == ["model", "swapped_audio"]
+    columns = [[row[f"model/{name}"] or 0.0 for row in rows] for name in ("fixed:-0.2", "confidence")]
+    visible, clip = [row["scenario"] != "off_screen" for row in rows], [int(row["clip"][-5:]) for row in rows]
+    expected = detection_figures(*map(np.array, (*columns, visible, clip)))
+    assert report["model"]["fixed:-0.2"] == expected
+    assert expected["loc_acc"] == suite.compute()["scenarios"]["on_screen"]["rows"]["model"]["fixed:-0.2"]["ciou_at_50"]
+    assert "detection" not in filled([0, 1, 2]).compute()
+
+
+def test_segmentation_only_where_asked_for() -> None:
+    assert "segmentation" not in filled([0]).compute()
+    figures = filled(list(range(8)), segmentation=True).compute()["segmentation"]
+    assert list(figures) == ["model", "swapped_audio"]
+    assert all(0 < figures[row][name] < 1 for row in figures for name in ("miou", "f_score"))
+
+
+def test_without_maps_there_are_no_off_screen_figures() -> None:
+    report = filled(list(range(8)), keep_maps=False).compute()
+    assert report["universal_threshold"] == {}
+    assert report["scenarios"]["off_screen"]["rows"]["model"]["universal:0.9"]["tn_rate"] is None
+    assert report["scenarios"]["on_screen"] == filled(list(range(8))).compute()["scenarios"]["on_screen"]

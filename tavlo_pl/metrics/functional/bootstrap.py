@@ -20,12 +20,37 @@ def bootstrap_interval(values: np.ndarray, clip: np.ndarray, resamples: int = 10
     Returns:
         (2, K) float64, low and high. With one video both are its mean.
     """
-    videos, video = np.unique(clip, return_inverse=True)
-    total = np.zeros((len(videos), values.shape[1]))
-    np.add.at(total, video, values)
+    video, times = video_draws(clip, resamples, seed)
     size = np.bincount(video).astype(np.float64)
+    means = np.einsum("rv,vk->rk", times, sum_by_video(values, video)) / np.einsum("rv,v->r", times, size)[:, None]
+    return interval_of(means)
+
+
+def video_draws(clip: np.ndarray, resamples: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Which videos the resamples hold.
+
+    Args:
+        clip: (N,) int64, the video of each sample.
+        resamples: number of resamples.
+        seed: of the draws.
+
+    Returns:
+        (N,) int64, the video of each sample as a number 0..V-1, and (resamples, V) float64, how often each video was
+        drawn.
+    """
+    videos, video = np.unique(clip, return_inverse=True)
     draws = np.random.default_rng(seed).integers(len(videos), size=(resamples, len(videos)))
     draws += np.arange(resamples)[:, None] * len(videos)
-    times = np.bincount(draws.ravel(), minlength=draws.size).reshape(draws.shape).astype(np.float64)
-    means = np.einsum("rv,vk->rk", times, total) / np.einsum("rv,v->r", times, size)[:, None]
-    return np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return video, np.bincount(draws.ravel(), minlength=draws.size).reshape(draws.shape).astype(np.float64)
+
+
+def sum_by_video(values: np.ndarray, video: np.ndarray) -> np.ndarray:
+    """(V, K) float64 sums of (N, K) values over the samples of each video 0..V-1."""
+    order = np.argsort(video, kind="stable")
+    starts = np.searchsorted(video[order], np.arange(video.max() + 1))
+    return np.add.reduceat(values[order].astype(np.float64), starts, axis=0)
+
+
+def interval_of(resampled: np.ndarray) -> np.ndarray:
+    """(2, ...) low and high of the 95 % percentile interval of (resamples, ...) figures."""
+    return np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)

@@ -2,6 +2,8 @@
 
 With P the pixels that a map claims and G the ground truth, cIoU = ΣP·G / (ΣG + ΣP·1[G = 0]), the expression
 that EZ-VSL, LVS, FNAC, SSL-TIE, SLAVC and SSLalign share. For a binary G it is intersection over union.
+G may also be a weight, 0, 0.5 or 1, where annotators may disagree (Flickr-SoundNet): then it is none, for a claim costs
+nothing where one annotator alone saw the source.
 """
 
 from collections.abc import Sequence
@@ -10,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tavlo_pl.metrics.functional.rows import ascending, count, count_both
-from tavlo_pl.metrics.functional.thresholds import Rule, binarise, claimed_pixels
-from tavlo_pl.metrics.functional.upsample import Interpolation, upsampled_chunks
+from tavlo_pl.metrics.functional.rows import at_least, count, count_both, min_max
+from tavlo_pl.metrics.functional.thresholds import Rule, claimed_pixels, thresholds
+from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
 
 AUC_STEPS = 20
 
@@ -22,30 +24,54 @@ def ciou(claimed: Tensor, truth: Tensor) -> Tensor:
 
     Args:
         claimed: (N, P) bool, pixels that the map claims.
-        truth: (N, P) bool, pixels of the sounding source.
+        truth: (N, P) bool, pixels of the sounding source; or float32 weights 0..1.
 
     Returns:
         (N,) float64 in 0..1. An empty ground truth gives 0, also to an empty claim, where the peers have NaN.
     """
-    both = count_both(claimed, truth)
-    either = count(claimed) + count(truth) - both
-    return both.double() / either.clamp(min=1)
+    if truth.dtype == torch.bool:
+        both = count_both(claimed, truth)
+        either = count(claimed) + count(truth) - both
+        return both.double() / either.clamp(min=1)
+    both = (claimed * truth).double().sum(1)
+    either = truth_weight(truth) + count(claimed) - count_both(claimed, truth > 0)
+    return both / torch.where(either > 0, either, 1.0)
+
+
+def truth_area(truth: Tensor) -> Tensor:
+    """(N,) int64: pixels of each ground truth (N, P) that are not 0."""
+    return count(truth if truth.dtype == torch.bool else truth > 0)
+
+
+def truth_weight(truth: Tensor) -> Tensor:
+    """(N,) float64: sum of each ground truth (N, P), which for bool is its area."""
+    return (count(truth) if truth.dtype == torch.bool else truth.double().sum(1)).double()
 
 
 def ciou_of_pixels(scores: Tensor, truth: Tensor, rules: Sequence[Rule]) -> Tensor:
     """cIoU of maps that have the ground truth's size.
 
+    Rules on the order of a map's scores see it scaled to 0..1, as in the evaluators of the peers: that keeps the order,
+    but its rounding makes a tie here and there, and with it a claim of one pixel more.
+
     Args:
         scores: (N, P) raw scores, or (1, P) for one map that all samples share.
-        truth: (N, P) bool.
+        truth: (N, P) bool or weights.
         rules: R rules, none ``universal``.
 
     Returns:
         (N, R) float64.
     """
-    area = count(truth)
-    ordered = ascending(scores) if any(rule.kind != "fixed" for rule in rules) else None
-    return torch.stack([ciou(binarise(scores, rule, area, ordered), truth) for rule in rules], 1)
+    area = truth_area(truth)
+    values = torch.zeros(len(truth), len(rules), dtype=torch.float64, device=truth.device)
+    for raw in (True, False):
+        chosen = [place for place, rule in enumerate(rules) if (rule.kind == "fixed") is raw]
+        if chosen:
+            seen = scores if raw else min_max(scores)
+            found = thresholds(seen, [rules[place] for place in chosen], area)
+            for place, threshold in zip(chosen, found.unbind(1), strict=True):
+                values[:, place] = ciou(at_least(seen, threshold[:, None]), truth)
+    return values
 
 
 def ciou_of_maps(
@@ -55,7 +81,7 @@ def ciou_of_maps(
 
     Args:
         maps: (N, h, w) raw scores, finite.
-        truth: (N, S, S) bool.
+        truth: (N, S, S) bool or weights.
         rules: R rules, none ``universal``.
         interpolation: see `upsample`.
 
@@ -63,25 +89,32 @@ def ciou_of_maps(
         (N, R) float64 in 0..1.
     """
     values = torch.zeros(len(maps), len(rules), dtype=torch.float64, device=maps.device)
-    for chunk, pixels in upsampled_chunks(maps, truth.shape[-1], interpolation):
+
+    def score(chunk: slice, pixels: Tensor) -> None:
         values[chunk] = ciou_of_pixels(pixels, truth[chunk].flatten(1), rules)
+
+    for_each_chunk(score, maps, truth.shape[-1], interpolation)
     return values
 
 
-def ceiling(area: Tensor, pixels: int, rule: Rule) -> Tensor:
-    """The highest cIoU that a rule lets any map reach: its claim has a given size, and overlaps as far as it
-    can.
+def ceiling(area: Tensor, pixels: int, rule: Rule, weight: Tensor | None = None) -> Tensor:
+    """The highest cIoU that a rule lets any map reach: its claim has a given size, and overlaps as far as it can.
 
     Args:
-        area: (N,) int64, ground-truth pixels.
+        area: (N,) int64, ground-truth pixels that are not 0.
         pixels: pixels of a map.
-        rule: the threshold rule; ``fixed`` may claim any number of pixels, and reaches 1.
+        rule: the threshold rule; ``fixed`` and ``universal`` may claim any number of pixels, and reach 1.
+        weight: (N,) sum of a ground truth of weights 0.5 and 1; without it all weights are 1.
 
     Returns:
         (N,) float64 in 0..1; 0 where the ground truth is empty.
     """
-    claim = area if rule.kind in ("fixed", "universal") else claimed_pixels(rule, area, pixels)
-    return torch.minimum(area, claim).double() / torch.maximum(area, claim).clamp(min=1)
+    total = area.double() if weight is None else weight
+    full = 2 * total - area  # pixels of weight 1; the others have 0.5
+    claim = (area if rule.kind in ("fixed", "universal") else claimed_pixels(rule, area, pixels)).double()
+    both = torch.minimum(claim, full) + (claim - full).clamp(min=0).minimum(area - full) / 2
+    either = total + (claim - area).clamp(min=0)
+    return both / torch.where(either > 0, either, 1.0)
 
 
 def ciou_at_50(values: np.ndarray) -> float:
@@ -94,6 +127,11 @@ def ciou_mean(values: np.ndarray) -> float:
     return float(np.mean(values))
 
 
+def auc_of_each(values: np.ndarray) -> np.ndarray:
+    """The area under each sample's own success curve, whose mean is `ciou_auc`; `values` float64 of any shape."""
+    return _half_steps(values) / (2 * AUC_STEPS)
+
+
 def ciou_auc(values: np.ndarray) -> float:
     """Area under the share of samples with cIoU >= t, by trapezoids over t = 0, 0.05, ..., 1.
 
@@ -103,5 +141,30 @@ def ciou_auc(values: np.ndarray) -> float:
     Args:
         values: (N,) float64.
     """
-    reached = np.array([np.count_nonzero(values >= 0.05 * step) for step in range(AUC_STEPS + 1)])
-    return float((reached.sum() - (reached[0] + reached[-1]) / 2) / (AUC_STEPS * len(values)))
+    return float(_half_steps(values).sum() / (2 * AUC_STEPS * len(values)))
+
+
+def _half_steps(values: np.ndarray) -> np.ndarray:
+    """int64: twice the number of thresholds reached, the first and the last one counting half."""
+    reached = (values >= 0).astype(np.int64) + (values >= 1)
+    for step in range(1, AUC_STEPS):
+        reached += 2 * (values >= 0.05 * step)
+    return reached
+
+
+def scene_minimum(values: np.ndarray, scene: np.ndarray) -> np.ndarray:
+    """The worst cIoU in each scene, a group of samples of one picture, each with a sound of its own.
+
+    Its share at 0.5 is IIoU and its area under the curve IAUC (Senocak et al., Interactive Synthetic Sound Source).
+
+    Args:
+        values: (N, ...) float64.
+        scene: (N,) name or number of each sample's scene.
+
+    Returns:
+        (scenes, ...) float64, in ascending order of scene.
+    """
+    scenes, group = np.unique(scene, return_inverse=True)
+    worst = np.full((len(scenes), *values.shape[1:]), np.inf)
+    np.minimum.at(worst, group, values)
+    return worst

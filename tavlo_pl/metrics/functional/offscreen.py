@@ -2,13 +2,17 @@
 
 The paper of AVATAR does not publish its threshold. A quantile of each frame would make the share a constant,
 so ours is one threshold for the whole run, `universal_threshold` of the maps with a visible source.
+
+The same share above the threshold, for a picture whose source is visible but whose sound was replaced, is pIA (the
+universal-threshold evaluation of vssl_eval): of silence, white noise, or the sound of another clip. Near 0 is right.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tavlo_pl.metrics.functional.rows import at_least, count
-from tavlo_pl.metrics.functional.upsample import Interpolation, upsampled_chunks
+from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
 
 
 def true_negative_share(maps: Tensor, threshold: float, size: int, interpolation: Interpolation = "bilinear") -> Tensor:
@@ -24,7 +28,31 @@ def true_negative_share(maps: Tensor, threshold: float, size: int, interpolation
         (N,) float64 in 0..1; the mean over samples is ``tn_rate``.
     """
     shares = torch.zeros(len(maps), dtype=torch.float64, device=maps.device)
-    for chunk, pixels in upsampled_chunks(maps, size, interpolation):
+
+    def share(chunk: slice, pixels: Tensor) -> None:
         above = count(at_least(pixels, pixels.new_tensor([[threshold]])))
         shares[chunk] = (size**2 - above).double() / size**2
+
+    for_each_chunk(share, maps, size, interpolation)
     return shares
+
+
+def pia(maps: Tensor, threshold: float, size: int, interpolation: Interpolation = "bilinear") -> Tensor:
+    """Share of each map's pixels at or above the universal threshold.
+
+    Args:
+        maps: (N, h, w) raw scores of pictures with a visible source under silence, noise or a wrong sound.
+        threshold: the universal threshold of the maps for the right sound.
+        size: evaluation pixels a side.
+        interpolation: see `upsample`.
+
+    Returns:
+        (N,) float64 in 0..1.
+    """
+    return 1 - true_negative_share(maps, threshold, size, interpolation)
+
+
+def pia_auc(values: np.ndarray) -> float:
+    """Area under the share of samples with pIA <= t over t = 0, 0.05, ..., 1: 1 where no map ever lights up."""
+    reached = np.array([np.mean(values <= 0.05 * step) for step in range(21)])
+    return float(np.trapezoid(reached, dx=0.05))

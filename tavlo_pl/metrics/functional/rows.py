@@ -1,8 +1,9 @@
 """The loops over rows of pixels; by NumPy on the CPU, where it needs a tenth of torch's time.
 
-For rows of 50,000 pixels on one core: 0.4 against 4.3 ms to sort, 0.008 against 0.054 ms to compare, 0.03
-against 0.1 ms to count. And where other processes keep the cores busy (a DataLoader's workers, say), torch's
-threads wait for each other in each of these short loops: eight times slower than one thread.
+For rows of 50,000 pixels on one core: 0.2 ms for three order statistics by partitions against 4.3 ms for torch's sort,
+0.008 against 0.054 ms to compare, 0.002 against 0.1 ms to count (row by row: over an axis NumPy sums numbers). And
+where other processes keep the cores busy (a DataLoader's workers, say), torch's threads wait for each other in each of
+these short loops: eight times slower than one thread.
 """
 
 import numpy as np
@@ -10,11 +11,39 @@ import torch
 from torch import Tensor
 
 
-def ascending(scores: Tensor) -> Tensor:
-    """(N, P) scores, each row in ascending order."""
+def at_ranks(scores: Tensor, ranks: Tensor) -> Tensor:
+    """(N, K) scores at given places of each row's ascending order.
+
+    Args:
+        scores: (N, P), or (1, P) for one row that all share.
+        ranks: (N, K) int64, 0..P-1.
+    """
+    if not scores.is_cpu:
+        return scores.sort(dim=1).values.expand(len(ranks), -1).gather(1, ranks)
+    if len(scores) != len(ranks):
+        return torch.from_numpy(np.sort(scores.detach().numpy())[0][ranks.numpy()])
+    values = scores.detach().numpy().copy()
+    wanted = ranks.numpy()
+    found = np.empty(wanted.shape, values.dtype)
+    for row, places, out in zip(values, wanted, found, strict=True):
+        done = 0
+        for k in np.argsort(places):  # what lies above a place is left of the work for the next
+            row[done:].partition(places[k] - done)
+            done = places[k]
+            out[k] = row[done]
+    return torch.from_numpy(found)
+
+
+def min_max(scores: Tensor) -> Tensor:
+    """(N, P) scores moved and scaled to 0..1 row by row; a constant row becomes 0."""
     if scores.is_cpu:
-        return torch.from_numpy(np.sort(scores.detach().numpy(), axis=1))
-    return scores.sort(dim=1).values
+        values = scores.detach().numpy()
+        low, high = values.min(1, keepdims=True), values.max(1, keepdims=True)
+        scaled = values - low
+        scaled /= np.where(high > low, high - low, np.float32(1))
+        return torch.from_numpy(scaled)
+    lowest, highest = scores.aminmax(dim=1, keepdim=True)
+    return (scores - lowest) / torch.where(highest > lowest, highest - lowest, 1.0)
 
 
 def at_least(scores: Tensor, threshold: Tensor) -> Tensor:
@@ -27,12 +56,16 @@ def at_least(scores: Tensor, threshold: Tensor) -> Tensor:
 def count(pixels: Tensor) -> Tensor:
     """(N,) int64: how many of each row of (N, P) bool are set."""
     if pixels.is_cpu:
-        return torch.from_numpy(np.count_nonzero(pixels.numpy(), axis=1))
+        return _counts(pixels.numpy())
     return pixels.sum(dim=1)
 
 
 def count_both(first: Tensor, second: Tensor) -> Tensor:
     """(N,) int64: how many of each row are set in both."""
     if first.is_cpu:
-        return torch.from_numpy(np.count_nonzero(first.numpy() & second.numpy(), axis=1))
+        return _counts(first.numpy() & second.numpy())
     return (first & second).sum(dim=1)
+
+
+def _counts(rows: np.ndarray) -> Tensor:
+    return torch.tensor([np.count_nonzero(row) for row in rows], dtype=torch.int64)

@@ -16,8 +16,10 @@ Where scores tie at the threshold the first two claim more pixels than their nam
 all. For an empty ground truth ``adaptive`` takes N / 2 in place of G, as SSLalign does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -25,8 +27,8 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.functional.rows import ascending, at_least
-from tavlo_pl.metrics.functional.upsample import Interpolation, upsampled_chunks
+from tavlo_pl.metrics.functional.rows import at_least, at_ranks
+from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
 
 RULES = "top_half, top_tenth, adaptive, fixed:<score> or universal:<quantile in 0..1>"
 
@@ -107,32 +109,37 @@ def claimed_pixels(rule: Rule, area: Tensor, pixels: int) -> Tensor:
     return above - 1 if rule.kind == "adaptive" else above
 
 
-def binarise(scores: Tensor, rule: Rule, area: Tensor, ordered: Tensor | None = None) -> Tensor:
-    """The pixels that the maps claim.
+def thresholds(scores: Tensor, rules: Sequence[Rule], area: Tensor) -> Tensor:
+    """The score at and above which each rule claims the pixels of each map.
 
     Args:
-        scores: (N, P) raw scores, or (1, P) for one map that all N samples share.
-        rule: any but ``universal``, which is a score of the whole run: see `universal_threshold`.
+        scores: (N, P) scores, or (1, P) for one map that all N samples share.
+        rules: R rules, none ``universal``, which is a score of the whole run: see `universal_threshold`.
         area: (N,) int64, ground-truth pixels.
-        ordered: `ascending(scores)`, for callers that apply several rules.
 
     Returns:
-        (N, P) bool.
+        (N, R) of the scores' type.
 
     Raises:
-        ConfigError: the rule is ``universal``.
+        ConfigError: a rule is ``universal``.
     """
-    if rule.kind == "universal":
-        raise ConfigError(f"{rule.name} is one threshold for a whole run and cannot be found from one map.")
-    if rule.kind == "fixed":
-        return at_least(scores, scores.new_tensor([[float(rule.value)]])).expand(len(area), -1)
-    if ordered is None:
-        ordered = ascending(scores)
-    rank = threshold_rank(rule, area, scores.shape[1])
-    threshold = ordered.expand(len(area), -1).gather(1, rank[:, None])
-    if rule.kind == "adaptive":
-        threshold = threshold.nextafter(threshold.new_tensor(torch.inf))  # strictly above
-    return at_least(scores, threshold)
+    for rule in rules:
+        if rule.kind == "universal":
+            raise ConfigError(f"{rule.name} is one threshold for a whole run and cannot be found from one map.")
+    found = scores.new_tensor([float(rule.value) for rule in rules]).repeat(len(area), 1)
+    ranked = [place for place, rule in enumerate(rules) if rule.kind != "fixed"]
+    if ranked:
+        ranks = torch.stack([threshold_rank(rules[place], area, scores.shape[1]) for place in ranked], 1)
+        found[:, ranked] = at_ranks(scores, ranks)
+    for place, rule in enumerate(rules):
+        if rule.kind == "adaptive":
+            found[:, place] = found[:, place].nextafter(found.new_tensor(torch.inf))  # strictly above
+    return found
+
+
+def binarise(scores: Tensor, rule: Rule, area: Tensor) -> Tensor:
+    """(N, P) bool, the pixels that the maps claim under one rule; see `thresholds`."""
+    return at_least(scores, thresholds(scores, [rule], area)).expand(len(area), -1)
 
 
 def universal_threshold(
@@ -140,9 +147,9 @@ def universal_threshold(
 ) -> float:
     """One threshold for a run: the score at place floor(q M) among all M upsampled scores in ascending order.
 
-    Exact, for any number of maps, in two passes over them: an IEEE float32 whose bits are read as an integer
-    (those of negative numbers flipped) keeps its order, so counting the upper 16 bits finds the bucket of the
-    wanted score and counting the lower 16 bits inside the bucket finds the score.
+    Exact, for any number of maps, in two passes over them: the order of float32 scores is the order of their bits read
+    as integers (of negative ones, the opposite), so counting the upper 16 bits finds the bucket of the wanted score and
+    counting the lower 16 bits inside the bucket finds the score.
 
     Args:
         maps: (N, h, w) raw scores of the frames with a visible source, on the CPU.
@@ -159,27 +166,31 @@ def universal_threshold(
             "and there are none: give such frames too."
         )
     rank = min(int(quantile * len(maps) * size**2), len(maps) * size**2 - 1)
-    upper = np.zeros(2**16, np.int64)
-    for _, pixels in upsampled_chunks(maps, size, interpolation):
-        upper += np.bincount(_sortable_bits(pixels) >> 16, minlength=2**16)
-    bucket, rank = _bucket_of(upper, rank)
-    lower = np.zeros(2**16, np.int64)
-    for _, pixels in upsampled_chunks(maps, size, interpolation):
-        bits = _sortable_bits(pixels)
-        lower += np.bincount(bits[bits >> 16 == bucket] & 0xFFFF, minlength=2**16)
-    key = bucket << 16 | _bucket_of(lower, rank)[0]
-    key ^= 0x80000000 if key >> 31 else 0xFFFFFFFF
-    return float(np.uint32(key).view(np.float32)) + 0.0  # -0.0 becomes 0.0
+    upper, rank = _bucket_of(_counts(maps, None, size, interpolation), np.r_[2**16 - 1 : 2**15 - 1 : -1, : 2**15], rank)
+    places = np.arange(2**16)
+    lower, _ = _bucket_of(_counts(maps, upper, size, interpolation), places[::-1] if upper >> 15 else places, rank)
+    return float(np.uint32(upper << 16 | lower).view(np.float32)) + 0.0  # -0.0 becomes 0.0
 
 
-def _sortable_bits(scores: Tensor) -> np.ndarray:
-    """float32 scores as a flat array of uint32 in the same order."""
-    bits = scores.numpy().ravel().view(np.int32)
-    return (bits ^ ((bits >> 31) | np.int32(-(2**31)))).view(np.uint32)
+def _counts(maps: Tensor, bucket: int | None, size: int, interpolation: Interpolation) -> np.ndarray:
+    """(65536,) int64: how many upsampled scores have each value of the upper 16 bits, or, among those of one bucket of
+    upper bits, of the lower ones."""
+    total, free = np.zeros(2**16, np.int64), Lock()
+
+    def count(_: slice, pixels: Tensor) -> None:
+        bits = pixels.numpy().ravel().view(np.uint32)
+        upper = bits >> 16
+        found = np.bincount(upper if bucket is None else bits[upper == bucket] & 0xFFFF, minlength=2**16)
+        with free:
+            np.add(total, found, out=total)
+
+    for_each_chunk(count, maps, size, interpolation)
+    return total
 
 
-def _bucket_of(counts: np.ndarray, rank: int) -> tuple[int, int]:
-    """The bucket that holds the item at place `rank`, and the item's place inside it."""
-    ends = np.cumsum(counts)
-    bucket = int(np.searchsorted(ends, rank, side="right"))
-    return bucket, rank - int(ends[bucket] - counts[bucket])
+def _bucket_of(counts: np.ndarray, order: np.ndarray, rank: int) -> tuple[int, int]:
+    """The bucket that holds the item at place `rank` when buckets come in this order, and its place inside it."""
+    ends = np.cumsum(counts[order])
+    place = int(np.searchsorted(ends, rank, side="right"))
+    bucket = int(order[place])
+    return bucket, rank - int(ends[place] - counts[bucket])

@@ -1,14 +1,16 @@
 """From cells to pixels. The interpolation is part of a metric: it moves whole tables by points."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, get_args
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tavlo_pl.errors import ConfigError
 
-Interpolation = Literal["bilinear", "bilinear_corners", "bicubic"]
+Interpolation = Literal["bilinear", "bilinear_corners", "bicubic", "bicubic_corners"]
 
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 CHUNK_PIXELS = 2**20
@@ -23,8 +25,8 @@ def upsample(maps: Tensor, size: int, interpolation: Interpolation = "bilinear")
         maps: (N, h, w) scores of any floating type.
         size: pixels a side, S.
         interpolation: ``bilinear`` and ``bicubic`` sample between cell centres (align_corners=False);
-            ``bilinear_corners`` puts the outer cells on the picture's corners (align_corners=True, the choice
-            of EZ-VSL and FNAC).
+            ``bilinear_corners`` and ``bicubic_corners`` put the outer cells on the picture's corners
+            (align_corners=True; EZ-VSL and FNAC take the former, SLAVC the latter).
 
     Returns:
         (N, S, S) float32; bicubic values may leave the range of the map by a little.
@@ -39,20 +41,33 @@ def upsample(maps: Tensor, size: int, interpolation: Interpolation = "bilinear")
     return F.interpolate(cells, (size, size), mode=mode, align_corners=bool(corners))[:, 0]
 
 
-def upsampled_chunks(
-    maps: Tensor, size: int, interpolation: Interpolation = "bilinear"
-) -> Iterator[tuple[slice, Tensor]]:
-    """`upsample` a few maps at a time, because a test set of them would not fit into memory.
+def for_each_chunk(
+    work: Callable[[slice, Tensor], None], maps: Tensor, size: int, interpolation: Interpolation = "bilinear"
+) -> None:
+    """Calls `work` with a few upsampled maps at a time, because a test set of them would not fit into memory.
+
+    As many chunks are at work at once as torch may use threads: a chunk needs nothing of the others, so these threads,
+    unlike those inside of torch's short loops, never wait for each other.
 
     Args:
+        work: takes which of the N maps, and their (n, S·S) float32 pixels; must bear to be called from several threads.
         maps: (N, h, w) scores.
         size: pixels a side, S.
         interpolation: see `upsample`.
-
-    Yields:
-        which of the N maps, and their (n, S·S) float32 pixels.
     """
     step = max(1, CHUNK_PIXELS // size**2)
-    for start in range(0, len(maps), step):
-        chunk = slice(start, start + step)
-        yield chunk, upsample(maps[chunk], size, interpolation).flatten(1)
+    chunks = [slice(start, start + step) for start in range(0, len(maps), step)]
+
+    inference = torch.is_inference_mode_enabled()  # a thread begins without it, and may then not write into its tensors
+
+    def run(chunk: slice) -> None:
+        with torch.inference_mode(inference):
+            work(chunk, upsample(maps[chunk], size, interpolation).flatten(1))
+
+    threads = min(torch.get_num_threads(), len(chunks)) if maps.is_cpu else 1
+    if threads < 2:
+        for chunk in chunks:
+            run(chunk)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(run, chunks))

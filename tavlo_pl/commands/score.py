@@ -1,0 +1,217 @@
+"""``tavlo score``: anyone's saved heatmaps against the annotations of a data set; no model, no Trainer, no video."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jsonargparse import auto_cli
+from tqdm import tqdm
+
+from tavlo_pl import __version__
+from tavlo_pl.commands import ShortErrors, to_exit_code
+from tavlo_pl.data.clip import ClipSource
+from tavlo_pl.errors import ConfigError, PredictionError
+from tavlo_pl.results import PER_SAMPLE, to_csv
+from tavlo_pl.runs import write_whole
+from tavlo_pl.types import BadClip, Scenario
+from tavlo_pl.viz.table import Table, results_tables
+
+if TYPE_CHECKING:
+    from tavlo_pl.data.heatmaps import Heatmaps, Sample
+
+NAMED = 20
+"""So many missing predictions are named in a message."""
+
+ALL = "all"
+
+
+def score(
+    dataset: Literal["avatar", "vggss", "flickr", "is3", "avsbench"],
+    annotations: str,
+    predictions: str,
+    out: str,
+    rule: str = "top_half",
+    interpolation: Literal["bilinear", "bilinear_corners", "bicubic", "bicubic_corners"] = "bilinear",
+    size: int = 224,
+    missing: Literal["error", "skip", "zero"] = "error",
+    frame_rate: float | None = None,
+) -> None:
+    """Scores saved heatmaps (DIR/<sample_id>.npz, array heatmap) and writes results.json and per_sample.csv.
+
+    Args:
+        dataset: whose annotations these are.
+        annotations: AVATAR's root or its metadata, vggss.json, Flickr-SoundNet's folder of XML, or a JSON list.
+        predictions: folder of heatmaps; raw scores, at any size that all share.
+        out: results.json; per_sample.csv goes beside it.
+        rule: top_half, top_tenth, adaptive, fixed:<score> or universal:<quantile>.
+        interpolation: from cells to pixels; bilinear_corners is what EZ-VSL and FNAC do.
+        size: evaluation pixels a side.
+        missing: what to do with samples that have no heatmap; zero scores them as a map of zeros.
+        frame_rate: frames a second of AVATAR's videos, where a film of maps has times and frames have only numbers.
+
+    Raises:
+        ConfigError: an option that cannot be.
+        DatasetNotFoundError: annotations or predictions are not there.
+        AnnotationError: an annotation cannot be read.
+        PredictionError: predictions are missing or cannot be read.
+    """
+    if size < 1 or (frame_rate is not None and frame_rate <= 0):
+        raise ConfigError(f"--size {size} and --frame_rate {frame_rate} must be above 0.")
+    if not out.endswith(".json"):
+        raise ConfigError(f"--out {out} must be a file, such as results.json; per_sample.csv goes beside it.")
+    from tavlo_pl.data.heatmaps import Heatmaps, ScoreLoader, samples_of  # these need torch, and --help does not
+    from tavlo_pl.metrics.suite import LocalizationSuite
+
+    samples = samples_of(_source(dataset, annotations).clips())
+    heatmaps = Heatmaps(Path(predictions), frame_rate)
+    absent = _absent(samples, heatmaps, missing)
+    silent = any(sample.scenario is Scenario.OFF_SCREEN for sample in samples)
+    suite = LocalizationSuite([rule], size, interpolation, keep_maps=silent, segmentation=dataset == "avsbench")
+    if missing == "skip":
+        gone = {sample.index for sample in absent}
+        suite.update_left_out([BadClip(s.index, s.name, "no prediction", 1) for s in absent])
+        samples = [sample for sample in samples if sample.index not in gone]
+    loader = ScoreLoader(samples, heatmaps, size)
+    for maps, targets in tqdm(loader, desc="score", unit="batch"):
+        suite.update({"model": maps}, targets)
+    metrics, rows = suite.compute(), suite.samples()
+    if not loader.timed:
+        metrics["scenarios"].get("cross_event", {}).pop("switch_delay", None)
+        rows = [row | {"time_s": None} for row in rows]
+    results = {
+        "dataset": dataset,
+        "rule": rule,
+        "interpolation": interpolation,
+        "size": size,
+        "n": len(samples),
+        "missing": {"policy": missing, "samples": len(absent), "names": [sample.name for sample in absent]},
+        **_figures(metrics, rule, dataset),
+        "fingerprint": loader.fingerprint(),
+        "version": __version__,
+        "metrics": metrics,
+    }
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    column = f"model/{rule}"
+    write_whole(path.with_name(PER_SAMPLE), to_csv([{**_first(row), "ciou": row[column], **row} for row in rows]))
+    write_whole(path, json.dumps(results, indent=2) + "\n")
+    print("\n".join(["", *(table.to_text() for table in _tables(results)), "", f"{path} and {PER_SAMPLE} written."]))
+
+
+def main(args: list[str]) -> int:
+    """Runs ``tavlo score …`` and returns the exit code.
+
+    Args:
+        args: the words after ``tavlo score``.
+    """
+    settings: dict[str, Any] = {"prog": "tavlo score", "parser_class": ShortErrors}
+    return to_exit_code("score", lambda: auto_cli(score, args=args, as_positional=False, **settings))
+
+
+def _source(dataset: str, annotations: str) -> ClipSource:
+    from tavlo_pl.data.avatar import AVATAR
+    from tavlo_pl.data.avsbench import AVSBench
+    from tavlo_pl.data.flickr import FlickrSoundNet
+    from tavlo_pl.data.is3 import IS3
+    from tavlo_pl.data.vggss import VGGSS
+
+    if dataset == "avatar":
+        path = Path(annotations)
+        return AVATAR(str(path.parent if path.name == "metadata" else path), videos=False)
+    readers = {"vggss": VGGSS, "flickr": FlickrSoundNet, "is3": IS3, "avsbench": AVSBench}
+    return readers[dataset](annotations)
+
+
+def _absent(samples: list["Sample"], heatmaps: "Heatmaps", missing: str) -> list["Sample"]:
+    """The samples without a heatmap, if they may be without.
+
+    Raises:
+        PredictionError: they may not, or no sample has one.
+    """
+    absent = [sample for sample in samples if heatmaps.file_of(sample) is None]
+    if absent and (missing == "error" or len(absent) == len(samples)):
+        names = ", ".join(f"{sample.name}.npz" for sample in absent[:NAMED])
+        more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
+        advice = "predict them too, or give --missing skip or zero" if len(absent) < len(samples) else "check the names"
+        raise PredictionError(
+            f"{heatmaps.folder}: no heatmap for {len(absent)} of {len(samples)} samples ({names}{more}); there are "
+            f"{len(heatmaps.names)} files such as {min(heatmaps.names)}.npz; {advice}."
+        )
+    return absent
+
+
+def _first(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("sample_id", "clip", "scenario", "category")}
+
+
+def _figures(metrics: dict[str, Any], rule: str, dataset: str) -> dict[str, Any]:
+    """The model's figures by scenario, those of the trivial rows and of the ceiling; ``all`` are the on-screen samples.
+
+    Returns:
+        ``scenarios``, ``trivial`` (row -> scenario -> the same) and ``ceiling``, each figure as ``value``, ``low``,
+        ``high``, the limits None where there is no interval.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    ceiling: dict[str, Any] = {}
+    for name, scenario in _shown(metrics, dataset).items():
+        shown = ALL if name == "on_screen" else name
+        for row, by_rule in scenario["rows"].items():
+            figures = by_rule[metrics["off_screen_rule"] if name == Scenario.OFF_SCREEN else rule]
+            found.setdefault(row, {})[shown] = {"samples": scenario["samples"], "clips": scenario["clips"]} | _spread(
+                figures
+            )
+        if "ceiling" in scenario:
+            ceiling[shown] = _spread(scenario["ceiling"][rule])
+    extra = _spread(metrics.get("detection", {}).get("model", {}).get(rule, {}))
+    extra |= _spread(metrics.get("scenes", {}).get("rows", {}).get("model", {}).get(rule, {}))
+    extra |= _spread(metrics.get("segmentation", {}).get("model", {}))
+    model = found.pop("model", {})
+    if ALL in model:
+        model[ALL] |= extra
+    return {"scenarios": model, "trivial": found, "ceiling": ceiling}
+
+
+def _shown(metrics: dict[str, Any], dataset: str) -> dict[str, Any]:
+    """The scenarios that the data set tells apart; the first is ``on_screen``."""
+    kept = metrics["scenarios"] if dataset == "avatar" else ("on_screen", Scenario.OFF_SCREEN)
+    order = sorted(
+        metrics["scenarios"].keys() & set(kept),
+        key=lambda name: (name != "on_screen", list(metrics["scenarios"]).index(name)),
+    )
+    return {name: metrics["scenarios"][name] for name in order}
+
+
+def _spread(figures: dict[str, Any]) -> dict[str, Any]:
+    intervals = {
+        name: figures.get(f"{name}_interval") or (None, None) for name in figures if not name.endswith("_interval")
+    }
+    return {name: {"value": figures[name], "low": low, "high": high} for name, (low, high) in intervals.items()}
+
+
+def _tables(results: dict[str, Any]) -> list[Table]:
+    metrics = results["metrics"]
+    tables = results_tables(metrics | {"scenarios": _shown(metrics, results["dataset"])})
+    names = (
+        "ciou_at_50",
+        "ciou_mean",
+        "ciou_auc",
+        "pointing",
+        "ap",
+        "max_f1",
+        "loc_acc",
+        "iiou",
+        "iauc",
+        "miou",
+        "f_score",
+    )
+    figures = results["scenarios"].get(ALL, {})
+    rows = [
+        [name, *(_percent(figures[name][part]) for part in ("value", "low", "high"))]
+        for name in names
+        if name in figures
+    ]
+    return [*tables, Table(f"All on-screen samples, in %, rule {results['rule']}", ["", "value", "low", "high"], rows)]
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"

@@ -1,0 +1,145 @@
+"""What only a video can show: is the peak on the source all the time, how soon does it follow, does it rest in silence?
+
+None of these has a peer. All are taken at the annotated moments of a clip, so their resolution in time is that of the
+annotations.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tavlo_pl.metrics.functional.bootstrap import sum_by_video
+from tavlo_pl.metrics.functional.rows import at_least, count, count_both
+
+
+def peak_on_source(scores: Tensor, truth: Tensor) -> Tensor:
+    """Whether a map's peak lies on the source: the share of its highest pixels that do, so a flat map gets its chance.
+
+    Args:
+        scores: (N, P) raw scores, or (1, P) for one map that all samples share.
+        truth: (N, P) bool, or weights of which any above 0 is source.
+
+    Returns:
+        (N,) float64 in 0..1, mostly 0 or 1.
+    """
+    highest = torch.from_numpy(scores.numpy().max(1)) if scores.is_cpu else scores.amax(1)
+    peak = at_least(scores, highest[:, None]).expand(len(truth), -1)
+    source = truth if truth.dtype == torch.bool else truth > 0
+    return count_both(peak, source).double() / count(peak)
+
+
+def share_of_clip(values: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the annotated moments of each clip: with `peak_on_source`, the share of time on the source.
+
+    Args:
+        values: (N, K) float64.
+        clip: (N,) int64.
+
+    Returns:
+        (V,) the clips, ascending, and (V, K) their means.
+    """
+    clips, group = np.unique(clip, return_inverse=True)
+    return clips, sum_by_video(values, group) / np.bincount(group)[:, None]
+
+
+def switches(clip: np.ndarray, time_s: np.ndarray, category: np.ndarray) -> list[list[np.ndarray]]:
+    """The changes of source in cross-event clips.
+
+    What sounds at a moment are the categories of all its samples. A switch is a moment that shares none with the moment
+    before it, so that a peak on its source is a peak on a new source.
+
+    Args:
+        clip: (N,) int64, of on-screen samples.
+        time_s: (N,) float64 seconds, the moment of each sample.
+        category: (N,) strings, categories joined by ``+``.
+
+    Returns:
+        for each switch, in order of clip and time, the moments from the first of the new source to the last before what
+        sounds changes again; a moment is an array of samples.
+    """
+    found: list[list[np.ndarray]] = []
+    order = np.lexsort((time_s, clip))
+    new_moment = (np.diff(clip[order]) != 0) | (np.diff(time_s[order]) != 0)
+    last_clip, last_sounding, following = None, set[str](), False
+    for moment in np.split(order, np.flatnonzero(new_moment) + 1) if len(order) else ():
+        sounding = {name for joined in category[moment] for name in joined.split("+")}
+        if clip[moment[0]] != last_clip:
+            following = False
+        elif not sounding & last_sounding:
+            found.append([moment])
+            following = True
+        elif following and sounding == last_sounding:
+            found[-1].append(moment)
+        else:
+            following = False
+        last_clip, last_sounding = clip[moment[0]], sounding
+    return found
+
+
+def delays(found: list[list[np.ndarray]], time_s: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How long after each switch the peak is on the new source for the first time.
+
+    Args:
+        found: M switches, see `switches`.
+        time_s: (N,) float64 seconds.
+        hit: (N,) float64, `peak_on_source`.
+
+    Returns:
+        (M,) float64 seconds since the first moment of the new source, and (M,) bool, whether the peak came. Where it
+        did not before the last moment of the source, the delay is censored: it is longer than the time until then.
+    """
+    waited, followed = np.zeros(len(found)), np.zeros(len(found), bool)
+    for m, moments in enumerate(found):
+        came = [moment for moment in moments if hit[moment].max() > 0.5]
+        followed[m] = bool(came)
+        end = came[0] if came else moments[-1]
+        waited[m] = time_s[end[0]] - time_s[moments[0][0]]
+    return waited, followed
+
+
+def median_delay(waited: np.ndarray, followed: np.ndarray) -> float | None:
+    """Median of partly censored delays (Kaplan and Meier, 1958): when half of the switches have been followed.
+
+    Args:
+        waited: (M,) float64 seconds.
+        followed: (M,) bool, False where the delay is censored.
+
+    Returns:
+        seconds, or None where fewer than half are followed within what was observed.
+    """
+    waiting = 1.0
+    for time_s in np.unique(waited[followed]):
+        waiting *= 1 - np.count_nonzero(followed & (waited == time_s)) / np.count_nonzero(waited >= time_s)
+        if waiting <= 0.5:
+            return float(time_s)
+    return None
+
+
+def silent_pairs(clip: np.ndarray, time_s: np.ndarray, silent: np.ndarray) -> np.ndarray:
+    """(M, 2) samples next to each other in time in one clip, both without a visible source.
+
+    Args:
+        clip: (N,) int64 of all samples.
+        time_s: (N,) float64 seconds.
+        silent: (N,) bool.
+    """
+    order = np.lexsort((time_s, clip))
+    first, second = order[:-1], order[1:]
+    kept = (clip[first] == clip[second]) & (time_s[first] < time_s[second]) & silent[first] & silent[second]
+    return np.stack([first[kept], second[kept]], 1)
+
+
+def stability(first: Tensor, second: Tensor, threshold: float) -> Tensor:
+    """Share of pixels that stay on their side of the threshold from one moment to the next.
+
+    Args:
+        first: (M, P) raw scores.
+        second: (M, P) raw scores of the next moments.
+        threshold: the run's universal threshold.
+
+    Returns:
+        (M,) float64 in 0..1; 1 for a map that does not move while nothing that is seen sounds.
+    """
+    limit = first.new_tensor([[threshold]])
+    before, after = at_least(first, limit), at_least(second, limit)
+    return 1 - (count(before) + count(after) - 2 * count_both(before, after)).double() / first.shape[1]
