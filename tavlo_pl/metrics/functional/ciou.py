@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tavlo_pl.metrics.functional.rows import at_least, count, count_both, min_max
+from tavlo_pl.metrics.functional.rows import at_least, count, count_both
 from tavlo_pl.metrics.functional.thresholds import Rule, claimed_pixels, thresholds
 from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
 
@@ -51,9 +51,6 @@ def truth_weight(truth: Tensor) -> Tensor:
 def ciou_of_pixels(scores: Tensor, truth: Tensor, rules: Sequence[Rule]) -> Tensor:
     """cIoU of maps that have the ground truth's size.
 
-    Rules on the order of a map's scores see it scaled to 0..1, as in the evaluators of the peers: that keeps the order,
-    but its rounding makes a tie here and there, and with it a claim of one pixel more.
-
     Args:
         scores: (N, P) raw scores, or (1, P) for one map that all samples share.
         truth: (N, P) bool or weights.
@@ -62,15 +59,9 @@ def ciou_of_pixels(scores: Tensor, truth: Tensor, rules: Sequence[Rule]) -> Tens
     Returns:
         (N, R) float64.
     """
-    area = truth_area(truth)
     values = torch.zeros(len(truth), len(rules), dtype=torch.float64, device=truth.device)
-    for raw in (True, False):
-        chosen = [place for place, rule in enumerate(rules) if (rule.kind == "fixed") is raw]
-        if chosen:
-            seen = scores if raw else min_max(scores)
-            found = thresholds(seen, [rules[place] for place in chosen], area)
-            for place, threshold in zip(chosen, found.unbind(1), strict=True):
-                values[:, place] = ciou(at_least(seen, threshold[:, None]), truth)
+    for k, threshold in enumerate(thresholds(scores, rules, truth_area(truth)).unbind(1)):
+        values[:, k] = ciou(at_least(scores, threshold[:, None]), truth)
     return values
 
 

@@ -20,30 +20,27 @@ def at_ranks(scores: Tensor, ranks: Tensor) -> Tensor:
     """
     if not scores.is_cpu:
         return scores.sort(dim=1).values.expand(len(ranks), -1).gather(1, ranks)
-    if len(scores) != len(ranks):
+    if len(scores) != len(ranks) or not len(ranks):
         return torch.from_numpy(np.sort(scores.detach().numpy())[0][ranks.numpy()])
-    values = scores.detach().numpy().copy()
-    wanted = ranks.numpy()
+    values, wanted = scores.detach().numpy(), ranks.numpy()
     found = np.empty(wanted.shape, values.dtype)
+    work = np.empty_like(values[0])
     for row, places, out in zip(values, wanted, found, strict=True):
+        work[:] = row
         done = 0
         for k in np.argsort(places):  # what lies above a place is left of the work for the next
-            row[done:].partition(places[k] - done)
+            work[done:].partition(places[k] - done)
             done = places[k]
-            out[k] = row[done]
+            out[k] = work[done]
     return torch.from_numpy(found)
 
 
-def min_max(scores: Tensor) -> Tensor:
-    """(N, P) scores moved and scaled to 0..1 row by row; a constant row becomes 0."""
+def limits(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """(N,) lowest and (N,) highest score of each row."""
     if scores.is_cpu:
         values = scores.detach().numpy()
-        low, high = values.min(1, keepdims=True), values.max(1, keepdims=True)
-        scaled = values - low
-        scaled /= np.where(high > low, high - low, np.float32(1))
-        return torch.from_numpy(scaled)
-    lowest, highest = scores.aminmax(dim=1, keepdim=True)
-    return (scores - lowest) / torch.where(highest > lowest, highest - lowest, 1.0)
+        return torch.from_numpy(values.min(1)), torch.from_numpy(values.max(1))
+    return scores.amin(1), scores.amax(1)
 
 
 def at_least(scores: Tensor, threshold: Tensor) -> Tensor:

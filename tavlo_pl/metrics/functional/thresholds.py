@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.functional.rows import at_least, at_ranks
+from tavlo_pl.metrics.functional.rows import at_least, at_ranks, limits
 from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
 
 RULES = "top_half, top_tenth, adaptive, fixed:<score> or universal:<quantile in 0..1>"
@@ -113,12 +113,12 @@ def thresholds(scores: Tensor, rules: Sequence[Rule], area: Tensor) -> Tensor:
     """The score at and above which each rule claims the pixels of each map.
 
     Args:
-        scores: (N, P) scores, or (1, P) for one map that all N samples share.
+        scores: (N, P) float32 raw scores, or (1, P) for one map that all N samples share.
         rules: R rules, none ``universal``, which is a score of the whole run: see `universal_threshold`.
         area: (N,) int64, ground-truth pixels.
 
     Returns:
-        (N, R) of the scores' type.
+        (N, R) float32, on the raw scale.
 
     Raises:
         ConfigError: a rule is ``universal``.
@@ -130,11 +130,49 @@ def thresholds(scores: Tensor, rules: Sequence[Rule], area: Tensor) -> Tensor:
     ranked = [place for place, rule in enumerate(rules) if rule.kind != "fixed"]
     if ranked:
         ranks = torch.stack([threshold_rank(rules[place], area, scores.shape[1]) for place in ranked], 1)
-        found[:, ranked] = at_ranks(scores, ranks)
-    for place, rule in enumerate(rules):
-        if rule.kind == "adaptive":
-            found[:, place] = found[:, place].nextafter(found.new_tensor(torch.inf))  # strictly above
+        strict = np.array([rules[place].kind == "adaptive" for place in ranked])
+        low, high = (limit[:, None].cpu().numpy() for limit in limits(scores))
+        lowest = _lowest_claimed(at_ranks(scores, ranks).cpu().numpy(), low, high, strict)
+        found[:, ranked] = torch.from_numpy(lowest).to(found.device)
     return found
+
+
+def _lowest_claimed(score: np.ndarray, low: np.ndarray, high: np.ndarray, strict: np.ndarray) -> np.ndarray:
+    """The lowest score that is claimed by a threshold that was found on the order of a map's scores.
+
+    The evaluators of the peers scale a map to 0..1 first. That keeps the order, but its rounding ties a score here and
+    there with the one below, and with it their claim has a pixel more. We look for the lowest float32 that comes out at
+    the threshold (strictly: above it) after such a scaling, which spares us the scaled map.
+
+    Args:
+        score: (N, K) float32, the threshold.
+        low: (N, 1) float32, the map's lowest score.
+        high: (N, 1) float32, the highest.
+        strict: (K,) bool, whether only what is above is claimed.
+    """
+    span = np.where(high > low, high - low, np.float32(1))
+    scaled = (score - low) / span
+    reach = span * np.float32(2.0**-22)  # the scaling is off by less than half of this
+    one_below, one_above = (np.nextafter(score, np.float32(limit)) for limit in (-np.inf, np.inf))
+    outside = _in_order(np.where(strict, score, np.minimum(score - reach, one_below)))  # never claimed
+    inside = _in_order(np.where(strict, np.maximum(score + reach, one_above), score))  # always claimed
+    while (inside - outside > 1).any():
+        middle = (inside + outside) // 2
+        there = (_from_order(middle) - low) / span
+        claimed = np.where(strict, there > scaled, there >= scaled)
+        inside, outside = np.where(claimed, middle, inside), np.where(claimed, outside, middle)
+    return _from_order(inside)
+
+
+def _in_order(scores: np.ndarray) -> np.ndarray:
+    """float32 as int64 in the same order, neighbours next to each other."""
+    bits = scores.astype(np.float32).view(np.int32).astype(np.int64)
+    return np.where(bits < 0, -(2**31) - bits, bits)
+
+
+def _from_order(places: np.ndarray) -> np.ndarray:
+    """The inverse of `_in_order`."""
+    return np.where(places < 0, -(2**31) - places, places).astype(np.int32).view(np.float32)
 
 
 def binarise(scores: Tensor, rule: Rule, area: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.metrics.functional.bootstrap import sum_by_video
-from tavlo_pl.metrics.functional.rows import at_least, count, count_both
+from tavlo_pl.metrics.functional.rows import at_least, count, count_both, limits
 
 
 def peak_on_source(scores: Tensor, truth: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def peak_on_source(scores: Tensor, truth: Tensor) -> Tensor:
     Returns:
         (N,) float64 in 0..1, mostly 0 or 1.
     """
-    highest = torch.from_numpy(scores.numpy().max(1)) if scores.is_cpu else scores.amax(1)
+    _, highest = limits(scores)
     peak = at_least(scores, highest[:, None]).expand(len(truth), -1)
     source = truth if truth.dtype == torch.bool else truth > 0
     return count_both(peak, source).double() / count(peak)
