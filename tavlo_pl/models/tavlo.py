@@ -180,30 +180,33 @@ class TAVLO(AVLocalizer):
         """The MIL loss with more sounds than clips: without the link they cost no second look at the pictures."""
         segments = visual.shape[1]
         draw = torch.Generator().manual_seed(self.global_step)  # of the step alone: a run that goes on draws the same
+        encoded = [
+            spectrogram,
+            mix(spectrogram, spectrogram.roll(1, 0)) if self.mixed_weight else spectrogram[:0],
+            quiet(spectrogram, self.quiet_sounds, draw),
+        ]
+        own, mixed, silent = self.audio(torch.cat(encoded), segments).split([len(sound) for sound in encoded])
         shifts = (1 + torch.randperm(segments - 1, generator=draw)[: self.shifted_sounds]).tolist()
-        rolls = range(1, 1 + min(self.rhythm_sounds, len(spectrogram) - 1))
-        sounds = {
-            "own": [spectrogram],
-            "shifted": [shift(spectrogram, segments, by) for by in shifts],
-            "rhythm": [in_rhythm(spectrogram, spectrogram.roll(by, 0), segments) for by in rolls],
-            "mixed": [mix(spectrogram, spectrogram.roll(1, 0))] if self.mixed_weight else [],
-            "quiet": [quiet(spectrogram, self.quiet_sounds, draw)] if self.quiet_sounds else [],
+        rolls = range(1, 1 + min(self.rhythm_sounds, len(own) - 1))
+        wrong = {  # of the same features in another order: no second look at the spectrogram
+            "shifted": [own.roll(by, 1) for by in shifts],
+            "rhythm": [in_rhythm(spectrogram, spectrogram.roll(by, 0), own.roll(by, 0)) for by in rolls],
         }
-        flat = [sound for group in sounds.values() for sound in group]
-        audio = self.attend(self.hear(torch.cat(flat), segments))[:, :, 0].float()
-        pieces = iter(audio.split([len(sound) for sound in flat]))
-        tokens = {name: [next(pieces) for _ in group] for name, group in sounds.items()}
+        flat = [own, mixed, silent, *wrong["shifted"], *wrong["rhythm"]]
+        tokens = self.attend(self._with_clock(torch.cat(flat)[:, :, None]))[:, :, 0].float()
+        audio = tokens.split([len(sounds) for sounds in flat])
         visual = self.attend(visual).float()
-        scores = pair_scores(tokens["own"][0], visual)
+        scores, of_mixed, of_silent = pair_scores(torch.cat(audio[:3]), visual).split([len(a) for a in audio[:3]])
         logits = mil_logits(scores, self.positive_pool, self.negative_pool)
-        nothing = [self._bag(pair_scores(audio, visual)) for audio in tokens["quiet"]]  # none or one (K, B, T)
-        losses = {"mil": mil_loss(logits, self.temperature, *nothing)}
-        for name in ("shifted", "rhythm"):
-            if tokens[name]:  # over the whole clip, for at a single moment the two may sound the same
-                others = torch.stack([self._bag(score_map(audio, visual)) for audio in tokens[name]])  # (K, B, T)
-                losses[name] = choice_loss(logits.diagonal().T.mean(1), others.mean(2), self.temperature)
-        for audio in tokens["mixed"]:
-            losses["mixed"] = self.mixed_weight * mixed_loss(self._bag(pair_scores(audio, visual)), self.temperature)
+        losses = {"mil": mil_loss(logits, self.temperature, self._bag(of_silent))}
+        others = iter(audio[3:])
+        for name, sounds in wrong.items():
+            if sounds:  # over the whole clip, for at a single moment the two may sound the same
+                maps = score_map(torch.stack([next(others) for _ in sounds]), visual)  # (K, B, T, hw)
+                bags = self._bag(maps).mean(2)
+                losses[name] = choice_loss(logits.diagonal().T.mean(1), bags, self.temperature)
+        if self.mixed_weight:
+            losses["mixed"] = self.mixed_weight * mixed_loss(self._bag(of_mixed), self.temperature)
         if self.flat_weight:
             losses["flat"] = self.flat_weight * flatness_loss(scores, self.negative_pool, self.temperature)
         scalars = {f"{name}_loss": loss for name, loss in losses.items()}

@@ -51,7 +51,7 @@ class AudioEncoder(nn.Module):
                 nn.ReLU(inplace=True),
             ]
             before = after
-        self.front = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(grid))
+        self.front = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(grid)).to(memory_format=torch.channels_last)  # faster
         self.segment = nn.Conv2d(before, width, grid)
 
     def forward(self, spectrogram: Tensor, segments: int) -> Tensor:

@@ -9,13 +9,13 @@ def score_map(audio: Tensor, visual: Tensor) -> Tensor:
     """Each sound against the cells of its own frame.
 
     Args:
-        audio: (B, T, D) audio tokens.
+        audio: (..., B, T, D) audio tokens.
         visual: (B, T, HW, D) visual tokens.
 
     Returns:
-        (B, T, HW) cosines in [-1, 1].
+        (..., B, T, HW) cosines in [-1, 1].
     """
-    return torch.einsum("btd,btsd->bts", normalize(audio, dim=-1), normalize(visual, dim=-1))
+    return torch.einsum("...btd,btsd->...bts", normalize(audio, dim=-1), normalize(visual, dim=-1))
 
 
 def pair_scores(audio: Tensor, visual: Tensor) -> Tensor:

@@ -19,16 +19,24 @@ def shift(spectrogram: Tensor, segments: int, by: int) -> Tensor:
     return spectrogram.roll(by * (spectrogram.shape[-1] // segments), dims=-1)
 
 
-def in_rhythm(spectrogram: Tensor, other: Tensor, segments: int) -> Tensor:
-    """(B, 1, F, W): the other sound, its segments rearranged so that it is loud when the first one is.
+def in_rhythm(spectrogram: Tensor, other: Tensor, features: Tensor) -> Tensor:
+    """The features of other sounds in the order that makes them loud when the first sounds are.
 
-    Its loudest segment comes where the first sound has its loudest, and so on down to the quietest: what is left to
+    The loudest segment comes where the first sound has its loudest, and so on down to the quietest: what is left to
     tell the two apart is what they sound like, not when.
+
+    Args:
+        spectrogram: (B, 1, F, W) of the first sounds.
+        other: (B, 1, F, W) of the others.
+        features: (B, T, ...) of the others, one for each segment.
+
+    Returns:
+        (B, T, ...), the same features in another order.
     """
+    segments = features.shape[1]
     places = _power(spectrogram, segments).argsort(1).argsort(1)  # (B, T) rank of each segment
     chosen = _power(other, segments).argsort(1).gather(1, places)  # (B, T) the other's segment of that rank
-    pieces = other.unflatten(-1, (segments, -1))  # (B, 1, F, T, W/T)
-    return pieces.take_along_dim(chosen[:, None, None, :, None], dim=3).flatten(-2)
+    return features[torch.arange(len(features), device=features.device)[:, None], chosen]
 
 
 def mix(first: Tensor, second: Tensor) -> Tensor:

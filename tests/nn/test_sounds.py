@@ -28,9 +28,11 @@ def test_shift_is_a_shift_of_the_waveform(log_mel: LogMel) -> None:
 def test_rhythm_is_taken_over_and_the_segments_are_only_rearranged() -> None:
     levels = torch.tensor([[0.0, -1.0, 0.5, -2.0], [-2.0, 0.2, 0.1, 0.3]])  # loudness of each segment
     own, other = (level.repeat_interleave(COLUMNS).expand(1, 1, 8, -1) for level in levels)
-    made = in_rhythm(own, other, SEGMENTS)
-    assert made[0, 0, 0, ::COLUMNS].tolist() == pytest.approx([0.2, 0.1, 0.3, -2.0])
-    assert torch.equal(in_rhythm(own, own, SEGMENTS), own)
+    features = levels[1:, :, None].expand(1, SEGMENTS, 3)  # of each segment of the other
+    made = in_rhythm(own, other, features)
+    assert made.shape == features.shape
+    assert made[0, :, 0].tolist() == pytest.approx([0.2, 0.1, 0.3, -2.0])
+    assert torch.equal(in_rhythm(other, other, features), features)
 
 
 def test_mix_is_a_sum_of_waveforms(log_mel: LogMel) -> None:
