@@ -15,7 +15,7 @@ from tavlo_pl.nn.attention import ASTBlock, Reach
 from tavlo_pl.nn.audio import AudioEncoder, Span
 from tavlo_pl.nn.positions import Kind, SpatialEncoding, TemporalEncoding
 from tavlo_pl.nn.similarity import pair_scores, score_map
-from tavlo_pl.nn.sounds import in_rhythm, mix, quiet, shift
+from tavlo_pl.nn.sounds import in_rhythm, mix, quiet
 from tavlo_pl.nn.visual import VisualEncoder
 
 
