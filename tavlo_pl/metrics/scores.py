@@ -165,12 +165,15 @@ def sample_rows(scores: Scores) -> list[dict[str, Any]]:
         "area": (table["area"] / scores.pixels).tolist(),
     }
     for r, row in enumerate(scores.rows):
-        for k, rule in enumerate(scores.rules):
-            columns[f"{row}/{rule.name}"] = _or_none(scores.ciou[:, r, k])
+        by_rule = {rule.name: scores.ciou[:, r, k] for k, rule in enumerate(scores.rules)}
+        for name, values in by_rule.items():
+            columns[f"{row}/{name}"] = _or_none(values)
         columns[f"{row}/pointing"] = _or_none(scores.pointing[:, r])
         if r < scores.confidence.shape[1]:
             columns[f"{row}/confidence"] = _or_none(scores.confidence[:, r])
-        columns[f"{row}/{scores.off_screen_rule}"] = _or_none(scores.below[:, r])
+        below = scores.below[:, r]  # NaN on-screen, where the same rule may have a cIoU
+        below = np.where(np.isnan(below), by_rule.get(scores.off_screen_rule, below), below)
+        columns[f"{row}/{scores.off_screen_rule}"] = _or_none(below)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

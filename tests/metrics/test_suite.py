@@ -310,7 +310,11 @@ def test_the_universal_threshold_comes_from_on_screen_frames() -> None:
 
 def test_a_universal_rule_is_a_fixed_one_at_the_quantile() -> None:
     clips = list(range(6))
-    report = filled(clips, rules=("universal:0.9", "top_half")).compute()
+    suite = filled(clips, rules=("universal:0.9", "top_half"))
+    report = suite.compute()
+    values = [row["model/universal:0.9"] for row in suite.samples() if row["scenario"] != "off_screen"]
+    mean = report["scenarios"]["on_screen"]["rows"]["model"]["universal:0.9"]["ciou_mean"]
+    assert np.mean(values) == pytest.approx(mean)
     for row in ("model", "centred_disk", "random", "whole_image"):
         threshold = report["universal_threshold"][row]
         figures = report["scenarios"]["on_screen"]["rows"][row]
