@@ -22,7 +22,9 @@ CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
 LAST = "last"
 ERROR_LOG = "error.log"
-OVERWRITTEN = (CHECKPOINTS, CONFIG, ERROR_LOG, "events.out.tfevents.*", "results.json", "*.csv", "gallery")
+ATTEMPTED = (CONFIG, ERROR_LOG, "events.out.tfevents.*")
+"""What a run leaves that ended before it had anything to keep."""
+OVERWRITTEN = (*ATTEMPTED, CHECKPOINTS, "results.json", "*.csv", "gallery")
 
 
 def choose(verb: str, out: str | None, checkpoint: Path | None, config: str | None) -> Path:
@@ -73,7 +75,7 @@ def find_checkpoint(word: str | None, out: str | None) -> Path | None:
 
 
 def claim(folder: Path, resuming: bool, overwrite: bool) -> None:
-    """Makes sure that a new run does not mix with what is in its folder.
+    """Makes sure that a new run does not mix with what is in its folder; clears away what a mere attempt left.
 
     Args:
         folder: the run folder.
@@ -85,15 +87,16 @@ def claim(folder: Path, resuming: bool, overwrite: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"run folder {folder} is a file; choose another --out")
-    if not folder.is_dir() or resuming or not any(folder.iterdir()):
+    if not folder.is_dir() or resuming:
         return
-    if not overwrite:
+    attempted = {path for pattern in ATTEMPTED for path in folder.glob(pattern)}
+    if not overwrite and set(folder.iterdir()) - attempted:
         raise ConfigError(
             f"run folder {folder} is not empty; choose another --out, go on in it with --ckpt_path last, "
             "or clear it with --overwrite"
         )
-    if not (folder / CONFIG).is_file():
-        raise ConfigError(f"--overwrite clears runs only; {folder} holds no {CONFIG}; choose another --out")
+    if any(folder.iterdir()) and not (folder / CONFIG).is_file():
+        raise ConfigError(f"run folder {folder} holds no {CONFIG}, so it is no run to clear; choose another --out")
     for pattern in OVERWRITTEN:
         for path in folder.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

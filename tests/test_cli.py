@@ -148,6 +148,14 @@ def test_a_full_folder_is_refused_and_overwritten_on_demand(world: Path, tmp_pat
     assert (tmp_path / "out" / "thesis.tex").read_text() == "mine"
 
 
+def test_an_attempt_that_left_nothing_to_keep_does_not_stand_in_the_way(world: Path, tmp_path: Path) -> None:
+    words = ("fit", "-c", tiny_config(world, tmp_path, max_steps=1), "--out", tmp_path / "out")
+    assert tavlo(*words, "--data.val.init_args.root", world / "train").code == 2  # a leak
+    assert not (tmp_path / "out" / "checkpoints").exists()
+    assert tavlo(*words).code == 0
+    assert "not empty" in tavlo(*words).err
+
+
 def test_a_configuration_cannot_remove_what_always_runs(world: Path, tmp_path: Path) -> None:
     extra = {"class_path": "lightning.pytorch.callbacks.EarlyStopping", "init_args": {"monitor": "val/loss"}}
     config = tiny_config(world, tmp_path, max_epochs=1, callbacks=[extra])

@@ -21,7 +21,7 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
 
     Args:
         paths: folders that ``tavlo test`` or ``tavlo score`` has written.
-        out: folder of the page; ``report`` in the first run if None.
+        out: folder of the page; in the first run if None, ``report`` or for several ``comparison``.
 
     Returns:
         the page.
@@ -30,8 +30,8 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
         ConfigError: a path holds no results.
     """
     runs = read_runs(paths)
-    folder = out or runs[0].folder / "report"
     comparisons = [compare(runs[0], other) for other in runs[1:]]
+    folder = out or runs[0].folder / ("comparison" if comparisons else "report")
     if comparisons:
         groups = {heading: names for each in comparisons for heading, names in look.gained_and_lost(each).items()}
         clips = look.clips_of(runs[0], groups)
