@@ -13,7 +13,9 @@ def main(args: list[str]) -> int:
     """
     parser = ShortErrors(prog="tavlo report", description="Makes one page of a tested run, or compares several.")
     parser.add_argument("runs", nargs="+", type=Path, help="Folders that tavlo test or tavlo score has written.")
-    parser.add_argument("--out", type=Path | None, help="Folder of the page. Default: report in the first run, or comparison.")
+    parser.add_argument(
+        "--out", type=Path | None, help="Folder of the page. Default: report in the first run, or comparison."
+    )
 
     def run() -> None:
         given = parser.parse_args(args)
