@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jsonargparse import auto_cli
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tqdm import tqdm
 
 from tavlo_pl.commands import ShortErrors, to_exit_code
@@ -28,11 +29,12 @@ from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.runs import CHECKPOINTS, LAST, write_whole
 from tavlo_pl.types import Scenario
-from tavlo_pl.viz.plots import Interval, interval_plot
+from tavlo_pl.viz.plots import Interval, interval_plot, step_curves
 from tavlo_pl.viz.table import NOTHING, Table
 
 RULE = "top_tenth"
 SWAPPED = "swapped_audio"
+CURVES = ("train/retrieval", "val/ciou_mean")
 GROUPS = ("single_sound", "mixed_sound", "multi_entity", "cross_event", "on_screen")
 BEST = Path(CHECKPOINTS, "best.ckpt")
 
@@ -69,7 +71,7 @@ def compare(
 ) -> None:
     """Trains and tests variants of an experiment with several seeds each, and writes a table and a plot.
 
-    Leaves OUT/compare.json, table.md and plot.svg beside the runs; a run that is there is not made again.
+    Leaves OUT/compare.json, table.md, plot.svg and curves.svg beside the runs; a run that is there is not made again.
 
     Args:
         base: configuration of the experiment.
@@ -150,7 +152,18 @@ def _write(runs: Sequence[Run], out: Path) -> None:
         for name, row in figures.items()
     }
     write_whole(out / "plot.svg", interval_plot(intervals, f"ciou_mean, rule {RULE}, mean of the seeds"))
+    write_whole(out / "curves.svg", step_curves({scalar: _curves(runs, scalar) for scalar in CURVES}))
     print("\n" + table.to_text())
+
+
+def _curves(runs: Sequence[Run], scalar: str) -> dict[str, list[np.ndarray]]:
+    """Variant -> (N, 2) steps and values of a logged scalar, one array a seed."""
+    curves: dict[str, list[np.ndarray]] = {}
+    for run in runs:
+        events = EventAccumulator(str(run.folder)).Reload()
+        if scalar in events.Tags()["scalars"]:
+            curves.setdefault(run.name, []).append(np.array([(e.step, e.value) for e in events.Scalars(scalar)]))
+    return curves
 
 
 def _figures(runs: Sequence[Run]) -> dict[str, Any]:

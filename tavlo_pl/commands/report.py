@@ -14,7 +14,7 @@ def main(args: list[str]) -> int:
     parser = ShortErrors(prog="tavlo report", description="Makes one page of a tested run, or compares several.")
     parser.add_argument("runs", nargs="+", type=Path, help="Folders that tavlo test or tavlo score has written.")
     parser.add_argument(
-        "--out", type=Path | None, help="Folder of the page. Default: report in the first run, or comparison."
+        "--out", type=Path | None, help="Folder of the page. Default: report or comparison in the first run."
     )
 
     def run() -> None:

@@ -6,7 +6,7 @@ global state.
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -38,6 +38,9 @@ LOOK: dict[Any, Any] = {
 
 THRESHOLDS = np.linspace(0, 1, 201)
 """Where success curves are taken: as many points for 25,000 samples as for ten."""
+
+FEW_POINTS = 10
+"""A curve of fewer points shows them."""
 
 ROW_INCHES = 0.17
 """Height of one mark of `interval_plot`."""
@@ -113,6 +116,31 @@ def interval_plot(groups: Mapping[str, Mapping[str, Interval]], xlabel: str) -> 
         axes.grid(axis="y", visible=False)
         if len(series) > 1:
             figure.legend(loc="outside upper left", ncols=3, fontsize=8)
+        return _svg(figure)
+
+
+def step_curves(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> str:
+    """Scalars over the steps of training, panels side by side: one panel a scalar, a line a seed, a colour a name.
+
+    Args:
+        panels: scalar -> name -> (N, 2) steps and values of each seed.
+
+    Returns:
+        an ``<svg>`` element.
+    """
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(3.4 * len(panels), 3.1), layout="constrained")
+        shown = {}
+        for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+            for name, seeds in lines.items():
+                place = names.index(name)
+                look = {"color": SERIES[place % len(SERIES)], "linestyle": "-" if place < len(SERIES) else "--"}
+                for curve in seeds:
+                    mark = "o" if len(curve) < FEW_POINTS else None
+                    (shown[name],) = axes.plot(*curve.T, **look, linewidth=1.2, marker=mark, markersize=3.5)
+            axes.set(title=title, xlabel="step")
+        figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=5, fontsize=8)
         return _svg(figure)
 
 

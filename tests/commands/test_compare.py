@@ -66,6 +66,7 @@ def test_all_variants_and_seeds_in_one_table_and_nothing_is_done_twice(
     assert row["ciou_mean"]["on_screen"]["value"] == pytest.approx(sum(by_seed) / 2)
     assert "width_4" in second.out and "width_4" in (out / "table.md").read_text()
     assert "<svg" in (out / "plot.svg").read_text()
+    assert "val/ciou_mean" in (out / "curves.svg").read_text()
 
 
 def test_an_interrupted_run_goes_on_and_a_failed_one_is_named(

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tavlo_pl.viz.plots import INK, THRESHOLDS, Interval, interval_plot, share_reaching, success_curves
+from tavlo_pl.viz.plots import INK, THRESHOLDS, Interval, interval_plot, share_reaching, step_curves, success_curves
 
 GROUPS = {
     "dog": {"model": Interval(0.5, 0.4, 0.6), "disk": Interval(0.1, 0.1, 0.1)},
@@ -56,3 +56,11 @@ def test_plots_take_the_colour_of_the_page_and_are_the_same_each_time() -> None:
         assert "currentColor" in svg and INK not in svg
         assert svg.startswith("<svg") and svg.rstrip().endswith("</svg>")
     assert interval_plot(GROUPS, "x") == interval_plot(GROUPS, "x")
+
+
+def test_curves_over_steps_name_each_line_once() -> None:
+    seeds = [np.array([[4, 0.1], [9, 0.4]]), np.array([[4, 0.2], [9, 0.3]])]
+    shown = words(
+        step_curves({"train/retrieval": {"leaky": seeds, "honest": seeds}, "val/ciou_mean": {"honest": seeds}})
+    )
+    assert [shown.count(name) for name in ("train/retrieval", "val/ciou_mean", "honest")] == [1, 1, 1]
