@@ -10,6 +10,7 @@ What differs from the LightningCLI that is inherited, and why:
 
 import logging
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -19,11 +20,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -50,6 +51,10 @@ TRAINER_DEFAULTS = {
 }
 
 
+IMPORTABLE = ("tavlo_pl", "torch", "torchvision", "torchaudio", "lightning", "torchmetrics")
+"""Packages whose classes a configuration may name. Naming a class imports its module, which runs it: a configuration
+from a stranger must not do that with anything else."""
+
 CHATTER = (
     "💡 Tip",  # advertises other packages
     "`weights_only` was not set",  # said at every save, about loading
@@ -70,6 +75,15 @@ WARNINGS = (
 
 class Parser(ShortErrors, LightningArgumentParser):
     """Lightning's parser with one-sentence errors."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """As inherited; what jsonargparse says of an import that is not allowed is meant for programmers."""
+        if denied := re.search(r"Importing '([^']*)' is not allowed", message):
+            message = (
+                f"the configuration names {denied[1]}, and naming a class runs its module: that is done for "
+                f"{', '.join(IMPORTABLE)} alone; if you trust it, add --allow_import {denied[1].split('.')[0]}"
+            )
+        super().error(message, ex)
 
 
 class RunLogger(TensorBoardLogger):
@@ -103,6 +117,7 @@ class Given(NamedTuple):
     ckpt_path: str | None
     out: str | None
     config: str | None
+    allow_import: tuple[str, ...] = ()
 
 
 class VerbTrainer(Trainer):
@@ -194,16 +209,25 @@ class TavloCLI(LightningCLI):
         parser.add_argument(
             "--allow_untrained", action="store_true", help="All but fit: run random weights, on purpose."
         )
+        parser.add_argument(
+            "--allow_import",
+            nargs="+",
+            default=[],
+            metavar="PKG",
+            help=f"Packages of yours whose classes a configuration may name, besides {', '.join(IMPORTABLE)}.",
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses, with the configuration that a checkpoint or a resumed run holds in front as defaults."""
         verb, options = self.verb, [*args[1:]]
         given = _look_up(options)
-        if verb != "fit" and given == Given(None, given.out, None) and not {"-h", "--help"} & set(options):
+        if verb != "fit" and given.ckpt_path is given.config is None and not {"-h", "--help"} & set(options):
             raise _no_weights(verb)
         if not {"-h", "--help"} & set(options):
             stored = _stored_config(verb, given)
             options = [*(["--config", stored] if stored else []), *options]
+        # from the command line alone: a configuration does not allow itself more
+        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *given.allow_import])
         self.config = parser.parse_args([verb, *options])
         self._choose_folder(self.config[verb], verb, given)
 
@@ -254,7 +278,7 @@ class TavloCLI(LightningCLI):
     def resolved(self) -> dict[str, Any]:
         """The resolved configuration as plain values, without what belongs to this invocation only."""
         full = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.verb]
-        once = {"config", "out", "overwrite", "allow_untrained", "films", "save_attention", "ckpt_path"}
+        once = {"config", "out", "overwrite", "allow_untrained", "allow_import", "films", "save_attention", "ckpt_path"}
         return {key: value for key, value in full.items() if key not in once}
 
     def fit(self, **kwargs: Any) -> None:
@@ -341,11 +365,12 @@ def _look_up(options: list[str]) -> Given:
     scan.add_argument("--ckpt_path")
     scan.add_argument("--out")
     scan.add_argument("-c", "--config", action="append", default=[])
+    scan.add_argument("--allow_import", nargs="+", default=[])
     try:
         found, _ = scan.parse_known_args(options)
     except ArgumentError:
         return Given(None, None, None)
-    return Given(found.ckpt_path, found.out, next(iter(found.config), None))
+    return Given(found.ckpt_path, found.out, next(iter(found.config), None), tuple(found.allow_import))
 
 
 def _stored_config(verb: str, given: Given) -> str | None:

@@ -156,6 +156,30 @@ def test_an_attempt_that_left_nothing_to_keep_does_not_stand_in_the_way(world: P
     assert "not empty" in tavlo(*words).err
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("os.system", ("--model", "os.system")),
+        ("antigravity.Flight", ("--trainer.callbacks+=antigravity.Flight",)),
+        ("subprocess.Popen", ("--data.train.class_path", "subprocess.Popen")),
+    ],
+)
+def test_a_configuration_imports_nothing_but_what_is_known(
+    world: Path, tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    outcome = tavlo("fit", "-c", tiny_config(world, tmp_path), *words)
+    assert outcome.code == 2
+    assert f"names {name}" in outcome.err and f"--allow_import {name.split('.')[0]}" in outcome.err
+    assert "antigravity" not in sys.modules
+
+
+def test_a_configuration_cannot_allow_itself_more(world: Path, tmp_path: Path) -> None:
+    config = tiny_config(world, tmp_path, callbacks=[{"class_path": "antigravity.Flight"}])
+    config.write_text(config.read_text() + "allow_import: [tests, antigravity]\n")
+    outcome = tavlo("fit", "-c", config, "--out", tmp_path / "out")
+    assert outcome.code == 2 and "names antigravity.Flight" in outcome.err
+
+
 def test_a_configuration_cannot_remove_what_always_runs(world: Path, tmp_path: Path) -> None:
     extra = {"class_path": "lightning.pytorch.callbacks.EarlyStopping", "init_args": {"monitor": "val/loss"}}
     config = tiny_config(world, tmp_path, max_epochs=1, callbacks=[extra])
