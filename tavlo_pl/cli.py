@@ -10,6 +10,7 @@ What differs from the LightningCLI that is inherited, and why:
 
 import logging
 import os
+import pickle
 import re
 import shlex
 import sys
@@ -382,15 +383,36 @@ def _stored_config(verb: str, given: Given) -> str | None:
     checkpoint = runs.find_checkpoint(given.ckpt_path, given.out)
     if checkpoint is None:
         return None
+    content = _read_checkpoint(checkpoint)
     if verb == "fit":
         config = checkpoint.parent.parent / runs.CONFIG
         return str(config) if given.ckpt_path == runs.LAST and config.is_file() else None
+    match content.get("tavlo"):
+        case None:
+            return None
+        case {"config": str(stored)}:
+            return stored
+    raise CheckpointError(f"{checkpoint}: what it says of its configuration is no text; give one of tavlo's own")
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """Plain values of a file, read without running any code of it.
+
+    Raises:
+        CheckpointError: it holds something else.
+    """
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: it holds objects whose reading would run code, or is damaged"
+        ) from error
     except Exception as error:  # a damaged file fails in as many ways as it has bytes
         reason = str(error).split("\n")[0]
-        raise CheckpointError(f"{checkpoint} cannot be read as a checkpoint: {reason}") from error
-    return content["tavlo"]["config"] if "tavlo" in content else None
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: it holds a {type(content).__name__}")
+    return content
 
 
 def _silence() -> None:

@@ -250,6 +250,36 @@ def test_random_weights_are_tested_only_on_demand(world: Path, tmp_path: Path) -
     assert tavlo(*words, "--allow_untrained").code == 0
 
 
+class Bomb:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, traced: Path) -> None:
+        self.traced = traced
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.traced),)
+
+
+@pytest.mark.parametrize("verb", ["fit", "test", "predict", "diagnose"])
+def test_a_checkpoint_runs_no_code(world: Path, tmp_path: Path, verb: str) -> None:
+    torch.save({"state_dict": {}, "tavlo": Bomb(tmp_path / "owned")}, tmp_path / "bomb.ckpt")
+    words = ("-c", tiny_config(world, tmp_path), "--ckpt_path", tmp_path / "bomb.ckpt", "--out", tmp_path / "out")
+    outcome = tavlo(verb, *words, *(("--data.root", world) if verb == "predict" else ()))
+    assert outcome.code == 2, outcome.err
+    assert "bomb.ckpt" in outcome.err
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [[1, 2], {"state_dict": {}, "tavlo": 3}, {"tavlo": {"config": "][", "version": "0"}}]
+)
+def test_a_file_of_plain_values_that_is_no_checkpoint_is_named(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "odd.ckpt")
+    outcome = tavlo("test", "--ckpt_path", tmp_path / "odd.ckpt", "--out", tmp_path / "out")
+    assert outcome.code == 2
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
 def test_a_damaged_checkpoint_and_one_of_another_model_are_named(run: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.ckpt").write_bytes(b"PK\x03\x04 not a checkpoint")
     damaged = tavlo("test", "--ckpt_path", tmp_path / "bad.ckpt")
