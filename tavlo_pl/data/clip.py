@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
+from tavlo_pl.data import media, segments
+from tavlo_pl.errors import AnnotationError, CorruptMediaError, DatasetNotFoundError
 from tavlo_pl.types import SCENARIOS, Scenario
 
 YOUTUBE_ID_LENGTH = 11
@@ -171,6 +172,60 @@ class Clip:
     duration_s: float | None = None
     window: tuple[int, int] = (0, 1)
 
+    def read(self, times_s: Sequence[float], size: tuple[int, int], duration_s: float) -> media.DecodedClip:
+        """The frames shown at some times of the file's clock, and the sound of the span.
+
+        Args:
+            times_s: T times in seconds.
+            size: height and width of the frames in pixels.
+            duration_s: length of the span.
+
+        Raises:
+            MediaError: the clip cannot be read.
+        """
+        return media.read_clip(self.path, times_s, size, self.start_s, duration_s)
+
+    def read_waveform(self, duration_s: float) -> NDArray[np.float32]:
+        """(L,) sound of the span, mono at 16 kHz.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        return media.read_waveform(self.path, self.start_s, duration_s)
+
+    def frame_times(self) -> NDArray[np.float64]:
+        """(N,) presentation times of all frames of the file.
+
+        Raises:
+            MediaError: they cannot be read.
+        """
+        return media.frame_times(self.path)
+
+    def check_picture(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
+        """Refuses a picture that begins late or ends early, by more than a segment.
+
+        Args:
+            shown_s: presentation times of the frames that are shown in the span, ascending.
+            parts: segments of the span.
+            duration_s: length of the span.
+
+        Raises:
+            CorruptMediaError: it does.
+        """
+        limits = self.start_s + segments.edges(parts, duration_s)
+        if shown_s[0] > limits[1]:
+            raise CorruptMediaError(
+                f"{self.path}: the picture begins at {shown_s[0]:.2f} s, after the first segment; leave this clip out."
+            )
+        if shown_s[-1] < limits[-2]:  # an old frame in the last segment: is it held on purpose, or the end?
+            times_s = self.frame_times()
+            end_s = times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0)
+            if end_s < limits[-2] - segments.TIME_TOLERANCE_S:
+                raise CorruptMediaError(
+                    f"{self.path}: the picture ends at {end_s:.2f} s, more than a segment before the span "
+                    f"does ({limits[-1]:.2f} s); leave this clip out, or download it again."
+                )
+
 
 class ClipSource(ABC):
     """A dataset: where its clips lie and how they are annotated."""
@@ -187,6 +242,17 @@ class ClipSource(ABC):
     def sample_ids(self) -> list[str]:
         """``sample_id`` of all clips; without their media where the data set lists them elsewhere."""
         return [clip.sample_id for clip in self.clips()]
+
+    def check_form(self, parts: int, duration_s: float) -> None:
+        """Refuses segments that the clips cannot be shown in; video files can be in any.
+
+        Args:
+            parts: T, segments of a clip.
+            duration_s: length of a clip's span.
+
+        Raises:
+            ConfigError: the clips hold no frame for each such segment.
+        """
 
 
 def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
