@@ -109,7 +109,7 @@ def test_a_cut_archive_gives_what_is_whole_and_then_an_error(tmp_path: Path, mod
     for kept, count in (
         (0, 0),
         (len(whole) // 2, 1),
-        (3 * 20_992 if mode == "w" else len(whole) - 10, 3),  # the end marker; the checksum
+        (3 * 20_992, 3) if mode == "w" else (len(whole) - 200, 2),  # without the mark of the end
     ):
         (tmp_path / "cut.tar").write_bytes(whole[:kept])
         got: list[str] = []
