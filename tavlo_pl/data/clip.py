@@ -243,7 +243,7 @@ class ClipSource(ABC):
         """``sample_id`` of all clips; without their media where the data set lists them elsewhere."""
         return [clip.sample_id for clip in self.clips()]
 
-    def check_form(self, parts: int, duration_s: float) -> None:
+    def check_form(self, parts: int, duration_s: float) -> None:  # noqa: B027, a hook
         """Refuses segments that the clips cannot be shown in; video files can be in any.
 
         Args:
