@@ -101,11 +101,15 @@ class Form:
         """T * F frames of a clip."""
         return self.segments * self.frames_per_segment
 
-    def size(self, video: MediaInfo) -> tuple[int, int]:
-        """Height and width of the stored frames of a video."""
-        if self.longest_side is None:
-            return self.image_size, self.image_size
-        scale = self.longest_side / max(video.width, video.height)
+    @property
+    def square(self) -> tuple[int, int] | None:
+        """Height and width of the stored frames, where they do not follow the video's."""
+        return (self.image_size, self.image_size) if self.longest_side is None else None
+
+    def fitted(self, video: MediaInfo) -> tuple[int, int]:
+        """Height and width of the stored frames of a video whose shape is kept; small videos are not enlarged."""
+        longest = max(video.width, video.height)
+        scale = min(self.longest_side or longest, longest) / longest
         return max(1, round(video.height * scale)), max(1, round(video.width * scale))
 
     def times_s(self) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Writes training shards: clips are read by several processes, in order, and one process writes them down.
 
-Which clip lies in which shard follows from the list of clips alone, so that parts of the work on several machines, or
+Which clip lies in which shard follows from the list of clips alone (and the order of an archive), so that parts of the work on several machines, or
 a run that was killed and started again, leave the same bytes as one unbroken run. A shard is written beside and
 renamed, and its part of the index after it: whatever has one is whole.
 """
@@ -9,7 +9,7 @@ import csv
 import json
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from tavlo_pl.data import media
+from tavlo_pl.data import archive, media
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.shard_format import BAD_CLIPS, ENTRY, INDEX, NOTE, RECORD, Form, shard_name, to_bad_record, to_record
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
@@ -56,6 +56,44 @@ class Progress:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Job:
+    """Clips that are read one after the other.
+
+    Attributes:
+        shards: numbers of the shards they fill.
+        clips: the clips, of an archive in any order.
+    """
+
+    shards: range
+    clips: Sequence[Clip]
+
+    def sizes(self, clips_per_shard: int) -> Iterator[tuple[int, int]]:
+        """Number and clips of each shard."""
+        for position, number in enumerate(self.shards):
+            yield number, min(clips_per_shard, len(self.clips) - position * clips_per_shard)
+
+
+@dataclass(frozen=True)
+class LoadedClip(Clip):
+    """A clip of an archive whose video has been read already.
+
+    Args:
+        content: the video.
+        reason: why there is none.
+    """
+
+    content: media.MemoryFile | None = None
+    reason: str = ""
+
+    @property
+    def file(self) -> media.MemoryFile:
+        """The video in memory; see `Clip.file`."""
+        if self.content is None:
+            raise MediaError(self.reason)
+        return self.content
+
+
 def write_shards(
     clips: Sequence[Clip],
     folder: Path,
@@ -82,48 +120,90 @@ def write_shards(
     """
     if any(clip.annotations for clip in clips):
         raise ConfigError("these clips are annotated, and shards keep no annotations; read them from their videos.")
-    starts = range(0, len(clips), clips_per_shard)
-    shards = [clips[start : start + clips_per_shard] for start in starts]
     _claim(folder, form, clips, clips_per_shard, part)
-    mine = range(part[0], len(shards), part[1])
-    left = [number for number in mine if not _entries_path(folder, number).exists()]
-    bad = {row["sample_id"]: row["reason"] for row in _entries(folder, set(mine) - set(left)) if row["reason"]}
-    total = sum(len(shards[number]) for number in mine)
+    jobs = plan(clips, clips_per_shard)
+    mine, wanted = jobs[part[0] :: part[1]], jobs[-1].shards.stop
+    done = _entries(folder, (number for job in mine for number in job.shards))
+    bad = {row["sample_id"]: row["reason"] for row in done if row["reason"]}
+    total = sum(len(job.clips) for job in mine)
     limit = int(max_bad_share * total)
-    todo = [clip for number in left for clip in shards[number]]
     try:
-        with tqdm(total=total, initial=total - len(todo), desc="clips", unit="clip", smoothing=0.02) as bar:
-            records = _watched(_records(todo, form, workers), bad, limit, total, folder / BAD_CLIPS, bar)
-            for number in left:
-                _write_shard(folder, number, islice(records, len(shards[number])))
+        with tqdm(total=total, initial=len(done), desc="clips", unit="clip", smoothing=0.02) as bar:
+            left = _left(mine, {_key(row) for row in done})
+            records = _watched(_records(left, form, workers), bad, limit, total, folder / BAD_CLIPS, bar)
+            for number, size in (pair for job in mine for pair in job.sizes(clips_per_shard)):
+                if not _entries_path(folder, number).exists():
+                    _write_shard(folder, number, islice(records, size))
     finally:
-        finished = [number for number in range(len(shards)) if _entries_path(folder, number).exists()]
+        finished = [number for number in range(wanted) if _entries_path(folder, number).exists()]
         entries = _entries(folder, finished)
         reasons = bad | {row["sample_id"]: row["reason"] for row in entries if row["reason"]}
         with _beside(folder / BAD_CLIPS, part[0]) as path, path.open("w", newline="", encoding="utf-8") as lines:
             csv.writer(lines).writerows([("sample_id", "reason"), *sorted(reasons.items())])
-    if len(finished) == len(shards):
+    if len(finished) == wanted:
         with _beside(folder / INDEX, part[0]) as path:
-            pq.write_table(pa.Table.from_pylist(sorted(entries, key=_name), schema=ENTRY), path)
+            pq.write_table(pa.Table.from_pylist(sorted(entries, key=_key), schema=ENTRY), path)
     return Progress(
         shards=len(finished),
-        wanted=len(shards),
+        wanted=wanted,
         clips=len(entries),
         bad=sum(row["reason"] is not None for row in entries),
         bytes=sum((folder / shard_name(number)).stat().st_size for number in finished),
     )
 
 
+def plan(clips: Sequence[Clip], clips_per_shard: int) -> list[Job]:
+    """Cuts a list into jobs, the units that parts of the work share: a shard of files, or all shards of an archive."""
+    groups: dict[Path | None, list[Clip]] = {}
+    for clip in clips:
+        groups.setdefault(clip.path if clip.member is not None else None, []).append(clip)
+    files = groups.pop(None, [])
+    pieces = [files[start : start + clips_per_shard] for start in range(0, len(files), clips_per_shard)]
+    jobs: list[Job] = []
+    for piece in [*pieces, *(groups[path] for path in sorted(groups, key=str))]:
+        first = jobs[-1].shards.stop if jobs else 0
+        jobs.append(Job(range(first, first - (-len(piece) // clips_per_shard)), piece))
+    return jobs
+
+
 def read_clip(form: Form, clip: Clip) -> pa.RecordBatch:
     """The record of a clip, with a reason where it cannot be read."""
     about = (clip.sample_id, clip.category, clip.start_s)
     try:
-        times_s = (clip.start_s + form.times_s()).tolist()
-        decoded = clip.read(times_s, form.size(media.probe(clip.path)), form.duration_s)
+        size = form.square or form.fitted(media.probe(clip.file))
+        decoded = clip.read((clip.start_s + form.times_s()).tolist(), size, form.duration_s)
         clip.check_picture(decoded.frame_time_s, form.segments, form.duration_s)
     except MediaError as error:
         return to_bad_record(*about, str(error))
     return to_record(*about, form, decoded)
+
+
+def _left(jobs: Iterable[Job], done: Container[tuple[str, float]]) -> Iterator[Clip]:
+    """The clips that no shard holds yet, in the order of their shards."""
+    for job in jobs:
+        clips = [clip for clip in job.clips if (clip.sample_id, clip.start_s) not in done]
+        if clips and clips[0].member is not None:
+            yield from _loaded(clips)
+        else:
+            yield from clips
+
+
+def _loaded(clips: Sequence[Clip]) -> Iterator[Clip]:
+    """The clips of one archive, in its order, which is read once from front to end."""
+    missing: dict[str | None, list[Clip]] = {}
+    for clip in clips:
+        missing.setdefault(clip.member, []).append(clip)
+    reason = "not in the archive; index it again"
+    try:
+        for name, content in archive.members(clips[0].path):
+            for clip in missing.pop(name, ()):
+                yield LoadedClip(**vars(clip), content=content)
+            if not missing:
+                return
+    except MediaError as error:
+        reason = str(error)
+    for clip in (clip for group in missing.values() for clip in group):
+        yield LoadedClip(**vars(clip), reason=f"{clip.where}: {reason}")
 
 
 def _claim(folder: Path, form: Form, clips: Sequence[Clip], clips_per_shard: int, part: tuple[int, int]) -> None:
@@ -144,7 +224,7 @@ def _claim(folder: Path, form: Form, clips: Sequence[Clip], clips_per_shard: int
         beside.write_text(json.dumps(note, indent=1) + "\n")
 
 
-def _records(clips: Sequence[Clip], form: Form, workers: int) -> Iterator[pa.RecordBatch]:
+def _records(clips: Iterable[Clip], form: Form, workers: int) -> Iterator[pa.RecordBatch]:
     """The clips' records in order; several processes read ahead, a little."""
     read = partial(read_clip, form)
     if workers == 1:
@@ -207,10 +287,12 @@ def _entries_path(folder: Path, number: int) -> Path:
 
 
 def _entries(folder: Path, numbers: Iterable[int]) -> list[dict[str, Any]]:
-    return [row for number in sorted(numbers) for row in pq.read_table(_entries_path(folder, number)).to_pylist()]
+    """The parts of the index that are there."""
+    paths = [_entries_path(folder, number) for number in numbers]
+    return [row for path in paths if path.exists() for row in pq.read_table(path).to_pylist()]
 
 
-def _name(row: dict[str, Any]) -> tuple[str, float]:
+def _key(row: dict[str, Any]) -> tuple[str, float]:
     return row["sample_id"], row["start_s"]
 
 
