@@ -164,7 +164,7 @@ def from_record(
         raise CorruptMediaError(f"{where}: damaged: the checksum differs; copy the shard again or make it anew.")
     record = pa.ipc.read_record_batch(pa.ipc.read_message(data), RECORD)
     stored, shown_s = record["frames"].values, record["frame_time_s"].values.to_numpy()
-    frames = [simplejpeg.decode_jpeg(stored[at].as_buffer()) for at in chosen]
+    frames = [simplejpeg.decode_jpeg(stored[at].as_py()) for at in chosen]
     if size is not None:
         frames = [frame if frame.shape[:2] == size else _scaled(frame, size) for frame in frames]
     waveform = record["waveform"].values.to_numpy().astype(np.float32) / np.float32(FULL_SCALE)

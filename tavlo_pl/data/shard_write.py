@@ -1,8 +1,8 @@
 """Writes training shards: clips are read by several processes, in order, and one process writes them down.
 
-Which clip lies in which shard follows from the list of clips alone (and the order of an archive), so that parts of the work on several machines, or
-a run that was killed and started again, leave the same bytes as one unbroken run. A shard is written beside and
-renamed, and its part of the index after it: whatever has one is whole.
+Which clip lies in which shard follows from the list of clips and the order of an archive alone, so that parts of the
+work on several machines, or a run that was killed and started again, leave the same bytes as one unbroken run. A shard
+is written beside and renamed, and its part of the index after it: whatever has one is whole.
 """
 
 import csv
@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from hashlib import sha256
 from itertools import islice
@@ -197,13 +197,18 @@ def _loaded(clips: Sequence[Clip]) -> Iterator[Clip]:
     try:
         for name, content in archive.members(clips[0].path):
             for clip in missing.pop(name, ()):
-                yield LoadedClip(**vars(clip), content=content)
+                yield _with(clip, content)
             if not missing:
                 return
     except MediaError as error:
         reason = str(error)
     for clip in (clip for group in missing.values() for clip in group):
-        yield LoadedClip(**vars(clip), reason=f"{clip.where}: {reason}")
+        yield _with(clip, reason=f"{clip.where}: {reason}")
+
+
+def _with(clip: Clip, content: media.MemoryFile | None = None, reason: str = "") -> LoadedClip:
+    known = {field.name: getattr(clip, field.name) for field in fields(Clip)}
+    return LoadedClip(**known, content=content, reason=reason)
 
 
 def _claim(folder: Path, form: Form, clips: Sequence[Clip], clips_per_shard: int, part: tuple[int, int]) -> None:
