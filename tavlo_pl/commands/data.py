@@ -10,9 +10,10 @@ from jsonargparse import auto_cli
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.commands.data_audit import audit
 from tavlo_pl.commands.data_index import index
+from tavlo_pl.commands.data_shard import shard
 from tavlo_pl.data.synthetic.write import write_world
 
-VERBS: dict[str, Any] = {"synth": write_world, "audit": audit, "index": index}
+VERBS: dict[str, Any] = {"synth": write_world, "audit": audit, "index": index, "shard": shard}
 
 
 def main(args: list[str]) -> int:

@@ -1,0 +1,163 @@
+"""Training clips from shards: random access, one ranged read a clip, from disk or from object storage.
+
+Clips are read in whatever order the data module asks for, so that order, resuming and sharing among processes are
+those of video files. What a segment can show are its F stored frames: a drawn moment shows the nearest of them, the
+centre the one that is stored for it.
+"""
+
+import json
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+from numpy.typing import NDArray
+
+from tavlo_pl.data.clip import Clip, ClipSource, clip_key, is_listed, read_ids
+from tavlo_pl.data.media import DecodedClip
+from tavlo_pl.data.shard_format import INDEX, NOTE, Form, from_record, shard_name
+from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a clip's record batch lies.
+
+    Attributes:
+        shard: number of the file.
+        offset: of the first byte.
+        bytes: how many.
+        crc32: their checksum.
+    """
+
+    shard: int
+    offset: int
+    bytes: int
+    crc32: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of shards, on disk or anywhere that fsspec reaches.
+
+    Args:
+        root: folder or URL.
+    """
+
+    root: str
+
+    def path(self, *names: str) -> str:
+        """Path or URL of a file below."""
+        return posixpath.join(self.root, *names)
+
+    def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Some bytes of a file; the connection is this process's own, since none survives a fork.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        files, path = url_to_fs(self.path(name))
+        data: bytes = files.cat_file(path, start, end)
+        return data
+
+    @cached_property
+    def form(self) -> Form:
+        """How the clips are stored.
+
+        Raises:
+            DatasetNotFoundError: there are no shards.
+        """
+        try:
+            note = json.loads(self.read(NOTE))
+        except (OSError, ImportError, ValueError) as error:
+            raise DatasetNotFoundError(
+                f"{self.path(NOTE)}: no training shards there ({error}); make them with tavlo data shard --out DIR."
+            ) from error
+        return Form(**note["form"])
+
+
+@dataclass(frozen=True)
+class StoredClip(Clip):
+    """A clip in a shard.
+
+    Args:
+        store: the folder of shards.
+        place: where in it.
+    """
+
+    store: Store = Store("")
+    place: Place = Place(0, 0, 0, 0)
+
+    def read(self, times_s: Sequence[float], size: tuple[int, int] | None, duration_s: float) -> DecodedClip:
+        """The stored frames next to some moments, and the sound; see `Clip.read`."""
+        offsets_s = np.asarray(times_s, np.float64) - self.start_s
+        return self._load(self.store.form.nearest(offsets_s).tolist(), size)
+
+    def read_waveform(self, duration_s: float) -> NDArray[np.float32]:
+        """The sound of the span; see `Clip.read_waveform`."""
+        return self._load((), None).waveform
+
+    def check_picture(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
+        """Does nothing: it was checked before it was stored, when the whole video was at hand."""
+
+    def _load(self, chosen: Sequence[int], size: tuple[int, int] | None) -> DecodedClip:
+        place, where = self.place, f"{self.path}: clip {self.sample_id}"
+        try:
+            data = self.store.read(shard_name(place.shard), place.offset, place.offset + place.bytes)
+        except OSError as error:
+            raise MediaError(f"{where}: cannot be read ({error}); is the whole folder of shards there?") from error
+        return from_record(data, place.crc32, chosen, size, where)
+
+
+class Shards(ClipSource):
+    """Reads what ``tavlo data shard`` wrote.
+
+    Args:
+        root: folder, or URL that fsspec knows (``s3://bucket/shards``; ``filecache::s3://…`` keeps what was read).
+        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one a line).
+
+    Raises:
+        DatasetNotFoundError: there are no shards, parts are missing, or none of the wanted clips is among them.
+    """
+
+    def __init__(self, root: str, ids: str | None = None) -> None:
+        self.store = Store(root)
+        self.ids = Path(ids) if ids is not None else None
+
+    def clips(self) -> list[Clip]:
+        """The readable clips, sorted by name."""
+        path = self.store.path(INDEX)
+        try:
+            with fsspec.open(path) as file:
+                table = pq.read_table(file).to_pydict()
+        except FileNotFoundError as error:
+            raise DatasetNotFoundError(
+                f"{path}: no complete set of training shards there; run tavlo data shard, all of its parts."
+            ) from error
+        paths = [Path(self.store.path(shard_name(number))) for number in range(max(table["shard"], default=-1) + 1)]
+        ids = read_ids(self.ids) if self.ids is not None else None
+        rows = zip(*(table[name] for name in ("sample_id", "category", "start_s", "reason")), strict=True)
+        places = map(Place, table["shard"], table["offset"], table["bytes"], table["crc32"])
+        clips: list[Clip] = [
+            StoredClip(name, paths[place.shard], start_s, category=category, store=self.store, place=place)
+            for (name, category, start_s, reason), place in zip(rows, places, strict=True)
+            if reason is None and (ids is None or is_listed(clip_key(name), ids))
+        ]
+        if not clips:
+            raise DatasetNotFoundError(f"{path}: none of its {len(table['shard'])} clips is wanted and readable.")
+        return clips
+
+    def check_form(self, parts: int, duration_s: float) -> None:
+        """Refuses segments that have no stored frames of their own; see `ClipSource.check_form`."""
+        form = self.store.form
+        if not form.holds(parts, duration_s):
+            raise ConfigError(
+                f"{self.store.root}: shards of {form.segments} segments of {form.duration_s:g} s with "
+                f"{form.frames_per_segment} frames each cannot be shown as data.segments {parts} of data.duration_s "
+                f"{duration_s:g}; change these, or make shards for them."
+            )
