@@ -56,7 +56,7 @@ class Entry:
     reason: str | None = None
 
 
-class ShownOnce:
+class ShownOnce(Sequence[Entry]):
     """An entry for each clip, made when it is asked for: a list of 200,000 is more than a worker's share of memory.
 
     Args:
@@ -69,7 +69,7 @@ class ShownOnce:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, position: int) -> Entry:
+    def __getitem__(self, position: int) -> Entry:  # type: ignore[override]  # nobody slices it
         """The entry of one clip."""
         return Entry(self.clips[position], position)
 
@@ -140,7 +140,7 @@ class ClipDataset(Dataset[Item]):
         self.tries = tries
         self.seed = seed
         evaluates = stage in ("val", "test")
-        self.entries: list[Entry] | ShownOnce = list(self._plan()) if evaluates else ShownOnce(clips)
+        self.entries: Sequence[Entry] = list(self._plan()) if evaluates else ShownOnce(clips)
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -3,7 +3,7 @@
 A row is a video that was found, good or not: ``reason`` says why it is left out and is empty where it is not.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tavlo_pl.data.clip import Clip, ClipSource, clip_key, is_listed, read_ids
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, clip_key, is_listed, read_ids
 from tavlo_pl.data.index_probe import File, Probed
 from tavlo_pl.errors import AnnotationError, ConfigError, DatasetNotFoundError
 
@@ -155,7 +155,7 @@ class Index(ClipSource):
             )
 
 
-class ClipTable(Sequence[Clip]):
+class ClipTable(LazyClips):
     """Clips of an Arrow table: 200,000 take the memory of their names.
 
     Args:
@@ -178,16 +178,20 @@ class ClipTable(Sequence[Clip]):
         if isinstance(position, slice):
             return ClipTable(self.table.take(pa.array(range(len(self))[position], pa.int64())))
         at = range(len(self))[position]
-        sample_id, path, member, label = (column[at].as_py() for column in self._columns)
-        return Clip(sample_id, Path(path), category=label, member=member)
+        return _clip(*(column[at].as_py() for column in self._columns))
 
     def __iter__(self) -> Iterator[Clip]:
-        return (self[position] for position in range(len(self)))
+        for some in self.table.to_batches(max_chunksize=1024):
+            yield from map(_clip, *(column.to_pylist() for column in some.columns))
 
     def sample_ids(self) -> list[str]:
         """Names of the clips."""
         names: list[str] = self.table["sample_id"].to_pylist()
         return names
+
+
+def _clip(sample_id: str, path: str, member: str | None, label: str | None) -> Clip:
+    return Clip(sample_id, Path(path), category=label, member=member)
 
 
 def _read(path: Path, columns: list[str]) -> pa.Table:
