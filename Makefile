@@ -67,8 +67,9 @@ lint: $(STAMP) ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP) ## timings: decoding against the decoder's own limit, metrics against evaluators of one sample at a time
+bench: $(STAMP) ## timings: decoding against the decoder's own limit, indexing, metrics against evaluators of one sample at a time
 	$(BIN)/python -m tests.benchmarks.decode
+	$(BIN)/python -m tests.benchmarks.index
 	$(BIN)/python -m tests.benchmarks.metrics
 
 clean: ## remove what demo and the tools left; keeps .venv and runs/
