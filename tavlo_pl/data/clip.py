@@ -234,8 +234,7 @@ class Clip:
                 f"{self.where}: the picture begins at {shown_s[0]:.2f} s, after the first segment; leave this clip out."
             )
         if shown_s[-1] < limits[-2]:  # an old frame in the last segment: is it held on purpose, or the end?
-            times_s = self.frame_times()
-            end_s = times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0)
+            end_s = media.picture_end_s(self.frame_times())
             if end_s < limits[-2] - segments.TIME_TOLERANCE_S:
                 raise CorruptMediaError(
                     f"{self.where}: the picture ends at {end_s:.2f} s, more than a segment before the span "

@@ -38,6 +38,7 @@ FAULTS: dict[type[MediaError], str] = {
 """The first word of a reason, by which reasons are counted."""
 
 _WAITING_A_JOB = 4  # videos that are handed out before a process asks for them; those of archives are in memory
+_ROUNDING_FRAMES = 2  # by which number, rate and length of a sound file may disagree
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,7 @@ def _done(row: Probed | File, result: Future[Probed] | None, journal: Journal) -
 
 
 def probe_video(row: Probed, file: media.MediaFile) -> Probed:
-    """Opens one video; its packets are read only where its headers do not tell the number of frames.
+    """Opens one video; its packets are read only where its headers do not tell its frames, or contradict themselves.
 
     Args:
         row: what is known before.
@@ -273,13 +274,16 @@ def probe_video(row: Probed, file: media.MediaFile) -> Probed:
         return replace(row, fault="bad name: it holds bytes that are no text (UTF-8); rename the file")
     try:
         info = media.probe(file)
-        frame_count = info.frame_count or len(media.frame_times(file))
+        frame_count, picture_s = info.frame_count, info.picture_s
+        if not frame_count or abs(frame_count - info.frame_rate * picture_s) > _ROUNDING_FRAMES:
+            times_s = media.frame_times(file)
+            frame_count, picture_s = len(times_s), media.picture_end_s(times_s)
     except MediaError as error:
         return replace(row, fault=fault_of(error, str(file)))
     return replace(
         row,
         fault="" if info.has_audio else "no sound: no audio stream",
-        picture_s=info.picture_s,
+        picture_s=picture_s,
         sound_s=info.sound_s,
         width=info.width,
         height=info.height,

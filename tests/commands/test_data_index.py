@@ -79,13 +79,15 @@ def test_whatever_lies_there_is_a_row_with_a_reason(good: bytes, tmp_path: Path)
         "silent": {"audio": False},
         "sound_alone": {"video": False},
         "short_sound": {"seconds": 1.0, "times_s": two_s},
-        "one_frame": {"times_s": [0.0]},
+        "two_frames": {"times_s": [0.0, 0.04]},
         "slow": {"rate": 10},
         "small": {"size": (48, 96)},
         "short": {"seconds": 1.0},
     }.items():
         write_numbered(root / f"{name}.mp4", **fields)
     write_numbered(root / "variable.mkv", times_s=two_s)
+    at = good.index(b"stts") + 16  # after it, the time from one frame to the next
+    write_files(root, {"no_rate.mp4": good[:at] + bytes(4) + good[at + 4 :]})
     outcome, rows = index(tmp_path / "index.parquet", root)
     assert reasons(rows) == {
         f"{A}_000001.mp4": "",
@@ -102,25 +104,26 @@ def test_whatever_lies_there_is_a_row_with_a_reason(good: bytes, tmp_path: Path)
         "silent.mp4": "no sound: no audio stream",
         "sound_alone.mp4": "no video: no video stream; leave the file out or give one with pictures",
         "short_sound.mp4": rows["short_sound.mp4"]["reason"],
-        "one_frame.mp4": rows["one_frame.mp4"]["reason"],
+        "two_frames.mp4": "duration: the picture has 0.08 s, not 2 s",
+        "no_rate.mp4": rows["no_rate.mp4"]["reason"],
         "slow.mp4": "frames: 20, not 50 to 50",
         "small.mp4": "size: 96×48, not 96×64",
         "short.mp4": "duration: the picture has 1.00 s, not 2 s",
     }
+    assert rows["no_rate.mp4"]["reason"].startswith("duration: the picture has ")
     for name in ("cut.mp4", "without_index.mp4"):
         assert rows[name]["reason"].startswith("damaged: cut short")
     assert rows[r"\udcff.mp4"]["reason"].startswith("bad name: ")
     assert rows["short_sound.mp4"]["reason"].startswith("sound ends early: at 1.0")
-    assert rows["one_frame.mp4"]["reason"].startswith(("frames: 1", "duration: "))
     facts = rows[f"{A}_000001.mp4"]
     assert (facts["width"], facts["height"], facts["frame_rate"], facts["frame_count"]) == (96, 64, 25, 50)
     assert facts["picture_s"] == pytest.approx(2.0)
     assert facts["sound_s"] == pytest.approx(2.0, abs=0.05)
     assert facts["video_bytes"] == len(good)
     assert (facts["sample_id"], facts["member"]) == (f"{A}_000001", None)
-    assert "18 videos: 6 clips, 12 left out" in outcome.out
+    assert "19 videos: 6 clips, 13 left out" in outcome.out
     assert re.search(r"^damaged +2 ", outcome.out, re.MULTILINE)
-    assert "18/18" in outcome.err, "the progress bar"
+    assert "19/19" in outcome.err, "the progress bar"
 
 
 def test_labels_what_is_held_out_and_repeats(good: bytes, tmp_path: Path) -> None:
