@@ -221,7 +221,7 @@ def test_only_what_changed_is_opened_again(good: bytes, tmp_path: Path, monkeypa
     assert not list(tmp_path.glob("*.part"))
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("packed", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(good: bytes, tmp_path: Path, packed: bool) -> None:
     root = write_files(tmp_path / "clips", {f"{n:03d}.mp4": good if n % 7 else good[:n] for n in range(150)})
     if packed:
