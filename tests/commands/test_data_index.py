@@ -137,8 +137,10 @@ def test_labels_what_is_held_out_and_repeats(good: bytes, tmp_path: Path) -> Non
         ("eeeeeeeeeee", 5, "dog", "train"),
     )
     (tmp_path / "avatar.txt").write_text(f"{A}_00002\n")
-    outcome, rows = index(tmp_path / "index.parquet", root, "--csv", table, "--held_out", tmp_path / "avatar.txt")
-    told = "held out: a clip of avatar.txt is cut from the same video"
+    (tmp_path / "other.txt").write_text("eeeeeeeeeee\n")
+    held_out = f"[{tmp_path / 'avatar.txt'}, {tmp_path / 'other.txt'}]"
+    outcome, rows = index(tmp_path / "index.parquet", root, "--csv", table, "--held_out", held_out)
+    told = f"held out: a clip of {tmp_path / 'avatar.txt'} is cut from the same video"
     found = reasons(rows)
     assert (found[f"{names[0]}.mp4"], found[f"{names[1]}.mp4"]) == (told, told), "every clip of the video"
     assert found[f"{names[3]}.mp4"] == ""
