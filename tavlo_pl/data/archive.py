@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from tavlo_pl.data.media import MemoryFile
 from tavlo_pl.data.media_open import is_video
-from tavlo_pl.errors import ConfigError, MediaError
+from tavlo_pl.errors import ConfigError, CorruptMediaError, MediaError
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -79,7 +79,7 @@ def read_member(path: Path, member: str) -> MemoryFile:
         file.seek(begin)
         content = file.read(size)
     if len(content) < size:
-        raise MediaError(f"{label(path, member)}: the archive is cut short; fetch it again")
+        raise CorruptMediaError(f"{label(path, member)}: the archive is cut short; fetch it again")
     return MemoryFile(label(path, member), content)
 
 
@@ -126,7 +126,7 @@ def _check_end(tar: tarfile.TarFile, path: Path) -> None:
     tar.fileobj.seek(tar.offset)
     block = tar.fileobj.read(tarfile.BLOCKSIZE)
     if not block or block.strip(b"\0"):
-        raise MediaError(f"{path}: the archive is cut short or damaged; fetch it again")
+        raise CorruptMediaError(f"{path}: the archive is cut short or damaged; fetch it again")
 
 
 @contextmanager
@@ -137,4 +137,4 @@ def _opened(path: Path, mode: str) -> Iterator[tarfile.TarFile]:
         with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
             yield tar
     except _DAMAGE as error:
-        raise MediaError(f"{path}: the archive is cut short or damaged ({error}); fetch it again") from error
+        raise CorruptMediaError(f"{path}: the archive is cut short or damaged ({error}); fetch it again") from error

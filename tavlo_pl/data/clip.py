@@ -271,6 +271,14 @@ class ClipSource(ABC):
         """
 
 
+class LazyClips(Sequence[Clip]):
+    """Clips that are made when they are asked for; their names are at hand."""
+
+    @abstractmethod
+    def sample_ids(self) -> list[str]:
+        """``sample_id`` of all clips."""
+
+
 def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels whose centre lies inside a polygon (even-odd rule).
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from tavlo_pl.data.augment import Augment
-from tavlo_pl.data.clip import Clip, ClipSource
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
 from tavlo_pl.data.dataset import ClipDataset, Item, Stage, collate
 from tavlo_pl.data.folder import Folder
 from tavlo_pl.data.leak import refuse_overlap
@@ -370,17 +370,19 @@ class ClipDataModule(LightningDataModule):
     def _check_leak(self) -> None:
         """Compares names only, on every process, so that all of them end; a test set may come after training."""
         held_out_stages: tuple[Stage, ...] = ("val", "test")
+        train = self._sample_ids("train")
         for stage in held_out_stages:
             try:
                 held_out = self._sample_ids(stage)
             except TavloError as error:
                 log.warning("Whether data.train holds clips of data.%s could not be checked: %s", stage, error)
             else:
-                refuse_overlap(self._sample_ids("train"), held_out, stage, self.allow_leak)
+                refuse_overlap(train, held_out, stage, self.allow_leak)
 
     def _sample_ids(self, stage: Stage) -> list[str]:
         if stage in self.datasets:
-            return [clip.sample_id for clip in self.datasets[stage].clips]
+            clips = self.datasets[stage].clips
+            return clips.sample_ids() if isinstance(clips, LazyClips) else [clip.sample_id for clip in clips]
         source = self.sources[stage]
         return source.sample_ids() if source is not None else []
 

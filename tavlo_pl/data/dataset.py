@@ -56,6 +56,24 @@ class Entry:
     reason: str | None = None
 
 
+class ShownOnce(Sequence[Entry]):
+    """An entry for each clip, made when it is asked for: a list of 200,000 is more than a worker's share of memory.
+
+    Args:
+        clips: the clips.
+    """
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self.clips = clips
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, position: int) -> Entry:  # type: ignore[override]  # nobody slices it
+        """The entry of one clip."""
+        return Entry(self.clips[position], position)
+
+
 @dataclass
 class Item:
     """One row of a batch before collation; see the table of shapes in ``tavlo_pl.types``."""
@@ -121,7 +139,8 @@ class ClipDataset(Dataset[Item]):
         self.augment = augment or Augment()
         self.tries = tries
         self.seed = seed
-        self.entries = list(self._plan())
+        evaluates = stage in ("val", "test")
+        self.entries: Sequence[Entry] = list(self._plan()) if evaluates else ShownOnce(clips)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -139,7 +158,7 @@ class ClipDataset(Dataset[Item]):
     def _plan(self) -> Iterator[Entry]:
         first = 0
         for number, clip in enumerate(self.clips):
-            if self.stage not in ("val", "test") or not clip.annotations:
+            if not clip.annotations:
                 yield Entry(clip, number)
                 continue
             try:

@@ -71,7 +71,9 @@ class MediaInfo:
         height: Height of the picture in pixels.
         frame_rate: Frames per second on average; 0 where the file does not tell. Never find a frame by it.
         frame_count: Number of frames where the container states it.
+        picture_s: Length of the picture in seconds, as far as the headers tell it apart from the file's.
         has_audio: Whether there is an audio stream.
+        sound_s: End of the sound in seconds on the clip's clock; None where there is none or the file does not tell.
     """
 
     path: MediaFile
@@ -80,7 +82,9 @@ class MediaInfo:
     height: int
     frame_rate: float
     frame_count: int | None
+    picture_s: float
     has_audio: bool
+    sound_s: float | None
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,9 @@ def probe(path: str | Path | MemoryFile) -> MediaInfo:
             height=video.codec_context.height,
             frame_rate=float(rate) if rate else 0.0,
             frame_count=video.frames or None,
+            picture_s=float(to_seconds(np.int64(video.duration), video)) if video.duration else duration_s,
             has_audio=bool(container.streams.audio),
+            sound_s=_sound_end_s(container, container.streams.audio[0]) if container.streams.audio else None,
         )
 
 
@@ -132,12 +138,16 @@ def probe_audio_duration(path: str | Path | MemoryFile) -> float:
     """
     path = as_media(path)
     with open_media(path) as container:
-        audio = audio_stream(container, path)
-        if audio.duration:
-            return float(to_seconds(np.int64((audio.start_time or 0) + audio.duration), audio)) - origin_s(container)
-        if container.duration:
-            return container.duration / av.time_base
-        raise CorruptMediaError(f"{path}: its length is not known; convert the file to WAV or FLAC")
+        end_s = _sound_end_s(container, audio_stream(container, path))
+        if end_s is None:
+            raise CorruptMediaError(f"{path}: its length is not known; convert the file to WAV or FLAC")
+        return end_s
+
+
+def _sound_end_s(container: InputContainer, audio: AudioStream) -> float | None:
+    if audio.duration:
+        return float(to_seconds(np.int64((audio.start_time or 0) + audio.duration), audio)) - origin_s(container)
+    return container.duration / av.time_base if container.duration else None
 
 
 def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
