@@ -95,7 +95,7 @@ def test_shards_that_do_not_fit_the_configuration_are_one_sentence(config: Path,
     outcome = tavlo("fit", "-c", config, "--out", tmp_path / "run", "--data.segments", 4)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "cannot be shown as data.segments 4" in outcome.err
-    source = "data shard --source tavlo_pl.data.vggsound.VGGSound --source.root gone --out x".split()
+    source = ("data", "shard", "--source", "tavlo_pl.data.vggsound.VGGSound", "--source.root", "gone", "--out", "x")
     outcome = tavlo(*source)
     assert (outcome.code, "gone" in outcome.err, outcome.err.count("\n")) == (2, True, 1)
     outcome = tavlo(*source, "--part", "4/4")

@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from numpy.typing import NDArray
 
-from tavlo_pl.data.clip import Clip, ClipSource, clip_key, is_listed, read_ids
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, clip_key, is_listed, read_ids
 from tavlo_pl.data.media import DecodedClip
 from tavlo_pl.data.shard_format import INDEX, NOTE, Form, from_record, shard_name
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError
@@ -114,6 +117,42 @@ class StoredClip(Clip):
         return from_record(data, place.crc32, chosen, size, where)
 
 
+class StoredClips(LazyClips):
+    """The clips of an index of shards.
+
+    Args:
+        store: the folder of shards.
+        table: rows of ``shard_format.ENTRY``.
+    """
+
+    def __init__(self, store: Store, table: pa.Table) -> None:
+        self.store = store
+        self.table = table.combine_chunks()
+        names = ("sample_id", "category", "start_s", "shard", "offset", "bytes", "crc32")
+        self._columns = [self.table[name].chunk(0) for name in names]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, position: int) -> Clip: ...
+    @overload
+    def __getitem__(self, position: slice) -> "StoredClips": ...
+    def __getitem__(self, position: int | slice) -> "Clip | StoredClips":
+        """One clip, or the clips of a slice."""
+        if isinstance(position, slice):
+            return StoredClips(self.store, self.table.take(pa.array(range(len(self))[position], pa.int64())))
+        at = range(len(self))[position]
+        sample_id, category, start_s, *place = (column[at].as_py() for column in self._columns)
+        path = Path(self.store.path(shard_name(place[0])))
+        return StoredClip(sample_id, path, start_s, category=category, store=self.store, place=Place(*place))
+
+    def sample_ids(self) -> list[str]:
+        """Names of the clips."""
+        names: list[str] = self.table["sample_id"].to_pylist()
+        return names
+
+
 class Shards(ClipSource):
     """Reads what ``tavlo data shard`` wrote.
 
@@ -129,28 +168,29 @@ class Shards(ClipSource):
         self.store = Store(root)
         self.ids = Path(ids) if ids is not None else None
 
-    def clips(self) -> list[Clip]:
+    def clips(self) -> "StoredClips":
         """The readable clips, sorted by name."""
         path = self.store.path(INDEX)
         try:
             with fsspec.open(path) as file:
-                table = pq.read_table(file).to_pydict()
+                table = pq.read_table(file)
         except FileNotFoundError as error:
             raise DatasetNotFoundError(
                 f"{path}: no complete set of training shards there; run tavlo data shard, all of its parts."
             ) from error
-        paths = [Path(self.store.path(shard_name(number))) for number in range(max(table["shard"], default=-1) + 1)]
-        ids = read_ids(self.ids) if self.ids is not None else None
-        rows = zip(*(table[name] for name in ("sample_id", "category", "start_s", "reason")), strict=True)
-        places = map(Place, table["shard"], table["offset"], table["bytes"], table["crc32"])
-        clips: list[Clip] = [
-            StoredClip(name, paths[place.shard], start_s, category=category, store=self.store, place=place)
-            for (name, category, start_s, reason), place in zip(rows, places, strict=True)
-            if reason is None and (ids is None or is_listed(clip_key(name), ids))
-        ]
-        if not clips:
-            raise DatasetNotFoundError(f"{path}: none of its {len(table['shard'])} clips is wanted and readable.")
-        return clips
+        wanted = pc.is_null(table["reason"])
+        if self.ids is not None:
+            ids = read_ids(self.ids)
+            listed = [is_listed(clip_key(name), ids) for name in table["sample_id"].to_pylist()]
+            wanted = pc.and_(wanted, pa.array(listed, pa.bool_()))
+        chosen = table.filter(wanted)
+        if not len(chosen):
+            raise DatasetNotFoundError(f"{path}: none of its {len(table)} clips is wanted and readable.")
+        return StoredClips(self.store, chosen)
+
+    def sample_ids(self) -> list[str]:
+        """Names of the clips."""
+        return self.clips().sample_ids()
 
     def check_form(self, parts: int, duration_s: float) -> None:
         """Refuses segments that have no stored frames of their own; see `ClipSource.check_form`."""
