@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tavlo_pl.data import media, segments
-from tavlo_pl.data.augment import Augment
+from tavlo_pl.data.augment import NOTHING, Augment
 from tavlo_pl.data.clip import AnnotatedFrame, Clip
 from tavlo_pl.errors import AnnotationError, MediaError
 from tavlo_pl.types import BadClip, Batch, Scenario, Targets
@@ -125,7 +125,7 @@ class ClipDataset(Dataset[Item]):
         image_size: int = 224,
         mask_size: int = 224,
         flip: bool = False,
-        augment: Augment | None = None,
+        augment: Augment = NOTHING,
         tries: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -136,7 +136,7 @@ class ClipDataset(Dataset[Item]):
         self.image_size = image_size
         self.mask_size = mask_size
         self.flip = flip
-        self.augment = augment or Augment()
+        self.augment = augment
         self.tries = tries
         self.seed = seed
         evaluates = stage in ("val", "test")
@@ -205,9 +205,10 @@ class ClipDataset(Dataset[Item]):
                 continue
             if self.flip and rng.random() < 0.5:
                 item.frames = item.frames.flip(-1)
-            changes = np.random.default_rng((self.seed, epoch, candidate, 2))
-            item.frames = self.augment.pictures(item.frames, self.image_size, changes)
-            item.waveform = self.augment.sound(item.waveform, changes)
+            if self.augment != NOTHING:
+                changes = np.random.default_rng((self.seed, epoch, candidate, 2))
+                item.frames = self.augment.pictures(item.frames, self.image_size, changes)
+                item.waveform = self.augment.sound(item.waveform, changes)
             item.bad_clips = bad
             return item
         blank = self._blank(index, bad[0].reason)

@@ -107,7 +107,7 @@ def main() -> None:
     with_mel = (fastest["mp4"] + log_mel_s) / (fastest["shards"] + log_mel_s)
     print(
         f"shards against mp4: {ratio:.1f} times by the fastest rounds, {statistics.median(ratios):.1f} by the median "
-        f"round ({ratios[0]:.1f} to {ratios[-1]:.1f}); {with_mel:.1f} with {1000 * log_mel_s:.1f} ms of log-mel on the CPU"
+        f"round ({ratios[0]:.1f} to {ratios[-1]:.1f}); {with_mel:.1f} with {1000 * log_mel_s:.1f} ms of log-mel on top"
     )
     print(f"writing shards: {1000 * writing_s / CLIPS:.0f} ms CPU a clip; {LISTED:,} clips listed in {listed_s:.1f} s")
 
