@@ -6,10 +6,11 @@ centre the one that is stored for it.
 """
 
 import json
+import os
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import overload
 
@@ -18,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from numpy.typing import NDArray
 
@@ -59,13 +61,13 @@ class Store:
         return posixpath.join(self.root, *names)
 
     def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
-        """Some bytes of a file; the connection is this process's own, since none survives a fork.
+        """Some bytes of a file.
 
         Raises:
             OSError: they cannot be read.
         """
-        files, path = url_to_fs(self.path(name))
-        data: bytes = files.cat_file(path, start, end)
+        files, root = _connect(self.root, os.getpid())
+        data: bytes = files.cat_file(posixpath.join(root, name), start, end)
         return data
 
     @cached_property
@@ -82,6 +84,13 @@ class Store:
                 f"{self.path(NOTE)}: no training shards there ({error}); make them with tavlo data shard --out DIR."
             ) from error
         return Form(**note["form"])
+
+
+@lru_cache
+def _connect(root: str, process: int) -> tuple[AbstractFileSystem, str]:
+    """File system and path of a URL; a process makes its own, since no connection survives a fork."""
+    connected: tuple[AbstractFileSystem, str] = url_to_fs(root)
+    return connected
 
 
 @dataclass(frozen=True)
