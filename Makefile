@@ -67,8 +67,9 @@ lint: $(STAMP) ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP) ## timings: decoding against its own limit, shards against mp4, metrics against evaluators of one sample
+bench: $(STAMP) ## timings: decoding against its limit, indexing, shards against mp4, metrics against evaluators of one sample
 	$(BIN)/python -m tests.benchmarks.decode
+	$(BIN)/python -m tests.benchmarks.index
 	$(BIN)/python -m tests.benchmarks.metrics
 	$(BIN)/python -m tests.benchmarks.shards
 

@@ -197,9 +197,9 @@ class ClipDataset(Dataset[Item]):
         for candidate in islice(self._candidates(epoch, index), self.tries):
             rng = np.random.default_rng((self.seed, epoch, candidate))
             offsets = segments.draw(self.segments, self.duration_s, rng)
+            clip = self.entries[candidate].clip
             try:
-                start_s = self.entries[candidate].clip.start_s
-                item = self._read(candidate, start_s + offsets, self.augment.read_size(self.image_size))
+                item = self._read(candidate, clip, clip.start_s + offsets, self.augment.read_size(self.image_size))
             except MediaError as error:
                 bad.append(self._bad(candidate, str(error)))
                 continue
@@ -229,15 +229,14 @@ class ClipDataset(Dataset[Item]):
         times_s = entry.clip.start_s + segments.centres(self.segments, self.duration_s)
         for segment, time_s in entry.times_s.items():
             times_s[segment] = time_s
-        item = self._read(index, times_s, self.image_size)
+        item = self._read(index, entry.clip, times_s, self.image_size)
         if self.stage in ("val", "test"):
             item.targets = self._targets(entry)
         if self.stage == "test":
             item.swapped_waveform = self._swapped(entry.number)
         return item
 
-    def _read(self, index: int, times_s: NDArray[np.float64], size: int) -> Item:
-        clip = self.entries[index].clip
+    def _read(self, index: int, clip: Clip, times_s: NDArray[np.float64], size: int) -> Item:
         decoded = clip.read(times_s.tolist(), (size, size), self.duration_s)
         if self.stage != "predict":
             clip.check_picture(decoded.frame_time_s, self.segments, self.duration_s)

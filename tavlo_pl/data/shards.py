@@ -137,6 +137,8 @@ class StoredClips(LazyClips):
     def __init__(self, store: Store, table: pa.Table) -> None:
         self.store = store
         self.table = table.combine_chunks()
+        shards = int(pc.max(self.table["shard"]).as_py()) + 1
+        self.paths = [Path(store.path(shard_name(number))) for number in range(shards)]
         self._words = [self.table[name].chunk(0) for name in ("sample_id", "category")]
         numbers = ("start_s", "shard", "offset", "bytes", "crc32")
         self._numbers = [self.table[name].chunk(0).to_numpy() for name in numbers]  # faster than Arrow's one by one
@@ -155,8 +157,9 @@ class StoredClips(LazyClips):
         at = range(len(self))[position]
         sample_id, category = (column[at].as_py() for column in self._words)
         start_s, *place = (column[at].item() for column in self._numbers)
-        path = Path(self.store.path(shard_name(place[0])))
-        return StoredClip(sample_id, path, start_s, category=category, store=self.store, place=Place(*place))
+        return StoredClip(
+            sample_id, self.paths[place[0]], start_s, category=category, store=self.store, place=Place(*place)
+        )
 
     def sample_ids(self) -> list[str]:
         """Names of the clips."""
