@@ -39,7 +39,7 @@ def choose(verb: str, out: str | None, checkpoint: Path | None, config: str | No
     """
     if out:
         return Path(out)
-    if "LOCAL_RANK" in os.environ:
+    if env.launched():
         if env.RUN_FOLDER not in os.environ:
             raise ConfigError("processes of a launcher cannot agree on a new run folder; give --out DIR")
         return Path(os.environ[env.RUN_FOLDER])

@@ -99,6 +99,10 @@ class Augment:
         return spectrogram.where(~masked, spectrogram.mean())
 
 
+NOTHING = Augment()
+"""All off."""
+
+
 def _stretch(length: int, widest: int, rng: np.random.Generator) -> tuple[int, int]:
     width = int(rng.integers(widest + 1))
     start = int(rng.integers(length - width + 1))

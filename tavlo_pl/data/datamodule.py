@@ -18,7 +18,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from tavlo_pl.data.augment import Augment
+from tavlo_pl.data.augment import NOTHING, Augment
 from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
 from tavlo_pl.data.dataset import ClipDataset, Item, Stage, collate
 from tavlo_pl.data.folder import Folder
@@ -190,7 +190,7 @@ class ClipDataModule(LightningDataModule):
         mel_bands: int = 64,
         columns_per_segment: int = 100,
         flip: bool = True,
-        augment: Augment = Augment(),  # noqa: B008, frozen; None would hide its defaults from --help
+        augment: Augment = NOTHING,
         batch_size: int = 16,
         num_workers: int = 2,
         on_bad_clip: Literal["error", "skip"] = "error",

@@ -6,19 +6,24 @@ centre the one that is stored for it.
 """
 
 import json
+import os
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import overload
 
 import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from numpy.typing import NDArray
 
-from tavlo_pl.data.clip import Clip, ClipSource, clip_key, is_listed, read_ids
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, clip_key, is_listed, read_ids
 from tavlo_pl.data.media import DecodedClip
 from tavlo_pl.data.shard_format import INDEX, NOTE, Form, from_record, shard_name
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError
@@ -56,13 +61,13 @@ class Store:
         return posixpath.join(self.root, *names)
 
     def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
-        """Some bytes of a file; the connection is this process's own, since none survives a fork.
+        """Some bytes of a file.
 
         Raises:
             OSError: they cannot be read.
         """
-        files, path = url_to_fs(self.path(name))
-        data: bytes = files.cat_file(path, start, end)
+        files, root = _connect(self.root, os.getpid())
+        data: bytes = files.cat_file(posixpath.join(root, name), start, end)
         return data
 
     @cached_property
@@ -79,6 +84,13 @@ class Store:
                 f"{self.path(NOTE)}: no training shards there ({error}); make them with tavlo data shard --out DIR."
             ) from error
         return Form(**note["form"])
+
+
+@lru_cache
+def _connect(root: str, process: int) -> tuple[AbstractFileSystem, str]:
+    """File system and path of a URL; a process makes its own, since no connection survives a fork."""
+    connected: tuple[AbstractFileSystem, str] = url_to_fs(root)
+    return connected
 
 
 @dataclass(frozen=True)
@@ -114,6 +126,47 @@ class StoredClip(Clip):
         return from_record(data, place.crc32, chosen, size, where)
 
 
+class StoredClips(LazyClips):
+    """The clips of an index of shards.
+
+    Args:
+        store: the folder of shards.
+        table: rows of ``shard_format.ENTRY``.
+    """
+
+    def __init__(self, store: Store, table: pa.Table) -> None:
+        self.store = store
+        self.table = table.combine_chunks()
+        shards = int(pc.max(self.table["shard"]).as_py()) + 1
+        self.paths = [Path(store.path(shard_name(number))) for number in range(shards)]
+        self._words = [self.table[name].chunk(0) for name in ("sample_id", "category")]
+        numbers = ("start_s", "shard", "offset", "bytes", "crc32")
+        self._numbers = [self.table[name].chunk(0).to_numpy() for name in numbers]  # faster than Arrow's one by one
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, position: int) -> Clip: ...
+    @overload
+    def __getitem__(self, position: slice) -> "StoredClips": ...
+    def __getitem__(self, position: int | slice) -> "Clip | StoredClips":
+        """One clip, or the clips of a slice."""
+        if isinstance(position, slice):
+            return StoredClips(self.store, self.table.take(pa.array(range(len(self))[position], pa.int64())))
+        at = range(len(self))[position]
+        sample_id, category = (column[at].as_py() for column in self._words)
+        start_s, *place = (column[at].item() for column in self._numbers)
+        return StoredClip(
+            sample_id, self.paths[place[0]], start_s, category=category, store=self.store, place=Place(*place)
+        )
+
+    def sample_ids(self) -> list[str]:
+        """Names of the clips."""
+        names: list[str] = self.table["sample_id"].to_pylist()
+        return names
+
+
 class Shards(ClipSource):
     """Reads what ``tavlo data shard`` wrote.
 
@@ -129,28 +182,29 @@ class Shards(ClipSource):
         self.store = Store(root)
         self.ids = Path(ids) if ids is not None else None
 
-    def clips(self) -> list[Clip]:
+    def clips(self) -> "StoredClips":
         """The readable clips, sorted by name."""
         path = self.store.path(INDEX)
         try:
             with fsspec.open(path) as file:
-                table = pq.read_table(file).to_pydict()
+                table = pq.read_table(file)
         except FileNotFoundError as error:
             raise DatasetNotFoundError(
                 f"{path}: no complete set of training shards there; run tavlo data shard, all of its parts."
             ) from error
-        paths = [Path(self.store.path(shard_name(number))) for number in range(max(table["shard"], default=-1) + 1)]
-        ids = read_ids(self.ids) if self.ids is not None else None
-        rows = zip(*(table[name] for name in ("sample_id", "category", "start_s", "reason")), strict=True)
-        places = map(Place, table["shard"], table["offset"], table["bytes"], table["crc32"])
-        clips: list[Clip] = [
-            StoredClip(name, paths[place.shard], start_s, category=category, store=self.store, place=place)
-            for (name, category, start_s, reason), place in zip(rows, places, strict=True)
-            if reason is None and (ids is None or is_listed(clip_key(name), ids))
-        ]
-        if not clips:
-            raise DatasetNotFoundError(f"{path}: none of its {len(table['shard'])} clips is wanted and readable.")
-        return clips
+        wanted = pc.is_null(table["reason"])
+        if self.ids is not None:
+            ids = read_ids(self.ids)
+            listed = [is_listed(clip_key(name), ids) for name in table["sample_id"].to_pylist()]
+            wanted = pc.and_(wanted, pa.array(listed, pa.bool_()))
+        chosen = table.filter(wanted)
+        if not len(chosen):
+            raise DatasetNotFoundError(f"{path}: none of its {len(table)} clips is wanted and readable.")
+        return StoredClips(self.store, chosen)
+
+    def sample_ids(self) -> list[str]:
+        """Names of the clips."""
+        return self.clips().sample_ids()
 
     def check_form(self, parts: int, duration_s: float) -> None:
         """Refuses segments that have no stored frames of their own; see `ClipSource.check_form`."""
