@@ -233,7 +233,7 @@ class TavloCLI(LightningCLI):
         self._choose_folder(self.config[verb], verb, given)
 
     def _choose_folder(self, config: Namespace, verb: str, given: Given) -> None:
-        checkpoint = runs.find_checkpoint(config.ckpt_path, config.out)
+        checkpoint = runs.find_checkpoint(config.ckpt_path, config.out, verb)
         if verb != "fit" and checkpoint is None and not config.allow_untrained:
             raise _no_weights(verb)
         if config.trainer.default_root_dir is not None:
@@ -380,7 +380,7 @@ def _stored_config(verb: str, given: Given) -> str | None:
     Raises:
         CheckpointError: the checkpoint is missing or unreadable.
     """
-    checkpoint = runs.find_checkpoint(given.ckpt_path, given.out)
+    checkpoint = runs.find_checkpoint(given.ckpt_path, given.out, verb)
     if checkpoint is None:
         return None
     content = _read_checkpoint(checkpoint)

@@ -15,5 +15,15 @@ def debug() -> bool:
 
 
 def process_number() -> int:
-    """Number of this process on its machine: 0 unless a launcher started several (it sets ``LOCAL_RANK``)."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    """0 in the first process of a run, another number in each other one of its machine.
+
+    torchrun sets ``RANK``, SLURM's srun ``SLURM_PROCID``, and Lightning ``LOCAL_RANK`` for the processes it starts
+    itself; who starts one command a machine by hand sets ``NODE_RANK``.
+    """
+    known = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK"))
+    return next((int(number) for number in known if number not in (None, "", "0")), 0)
+
+
+def launched() -> bool:
+    """Whether a launcher started this process beside others."""
+    return "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", "1")) > 1 or process_number() > 0

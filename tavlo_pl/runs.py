@@ -41,7 +41,7 @@ def choose(verb: str, out: str | None, checkpoint: Path | None, config: str | No
     """
     if out:
         return Path(out)
-    if "LOCAL_RANK" in os.environ:
+    if env.launched():
         if env.RUN_FOLDER not in os.environ:
             raise ConfigError("processes of a launcher cannot agree on a new run folder; give --out DIR")
         return Path(os.environ[env.RUN_FOLDER])
@@ -51,12 +51,13 @@ def choose(verb: str, out: str | None, checkpoint: Path | None, config: str | No
     return Path("runs", Path(config).stem if config else verb, datetime.now().strftime("%Y%m%d-%H%M%S"))
 
 
-def find_checkpoint(word: str | None, out: str | None) -> Path | None:
+def find_checkpoint(word: str | None, out: str | None, verb: str) -> Path | None:
     """The checkpoint file that ``--ckpt_path`` means.
 
     Args:
         word: a path, or ``last`` for the one in the run folder ``out``; None for none.
         out: the run folder, if given.
+        verb: fit may find no ``last`` in its run folder, and begins: so one command starts a run and goes on with it.
 
     Raises:
         CheckpointError: the file is not there.
@@ -67,11 +68,18 @@ def find_checkpoint(word: str | None, out: str | None) -> Path | None:
         if not out:
             raise CheckpointError("--ckpt_path last goes on in a run folder; say which one: --out RUN")
         path = Path(out, CHECKPOINTS, f"{LAST}.ckpt")
+        if verb == "fit" and not path.is_file() and _is_begun(Path(out)):
+            return None
     else:
         path = Path(word)
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give --ckpt_path RUN/{CHECKPOINTS}/best.ckpt")
     return path
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether a folder is new, empty, or that of a run, so that training may begin in it."""
+    return not folder.exists() or (folder / CONFIG).is_file() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def claim(folder: Path, resuming: bool, overwrite: bool) -> None:

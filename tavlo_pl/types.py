@@ -21,10 +21,13 @@ B clips, T segments a clip, H x W pixels, h x w cells, F mel bands, W spectrogra
 of T), L samples, N annotated samples in the batch.
 """
 
-from enum import StrEnum
-from typing import NamedTuple, NotRequired, TypedDict
+from __future__ import annotations
 
-from torch import Tensor
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
+
+if TYPE_CHECKING:  # the verbs without a network read the scenarios from here, and torch takes seconds to import
+    from torch import Tensor
 
 MEAN_DB, SPREAD_DB = -60.0, 20.0
 """A value of the spectrogram is (dB - MEAN_DB) / SPREAD_DB. Fixed, not taken from the clip: a silent clip must look

@@ -1,4 +1,4 @@
-"""``tavlo data``: makes and audits data sets.
+"""``tavlo data``: makes, audits and indexes data sets.
 
 Every verb is a plain typed function: its signature makes the options and its docstring makes the help.
 """
@@ -9,9 +9,11 @@ from jsonargparse import auto_cli
 
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.commands.data_audit import audit
+from tavlo_pl.commands.data_index import index
+from tavlo_pl.commands.data_shard import shard
 from tavlo_pl.data.synthetic.write import write_world
 
-VERBS: dict[str, Any] = {"synth": write_world, "audit": audit}
+VERBS: dict[str, Any] = {"synth": write_world, "audit": audit, "index": index, "shard": shard}
 
 
 def main(args: list[str]) -> int:
@@ -22,7 +24,7 @@ def main(args: list[str]) -> int:
     """
     settings: dict[str, Any] = {
         "prog": "tavlo data",
-        "description": "Makes and audits data sets.",
+        "description": "Makes, audits and indexes data sets.",
         "parser_class": ShortErrors,
     }
     return to_exit_code("data", lambda: auto_cli(VERBS, args=args, as_positional=False, **settings))

@@ -13,12 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
-import numpy as np
-
 from tavlo_pl.data import media
 from tavlo_pl.data.avatar import AVATAR, find_part
 from tavlo_pl.data.clip import YOUTUBE_ID_LENGTH, ClipKey, clip_key, video_files, videos_below
 from tavlo_pl.data.frame_base import OFFSETS, Fit, agreed_base, fit_frames
+from tavlo_pl.data.index import Index
 from tavlo_pl.data.leak import video_of
 from tavlo_pl.data.listed import read_list, text_of
 from tavlo_pl.data.vggsound import read_table
@@ -92,9 +91,9 @@ class Listing:
 def read_listing(path: Path, side: Side, videos: Path | None = None) -> Listing:
     """Reads whatever names clips.
 
-    Known are a text file of ids, one a line; ``vggsound.csv`` (of which the rows of the side's split count) and
-    ``vggsound_test.csv``; ``vggss.json``; AVATAR's root or its ``metadata``; VGGSound's root, with its table; and any
-    folder of mp4 files.
+    Known are an index of ``tavlo data index`` (the clips of the side's split that it took); a text file of ids, one a
+    line; ``vggsound.csv`` (of which the rows of the side's split count) and ``vggsound_test.csv``; ``vggss.json``;
+    AVATAR's root or its ``metadata``; VGGSound's root, with its table; and any folder of mp4 files.
 
     Args:
         path: a file or folder of one of these kinds.
@@ -111,6 +110,8 @@ def read_listing(path: Path, side: Side, videos: Path | None = None) -> Listing:
         raise DatasetNotFoundError(f"--{side} {path}: nothing there; give a list of clips or a folder of a data set.")
     elif path.suffix == ".csv":
         listing = _read_csv(path, side)
+    elif path.suffix == ".parquet":
+        listing = _read_index(path, side)
     elif path.suffix == ".json":
         entries = read_list(path, "entries {file, class, bbox} of VGG-SS")
         listing = Listing(path, "VGG-SS", tuple(text_of(entry, "file", where) for where, entry in entries))
@@ -141,6 +142,19 @@ def _read_csv(path: Path, side: Side) -> Listing:
     chosen = [key for key, _, split in rows if split == side or side not in splits]
     names = (head if start is None else f"{head}_{start:06d}" for head, start in chosen)
     return Listing(path, f"VGGSound, {side if side in splits else ''.join(splits)} split", tuple(names))
+
+
+def _read_index(path: Path, side: Side) -> Listing:
+    """Files are known where none of them lies in an archive."""
+    try:
+        split: Side | None = side
+        clips = Index(str(path), split).clips()
+    except DatasetNotFoundError:
+        split = None
+        clips = Index(str(path), split).clips()
+    files = {clip_key(clip.sample_id): clip.path for clip in clips if clip.member is None}
+    kind = f"index, {split} split" if split is not None else "index"
+    return Listing(path, kind, tuple(clips.sample_ids()), files if len(files) == len(clips) else None)
 
 
 def _read_ids(path: Path) -> Iterator[str]:
@@ -198,13 +212,12 @@ def check_files(listing: Listing, done: Callable[[], object]) -> list[Checked]:
 def check_file(name: str, path: Path, metadata: Path | None = None) -> Checked:
     """Reads one file; see `check_files`."""
     try:
-        times_s = media.frame_times(path)
+        picture_s = media.picture_end_s(media.frame_times(path))
         sound_s = media.probe_audio_duration(path) if media.probe(path).has_audio else None
         frames = fit_frames(path, metadata) if metadata is not None else {}
     except MediaError as error:
         return Checked(name, unreadable=str(error))
-    last_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
-    return Checked(name, picture_s=float(times_s[-1]) + last_s, sound_s=sound_s, frames=frames)
+    return Checked(name, picture_s=picture_s, sound_s=sound_s, frames=frames)
 
 
 def report(listing: Listing, checked: Sequence[Checked], duration_s: float) -> dict[str, Any]:

@@ -15,15 +15,17 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from tavlo_pl.data.clip import Clip, ClipSource
+from tavlo_pl.data.augment import NOTHING, Augment
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
 from tavlo_pl.data.dataset import ClipDataset, Item, Stage, collate
 from tavlo_pl.data.folder import Folder
 from tavlo_pl.data.leak import refuse_overlap
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
 from tavlo_pl.data.spectrogram import WINDOW_SAMPLES, LogMel
-from tavlo_pl.errors import ConfigError, MediaError, TavloError
+from tavlo_pl.errors import ConfigError, MediaError, RunFailedError, TavloError
 from tavlo_pl.types import BadClip, Batch
 
 STAGES: dict[str, tuple[Stage, ...]] = {
@@ -156,10 +158,12 @@ class ClipDataModule(LightningDataModule):
         mel_bands: F, frequency bands of the spectrogram.
         columns_per_segment: spectrogram columns of a segment.
         flip: mirror half of the training clips.
+        augment: what else is changed in training clips.
         batch_size: clips of a batch on one process.
         num_workers: processes that read clips.
         on_bad_clip: what an unreadable clip does in validation, test and prediction: end the run with its
             name, or be left out and named in the batch. Training always goes on without it, naming it once.
+        max_bad_share: more unreadable training clips than this share of all end the run.
         allow_leak: train although clips of the same videos are validated or tested on.
         seed: of the order of clips and of all draws.
 
@@ -169,7 +173,8 @@ class ClipDataModule(LightningDataModule):
     Raises:
         ConfigError: an option out of range, a stage whose clips are not configured, or training clips that are also
             validated or tested on (see ``allow_leak``).
-        MediaError: an unreadable clip (see ``on_bad_clip``), or no readable training clip at all.
+        MediaError: an unreadable clip (see ``on_bad_clip``).
+        RunFailedError: too many unreadable training clips (see ``max_bad_share``).
     """
 
     def __init__(
@@ -185,9 +190,11 @@ class ClipDataModule(LightningDataModule):
         mel_bands: int = 64,
         columns_per_segment: int = 100,
         flip: bool = True,
+        augment: Augment = NOTHING,
         batch_size: int = 16,
         num_workers: int = 2,
         on_bad_clip: Literal["error", "skip"] = "error",
+        max_bad_share: float = 0.05,
         allow_leak: bool = False,
         seed: int = 0,
     ) -> None:
@@ -205,6 +212,8 @@ class ClipDataModule(LightningDataModule):
                 raise ConfigError(f"data.{name} is {value}; it must be positive.")
         if num_workers < 0 or seed < 0:
             raise ConfigError(f"data.num_workers ({num_workers}) and data.seed ({seed}) must not be negative.")
+        if not 0 <= max_bad_share <= 1:
+            raise ConfigError(f"data.max_bad_share is {max_bad_share}; it must be from 0 to 1.")
         hop_samples = duration_s * SAMPLE_RATE_HZ / (segments * columns_per_segment)
         if hop_samples >= WINDOW_SAMPLES:
             least = int(duration_s * SAMPLE_RATE_HZ / (segments * WINDOW_SAMPLES)) + 1
@@ -225,9 +234,11 @@ class ClipDataModule(LightningDataModule):
         self.image_size = image_size
         self.mask_size = mask_size
         self.flip = flip
+        self.augment = augment
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.on_bad_clip = on_bad_clip
+        self.max_bad_share = max_bad_share
         self.allow_leak = allow_leak
         self.seed = seed
         self.log_mel = LogMel(segments, columns_per_segment, mel_bands)
@@ -246,14 +257,18 @@ class ClipDataModule(LightningDataModule):
                 option = "root" if name == "predict" else name
                 raise ConfigError(f"{TrainerFn(stage).value} needs clips: set data.{option}.")
             if name not in self.datasets:
+                source.check_form(self.segments, self.duration_s)
+                clips = source.clips()
                 self.datasets[name] = ClipDataset(
-                    source.clips(),
+                    clips,
                     name,
                     segments=self.segments,
                     duration_s=self.duration_s,
                     image_size=self.image_size,
                     mask_size=self.mask_size,
                     flip=self.flip,
+                    augment=self.augment,
+                    tries=int(self.max_bad_share * len(clips)) + 1,  # that many end the run
                     seed=self.seed,
                 )
                 log.info("%s: %d clips.", name, len(self.datasets[name].clips))
@@ -325,7 +340,19 @@ class ClipDataModule(LightningDataModule):
             batch["spectrogram"] = log_mel(batch["waveform"])
             if "swapped_waveform" in batch:
                 batch["swapped_spectrogram"] = log_mel(batch["swapped_waveform"])
+            if self.augment.masks and self.trainer is not None and self.trainer.training:
+                batch["spectrogram"] = self._masked(batch["spectrogram"], batch["index"])
         return batch
+
+    def _masked(self, spectrogram: Tensor, index: Tensor) -> Tensor:
+        """(B, 1, F, W) spectrograms with stretches and bands masked, drawn from (seed, epoch, index)."""
+        assert self.trainer is not None
+        keys = [(self.seed, self.trainer.current_epoch, clip, 3) for clip in index.tolist()]
+        masked = [
+            self.augment.spectrogram(one, self.duration_s, np.random.default_rng(key))
+            for one, key in zip(spectrogram, keys, strict=True)
+        ]
+        return torch.stack(masked)
 
     def _evaluation_loader(self, stage: Stage) -> DataLoader[Item]:
         dataset = self.datasets[stage]
@@ -343,17 +370,19 @@ class ClipDataModule(LightningDataModule):
     def _check_leak(self) -> None:
         """Compares names only, on every process, so that all of them end; a test set may come after training."""
         held_out_stages: tuple[Stage, ...] = ("val", "test")
+        train = self._sample_ids("train")
         for stage in held_out_stages:
             try:
                 held_out = self._sample_ids(stage)
             except TavloError as error:
                 log.warning("Whether data.train holds clips of data.%s could not be checked: %s", stage, error)
             else:
-                refuse_overlap(self._sample_ids("train"), held_out, stage, self.allow_leak)
+                refuse_overlap(train, held_out, stage, self.allow_leak)
 
     def _sample_ids(self, stage: Stage) -> list[str]:
         if stage in self.datasets:
-            return [clip.sample_id for clip in self.datasets[stage].clips]
+            clips = self.datasets[stage].clips
+            return clips.sample_ids() if isinstance(clips, LazyClips) else [clip.sample_id for clip in clips]
         source = self.sources[stage]
         return source.sample_ids() if source is not None else []
 
@@ -361,16 +390,18 @@ class ClipDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def _report_training(self, bad_clips: Sequence[BadClip]) -> None:
-        clips = len(self.datasets["train"])
-        if len({bad.index for bad in bad_clips}) == clips:
-            raise MediaError(f"{bad_clips[0].reason} None of the {clips} training clips can be read.")
         fresh = [bad for bad in {bad.sample_id: bad for bad in bad_clips}.values() if bad.sample_id not in self._named]
         for bad in fresh:
             log.warning("Training goes on without %s: %s", bad.sample_id, bad.reason)
         self._named |= {bad.sample_id for bad in fresh}
-        self._append(fresh)
+        listed, clips = self._append(fresh), len(self.datasets["train"])
+        if len(self._named) > self.max_bad_share * clips:
+            raise RunFailedError(
+                f"{len(self._named)} of {clips} training clips cannot be read, more than data.max_bad_share "
+                f"{self.max_bad_share:g} allows; the list with reasons: {listed}; the last one: {bad_clips[-1].reason}"
+            )
 
-    def _append(self, bad_clips: Sequence[BadClip]) -> None:
+    def _append(self, bad_clips: Sequence[BadClip]) -> Path:
         """Adds clips to ``bad_clips.csv`` in the run's folder, unless they are there already."""
         assert self.trainer is not None
         path = Path(self.trainer.default_root_dir, "bad_clips.csv")
@@ -384,6 +415,7 @@ class ClipDataModule(LightningDataModule):
             with path.open("a", newline="", encoding="utf-8") as lines:
                 header = [] if known else [("sample_id", "reason")]
                 csv.writer(lines).writerows(header + [(bad.sample_id, bad.reason) for bad in fresh])
+        return path
 
     def _leave_out(self, bad_clips: Sequence[BadClip]) -> None:
         for bad in bad_clips:

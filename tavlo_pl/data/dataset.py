@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -11,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tavlo_pl.data import media, segments
+from tavlo_pl.data.augment import NOTHING, Augment
 from tavlo_pl.data.clip import AnnotatedFrame, Clip
-from tavlo_pl.errors import AnnotationError, CorruptMediaError, MediaError
+from tavlo_pl.errors import AnnotationError, MediaError
 from tavlo_pl.types import BadClip, Batch, Scenario, Targets
 
 Stage = Literal["train", "val", "test", "predict"]
@@ -54,6 +56,24 @@ class Entry:
     reason: str | None = None
 
 
+class ShownOnce(Sequence[Entry]):
+    """An entry for each clip, made when it is asked for: a list of 200,000 is more than a worker's share of memory.
+
+    Args:
+        clips: the clips.
+    """
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self.clips = clips
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, position: int) -> Entry:  # type: ignore[override]  # nobody slices it
+        """The entry of one clip."""
+        return Entry(self.clips[position], position)
+
+
 @dataclass
 class Item:
     """One row of a batch before collation; see the table of shapes in ``tavlo_pl.types``."""
@@ -88,6 +108,8 @@ class ClipDataset(Dataset[Item]):
         image_size: height and width of the frames in pixels; the picture is squashed to a square.
         mask_size: height and width of the ground truth in pixels.
         flip: in training, mirror half of the clips.
+        augment: in training, what else is changed.
+        tries: in training, try so many clips for an item at most; None tries all.
         seed: of all draws.
 
     Raises:
@@ -103,6 +125,8 @@ class ClipDataset(Dataset[Item]):
         image_size: int = 224,
         mask_size: int = 224,
         flip: bool = False,
+        augment: Augment = NOTHING,
+        tries: int | None = None,
         seed: int = 0,
     ) -> None:
         self.clips = clips
@@ -112,8 +136,11 @@ class ClipDataset(Dataset[Item]):
         self.image_size = image_size
         self.mask_size = mask_size
         self.flip = flip
+        self.augment = augment
+        self.tries = tries
         self.seed = seed
-        self.entries = list(self._plan())
+        evaluates = stage in ("val", "test")
+        self.entries: Sequence[Entry] = list(self._plan()) if evaluates else ShownOnce(clips)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -131,11 +158,11 @@ class ClipDataset(Dataset[Item]):
     def _plan(self) -> Iterator[Entry]:
         first = 0
         for number, clip in enumerate(self.clips):
-            if self.stage not in ("val", "test") or not clip.annotations:
+            if not clip.annotations:
                 yield Entry(clip, number)
                 continue
             try:
-                times_s = media.frame_times(clip.path)
+                times_s = clip.frame_times()
             except MediaError as error:
                 samples = _samples(((frame, 0) for frame in clip.annotations), first)
                 yield Entry(clip, number, samples=samples, reason=str(error))
@@ -167,16 +194,21 @@ class ClipDataset(Dataset[Item]):
 
     def _training_item(self, epoch: int, index: int) -> Item:
         bad: list[BadClip] = []
-        for candidate in self._candidates(epoch, index):
+        for candidate in islice(self._candidates(epoch, index), self.tries):
             rng = np.random.default_rng((self.seed, epoch, candidate))
             offsets = segments.draw(self.segments, self.duration_s, rng)
+            clip = self.entries[candidate].clip
             try:
-                item = self._read(candidate, self.entries[candidate].clip.start_s + offsets)
+                item = self._read(candidate, clip, clip.start_s + offsets, self.augment.read_size(self.image_size))
             except MediaError as error:
                 bad.append(self._bad(candidate, str(error)))
                 continue
             if self.flip and rng.random() < 0.5:
                 item.frames = item.frames.flip(-1)
+            if self.augment != NOTHING:
+                changes = np.random.default_rng((self.seed, epoch, candidate, 2))
+                item.frames = self.augment.pictures(item.frames, self.image_size, changes)
+                item.waveform = self.augment.sound(item.waveform, changes)
             item.bad_clips = bad
             return item
         blank = self._blank(index, bad[0].reason)
@@ -197,43 +229,26 @@ class ClipDataset(Dataset[Item]):
         times_s = entry.clip.start_s + segments.centres(self.segments, self.duration_s)
         for segment, time_s in entry.times_s.items():
             times_s[segment] = time_s
-        item = self._read(index, times_s)
+        item = self._read(index, entry.clip, times_s, self.image_size)
         if self.stage in ("val", "test"):
             item.targets = self._targets(entry)
         if self.stage == "test":
             item.swapped_waveform = self._swapped(entry.number)
         return item
 
-    def _read(self, index: int, times_s: NDArray[np.float64]) -> Item:
-        clip = self.entries[index].clip
-        size = (self.image_size, self.image_size)
-        decoded = media.read_clip(clip.path, times_s.tolist(), size, clip.start_s, self.duration_s)
+    def _read(self, index: int, clip: Clip, times_s: NDArray[np.float64], size: int) -> Item:
+        decoded = clip.read(times_s.tolist(), (size, size), self.duration_s)
         if self.stage != "predict":
-            self._check_picture(clip, decoded.frame_time_s)
+            clip.check_picture(decoded.frame_time_s, self.segments, self.duration_s)
         return Item(
-            frames=torch.from_numpy(decoded.frames).permute(0, 3, 1, 2).contiguous(),
+            # numpy, for torch takes twice the time to reorder bytes
+            frames=torch.from_numpy(np.ascontiguousarray(decoded.frames.transpose(0, 3, 1, 2))),
             waveform=torch.from_numpy(decoded.waveform),
             frame_time=torch.from_numpy(decoded.frame_time_s),
             index=index,
             clip=clip,
             duration_s=self._duration_s(clip),
         )
-
-    def _check_picture(self, clip: Clip, shown_s: NDArray[np.float64]) -> None:
-        """Raises CorruptMediaError if the picture begins late or ends early, by more than a segment."""
-        limits = clip.start_s + segments.edges(self.segments, self.duration_s)
-        if shown_s[0] > limits[1]:
-            raise CorruptMediaError(
-                f"{clip.path}: the picture begins at {shown_s[0]:.2f} s, after the first segment; leave this clip out."
-            )
-        if shown_s[-1] < limits[-2]:  # an old frame in the last segment: is it held on purpose, or the end?
-            times_s = media.frame_times(clip.path)
-            end_s = times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0)
-            if end_s < limits[-2] - segments.TIME_TOLERANCE_S:
-                raise CorruptMediaError(
-                    f"{clip.path}: the picture ends at {end_s:.2f} s, more than a segment before the span "
-                    f"does ({limits[-1]:.2f} s); leave this clip out, or download it again."
-                )
 
     def _targets(self, entry: Entry) -> Targets:
         samples = entry.samples
@@ -264,8 +279,7 @@ class ClipDataset(Dataset[Item]):
             other = (number + count // 2 + step) % count
             if other != number or count == 1:
                 try:
-                    clip = self.clips[other]
-                    return torch.from_numpy(media.read_waveform(clip.path, clip.start_s, self.duration_s))
+                    return torch.from_numpy(self.clips[other].read_waveform(self.duration_s))
                 except MediaError:
                     continue
         return self._silence()

@@ -47,11 +47,11 @@ def find_overlap(train: Iterable[str], test: Iterable[str]) -> Overlap:
 
     Names without a start are the very clip only of the same name without a start.
     """
-    trained = {clip_key(name) for name in train}
-    videos = {video_of(key) for key in trained}
     tested: dict[ClipKey, str] = {}
     for name in test:
         tested.setdefault(clip_key(name), name)
+    trained = {clip_key(name) for name in train} if tested else set()
+    videos = {video_of(key) for key in trained}
     shared = {key: name for key, name in tested.items() if video_of(key) in videos}
     return Overlap(
         tested=len(tested),

@@ -12,7 +12,7 @@ reading and writing both stand, `media_pictures` and `media_sound` (packets to f
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,17 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from tavlo_pl.data.media_open import audio_stream, open_media, origin_s, to_seconds, to_ticks, video_stream
+from tavlo_pl.data.media_open import (
+    MediaFile,
+    MemoryFile,
+    as_media,
+    audio_stream,
+    open_media,
+    origin_s,
+    to_seconds,
+    to_ticks,
+    video_stream,
+)
 from tavlo_pl.data.media_pictures import decode_pictures, shown_pts
 from tavlo_pl.data.media_sound import SAMPLE_RATE_HZ, SOUND_MARGIN_S, decode_sound
 from tavlo_pl.data.media_write import map_frames, write_clip
@@ -32,9 +42,12 @@ from tavlo_pl.errors import CorruptMediaError
 __all__ = [
     "SAMPLE_RATE_HZ",
     "DecodedClip",
+    "MediaFile",
     "MediaInfo",
+    "MemoryFile",
     "frame_times",
     "map_frames",
+    "picture_end_s",
     "probe",
     "probe_audio_duration",
     "read_clip",
@@ -59,16 +72,20 @@ class MediaInfo:
         height: Height of the picture in pixels.
         frame_rate: Frames per second on average; 0 where the file does not tell. Never find a frame by it.
         frame_count: Number of frames where the container states it.
+        picture_s: Length of the picture in seconds, as far as the headers tell it apart from the file's.
         has_audio: Whether there is an audio stream.
+        sound_s: End of the sound in seconds on the clip's clock; None where there is none or the file does not tell.
     """
 
-    path: Path
+    path: MediaFile
     duration_s: float
     width: int
     height: int
     frame_rate: float
     frame_count: int | None
+    picture_s: float
     has_audio: bool
+    sound_s: float | None
 
 
 @dataclass(frozen=True)
@@ -86,13 +103,13 @@ class DecodedClip:
     waveform: np.ndarray
 
 
-def probe(path: str | Path) -> MediaInfo:
+def probe(path: str | Path | MemoryFile) -> MediaInfo:
     """Read the headers of a video file, no picture and no sound.
 
     Raises:
         MediaError: The file is missing, empty, damaged, no media or has no pictures; the subclass tells.
     """
-    path = Path(path)
+    path = as_media(path)
     with open_media(path) as container:
         video = video_stream(container, path)
         rate = video.average_rate or video.guessed_rate
@@ -107,28 +124,34 @@ def probe(path: str | Path) -> MediaInfo:
             height=video.codec_context.height,
             frame_rate=float(rate) if rate else 0.0,
             frame_count=video.frames or None,
+            picture_s=float(to_seconds(np.int64(video.duration), video)) if video.duration else duration_s,
             has_audio=bool(container.streams.audio),
+            sound_s=_sound_end_s(container, container.streams.audio[0]) if container.streams.audio else None,
         )
 
 
-def probe_audio_duration(path: str | Path) -> float:
+def probe_audio_duration(path: str | Path | MemoryFile) -> float:
     """Length of a file's sound in seconds on the clip's clock; the file may be a recording without pictures.
 
     Raises:
         NoAudioError: The file has no audio stream.
         MediaError: As `probe`.
     """
-    path = Path(path)
+    path = as_media(path)
     with open_media(path) as container:
-        audio = audio_stream(container, path)
-        if audio.duration:
-            return float(to_seconds(np.int64((audio.start_time or 0) + audio.duration), audio)) - origin_s(container)
-        if container.duration:
-            return container.duration / av.time_base
-        raise CorruptMediaError(f"{path}: its length is not known; convert the file to WAV or FLAC")
+        end_s = _sound_end_s(container, audio_stream(container, path))
+        if end_s is None:
+            raise CorruptMediaError(f"{path}: its length is not known; convert the file to WAV or FLAC")
+        return end_s
 
 
-def frame_times(path: str | Path) -> np.ndarray:
+def _sound_end_s(container: InputContainer, audio: AudioStream) -> float | None:
+    if audio.duration:
+        return float(to_seconds(np.int64((audio.start_time or 0) + audio.duration), audio)) - origin_s(container)
+    return container.duration / av.time_base if container.duration else None
+
+
+def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
     """Presentation times of all frames that are shown, from the packets alone.
 
     Returns:
@@ -137,15 +160,24 @@ def frame_times(path: str | Path) -> np.ndarray:
     Raises:
         MediaError: As `probe`, and where the file keeps no presentation times.
     """
-    path = Path(path)
+    path = as_media(path)
     with open_media(path) as container:
         video = video_stream(container, path)
         packets, _ = _packets(container, path, video, None, -math.inf, math.inf)
         return to_seconds(shown_pts(packets, path), video) - origin_s(container)
 
 
+def picture_end_s(times_s: np.ndarray) -> float:
+    """When the picture ends: the last frame is shown as long as most are.
+
+    Args:
+        times_s: (N,) presentation times of all frames, as `frame_times` gives them.
+    """
+    return float(times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
+
+
 def read_clip(
-    path: str | Path,
+    path: str | Path | MemoryFile,
     times_s: Sequence[float] | np.ndarray,
     size: tuple[int, int] | None,
     start_s: float,
@@ -173,7 +205,7 @@ def read_clip(
         CorruptMediaError: A wanted frame or the sound cannot be decoded faithfully.
         MediaError: As `probe`.
     """
-    path = Path(path)
+    path = as_media(path)
     wanted_s = np.asarray(times_s, np.float64) if with_video else np.empty(0)
     spans = [(wanted_s.min(), wanted_s.max())] if wanted_s.size else []
     spans += [(start_s, start_s + duration_s)] if duration_s > 0 else []
@@ -200,14 +232,14 @@ def read_clip(
     return DecodedClip(frames, frame_time_s, waveform)
 
 
-def read_waveform(path: str | Path, start_s: float, duration_s: float) -> np.ndarray:
+def read_waveform(path: str | Path | MemoryFile, start_s: float, duration_s: float) -> np.ndarray:
     """The sound of a span as (L,) float32, mono at 16 kHz, L = round(duration_s * 16000); see `read_clip`."""
     return read_clip(path, (), None, start_s, duration_s, with_video=False).waveform
 
 
 def _packets(
     container: InputContainer,
-    path: Path,
+    path: MediaFile,
     video: VideoStream | None,
     audio: AudioStream | None,
     since_s: float,
@@ -224,7 +256,7 @@ def _packets(
     since = {stream.index: to_ticks(since_s, stream) for stream in streams}
     running = set(kept)
     last: dict[int, Packet] = {}
-    for packet in container.demux():
+    for packet in _demux(container, path):
         if not packet.size:
             continue
         index, dts = packet.stream_index, packet.dts
@@ -244,7 +276,16 @@ def _packets(
     return (kept[video.index] if video is not None else [], kept[audio.index] if audio is not None else [])
 
 
-def _check_end(container: InputContainer, path: Path, last: Iterable[Packet]) -> None:
+def _demux(container: InputContainer, path: MediaFile) -> Iterator[Packet]:
+    try:
+        yield from container.demux()
+    except IndexError as error:  # what PyAV makes of a stream that the headers did not name
+        raise CorruptMediaError(
+            f"{path}: damaged: a stream begins in the middle of it; fetch the file again or leave it out"
+        ) from error
+
+
+def _check_end(container: InputContainer, path: MediaFile, last: Iterable[Packet]) -> None:
     """Compare where a file really ended with the length at its front, which Matroska alone states exactly."""
     if "matroska" not in container.format.name or not container.duration:
         return

@@ -14,7 +14,7 @@ from tavlo_pl.data.avatar import AVATAR
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.datamodule import ClipDataModule, TrainSampler, evaluation_order, prediction_order
 from tavlo_pl.data.vggsound import VGGSound
-from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, NoAudioError
+from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, NoAudioError, RunFailedError
 from tavlo_pl.types import Batch
 from tests.helpers.clips import write_numbered
 from tests.helpers.trees import instance, write_avatar, write_vggsound
@@ -271,24 +271,41 @@ def test_fit_from_files_without_validation(folders: Path, tmp_path: Path) -> Non
 def test_training_names_a_bad_clip_once_and_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):  # the second run goes on in the same folder
         module = Recorder()
-        data = ClipDataModule(train=Listed(["bad, one", "clip1", "clip2", "clip3"]), **SMALL)
+        clips = Listed(["bad, one", "clip1", "clip2", "clip3"])
+        data = ClipDataModule(train=clips, max_bad_share=0.25, **SMALL)
         with caplog.at_level(logging.WARNING):
             trainer(tmp_path, max_epochs=6).fit(module, data)
         assert [len(step) for step in module.steps] == [3] * 6
         assert 0 not in {index for step in module.steps for index, _ in step}
     assert caplog.text.count("Training goes on without bad, one: bad, one.mp4: no sound") == 2
-    with (tmp_path / "bad_clips.csv").open(newline="") as lines:
-        assert list(csv.reader(lines)) == [
-            ["sample_id", "reason"],
-            ["bad, one", "bad, one.mp4: no sound in it."],
-        ]
+    assert listed(tmp_path) == [["bad, one", "bad, one.mp4: no sound in it."]]
+
+
+def listed(folder: Path) -> list[list[str]]:
+    with (folder / "bad_clips.csv").open(newline="") as lines:
+        header, *rows = csv.reader(lines)
+    assert header == ["sample_id", "reason"]
+    return rows
 
 
 @pytest.mark.usefixtures("no_media")
-def test_training_without_any_readable_clip_ends(tmp_path: Path) -> None:
-    data = ClipDataModule(train=Listed(["bad1", "bad2", "bad3"]), **SMALL)
-    with pytest.raises(MediaError, match="None of the 3 training clips can be read"):
+def test_too_many_bad_training_clips_end_the_run_with_the_list(tmp_path: Path) -> None:
+    names = ["bad1", "bad2", *(f"clip{number}" for number in range(28))]
+    module = Recorder()
+    with pytest.raises(
+        RunFailedError, match=r"2 of 30 .* data\.max_bad_share 0\.05 .*bad_clips\.csv.*no sound"
+    ) as caught:
+        trainer(tmp_path, max_epochs=1).fit(module, ClipDataModule(train=Listed(names), **SMALL))
+    assert caught.value.exit_code == 1
+    assert sorted(name for name, _ in listed(tmp_path)) == ["bad1", "bad2"]
+
+
+@pytest.mark.usefixtures("no_media")
+def test_training_without_any_readable_clip_ends_at_once(tmp_path: Path) -> None:
+    data = ClipDataModule(train=Listed([f"bad{number}" for number in range(1000)]), **SMALL)
+    with pytest.raises(RunFailedError, match="of 1000 training clips cannot be read"):
         trainer(tmp_path, max_epochs=1).fit(Recorder(), data)
+    assert 51 <= len(listed(tmp_path)) <= 3 * 51  # no more are tried than end the run
 
 
 @pytest.mark.usefixtures("no_media")

@@ -1,0 +1,119 @@
+"""``tavlo data index``: one table of all clips of a data set, with the reason for each that is left out."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tavlo_pl.data.archive import is_archive
+from tavlo_pl.data.audit import read_listing
+from tavlo_pl.data.clip import ClipKey, clip_key, read_ids
+from tavlo_pl.data.index import Row, read_probed, write_index
+from tavlo_pl.data.index_probe import Journal, find_files, probe_files
+from tavlo_pl.data.index_select import Filter, make_rows
+from tavlo_pl.data.vggsound import read_table
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.viz.table import Table
+
+UNLABELLED = "(no label)"
+
+
+def index(
+    root: str | list[str],
+    out: str,
+    csv: str | None = None,
+    min_frames: int = 200,
+    max_frames: int = 300,
+    duration_s: float = 10.0,
+    width: int | None = 640,
+    height: int | None = 360,
+    held_out: str | list[str] | None = None,
+    ids: str | None = None,
+    draw: int | None = None,
+    seed: int = 0,
+    jobs: int = 2,
+) -> None:
+    """Writes one table of all videos in folders and tar archives, with the reason for each that is left out.
+
+    A killed run goes on where it stopped, and files that did not change are not opened again, whatever the other
+    options. The defaults are the paper's filter; picture and sound must both be there.
+
+    Args:
+        root: folder, tar archive or video; several as "[a, b]". Archives in folders are looked into, links followed.
+        out: the table, a Parquet file.
+        csv: vggsound.csv, for categories and splits; videos that it does not name are left out.
+        min_frames: fewest frames of a clip.
+        max_frames: most frames of a clip.
+        duration_s: length of picture and sound, to half a second.
+        width: of the picture in pixels; null takes any.
+        height: of the picture in pixels; null takes any.
+        held_out: clips to test on: AVATAR's root, vggss.json, a list of ids, a table; several as "[a, b]". No clip of
+            the same YouTube video is taken.
+        ids: take only the clips of this text file, <id>_<start> or the id alone, one a line.
+        draw: take so many of the training clips, drawn by the seed.
+        seed: of the draw.
+        jobs: processes that open files.
+
+    Raises:
+        ConfigError: an option that cannot be, or an archive that is not to be trusted.
+        DatasetNotFoundError: a folder or a list is not there, or there is no video.
+        AnnotationError: a list cannot be read, or the file at out is no index.
+    """
+    if jobs < 1 or duration_s <= 0 or min_frames > max_frames or (draw is not None and draw < 1):
+        raise ConfigError("--jobs and --draw must be at least 1, --duration_s above 0, --min_frames <= --max_frames.")
+    table = {key: (label, split) for key, label, split in read_table(Path(csv))} if csv is not None else None
+    lists = {name: set(read_listing(Path(name), "test").clips) for name in _several(held_out)}
+    wanted = read_ids(Path(ids)) if ids is not None else None
+    path = Path(out)
+    files = find_files(_several(root))
+    packed = any(is_archive(Path(file.path)) for file in files)
+    with Journal(path.with_name(path.name + ".journal"), read_probed(path) if path.is_file() else ()) as journal:
+        videos = list(tqdm(probe_files(files, journal, jobs), "videos", None if packed else len(files), unit="video"))
+    accept = Filter(min_frames, max_frames, duration_s, width, height)
+    rows = make_rows(videos, accept, table, lists, wanted, draw, seed)
+    options = {"filter": vars(accept), "csv": csv, "held_out": held_out, "ids": ids, "draw": draw, "seed": seed}
+    write_index(path, rows, {"tavlo data index": json.dumps(options)})
+    journal.remove()
+    tables = [_categories(rows), _reasons(rows, table)]
+    print("\n" + "\n\n".join(each.to_text() for each in tables) + f"\n\nindex: {path}")
+
+
+def _several(names: str | list[str] | None) -> list[str]:
+    return [names] if isinstance(names, str) else names or []
+
+
+def _categories(rows: Sequence[Row]) -> Table:
+    """Clips of each category, the largest first."""
+    taken = Counter((row.label or UNLABELLED, row.split) for row in rows if not row.reason)
+    splits = [split for split in ("train", "test", None) if any(key[1] == split for key in taken)]
+    totals = Counter({label: 0 for label, _ in taken})
+    for (label, _), count in taken.items():
+        totals[label] += count
+    ordered = sorted(totals, key=lambda label: (-totals[label], label))
+    return Table(
+        title=f"{totals.total():,} clips of {len(totals)} categories",
+        header=["", *(split or "no split" for split in splits)],
+        rows=[[label, *(f"{taken[label, split]:,}" for split in splits)] for label in ordered],
+    )
+
+
+def _reasons(rows: Sequence[Row], table: dict[ClipKey, tuple[str, str]] | None) -> Table:
+    """How many videos are left out, by the first words of the reason, each with an example."""
+    kinds = Counter(row.reason.partition(":")[0] for row in rows)
+    accepted = kinds.pop("", 0)
+    examples = {row.reason.partition(":")[0]: row for row in reversed(rows)}
+    notes = []
+    if table is not None:
+        missing = sorted(f"{name}_{start}" for name, start in table.keys() - {clip_key(r.sample_id) for r in rows})
+        notes = [f"{len(missing):,} of {len(table):,} clips of the table of labels have no file."] if missing else []
+    return Table(
+        title=f"{len(rows):,} videos: {accepted:,} clips, {kinds.total():,} left out",
+        header=["", "videos", "for example"],
+        rows=[
+            [kind, f"{count:,}", f"{examples[kind].probed.where}: {examples[kind].reason}"]
+            for kind, count in kinds.most_common()
+        ],
+        notes=notes,
+    )

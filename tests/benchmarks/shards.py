@@ -1,0 +1,122 @@
+"""How many more clips a second come from shards than from mp4, and how long until the first batch?   make bench
+
+The procedural world at 640 x 360, 30 frames a second, 10 s; T = 10 frames of 224 x 224 and the sound, as a loader's
+worker makes them, on one core. Rounds of both ways are interleaved and counted in processor time, so that other
+programs on the machine decide little; the ratio is given for the minima and for each round.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from tavlo_pl.data.clip import Clip, ClipSource
+from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.data.dataset import ClipDataset
+from tavlo_pl.data.shard_format import ENTRY, INDEX, Form
+from tavlo_pl.data.shard_write import write_shards
+from tavlo_pl.data.shards import Shards
+from tavlo_pl.data.spectrogram import LogMel
+from tavlo_pl.data.synthetic.write import Job, write_job
+from tavlo_pl.data.vggsound import VGGSound
+from tests.benchmarks.decode import WORLD
+
+CLIPS = 6
+ROUNDS = 7
+REPEATS = {"mp4": 1, "shards": 12}
+"""Passes over the clips a round, so that rounds of both ways take about as long."""
+
+LISTED = 200_000
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    """Processor time of one call."""
+    start_s = time.process_time()
+    work()
+    return time.process_time() - start_s
+
+
+def wall_s(work: Callable[[], object]) -> float:
+    """Time of one call by the clock."""
+    start_s = time.perf_counter()
+    work()
+    return time.perf_counter() - start_s
+
+
+def read_all(dataset: ClipDataset, epochs: range) -> None:
+    """Every training item of some epochs."""
+    for epoch in epochs:
+        for index in range(len(dataset)):
+            assert not dataset[epoch, index].bad_clips
+
+
+def first_batch(source: ClipSource) -> None:
+    """From nothing known to one batch of all clips."""
+    data = ClipDataModule(train=source, batch_size=CLIPS, num_workers=0)
+    data.setup("fit")
+    next(iter(data.train_dataloader()))
+
+
+def listing_s(shards: Path) -> float:
+    """Time until 200,000 clips are listed, from an index of so many rows."""
+    row = pq.read_table(shards / INDEX).to_pylist()[0]
+    many = shards / "many"
+    many.mkdir()
+    (many / "shards.json").write_bytes((shards / "shards.json").read_bytes())
+    rows = [{**row, "sample_id": f"{number:011d}_000000", "shard": number // 256} for number in range(LISTED)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=ENTRY), many / INDEX)
+    return min(wall_s(lambda: len(Shards(str(many)).clips())) for _ in range(3))
+
+
+def main() -> None:
+    """Prints CPU time a clip, ratio, time to the first batch, and bytes."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        world, shards = Path(folder, "world"), Path(folder, "shards")
+        for number in range(CLIPS):
+            write_job(Job(WORLD, world, "train", None, number))
+        films = VGGSound(str(world), split=None)
+        clips: Sequence[Clip] = films.clips()
+        writing_s = cpu_s(lambda: write_shards(clips, shards, Form(), workers=1))
+        sources: dict[str, ClipSource] = {"mp4": films, "shards": Shards(str(shards))}
+        datasets = {name: ClipDataset(source.clips(), "train", flip=True) for name, source in sources.items()}
+        seconds: dict[str, list[float]] = {name: [] for name in datasets}
+        for number in range(ROUNDS):
+            for name, dataset in datasets.items():
+                epochs = range(number * REPEATS[name], (number + 1) * REPEATS[name])
+                read_s = cpu_s(lambda dataset=dataset, epochs=epochs: read_all(dataset, epochs))
+                seconds[name].append(read_s / len(epochs) / CLIPS)
+        log_mel = LogMel(10, 100)
+        waveform = datasets["shards"][0, 0].waveform[None]
+        log_mel_s = min(cpu_s(lambda: log_mel(waveform)) for _ in range(3 * ROUNDS))
+        first_s = {
+            name: min(wall_s(lambda s=source: first_batch(s)) for _ in range(3)) for name, source in sources.items()
+        }
+        sizes = {
+            "mp4": sum(clip.path.stat().st_size for clip in clips),
+            "shards": sum(path.stat().st_size for path in shards.glob("shards/*.arrow")),
+        }
+        listed_s = listing_s(shards)
+    fastest = {name: min(values) for name, values in seconds.items()}
+    for name in seconds:
+        print(
+            f"{name:<8}{1000 * fastest[name]:7.1f} ms CPU a clip{1 / fastest[name]:8.1f} clips a second and core"
+            f"{1000 * first_s[name]:8.0f} ms to the first batch of {CLIPS}{sizes[name] / CLIPS / 1e6:7.2f} MB a clip"
+        )
+    ratios = sorted(mp4 / shard for mp4, shard in zip(seconds["mp4"], seconds["shards"], strict=True))
+    ratio = fastest["mp4"] / fastest["shards"]
+    with_mel = (fastest["mp4"] + log_mel_s) / (fastest["shards"] + log_mel_s)
+    print(
+        f"shards against mp4: {ratio:.1f} times by the fastest rounds, {statistics.median(ratios):.1f} by the median "
+        f"round ({ratios[0]:.1f} to {ratios[-1]:.1f}); {with_mel:.1f} with {1000 * log_mel_s:.1f} ms of log-mel on top"
+    )
+    print(f"writing shards: {1000 * writing_s / CLIPS:.0f} ms CPU a clip; {LISTED:,} clips listed in {listed_s:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
