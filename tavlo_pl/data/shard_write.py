@@ -222,7 +222,8 @@ def _claim(folder: Path, form: Form, clips: Sequence[Clip], clips_per_shard: int
             other = ", ".join(sorted(key for key in note if known.get(key) != note[key]))
             raise ConfigError(f"{folder} holds shards of another kind (another {other}: {path}); choose another --out.")
         return
-    if folder.is_dir() and any(folder.iterdir()):
+    there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+    if any(name != "shards" and not name.startswith(NOTE) for name in there):  # these may be another part's, begun now
         raise ConfigError(f"{folder} is not empty and holds no shards; choose another --out.")
     (folder / shard_name(0)).parent.mkdir(parents=True, exist_ok=True)
     with _beside(path, part[0]) as beside:
