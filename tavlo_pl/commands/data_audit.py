@@ -33,7 +33,7 @@ def audit(
     folder is known: given, or part of what is audited.
 
     Args:
-        train: clips to train on: a text file of ids, vggsound.csv, or a folder of a data set or of mp4 files.
+        train: clips to train on: an index, a text file of ids, vggsound.csv, or a folder of a data set or of mp4 files.
         test: clips to test on: the same, vggsound_test.csv, vggss.json, or AVATAR's root or its metadata.
         train_videos: folder of the training videos <id>_<start>.mp4, where train is a mere list.
         test_videos: folder of the test videos, where test is a mere list.

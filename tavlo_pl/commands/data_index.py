@@ -64,7 +64,7 @@ def index(
     if jobs < 1 or duration_s <= 0 or min_frames > max_frames or (draw is not None and draw < 1):
         raise ConfigError("--jobs and --draw must be at least 1, --duration_s above 0, --min_frames <= --max_frames.")
     table = {key: (label, split) for key, label, split in read_table(Path(csv))} if csv is not None else None
-    lists = {Path(name).name: set(read_listing(Path(name), "test").clips) for name in _several(held_out)}
+    lists = {name: set(read_listing(Path(name), "test").clips) for name in _several(held_out)}
     wanted = read_ids(Path(ids)) if ids is not None else None
     path = Path(out)
     files = find_files(_several(root))

@@ -13,8 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
-import numpy as np
-
 from tavlo_pl.data import media
 from tavlo_pl.data.avatar import AVATAR, find_part
 from tavlo_pl.data.clip import YOUTUBE_ID_LENGTH, ClipKey, clip_key, video_files, videos_below
@@ -214,13 +212,12 @@ def check_files(listing: Listing, done: Callable[[], object]) -> list[Checked]:
 def check_file(name: str, path: Path, metadata: Path | None = None) -> Checked:
     """Reads one file; see `check_files`."""
     try:
-        times_s = media.frame_times(path)
+        picture_s = media.picture_end_s(media.frame_times(path))
         sound_s = media.probe_audio_duration(path) if media.probe(path).has_audio else None
         frames = fit_frames(path, metadata) if metadata is not None else {}
     except MediaError as error:
         return Checked(name, unreadable=str(error))
-    last_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
-    return Checked(name, picture_s=float(times_s[-1]) + last_s, sound_s=sound_s, frames=frames)
+    return Checked(name, picture_s=picture_s, sound_s=sound_s, frames=frames)
 
 
 def report(listing: Listing, checked: Sequence[Checked], duration_s: float) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What every dataset reader hands on: clips, their annotated frames, and masks at any size."""
 
 import logging
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tavlo_pl.data import archive, media, segments
+from tavlo_pl.data.walk import files_below
 from tavlo_pl.errors import AnnotationError, CorruptMediaError, DatasetNotFoundError
 from tavlo_pl.types import SCENARIOS, Scenario
 
@@ -234,8 +234,7 @@ class Clip:
                 f"{self.where}: the picture begins at {shown_s[0]:.2f} s, after the first segment; leave this clip out."
             )
         if shown_s[-1] < limits[-2]:  # an old frame in the last segment: is it held on purpose, or the end?
-            times_s = self.frame_times()
-            end_s = times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0)
+            end_s = media.picture_end_s(self.frame_times())
             if end_s < limits[-2] - segments.TIME_TOLERANCE_S:
                 raise CorruptMediaError(
                     f"{self.where}: the picture ends at {end_s:.2f} s, more than a segment before the span "
@@ -368,9 +367,7 @@ def video_files(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise DatasetNotFoundError(f"{root}: no such folder; expected files <id>_<start>.mp4 in it.")
-    walk = os.walk(root, followlinks=True)
-    paths = (Path(folder, name) for folder, _, names in walk for name in names if name.endswith(".mp4"))
-    return sorted(path for path in paths if path.name[0] != ".")
+    return sorted(path for path in files_below(root) if path.suffix == ".mp4" and path.name[0] != ".")
 
 
 def report_missing(dataset: str, missing: Sequence[str], wanted: int, what: str) -> None:

@@ -16,6 +16,7 @@ from typing import Self
 
 from tavlo_pl.data import archive, media
 from tavlo_pl.data.media_open import is_video
+from tavlo_pl.data.walk import files_below
 from tavlo_pl.errors import (
     CorruptMediaError,
     DatasetNotFoundError,
@@ -38,6 +39,7 @@ FAULTS: dict[type[MediaError], str] = {
 """The first word of a reason, by which reasons are counted."""
 
 _WAITING_A_JOB = 4  # videos that are handed out before a process asks for them; those of archives are in memory
+_ROUNDING_FRAMES = 2  # by which number, rate and length of a sound file may disagree
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +114,9 @@ def _walk(root: Path) -> Iterator[Path]:
         return
     if not root.is_dir():
         raise DatasetNotFoundError(f"{root}: no such folder or archive; check --root.")
-    seen: set[tuple[int, int]] = set()
-    for folder, below, names in os.walk(root, followlinks=True):
-        stat = os.stat(folder)
-        if (stat.st_dev, stat.st_ino) in seen:  # a link that leads back
-            below.clear()
-            continue
-        seen.add((stat.st_dev, stat.st_ino))
-        below.sort()
-        for name in names:
-            path = Path(folder, name)
-            if path.is_file() and (archive.is_archive(path) or is_video(name, path)):
-                yield path
+    for path in files_below(root):
+        if path.is_file() and (archive.is_archive(path) or is_video(path.name, path)):
+            yield path
 
 
 class Journal:
@@ -261,7 +254,7 @@ def _done(row: Probed | File, result: Future[Probed] | None, journal: Journal) -
 
 
 def probe_video(row: Probed, file: media.MediaFile) -> Probed:
-    """Opens one video; its packets are read only where its headers do not tell the number of frames.
+    """Opens one video; its packets are read only where its headers do not tell its frames, or contradict themselves.
 
     Args:
         row: what is known before.
@@ -273,13 +266,16 @@ def probe_video(row: Probed, file: media.MediaFile) -> Probed:
         return replace(row, fault="bad name: it holds bytes that are no text (UTF-8); rename the file")
     try:
         info = media.probe(file)
-        frame_count = info.frame_count or len(media.frame_times(file))
+        frame_count, picture_s = info.frame_count, info.picture_s
+        if not frame_count or abs(frame_count - info.frame_rate * picture_s) > _ROUNDING_FRAMES:
+            times_s = media.frame_times(file)
+            frame_count, picture_s = len(times_s), media.picture_end_s(times_s)
     except MediaError as error:
         return replace(row, fault=fault_of(error, str(file)))
     return replace(
         row,
         fault="" if info.has_audio else "no sound: no audio stream",
-        picture_s=info.picture_s,
+        picture_s=picture_s,
         sound_s=info.sound_s,
         width=info.width,
         height=info.height,

@@ -12,7 +12,7 @@ reading and writing both stand, `media_pictures` and `media_sound` (packets to f
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,7 @@ __all__ = [
     "MemoryFile",
     "frame_times",
     "map_frames",
+    "picture_end_s",
     "probe",
     "probe_audio_duration",
     "read_clip",
@@ -166,6 +167,15 @@ def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
         return to_seconds(shown_pts(packets, path), video) - origin_s(container)
 
 
+def picture_end_s(times_s: np.ndarray) -> float:
+    """When the picture ends: the last frame is shown as long as most are.
+
+    Args:
+        times_s: (N,) presentation times of all frames, as `frame_times` gives them.
+    """
+    return float(times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
+
+
 def read_clip(
     path: str | Path | MemoryFile,
     times_s: Sequence[float] | np.ndarray,
@@ -246,7 +256,7 @@ def _packets(
     since = {stream.index: to_ticks(since_s, stream) for stream in streams}
     running = set(kept)
     last: dict[int, Packet] = {}
-    for packet in container.demux():
+    for packet in _demux(container, path):
         if not packet.size:
             continue
         index, dts = packet.stream_index, packet.dts
@@ -264,6 +274,15 @@ def _packets(
     else:
         _check_end(container, path, last.values())
     return (kept[video.index] if video is not None else [], kept[audio.index] if audio is not None else [])
+
+
+def _demux(container: InputContainer, path: MediaFile) -> Iterator[Packet]:
+    try:
+        yield from container.demux()
+    except IndexError as error:  # what PyAV makes of a stream that the headers did not name
+        raise CorruptMediaError(
+            f"{path}: damaged: a stream begins in the middle of it; fetch the file again or leave it out"
+        ) from error
 
 
 def _check_end(container: InputContainer, path: MediaFile, last: Iterable[Packet]) -> None:

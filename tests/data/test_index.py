@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,8 +15,9 @@ from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import ClipDataset
 from tavlo_pl.data.index import Index, Row, write_index
-from tavlo_pl.data.index_probe import File, Probed
+from tavlo_pl.data.index_probe import File, Probed, probe_video
 from tavlo_pl.data.index_select import Filter, make_rows
+from tavlo_pl.data.media import MemoryFile
 from tavlo_pl.errors import AnnotationError, ConfigError, DatasetNotFoundError
 from tests.helpers.cli import tavlo
 from tests.helpers.clips import write_numbered
@@ -123,6 +125,19 @@ def test_an_audit_of_an_index(tmp_path: Path) -> None:
     assert read_listing(path, "test").names == (B,)
     unsplit = read_listing(Path(write(tmp_path / "no_split.parquet", [row(A, None, "/p.tar", member="a.mp4")])), "test")
     assert (unsplit.kind, unsplit.names, unsplit.files) == ("index", (A,), None)
+
+
+def test_no_damage_is_more_than_a_fault(tmp_path: Path) -> None:
+    """A transport stream with a changed byte may name streams that its headers do not."""
+    whole, faults = write_numbered(tmp_path / "clip.ts").path.read_bytes(), set()
+    for seed in range(120):
+        rng, damaged = np.random.default_rng(seed), bytearray(whole)
+        for position in rng.integers(0, len(whole), 12):
+            damaged[position] = rng.integers(256)
+        probed = probe_video(Probed(File("clip.ts", 1, 1)), MemoryFile("clip.ts", bytes(damaged)))
+        faults.add(probed.fault)
+    assert "" in faults
+    assert any("a stream begins in the middle" in fault for fault in faults)
 
 
 def test_the_filter_at_its_limits() -> None:
