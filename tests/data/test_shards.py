@@ -19,7 +19,8 @@ from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import ClipDataset, Item
 from tavlo_pl.data.shard_format import Form
-from tavlo_pl.data.shard_write import Progress, plan, read_clip, write_shards
+from tavlo_pl.data.shard_plan import plan
+from tavlo_pl.data.shard_write import Progress, read_clip, write_shards
 from tavlo_pl.data.shards import Shards
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, RunFailedError
 from tests.helpers.clips import read_number, write_numbered
