@@ -14,7 +14,7 @@ RUNS = {
     "diagnose": "tell whether a checkpoint listens, by probes of its maps",
 }
 COMMANDS = {
-    "data": "make and audit data sets: tavlo data synth --out DIR",
+    "data": "make, index and audit data sets: tavlo data synth --out DIR",
     "score": "score anyone's saved heatmaps on AVATAR, VGG-SS, Flickr, IS3 or AVSBench",
     "report": "make one page of a test, or of several compared: tavlo report RUN [RUN...]",
     "compare": "train and test variants of an experiment with several seeds",

@@ -112,8 +112,9 @@ def _reasons(rows: Sequence[Row], table: dict[ClipKey, tuple[str, str]] | None) 
         title=f"{len(rows):,} videos: {accepted:,} clips, {kinds.total():,} left out",
         header=["", "videos", "for example"],
         rows=[
-            [kind, f"{count:,}", f"{examples[kind].probed.where}: {examples[kind].reason}"]
+            [kind, f"{count:,}", f"{row.probed.where}: {row.reason.removeprefix(f'{kind}: ')}"]
             for kind, count in kinds.most_common()
+            for row in [examples[kind]]
         ],
         notes=notes,
     )

@@ -1,7 +1,6 @@
 """What every dataset reader hands on: clips, their annotated frames, and masks at any size."""
 
 import logging
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from PIL import Image
 
 from tavlo_pl.data import archive, media, segments
 from tavlo_pl.data.checked import read_text
+from tavlo_pl.data.walk import files_below
 from tavlo_pl.errors import AnnotationError, CorruptMediaError, DatasetNotFoundError
 from tavlo_pl.types import SCENARIOS, Scenario
 
@@ -369,9 +369,7 @@ def video_files(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise DatasetNotFoundError(f"{root}: no such folder; expected files <id>_<start>.mp4 in it.")
-    walk = os.walk(root, followlinks=True)
-    paths = (Path(folder, name) for folder, _, names in walk for name in names if name.endswith(".mp4"))
-    return sorted(path for path in paths if path.name[0] != ".")
+    return sorted(path for path in files_below(root) if path.suffix == ".mp4" and path.name[0] != ".")
 
 
 def report_missing(dataset: str, missing: Sequence[str], wanted: int, what: str) -> None:

@@ -16,6 +16,7 @@ from typing import Self
 
 from tavlo_pl.data import archive, media
 from tavlo_pl.data.media_open import is_video
+from tavlo_pl.data.walk import files_below
 from tavlo_pl.errors import (
     CorruptMediaError,
     DatasetNotFoundError,
@@ -113,18 +114,9 @@ def _walk(root: Path) -> Iterator[Path]:
         return
     if not root.is_dir():
         raise DatasetNotFoundError(f"{root}: no such folder or archive; check --root.")
-    seen: set[tuple[int, int]] = set()
-    for folder, below, names in os.walk(root, followlinks=True):
-        stat = os.stat(folder)
-        if (stat.st_dev, stat.st_ino) in seen:  # a link that leads back
-            below.clear()
-            continue
-        seen.add((stat.st_dev, stat.st_ino))
-        below.sort()
-        for name in names:
-            path = Path(folder, name)
-            if path.is_file() and (archive.is_archive(path) or is_video(name, path)):
-                yield path
+    for path in files_below(root):
+        if path.is_file() and (archive.is_archive(path) or is_video(path.name, path)):
+            yield path
 
 
 class Journal:

@@ -9,11 +9,11 @@ import csv
 import json
 import zlib
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import islice
@@ -25,9 +25,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from tavlo_pl.data import archive, media
+from tavlo_pl.data import media
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.shard_format import BAD_CLIPS, ENTRY, INDEX, NOTE, RECORD, Form, shard_name, to_bad_record, to_record
+from tavlo_pl.data.shard_plan import Job, in_order, plan
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
 
 AHEAD = 4
@@ -54,44 +55,6 @@ class Progress:
     clips: int
     bad: int
     bytes: int
-
-
-@dataclass(frozen=True)
-class Job:
-    """Clips that are read one after the other.
-
-    Attributes:
-        shards: numbers of the shards they fill.
-        clips: the clips, of an archive in any order.
-    """
-
-    shards: range
-    clips: Sequence[Clip]
-
-    def sizes(self, clips_per_shard: int) -> Iterator[tuple[int, int]]:
-        """Number and clips of each shard."""
-        for position, number in enumerate(self.shards):
-            yield number, min(clips_per_shard, len(self.clips) - position * clips_per_shard)
-
-
-@dataclass(frozen=True)
-class LoadedClip(Clip):
-    """A clip of an archive whose video has been read already.
-
-    Args:
-        content: the video.
-        reason: why there is none.
-    """
-
-    content: media.MemoryFile | None = None
-    reason: str = ""
-
-    @property
-    def file(self) -> media.MemoryFile:
-        """The video in memory; see `Clip.file`."""
-        if self.content is None:
-            raise MediaError(self.reason)
-        return self.content
 
 
 def write_shards(
@@ -129,8 +92,7 @@ def write_shards(
     limit = int(max_bad_share * total)
     try:
         with tqdm(total=total, initial=len(done), desc="clips", unit="clip", smoothing=0.02) as bar:
-            left = _left(mine, {_key(row) for row in done})
-            records = _watched(_records(left, form, workers), bad, limit, total, folder / BAD_CLIPS, bar)
+            records = _watched(_records(_left(folder, mine), form, workers), bad, limit, total, folder / BAD_CLIPS, bar)
             for number, size in (pair for job in mine for pair in job.sizes(clips_per_shard)):
                 if not _entries_path(folder, number).exists():
                     _write_shard(folder, number, islice(records, size))
@@ -152,20 +114,6 @@ def write_shards(
     )
 
 
-def plan(clips: Sequence[Clip], clips_per_shard: int) -> list[Job]:
-    """Cuts a list into jobs, the units that parts of the work share: a shard of files, or all shards of an archive."""
-    groups: dict[Path | None, list[Clip]] = {}
-    for clip in clips:
-        groups.setdefault(clip.path if clip.member is not None else None, []).append(clip)
-    files = groups.pop(None, [])
-    pieces = [files[start : start + clips_per_shard] for start in range(0, len(files), clips_per_shard)]
-    jobs: list[Job] = []
-    for piece in [*pieces, *(groups[path] for path in sorted(groups, key=str))]:
-        first = jobs[-1].shards.stop if jobs else 0
-        jobs.append(Job(range(first, first - (-len(piece) // clips_per_shard)), piece))
-    return jobs
-
-
 def read_clip(form: Form, clip: Clip) -> pa.RecordBatch:
     """The record of a clip, with a reason where it cannot be read."""
     about = (clip.sample_id, clip.category, clip.start_s)
@@ -178,37 +126,11 @@ def read_clip(form: Form, clip: Clip) -> pa.RecordBatch:
     return to_record(*about, form, decoded)
 
 
-def _left(jobs: Iterable[Job], done: Container[tuple[str, float]]) -> Iterator[Clip]:
+def _left(folder: Path, jobs: Iterable[Job]) -> Iterator[Clip]:
     """The clips that no shard holds yet, in the order of their shards."""
     for job in jobs:
-        clips = [clip for clip in job.clips if (clip.sample_id, clip.start_s) not in done]
-        if clips and clips[0].member is not None:
-            yield from _loaded(clips)
-        else:
-            yield from clips
-
-
-def _loaded(clips: Sequence[Clip]) -> Iterator[Clip]:
-    """The clips of one archive, in its order, which is read once from front to end."""
-    missing: dict[str | None, list[Clip]] = {}
-    for clip in clips:
-        missing.setdefault(clip.member, []).append(clip)
-    reason = "not in the archive; index it again"
-    try:
-        for name, content in archive.members(clips[0].path):
-            for clip in missing.pop(name, ()):
-                yield _with(clip, content)
-            if not missing:
-                return
-    except MediaError as error:
-        reason = str(error)
-    for clip in (clip for group in missing.values() for clip in group):
-        yield _with(clip, reason=f"{clip.where}: {reason}")
-
-
-def _with(clip: Clip, content: media.MemoryFile | None = None, reason: str = "") -> LoadedClip:
-    known = {field.name: getattr(clip, field.name) for field in fields(Clip)}
-    return LoadedClip(**known, content=content, reason=reason)
+        done = {_key(row) for row in _entries(folder, job.shards)}
+        yield from in_order([clip for clip in job.clips if (clip.sample_id, clip.start_s) not in done])
 
 
 def _claim(folder: Path, form: Form, clips: Sequence[Clip], clips_per_shard: int, part: tuple[int, int]) -> None:
@@ -222,7 +144,8 @@ def _claim(folder: Path, form: Form, clips: Sequence[Clip], clips_per_shard: int
             other = ", ".join(sorted(key for key in note if known.get(key) != note[key]))
             raise ConfigError(f"{folder} holds shards of another kind (another {other}: {path}); choose another --out.")
         return
-    if folder.is_dir() and any(folder.iterdir()):
+    there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+    if any(name != "shards" and not name.startswith(NOTE) for name in there):  # these may be another part's, begun now
         raise ConfigError(f"{folder} is not empty and holds no shards; choose another --out.")
     (folder / shard_name(0)).parent.mkdir(parents=True, exist_ok=True)
     with _beside(path, part[0]) as beside:

@@ -237,6 +237,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(good: bytes, tmp_path:
     until_s = time.monotonic() + 60
     while time.monotonic() < until_s and not (journal.is_file() and journal.read_bytes().count(b"\n") > 2):
         time.sleep(0.002)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     noted = journal.read_bytes()
@@ -244,6 +245,10 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(good: bytes, tmp_path:
     assert not out.exists()
     journal.write_bytes(noted[:-3])  # half a line, as a kill in the middle of it leaves
     index(out, root)
+    while time.monotonic() < until_s and any(Path("/proc", worker, "exe").exists() for worker in workers):
+        time.sleep(0.01)
+    assert workers
+    assert not [worker for worker in workers if Path("/proc", worker, "exe").exists()], "they end with their parent"
     index(tmp_path / "unbroken.parquet", root)
     assert out.read_bytes() == (tmp_path / "unbroken.parquet").read_bytes()
     assert not journal.exists()

@@ -2,6 +2,7 @@ import csv
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from tavlo_pl.data import media
+from tavlo_pl.data.augment import Augment
 from tavlo_pl.data.avatar import AVATAR
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.datamodule import ClipDataModule, TrainSampler, evaluation_order, prediction_order
@@ -356,3 +358,20 @@ def test_a_batch_larger_than_the_training_set_is_refused(tmp_path: Path) -> None
     data = ClipDataModule(train=Listed(["a", "b"]), **SMALL)
     with pytest.raises(ConfigError, match="batch_size 3 on 1 process"):
         trainer(tmp_path, max_epochs=1).fit(Recorder(), data)
+
+
+def test_spectrograms_are_masked_in_training_only_and_alike_after_a_resume() -> None:
+    data = ClipDataModule(augment=Augment(mask_time_s=0.9, mask_bands=15), **SMALL)
+    waveform = torch.randn(4, 16_000)
+
+    def spectrogram(epoch: int, training: bool = True) -> torch.Tensor:
+        data.trainer = SimpleNamespace(training=training, current_epoch=epoch)  # type: ignore[assignment]
+        batch: Any = {"waveform": waveform, "index": torch.arange(4)}
+        return data.on_after_batch_transfer(batch, 0)["spectrogram"]
+
+    plain = data.log_mel(waveform)
+    assert torch.equal(spectrogram(1, training=False), plain)
+    masked = spectrogram(1)
+    assert ((masked != plain).flatten(1).any(1)).all()
+    assert torch.equal(masked, spectrogram(1))
+    assert not torch.equal(masked, spectrogram(2))

@@ -16,9 +16,11 @@ import pytest
 
 from tavlo_pl.data import shard_write
 from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import ClipDataset, Item
 from tavlo_pl.data.shard_format import Form
-from tavlo_pl.data.shard_write import Progress, plan, read_clip, write_shards
+from tavlo_pl.data.shard_plan import plan
+from tavlo_pl.data.shard_write import Progress, read_clip, write_shards
 from tavlo_pl.data.shards import Shards
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, RunFailedError
 from tests.helpers.clips import read_number, write_numbered
@@ -217,6 +219,23 @@ def test_a_damaged_or_missing_shard_is_named(shards: Path, tmp_path: Path) -> No
     path.unlink()
     with pytest.raises(MediaError, match=r"00001\.arrow: clip cccc"):
         clips[2].read_waveform(2.0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_evaluation_takes_each_stored_clip_once_over_processes(
+    shards: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    seen: dict[int, str] = {}
+    for rank in range(2):
+        monkeypatch.setattr(ClipDataModule, "_rank_and_world", lambda self, rank=rank: (rank, 2))
+        form: dict[str, Any] = {"segments": 2, "duration_s": 2.0, "image_size": 64, "columns_per_segment": 40}
+        data = ClipDataModule(val=Shards(str(shards)), batch_size=3, num_workers=workers, **form)
+        data.setup("validate")
+        batches = list(data.val_dataloader())
+        assert sum(len(batch["sample_id"]) for batch in batches) == 4  # one clip comes twice, under the same index
+        for batch in batches:
+            seen |= dict(zip(batch["index"].tolist(), batch["sample_id"], strict=True))
+    assert seen == dict(enumerate(NAMES))
 
 
 @pytest.mark.parametrize(
