@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,6 +15,7 @@ from typing import Self
 
 from tavlo_pl.data import archive, media
 from tavlo_pl.data.media_open import is_video
+from tavlo_pl.data.processes import end_with_the_parent
 from tavlo_pl.data.walk import files_below
 from tavlo_pl.errors import (
     CorruptMediaError,
@@ -212,7 +212,7 @@ def probe_files(files: Iterable[File], journal: Journal, jobs: int) -> Iterator[
             else:
                 if pool is None:
                     context = multiprocessing.get_context("spawn")
-                    pool = stack.enter_context(ProcessPoolExecutor(jobs, context, _end_with_the_parent))
+                    pool = stack.enter_context(ProcessPoolExecutor(jobs, context, end_with_the_parent))
                 waiting.append((task[0], pool.submit(probe_video, *task)))
             while len(waiting) > (_WAITING_A_JOB * jobs if pool is not None else 0):
                 yield from _done(*waiting.popleft(), journal)
@@ -287,15 +287,3 @@ def probe_video(row: Probed, file: media.MediaFile) -> Probed:
 def fault_of(error: MediaError, where: str) -> str:
     """``kind: sentence`` of an error, without the name of the file in front."""
     return f"{FAULTS[type(error)]}: {str(error).removeprefix(f'{where}: ')}"
-
-
-def _end_with_the_parent() -> None:
-    """A process whose parent was killed would wait for work for ever."""
-
-    def wait() -> None:
-        parent = multiprocessing.parent_process()
-        assert parent is not None, "only started processes come here"
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

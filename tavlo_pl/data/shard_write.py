@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from tavlo_pl.data import media
 from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.processes import end_with_the_parent
 from tavlo_pl.data.shard_format import BAD_CLIPS, ENTRY, INDEX, NOTE, RECORD, Form, shard_name, to_bad_record, to_record
 from tavlo_pl.data.shard_plan import Job, in_order, plan
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
@@ -158,7 +159,7 @@ def _records(clips: Iterable[Clip], form: Form, workers: int) -> Iterator[pa.Rec
     if workers == 1:
         yield from map(read, clips)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_the_parent) as pool:
         waiting: deque[Future[pa.RecordBatch]] = deque()
         try:
             for clip in clips:
