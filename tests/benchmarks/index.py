@@ -5,6 +5,7 @@ all processes together, their start included; elapsed time depends on what else 
 clip costs, and an index of 200,000 rows.
 """
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.index import Index, Row, write_index
 from tavlo_pl.data.index_probe import File, Probed, probe_video
 from tavlo_pl.data.synthetic.write import Job, write_job
@@ -45,18 +47,29 @@ def probe_alone(films: list[Path]) -> None:
     print(f"one more clip       {1000 * min(taken_s):6.1f} ms CPU (to {1000 * max(taken_s):.1f})")
 
 
-def load_many(path: Path) -> None:
-    """Prints what an index of 200,000 rows takes."""
-    names = (f"{number:011x}_{number % 600:06d}" for number in range(MANY))
-    videos = (Probed(File(f"/videos/{name}.mp4", 1, 1), None, "", 1, 10.0, 10.0, 640, 360, 30.0, 300) for name in names)
-    write_index(path, (Row(Path(video.file.path).stem, video, "dog", "train") for video in videos), {})
+def load_many(path: Path, films: list[Path]) -> None:
+    """Prints what an index of 200,000 rows takes, and the largest process that reads clips by it."""
+    videos = (
+        Probed(File(str(films[number % len(films)]), 1, 1), None, "", 1, 10.0, 10.0, 640, 360, 30.0, 300)
+        for number in range(MANY)
+    )
+    write_index(path, (Row(f"{n:011x}_{n % 600:06d}", video, "dog", "train") for n, video in enumerate(videos)), {})
     taken_s = []
     for _ in range(ROUNDS):
         start_s = time.process_time()
         clips = Index(str(path)).clips()
         taken_s.append(time.process_time() - start_s)
     memory, size = clips.table.nbytes / 2**20, path.stat().st_size / 2**20
-    print(f"{MANY:,} rows: {min(taken_s):.2f} s CPU (to {max(taken_s):.2f}), {memory:.0f} MiB; file {size:.1f}")
+    print(f"{MANY:,} rows: {min(taken_s):.2f} s CPU (to {max(taken_s):.2f}), {memory:.0f} MiB; file {size:.1f} MiB")
+    data = ClipDataModule(train=Index(str(path)), num_workers=1)
+    data.setup("fit")
+    batches = iter(data.train_dataloader())
+    for _ in range(ROUNDS):
+        next(batches)
+    (worker,) = multiprocessing.active_children()
+    status = Path(f"/proc/{worker.pid}/smaps_rollup").read_text().splitlines()
+    sizes = {line.split()[0]: int(line.split()[1]) // 1024 for line in status[1:]}
+    print(f"its worker: {sizes['Rss:']} MiB, {sizes['Private_Dirty:']} of them its own")
 
 
 def main() -> None:
@@ -81,7 +94,7 @@ def main() -> None:
                     f"{cpu_s:7.2f} s CPU{1000 * cpu_s / CLIPS:7.1f} ms CPU a clip"
                 )
         probe_alone(sorted(clips.iterdir()))
-        load_many(out)
+        load_many(out, sorted(clips.iterdir()))
 
 
 if __name__ == "__main__":
