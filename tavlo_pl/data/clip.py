@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
+from tavlo_pl.data import archive, media, segments
+from tavlo_pl.errors import AnnotationError, CorruptMediaError, DatasetNotFoundError
 from tavlo_pl.types import SCENARIOS, Scenario
 
 YOUTUBE_ID_LENGTH = 11
@@ -153,13 +154,14 @@ class Clip:
 
     Args:
         sample_id: the key of everything that is written for the clip.
-        path: the video file.
+        path: the video file, or the tar archive that holds it.
         start_s: where the span begins on the file's clock.
         annotations: annotated frames, ascending by number.
         cross_event: whether the sounding source changes inside the clip.
         category: the label of the whole clip, if the dataset has one.
         duration_s: length of the whole video where it is known (prediction).
         window: (number, count) of the span among those that cover the video.
+        member: name of the video inside of the archive ``path``.
     """
 
     sample_id: str
@@ -170,13 +172,82 @@ class Clip:
     category: str | None = None
     duration_s: float | None = None
     window: tuple[int, int] = (0, 1)
+    member: str | None = None
+
+    @property
+    def file(self) -> media.MediaFile:
+        """The video, read into memory where it lies in an archive.
+
+        Raises:
+            MediaError: the archive cannot be read, or not in any order (it is compressed).
+        """
+        return self.path if self.member is None else archive.read_member(self.path, self.member)
+
+    @property
+    def where(self) -> str:
+        """What messages call the file."""
+        return str(self.path) if self.member is None else archive.label(self.path, self.member)
+
+    def read(self, times_s: Sequence[float], size: tuple[int, int], duration_s: float) -> media.DecodedClip:
+        """The frames shown at some times of the file's clock, and the sound of the span.
+
+        Args:
+            times_s: T times in seconds.
+            size: height and width of the frames in pixels.
+            duration_s: length of the span.
+
+        Raises:
+            MediaError: the clip cannot be read.
+        """
+        return media.read_clip(self.file, times_s, size, self.start_s, duration_s)
+
+    def read_waveform(self, duration_s: float) -> NDArray[np.float32]:
+        """(L,) sound of the span, mono at 16 kHz.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        return media.read_waveform(self.file, self.start_s, duration_s)
+
+    def frame_times(self) -> NDArray[np.float64]:
+        """(N,) presentation times of all frames of the file.
+
+        Raises:
+            MediaError: they cannot be read.
+        """
+        return media.frame_times(self.file)
+
+    def check_picture(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
+        """Refuses a picture that begins late or ends early, by more than a segment.
+
+        Args:
+            shown_s: presentation times of the frames that are shown in the span, ascending.
+            parts: segments of the span.
+            duration_s: length of the span.
+
+        Raises:
+            CorruptMediaError: it does.
+        """
+        limits = self.start_s + segments.edges(parts, duration_s)
+        if shown_s[0] > limits[1]:
+            raise CorruptMediaError(
+                f"{self.where}: the picture begins at {shown_s[0]:.2f} s, after the first segment; leave this clip out."
+            )
+        if shown_s[-1] < limits[-2]:  # an old frame in the last segment: is it held on purpose, or the end?
+            times_s = self.frame_times()
+            end_s = times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0)
+            if end_s < limits[-2] - segments.TIME_TOLERANCE_S:
+                raise CorruptMediaError(
+                    f"{self.where}: the picture ends at {end_s:.2f} s, more than a segment before the span "
+                    f"does ({limits[-1]:.2f} s); leave this clip out, or download it again."
+                )
 
 
 class ClipSource(ABC):
     """A dataset: where its clips lie and how they are annotated."""
 
     @abstractmethod
-    def clips(self) -> list[Clip]:
+    def clips(self) -> Sequence[Clip]:
         """All clips, sorted by ``sample_id`` (then by start).
 
         Raises:
@@ -187,6 +258,17 @@ class ClipSource(ABC):
     def sample_ids(self) -> list[str]:
         """``sample_id`` of all clips; without their media where the data set lists them elsewhere."""
         return [clip.sample_id for clip in self.clips()]
+
+    def check_form(self, parts: int, duration_s: float) -> None:  # noqa: B027
+        """Refuses segments that the clips cannot be shown in; video files can be in any.
+
+        Args:
+            parts: T, segments of a clip.
+            duration_s: length of a clip's span.
+
+        Raises:
+            ConfigError: the clips hold no frame for each such segment.
+        """
 
 
 def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -246,6 +246,7 @@ class ClipDataModule(LightningDataModule):
                 option = "root" if name == "predict" else name
                 raise ConfigError(f"{TrainerFn(stage).value} needs clips: set data.{option}.")
             if name not in self.datasets:
+                source.check_form(self.segments, self.duration_s)
                 self.datasets[name] = ClipDataset(
                     source.clips(),
                     name,

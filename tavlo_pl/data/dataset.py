@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from tavlo_pl.data import media, segments
 from tavlo_pl.data.clip import AnnotatedFrame, Clip
-from tavlo_pl.errors import AnnotationError, CorruptMediaError, MediaError
+from tavlo_pl.errors import AnnotationError, MediaError
 from tavlo_pl.types import BadClip, Batch, Scenario, Targets
 
 Stage = Literal["train", "val", "test", "predict"]
@@ -135,7 +135,7 @@ class ClipDataset(Dataset[Item]):
                 yield Entry(clip, number)
                 continue
             try:
-                times_s = media.frame_times(clip.path)
+                times_s = clip.frame_times()
             except MediaError as error:
                 samples = _samples(((frame, 0) for frame in clip.annotations), first)
                 yield Entry(clip, number, samples=samples, reason=str(error))
@@ -207,9 +207,9 @@ class ClipDataset(Dataset[Item]):
     def _read(self, index: int, times_s: NDArray[np.float64]) -> Item:
         clip = self.entries[index].clip
         size = (self.image_size, self.image_size)
-        decoded = media.read_clip(clip.path, times_s.tolist(), size, clip.start_s, self.duration_s)
+        decoded = clip.read(times_s.tolist(), size, self.duration_s)
         if self.stage != "predict":
-            self._check_picture(clip, decoded.frame_time_s)
+            clip.check_picture(decoded.frame_time_s, self.segments, self.duration_s)
         return Item(
             frames=torch.from_numpy(decoded.frames).permute(0, 3, 1, 2).contiguous(),
             waveform=torch.from_numpy(decoded.waveform),
@@ -218,22 +218,6 @@ class ClipDataset(Dataset[Item]):
             clip=clip,
             duration_s=self._duration_s(clip),
         )
-
-    def _check_picture(self, clip: Clip, shown_s: NDArray[np.float64]) -> None:
-        """Raises CorruptMediaError if the picture begins late or ends early, by more than a segment."""
-        limits = clip.start_s + segments.edges(self.segments, self.duration_s)
-        if shown_s[0] > limits[1]:
-            raise CorruptMediaError(
-                f"{clip.path}: the picture begins at {shown_s[0]:.2f} s, after the first segment; leave this clip out."
-            )
-        if shown_s[-1] < limits[-2]:  # an old frame in the last segment: is it held on purpose, or the end?
-            times_s = media.frame_times(clip.path)
-            end_s = times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0)
-            if end_s < limits[-2] - segments.TIME_TOLERANCE_S:
-                raise CorruptMediaError(
-                    f"{clip.path}: the picture ends at {end_s:.2f} s, more than a segment before the span "
-                    f"does ({limits[-1]:.2f} s); leave this clip out, or download it again."
-                )
 
     def _targets(self, entry: Entry) -> Targets:
         samples = entry.samples
@@ -264,8 +248,7 @@ class ClipDataset(Dataset[Item]):
             other = (number + count // 2 + step) % count
             if other != number or count == 1:
                 try:
-                    clip = self.clips[other]
-                    return torch.from_numpy(media.read_waveform(clip.path, clip.start_s, self.duration_s))
+                    return torch.from_numpy(self.clips[other].read_waveform(self.duration_s))
                 except MediaError:
                     continue
         return self._silence()

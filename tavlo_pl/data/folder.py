@@ -7,12 +7,9 @@ from pathlib import Path
 
 from tavlo_pl.data import media
 from tavlo_pl.data.clip import Clip, ClipSource
+from tavlo_pl.data.media_open import VIDEO_SUFFIXES
 from tavlo_pl.data.segments import window_starts
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError
-
-VIDEO_SUFFIXES = frozenset(
-    [".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"]
-)
 
 
 class Folder(ClipSource):

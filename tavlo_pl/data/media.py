@@ -23,7 +23,17 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from tavlo_pl.data.media_open import audio_stream, open_media, origin_s, to_seconds, to_ticks, video_stream
+from tavlo_pl.data.media_open import (
+    MediaFile,
+    MemoryFile,
+    as_media,
+    audio_stream,
+    open_media,
+    origin_s,
+    to_seconds,
+    to_ticks,
+    video_stream,
+)
 from tavlo_pl.data.media_pictures import decode_pictures, shown_pts
 from tavlo_pl.data.media_sound import SAMPLE_RATE_HZ, SOUND_MARGIN_S, decode_sound
 from tavlo_pl.data.media_write import map_frames, write_clip
@@ -32,7 +42,9 @@ from tavlo_pl.errors import CorruptMediaError
 __all__ = [
     "SAMPLE_RATE_HZ",
     "DecodedClip",
+    "MediaFile",
     "MediaInfo",
+    "MemoryFile",
     "frame_times",
     "map_frames",
     "probe",
@@ -62,7 +74,7 @@ class MediaInfo:
         has_audio: Whether there is an audio stream.
     """
 
-    path: Path
+    path: MediaFile
     duration_s: float
     width: int
     height: int
@@ -86,13 +98,13 @@ class DecodedClip:
     waveform: np.ndarray
 
 
-def probe(path: str | Path) -> MediaInfo:
+def probe(path: str | Path | MemoryFile) -> MediaInfo:
     """Read the headers of a video file, no picture and no sound.
 
     Raises:
         MediaError: The file is missing, empty, damaged, no media or has no pictures; the subclass tells.
     """
-    path = Path(path)
+    path = as_media(path)
     with open_media(path) as container:
         video = video_stream(container, path)
         rate = video.average_rate or video.guessed_rate
@@ -111,14 +123,14 @@ def probe(path: str | Path) -> MediaInfo:
         )
 
 
-def probe_audio_duration(path: str | Path) -> float:
+def probe_audio_duration(path: str | Path | MemoryFile) -> float:
     """Length of a file's sound in seconds on the clip's clock; the file may be a recording without pictures.
 
     Raises:
         NoAudioError: The file has no audio stream.
         MediaError: As `probe`.
     """
-    path = Path(path)
+    path = as_media(path)
     with open_media(path) as container:
         audio = audio_stream(container, path)
         if audio.duration:
@@ -128,7 +140,7 @@ def probe_audio_duration(path: str | Path) -> float:
         raise CorruptMediaError(f"{path}: its length is not known; convert the file to WAV or FLAC")
 
 
-def frame_times(path: str | Path) -> np.ndarray:
+def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
     """Presentation times of all frames that are shown, from the packets alone.
 
     Returns:
@@ -137,7 +149,7 @@ def frame_times(path: str | Path) -> np.ndarray:
     Raises:
         MediaError: As `probe`, and where the file keeps no presentation times.
     """
-    path = Path(path)
+    path = as_media(path)
     with open_media(path) as container:
         video = video_stream(container, path)
         packets, _ = _packets(container, path, video, None, -math.inf, math.inf)
@@ -145,7 +157,7 @@ def frame_times(path: str | Path) -> np.ndarray:
 
 
 def read_clip(
-    path: str | Path,
+    path: str | Path | MemoryFile,
     times_s: Sequence[float] | np.ndarray,
     size: tuple[int, int] | None,
     start_s: float,
@@ -173,7 +185,7 @@ def read_clip(
         CorruptMediaError: A wanted frame or the sound cannot be decoded faithfully.
         MediaError: As `probe`.
     """
-    path = Path(path)
+    path = as_media(path)
     wanted_s = np.asarray(times_s, np.float64) if with_video else np.empty(0)
     spans = [(wanted_s.min(), wanted_s.max())] if wanted_s.size else []
     spans += [(start_s, start_s + duration_s)] if duration_s > 0 else []
@@ -200,14 +212,14 @@ def read_clip(
     return DecodedClip(frames, frame_time_s, waveform)
 
 
-def read_waveform(path: str | Path, start_s: float, duration_s: float) -> np.ndarray:
+def read_waveform(path: str | Path | MemoryFile, start_s: float, duration_s: float) -> np.ndarray:
     """The sound of a span as (L,) float32, mono at 16 kHz, L = round(duration_s * 16000); see `read_clip`."""
     return read_clip(path, (), None, start_s, duration_s, with_video=False).waveform
 
 
 def _packets(
     container: InputContainer,
-    path: Path,
+    path: MediaFile,
     video: VideoStream | None,
     audio: AudioStream | None,
     since_s: float,
@@ -244,7 +256,7 @@ def _packets(
     return (kept[video.index] if video is not None else [], kept[audio.index] if audio is not None else [])
 
 
-def _check_end(container: InputContainer, path: Path, last: Iterable[Packet]) -> None:
+def _check_end(container: InputContainer, path: MediaFile, last: Iterable[Packet]) -> None:
     """Compare where a file really ended with the length at its front, which Matroska alone states exactly."""
     if "matroska" not in container.format.name or not container.duration:
         return

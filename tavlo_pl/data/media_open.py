@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path, PurePosixPath
 
 import av
 import numpy as np
@@ -22,10 +24,41 @@ from tavlo_pl.errors import (
 
 # The boxes an MP4 or MOV file can begin with; the one container whose index may come last.
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
+# The first bytes of Matroska and WebM.
+_MATROSKA = b"\x1aE\xdf\xa3"
+
+
+VIDEO_SUFFIXES = frozenset(
+    [".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"]
+)
+
+
+@dataclass(frozen=True)
+class MemoryFile:
+    """A media file in memory; wherever a path is taken, this is too.
+
+    Args:
+        name: what messages call it: ``part.tar.gz: videos/a.mp4``.
+        content: its bytes.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+MediaFile = Path | MemoryFile
+
+
+def as_media(file: str | Path | MemoryFile) -> MediaFile:
+    """The file; a string is a path."""
+    return Path(file) if isinstance(file, str) else file
 
 
 @contextmanager
-def open_media(path: Path) -> Iterator[InputContainer]:
+def open_media(path: MediaFile) -> Iterator[InputContainer]:
     """Open a file for reading; what FFmpeg finds wrong inside the `with` names the file too.
 
     Raises:
@@ -34,18 +67,20 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         CorruptMediaError: The file is cut short or damaged.
         MediaError: There is no such file, it cannot be opened, or its container keeps no presentation times.
     """
-    if not path.is_file():
+    if isinstance(path, Path) and not path.is_file():
         raise MediaError(f"{path}: no such file; check the name or take it off the list")
-    if not path.stat().st_size:
+    head = first_bytes(path)
+    if not head:
         raise EmptyMediaError(f"{path}: the file is empty; fetch it again or leave it out")
     try:
-        container = av.open(str(path), metadata_errors="ignore")
+        # The protocol is named, or FFmpeg would take one from a relative name such as "a:b.mp4".
+        opened = BytesIO(path.content) if isinstance(path, MemoryFile) else f"file:{path}"
+        container = av.open(opened, "r", metadata_errors="ignore")
     except av.InvalidDataError as error:
-        with path.open("rb") as file:
-            if file.read(8)[4:] in _MP4_BOXES:
-                raise CorruptMediaError(
-                    f"{path}: cut short or damaged: an MP4 without its index; fetch it again or leave it out"
-                ) from error
+        if head[4:8] in _MP4_BOXES:
+            raise CorruptMediaError(
+                f"{path}: cut short or damaged: an MP4 without its index; fetch it again or leave it out"
+            ) from error
         raise NotMediaError(f"{path}: not a media file, whatever its name says; fetch it again") from error
     except av.FFmpegError as error:
         raise MediaError(f"{path}: cannot be opened: {error.strerror}; check the file") from error
@@ -61,7 +96,38 @@ def open_media(path: Path) -> Iterator[InputContainer]:
             ) from error
 
 
-def _check_container(container: InputContainer, path: Path) -> None:
+def is_video(name: str, file: MediaFile) -> bool:
+    """Whether a file is to be taken for a video: its name says so, or its first bytes do; hidden files are none.
+
+    Args:
+        name: of the file, folders in front allowed.
+        file: asked only where the name does not tell.
+    """
+    last = PurePosixPath(name)
+    if last.name.startswith("."):
+        return False
+    if last.suffix.lower() in VIDEO_SUFFIXES:
+        return True
+    head = first_bytes(file)
+    return head[4:8] in _MP4_BOXES or head[:4] == _MATROSKA
+
+
+def first_bytes(path: MediaFile, count: int = 12) -> bytes:
+    """The first bytes of a file, enough to tell a container by.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    if isinstance(path, MemoryFile):
+        return path.content[:count]
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be opened: {error.strerror}; check the file") from error
+
+
+def _check_container(container: InputContainer, path: MediaFile) -> None:
     """Refuse what would decode without an error and yet wrongly."""
     if container.format.name == "avi":
         raise MediaError(f"{path}: AVI keeps no presentation times; convert the file to MP4")
@@ -72,7 +138,7 @@ def _check_container(container: InputContainer, path: Path) -> None:
             raise CorruptMediaError(f"{path}: cut short; fetch the file again or leave it out")
 
 
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
+def video_stream(container: InputContainer, path: MediaFile) -> VideoStream:
     """The first video stream that is a film, set up for one decoder thread."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
@@ -82,7 +148,7 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     raise NoVideoError(f"{path}: no video stream; leave the file out or give one with pictures")
 
 
-def audio_stream(container: InputContainer, path: Path) -> AudioStream:
+def audio_stream(container: InputContainer, path: MediaFile) -> AudioStream:
     """The first audio stream."""
     for stream in container.streams.audio:
         _check_decoder(stream, path)
@@ -90,7 +156,7 @@ def audio_stream(container: InputContainer, path: Path) -> AudioStream:
     raise NoAudioError(f"{path}: no audio stream; leave the file out or give one with sound")
 
 
-def _check_decoder(stream: Stream, path: Path) -> None:
+def _check_decoder(stream: Stream, path: MediaFile) -> None:
     if stream.codec_context is None:
         raise CorruptMediaError(
             f"{path}: damaged, or its {stream.type} codec is unknown; fetch it again or convert it to H.264"

@@ -7,7 +7,6 @@ decoded in order; what is missing even then is damage, and an error.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 import av
@@ -16,10 +15,11 @@ from av.packet import Packet
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from tavlo_pl.data.media_open import MediaFile
 from tavlo_pl.errors import CorruptMediaError, EmptyMediaError, MediaError
 
 
-def shown_pts(packets: list[Packet], path: Path) -> np.ndarray:
+def shown_pts(packets: list[Packet], path: MediaFile) -> np.ndarray:
     """(N,) int64: the ascending presentation timestamps of the pictures that a player shows."""
     shown = [packet.pts for packet in _showable(packets, path) if not packet.is_discard]  # edit lists discard
     if not shown:
@@ -32,7 +32,7 @@ def decode_pictures(
     packets: list[Packet],
     wanted: set[int],
     size: tuple[int, int] | None,
-    path: Path,
+    path: MediaFile,
 ) -> dict[int, np.ndarray]:
     """Timestamp → (H, W, 3) uint8 for every wanted timestamp: by plan, or where that fails all in order."""
     usable = _showable(packets, path)
@@ -53,7 +53,7 @@ def decode_pictures(
     return pictures
 
 
-def _showable(packets: list[Packet], path: Path) -> list[Packet]:
+def _showable(packets: list[Packet], path: MediaFile) -> list[Packet]:
     """The packets from the first key frame on, less the pictures that lean on what came before it."""
     if not packets:
         raise EmptyMediaError(f"{path}: its video stream holds no frame; fetch the file again or leave it out")

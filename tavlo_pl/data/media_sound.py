@@ -1,7 +1,6 @@
 """From sound packets to a mono waveform at 16 kHz, laid onto the clip's clock by its own timestamps."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 from av.audio.fifo import AudioFifo
@@ -10,7 +9,7 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-from tavlo_pl.data.media_open import to_ticks
+from tavlo_pl.data.media_open import MediaFile, to_ticks
 from tavlo_pl.errors import CorruptMediaError, NoAudioError
 
 SAMPLE_RATE_HZ = 16_000
@@ -28,7 +27,7 @@ def decode_sound(
     origin: float,
     start_s: float,
     duration_s: float,
-    path: Path,
+    path: MediaFile,
 ) -> np.ndarray:
     """(L,) float32 at 16 kHz: blocks laid onto a track at the file's rate by timestamp, then resampled.
 
