@@ -283,9 +283,7 @@ class TavloCLI(LightningCLI):
         """Prepares writing heatmaps and films."""
         self.stage = partial(self._write_predictions, **kwargs)
 
-    def _write_predictions(
-        self, model: AVLocalizer, datamodule: ClipDataModule, ckpt_path: str | None = None
-    ) -> None:
+    def _write_predictions(self, model: AVLocalizer, datamodule: ClipDataModule, ckpt_path: str | None = None) -> None:
         """Localizes the videos of ``data.root``, in this process alone: start the command again to share the work."""
         config = self.config_init[self.verb]
         form = Form(**{name: getattr(self.config[self.verb].data, name) for name in FORM})

@@ -56,8 +56,8 @@ def write_gallery(folder: Path) -> Path:
     notes = sorted({note for _, facts in found if (note := facts["made_with"].get("note"))})
     if any(facts["threshold"] is None for _, facts in found):
         notes.append(
-            "The checkpoint holds no threshold, so it is not known where no source is visible: the opacity is the score, "
-            "from the lowest of a video to its highest."
+            "The checkpoint holds no threshold, so it is not known where no source is visible: the opacity is the "
+            "score, from the lowest of a video to its highest."
         )
     else:
         notes.append("Where nothing is coloured, no pixel reaches the checkpoint's threshold: no source is visible.")
@@ -111,9 +111,13 @@ def _curve(facts: dict[str, Any]) -> str:
 
     kept = steps[:: -(-len(steps) // 400)]  # an hour needs no more points than a page has pixels
     points = " ".join(f"{300 * step['time_s'] / end_s:.1f},{y(step['score'])}" for step in kept)
-    rule = "" if threshold is None else (
-        f'<line x1="0" x2="300" y1="{y(threshold)}" y2="{y(threshold)}" stroke="var(--dim)" stroke-dasharray="3 4" '
-        'vector-effect="non-scaling-stroke"/>'
+    rule = (
+        ""
+        if threshold is None
+        else (
+            f'<line x1="0" x2="300" y1="{y(threshold)}" y2="{y(threshold)}" stroke="var(--dim)" stroke-dasharray="3 4" '
+            'vector-effect="non-scaling-stroke"/>'
+        )
     )
     return (
         '<svg class="times" viewBox="0 0 300 34" preserveAspectRatio="none" role="img" '

@@ -86,8 +86,8 @@ class Folder:
     Args:
         path: the folder.
         options: which files a finished video has.
-        made_with: checkpoint and whatever else decides what the maps are; kept in ``<id>.sources.json``, and a video that
-            was made with something else is not finished.
+        made_with: checkpoint and whatever else decides what the maps are; kept in ``<id>.sources.json``, and a video
+            that was made with something else is not finished.
     """
 
     def __init__(self, path: Path, options: PredictOptions, made_with: Mapping[str, Any]) -> None:

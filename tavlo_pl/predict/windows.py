@@ -1,10 +1,10 @@
 """Where the windows of a video lie, when its maps are, and how windows that meet are blended.
 
-A model maps T segments of a window. The windows of a video overlap by half, and begin at whole segments, so that the maps
-of two windows are at the very same moments and are averaged, not interpolated; the weights fall towards a window's ends,
-where a segment lacks neighbours on one side. For more maps a second than segments, the same windows are laid once more,
-shifted by each fraction of a segment. So every map is one that the model made, of a picture and of the sound around it,
-and none is drawn between two others, unless the wanted rate is no whole multiple of the model's own.
+A model maps T segments of a window. The windows of a video overlap by half, and begin at whole segments, so that the
+maps of two windows are at the very same moments and are averaged, not interpolated; the weights fall towards a window's
+ends, where a segment lacks neighbours on one side. For more maps a second than segments, the same windows are laid once
+more, shifted by each fraction of a segment. So every map is one that the model made, of a picture and of the sound
+around it, and none is drawn between two others, unless the wanted rate is no whole multiple of the model's own.
 """
 
 import math
