@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-SAMPLES_PER_CELL = 8
-"""How finely a map is interpolated to find a peak and a box: places are right to an eighth of a cell."""
+SAMPLES_PER_CELL = 7
+"""How finely a map is interpolated to find a peak and a box: places are right to a
+seventh of a cell. Odd, so that the centre of a cell, where its score is highest, is among them."""
 
 MAPS_AT_ONCE = 64
 

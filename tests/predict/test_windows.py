@@ -21,7 +21,7 @@ from tavlo_pl.predict.windows import Blender, Plan
 def test_windows_overlap_by_half_and_cover_the_video(video_s: float, starts_s: list[float]) -> None:
     plan = Plan.of(video_s, 10, 10.0)
     assert [plan.start_s(start) for start in plan.starts] == starts_s
-    assert plan.moment_s(np.arange(plan.moments)).tolist() == pytest.approx(np.arange(round(video_s)) + 0.5, abs=1e-9)
+    assert plan.moment_s(np.arange(plan.moments)).tolist() == pytest.approx(np.arange(int(video_s)) + 0.5, abs=1e-9)
 
 
 @pytest.mark.parametrize("video_s", [0.3, 1.0, 3.9, 4.0, 10.0, 10.3, 61.7])
