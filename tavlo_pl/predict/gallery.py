@@ -103,11 +103,10 @@ def _curve(facts: dict[str, Any]) -> str:
     end_s = max(facts["duration_s"], 1e-3)
     scores = [step["score"] for step in steps]
     threshold = facts["threshold"]
-    low = min(scores if threshold is None else [*scores, threshold])
-    high = max(scores if threshold is None else [*scores, threshold])
+    low = min(0.0, *scores)  # the same scale on all cards, unless no source is heard at all
 
     def y(score: float) -> str:
-        return f"{30 - 26 * (score - low) / ((high - low) or 1):.1f}"
+        return f"{31 - 28 * (score - low) / (1 - low):.1f}"
 
     kept = steps[:: -(-len(steps) // 400)]  # an hour needs no more points than a page has pixels
     points = " ".join(f"{300 * step['time_s'] / end_s:.1f},{y(step['score'])}" for step in kept)
