@@ -67,9 +67,10 @@ lint: $(STAMP) ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP) ## timings: decoding against the decoder's own limit, metrics against evaluators of one sample at a time
+bench: $(STAMP) ## timings: decoding against the decoder's own limit, metrics against evaluators of one sample at a time, predict
 	$(BIN)/python -m tests.benchmarks.decode
 	$(BIN)/python -m tests.benchmarks.metrics
+	$(BIN)/python -m tests.benchmarks.predict
 
 clean: ## remove what demo and the tools left; keeps .venv and runs/
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

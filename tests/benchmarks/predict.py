@@ -72,7 +72,9 @@ def main() -> None:
         write_clip_of_noise(folder / "clip.mp4")
         runs = [measure(folder / "clip.mp4", folder / f"out{number}", 224) for number in range(3)]
         wall_s, cpu_s = (min(run[key] for run in runs) for key in ("wall_s", "cpu_s"))
-        print(f"10 s of 640x360 at 4 maps a second, film included: {wall_s:.1f} s, {CLIP_S / wall_s:.1f} times real time")
+        print(
+            f"10 s of 640x360 at 4 maps a second, film included: {wall_s:.1f} s, {CLIP_S / wall_s:.1f} times real time"
+        )
         print(f"  of 3 runs the fastest; {cpu_s:.1f} s CPU")
         peaks = []
         for seconds in LONG_S:

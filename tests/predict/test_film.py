@@ -44,7 +44,10 @@ def test_flashes_and_clicks_stay_together_within_a_frame(name: str, tmp_path: Pa
     source, film = tmp_path / name, tmp_path / "film.mp4"
     write_numbered(source, **{"seconds": 2.4, "click_s": (0.5, 1.5), **FORMS[name]})
     write_film(localizer(0.9).localize(source), film)  # nothing reaches the threshold: the film is the video
-    assert (media.probe(film).width, media.probe(film).height) == (media.probe(source).width, media.probe(source).height)
+    assert (media.probe(film).width, media.probe(film).height) == (
+        media.probe(source).width,
+        media.probe(source).height,
+    )
     times_s = media.frame_times(source)
     assert media.frame_times(film) == pytest.approx(times_s, abs=1e-3)
     frames = media.read_clip(film, times_s, None, 0.0, 0.0).frames

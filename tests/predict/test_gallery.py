@@ -56,7 +56,9 @@ def test_the_page_plays_sorts_and_fits_a_telephone(tmp_path: Path) -> None:
         page.select_option("#order", "name")
         assert page.evaluate(names) == [NASTY, "long"]
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.evaluate("document.querySelectorAll('video').forEach(v => { v.muted = true; v.preload = 'auto'; v.load(); })")
+        page.evaluate(
+            "document.querySelectorAll('video').forEach(v => { v.muted = true; v.preload = 'auto'; v.load(); })"
+        )
         page.wait_for_function("[...document.querySelectorAll('video')].every(v => v.error || v.readyState > 0)")
         known = page.evaluate("[...document.querySelectorAll('video')].map(v => v.error ? v.error.code : 0)")
         # A Chromium without licensed decoders fetches H.264 and refuses it (4): the address is right all the same.
@@ -65,6 +67,8 @@ def test_the_page_plays_sorts_and_fits_a_telephone(tmp_path: Path) -> None:
         assert any(url.endswith(".mp4") and "%23" in url for url in asked)
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(7.54, "0:07.5"), (59.97, "0:59"), (723.0, "12:03"), (3723.9, "1:02:03")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(7.54, "0:07.5"), (59.97, "0:59"), (723.0, "12:03"), (3723.9, "1:02:03")]
+)
 def test_seconds_are_written_as_people_do(seconds: float, words: str) -> None:
     assert clock(seconds) == words

@@ -60,7 +60,9 @@ def test_a_video_leaves_an_archive_a_poster_a_film_and_its_sources(
 def test_what_is_finished_is_not_even_opened_again(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
     out = tmp_path / "out"
     predict(videos, out, films=False)
-    assert left(out) == {f"{name}{suffix}" for name in "abc" for suffix in SUFFIXES if suffix != ".mp4"} | {"index.html"}
+    assert left(out) == {f"{name}{suffix}" for name in "abc" for suffix in SUFFIXES if suffix != ".mp4"} | {
+        "index.html"
+    }
     (out / "b.jpg").unlink()
     for name in "ac":
         (tmp_path / "in" / f"{name}.mp4").write_bytes(b"no video any more")

@@ -49,6 +49,7 @@ def test_the_file_says_all_of_it() -> None:
     assert content["sample_id"] == 'a"</script>' and content["visible_share"] == 0.5
     assert [step["visible"] for step in content["steps"]] == [True, False]
     assert content["steps"][1]["box"] is None and content["steps"][0]["peak"] == pytest.approx([50, 25], abs=3)
-    assert json.loads(Localization("a", Path("a.mp4"), 2.0, SIZE, TIMES_S, two_maps(), None).to_json({}))[
-        "visible_share"
-    ] is None
+    assert (
+        json.loads(Localization("a", Path("a.mp4"), 2.0, SIZE, TIMES_S, two_maps(), None).to_json({}))["visible_share"]
+        is None
+    )
