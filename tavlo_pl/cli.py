@@ -293,7 +293,8 @@ class TavloCLI(LightningCLI):
         elif threshold is None:
             print(f"Note: {NO_THRESHOLD}.", flush=True)
         options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
-        made_with = {"checkpoint": runs.fingerprint(ckpt_path), "form": asdict(form)}
+        mark = runs.fingerprint(ckpt_path)
+        made_with = {"checkpoint": mark and mark["sha256"], "form": asdict(form)}  # wherever the checkpoint lies
         folder = Folder(self.folder, options, made_with | ({"note": f"Note: {TOY_WORLD}."} if self.is_toy else {}))
 
         def make_localizer() -> Localizer:

@@ -13,7 +13,7 @@ ALLOWED = {
     **dict.fromkeys(PURE, BASE | PURE),
     "data": BASE | {"data", "metrics", "viz"},
     "models": BASE | {"models", "nn", "losses", "metrics"},
-    "callbacks": BASE | {"callbacks", "viz", "metrics", "data", "runs", "results"},
+    "callbacks": BASE | {"callbacks", "viz", "metrics", "runs", "results"},
     "predict": BASE | PURE | {"predict", "data", "models", "runs"},
     "runs": BASE,
     "results": BASE,

@@ -94,7 +94,7 @@ def _card(folder: Path, name: str, facts: dict[str, Any]) -> str:
 
 
 def _visible(share: float) -> str:
-    return "no visible source" if share == 0 else f"a source is visible in {share:.0%} of the time"
+    return "no visible source" if share == 0 else f"a source is visible {share:.0%} of the time"
 
 
 def _curve(facts: dict[str, Any]) -> str:

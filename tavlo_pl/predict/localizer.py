@@ -54,7 +54,8 @@ class Form:
     columns_per_segment: int
 
 
-class Seen(NamedTuple):
+@dataclass(frozen=True)
+class Seen:
     """Some windows with what the model was given, for whoever wants to look closer.
 
     Attributes:

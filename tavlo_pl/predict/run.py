@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from tavlo_pl.runs import write_whole
 
 NAME_BYTES = 230
 """File systems allow 255; the rest is for the suffixes."""
+
+REASONS = 3
+"""So many failures are told again at the end; each was told when it happened."""
 
 CLAIMS = ".claims"
 """Folder of locks that say which video a process is at; the system frees them when a process ends in any way."""
@@ -235,6 +239,7 @@ def predict_all(
                         folder.write(localizer, sample_id, path, advance)
                     except MediaError as error:
                         outcome.failed[sample_id] = str(error)
+                        bar.write(f"failed: {error}", file=sys.stderr)
                     else:
                         outcome.written.append(sample_id)
                         done_s += lengths_s[sample_id]
@@ -244,7 +249,7 @@ def predict_all(
         _tidy(folder.path / CLAIMS)
     print(outcome.summary(done_s / max(time.monotonic() - began_s, 1e-3)), flush=True)
     if outcome.failed:
-        reasons = "; ".join(outcome.failed.values())
+        reasons = "; ".join([*outcome.failed.values()][:REASONS] + ["…"] * (len(outcome.failed) > REASONS))
         raise RunFailedError(f"{len(outcome.failed)} of {len(videos)} videos failed, all others are there: {reasons}")
     return outcome
 

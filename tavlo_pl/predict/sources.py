@@ -132,7 +132,10 @@ def moments_of(
             y, x = divmod(peak, fine[1])
             score = float(scores[row, y, x])
             visible = None if threshold is None else score >= threshold
-            box = None if boxes is None or not visible else Box(float(e) for e in boxes[row] * pixels)  # type: ignore[misc]
+            box = None
+            if boxes is not None and visible:
+                left, top, right, bottom = (boxes[row] * pixels).tolist()
+                box = (left, top, right, bottom)
             centre = (np.array([x, y]) + 0.5) * pixels[:2]
             found.append(Moment(float(time_s[first + row]), float(centre[0]), float(centre[1]), score, box, visible))
     return tuple(found)

@@ -110,7 +110,7 @@ class Plan:
         after = np.minimum(before + 1, self.moments - 1)
         share = np.clip(place - before, 0, 1)[:, None, None]
         mixed = (1 - share) * maps[before] + share * maps[after]
-        return (place + self.phases / 2) * self.step_s, mixed.astype(np.float16)
+        return np.asarray((place + self.phases / 2) * self.step_s, np.float64), np.asarray(mixed, np.float16)
 
 
 class Blender:

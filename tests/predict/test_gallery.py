@@ -29,7 +29,7 @@ def test_the_highest_score_comes_first_and_all_words_are_escaped(tmp_path: Path)
     write(tmp_path, "loud", 0.9)
     text = write_gallery(tmp_path).read_text()
     assert text.index("loud") < text.index("a &lt;b&gt; &amp; &quot;c&quot;")
-    assert "<b>" not in text and "no visible source" in text and "visible in 50%" in text
+    assert "<b>" not in text and "no visible source" in text and "visible 50% of the time" in text
     assert "http:" not in text and "https:" not in text
     assert "no threshold" not in text
     write(tmp_path, "old", 0.1, threshold=None, visible_share=None)
