@@ -103,4 +103,5 @@ def test_the_threshold_is_that_of_the_frames_with_a_visible_source() -> None:
         model.val_threshold.update(*_with_source(lit, shown))
         assert model.val_threshold.compute() == universal_threshold(maps, Fraction(9, 10), 224)
         model.val_threshold.reset()
+    model.val_threshold.update(lit[:0, 1], torch.zeros(0, dtype=torch.int64))
     assert model.val_threshold.compute() is None
