@@ -11,7 +11,7 @@ TAVLO := $(BIN)/tavlo
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
-.PHONY: help setup demo search ablations test test-slow lint bench clean
+.PHONY: help setup demo search ablations test test-slow lint bench fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ bench: $(STAMP) ## timings: decoding against the decoder's own limit, metrics ag
 	$(BIN)/python -m tests.benchmarks.decode
 	$(BIN)/python -m tests.benchmarks.metrics
 	$(BIN)/python -m tests.benchmarks.predict
+
+fuzz: $(STAMP) ## read 10,000 damaged annotations and 300 damaged videos; what is not refused in a sentence is a bug
+	$(BIN)/python -m tests.fuzz.run
 
 clean: ## remove what demo and the tools left; keeps .venv and runs/
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

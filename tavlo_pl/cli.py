@@ -10,6 +10,7 @@ What differs from the LightningCLI that is inherited, and why:
 
 import logging
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -20,11 +21,11 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -43,6 +44,7 @@ from tavlo_pl.errors import CheckpointError, ConfigError, RunFailedError, TavloE
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import (
     FORM,
+    IMPORTABLE,
     NO_THRESHOLD,
     TOY_WORLD,
     read_checkpoint,
@@ -82,6 +84,15 @@ WARNINGS = (
 class Parser(ShortErrors, LightningArgumentParser):
     """Lightning's parser with one-sentence errors."""
 
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """As inherited; what jsonargparse says of an import that is not allowed is meant for programmers."""
+        if denied := re.search(r"Importing '([^']*)' is not allowed", message):
+            message = (
+                f"the configuration names {denied[1]}, and naming a class runs its module: that is done for "
+                f"{', '.join(IMPORTABLE)} alone; if you trust it, add --allow_import {denied[1].split('.')[0]}"
+            )
+        super().error(message, ex)
+
 
 class RunLogger(TensorBoardLogger):
     """TensorBoard straight in the run folder: no ``version_N``, no second copy of the configuration."""
@@ -114,6 +125,7 @@ class Given(NamedTuple):
     ckpt_path: str | None
     out: str | None
     config: str | None
+    allow_import: tuple[str, ...] = ()
 
 
 class VerbTrainer(Trainer):
@@ -203,12 +215,19 @@ class TavloCLI(LightningCLI):
         parser.add_argument(
             "--allow_untrained", action="store_true", help="All but fit: run random weights, on purpose."
         )
+        parser.add_argument(
+            "--allow_import",
+            nargs="+",
+            default=[],
+            metavar="PKG",
+            help=f"Packages of yours whose classes a configuration may name, besides {', '.join(IMPORTABLE)}.",
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses, with the configuration that a checkpoint or a resumed run holds in front as defaults."""
         verb, options = self.verb, [*args[1:]]
         given = _look_up(options)
-        if verb != "fit" and given == Given(None, given.out, None) and not {"-h", "--help"} & set(options):
+        if verb != "fit" and given.ckpt_path is given.config is None and not {"-h", "--help"} & set(options):
             if verb != "predict":
                 raise _no_weights(verb)
             self.is_toy = True
@@ -217,6 +236,8 @@ class TavloCLI(LightningCLI):
         if not {"-h", "--help"} & set(options):
             stored = _stored_config(verb, given)
             options = [*(["--config", stored] if stored else []), *options]
+        # from the command line alone: a configuration does not allow itself more
+        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *given.allow_import])
         self.config = parser.parse_args([verb, *options])
         self._choose_folder(self.config[verb], verb, given)
 
@@ -264,7 +285,7 @@ class TavloCLI(LightningCLI):
     def resolved(self) -> dict[str, Any]:
         """The resolved configuration as plain values, without what belongs to this invocation only."""
         full = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.verb]
-        once = {"config", "out", "overwrite", "allow_untrained", "ckpt_path", *PREDICT_OPTIONS}
+        once = {"config", "out", "overwrite", "allow_untrained", "allow_import", "ckpt_path", *PREDICT_OPTIONS}
         return {key: value for key, value in full.items() if key not in once}
 
     def fit(self, **kwargs: Any) -> None:
@@ -371,11 +392,12 @@ def _look_up(options: list[str]) -> Given:
     scan.add_argument("--ckpt_path")
     scan.add_argument("--out")
     scan.add_argument("-c", "--config", action="append", default=[])
+    scan.add_argument("--allow_import", nargs="+", default=[])
     try:
         found, _ = scan.parse_known_args(options)
     except ArgumentError:
         return Given(None, None, None)
-    return Given(found.ckpt_path, found.out, next(iter(found.config), None))
+    return Given(found.ckpt_path, found.out, next(iter(found.config), None), tuple(found.allow_import))
 
 
 def _stored_config(verb: str, given: Given) -> str | None:
@@ -387,11 +409,16 @@ def _stored_config(verb: str, given: Given) -> str | None:
     checkpoint = runs.find_checkpoint(given.ckpt_path, given.out)
     if checkpoint is None:
         return None
+    content = read_checkpoint(checkpoint)
     if verb == "fit":
         config = checkpoint.parent.parent / runs.CONFIG
         return str(config) if given.ckpt_path == runs.LAST and config.is_file() else None
-    content = read_checkpoint(checkpoint)
-    return content["tavlo"]["config"] if "tavlo" in content else None
+    match content.get("tavlo"):
+        case None:
+            return None
+        case {"config": str(stored)}:
+            return stored
+    raise CheckpointError(f"{checkpoint}: what it says of its configuration is no text; give one of tavlo's own")
 
 
 def _silence() -> None:

@@ -162,6 +162,30 @@ def test_an_attempt_that_left_nothing_to_keep_does_not_stand_in_the_way(world: P
     assert "not empty" in tavlo(*words).err
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("os.system", ("--model", "os.system")),
+        ("antigravity.Flight", ("--trainer.callbacks+=antigravity.Flight",)),
+        ("subprocess.Popen", ("--data.train.class_path", "subprocess.Popen")),
+    ],
+)
+def test_a_configuration_imports_nothing_but_what_is_known(
+    world: Path, tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    outcome = tavlo("fit", "-c", tiny_config(world, tmp_path), *words)
+    assert outcome.code == 2
+    assert f"names {name}" in outcome.err and f"--allow_import {name.split('.')[0]}" in outcome.err
+    assert "antigravity" not in sys.modules
+
+
+def test_a_configuration_cannot_allow_itself_more(world: Path, tmp_path: Path) -> None:
+    config = tiny_config(world, tmp_path, callbacks=[{"class_path": "antigravity.Flight"}])
+    config.write_text(config.read_text() + "allow_import: [tests, antigravity]\n")
+    outcome = tavlo("fit", "-c", config, "--out", tmp_path / "out")
+    assert outcome.code == 2 and "names antigravity.Flight" in outcome.err
+
+
 def test_a_configuration_cannot_remove_what_always_runs(world: Path, tmp_path: Path) -> None:
     extra = {"class_path": "lightning.pytorch.callbacks.EarlyStopping", "init_args": {"monitor": "val/loss"}}
     config = tiny_config(world, tmp_path, max_epochs=1, callbacks=[extra])
@@ -232,7 +256,7 @@ def test_the_threshold_of_the_last_validation_is_in_the_checkpoints_and_decides_
         told = json.loads((tmp_path / "out" / f"{video.stem}.sources.json").read_text())
         assert told["threshold"] == threshold
         assert {step["visible"] for step in told["steps"]} <= ({None} if threshold is None else {True, False})
-        found = tavlo_pl.localize(video, checkpoint=path, maps_per_second=6, device="cpu")
+        found = tavlo_pl.localize(video, checkpoint=path, maps_per_second=6, device="cpu", allow_import=("tests",))
         assert found.threshold == threshold
         assert found.heatmap == pytest.approx(np.load(tmp_path / "out" / f"{video.stem}.npz")["heatmap"], abs=1e-3)
 
@@ -280,6 +304,36 @@ def test_random_weights_are_tested_only_on_demand(world: Path, tmp_path: Path) -
     words = ("test", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out")
     assert tavlo(*words).code == 2
     assert tavlo(*words, "--allow_untrained").code == 0
+
+
+class Bomb:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, traced: Path) -> None:
+        self.traced = traced
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.traced),)
+
+
+@pytest.mark.parametrize("verb", ["fit", "test", "predict", "diagnose"])
+def test_a_checkpoint_runs_no_code(world: Path, tmp_path: Path, verb: str) -> None:
+    torch.save({"state_dict": {}, "tavlo": Bomb(tmp_path / "owned")}, tmp_path / "bomb.ckpt")
+    words = ("-c", tiny_config(world, tmp_path), "--ckpt_path", tmp_path / "bomb.ckpt", "--out", tmp_path / "out")
+    outcome = tavlo(verb, *words, *(("--data.root", world) if verb == "predict" else ()))
+    assert outcome.code == 2, outcome.err
+    assert "bomb.ckpt" in outcome.err
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [[1, 2], {"state_dict": {}, "tavlo": 3}, {"tavlo": {"config": "][", "version": "0"}}]
+)
+def test_a_file_of_plain_values_that_is_no_checkpoint_is_named(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "odd.ckpt")
+    outcome = tavlo("test", "--ckpt_path", tmp_path / "odd.ckpt", "--out", tmp_path / "out")
+    assert outcome.code == 2
+    assert len(outcome.err.strip().splitlines()) == 1
 
 
 def test_a_damaged_checkpoint_and_one_of_another_model_are_named(run: Path, tmp_path: Path) -> None:

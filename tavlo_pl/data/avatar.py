@@ -10,12 +10,12 @@ five-digit frame number. A JSON file holds ``original_width``, ``original_height
 instances with ``task`` (the scenario), ``segmentation``, ``bbox`` and ``audio_visual_category``.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tavlo_pl.data.checked import are_sizes, brief, is_number, is_picture, read_json
 from tavlo_pl.data.clip import (
     AnnotatedFrame,
     Clip,
@@ -29,6 +29,12 @@ from tavlo_pl.data.clip import (
 )
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.types import SCENARIOS, Scenario
+
+MOST_POINTS = 100_000
+"""Of a polygon; one drawn pixel by pixel around a picture of 8K has less."""
+
+LONGEST_RUN_BITS = 40
+"""More than the runs of any picture need; a number that goes on after it is cut off, and the sum does not fit."""
 
 
 class AVATAR(ClipSource):
@@ -97,16 +103,15 @@ class AVATAR(ClipSource):
         number = int(path.stem) - self.frame_base
         if number < 0:
             raise AnnotationError(f"{path}: frame {path.stem} is before frame_base {self.frame_base}; set it to 0.")
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise AnnotationError(f"{path}: no JSON file ({error}); unpack it again.") from error
+        record = read_json(path)
         if not isinstance(record, dict):
             raise AnnotationError(f"{path}: must be an object with original_width, original_height, annotations.")
         width, height = (_pixels(record, field, path) for field in ("original_width", "original_height"))
+        if not is_picture(height, width):
+            raise AnnotationError(f"{path}: no picture has {brief(width)} x {brief(height)} pixels.")
         annotations = record.get("annotations")
         if not isinstance(annotations, list):
-            raise AnnotationError(f"{path}: annotations must be a list, found {_brief(annotations)}.")
+            raise AnnotationError(f"{path}: annotations must be a list, found {brief(annotations)}.")
         instances = tuple(_instance(item, f"{path}: annotations[{n}]") for n, item in enumerate(annotations))
         return AnnotatedFrame(number, path.stem, width, height, instances)
 
@@ -133,18 +138,18 @@ def _changes(frames: Sequence[AnnotatedFrame]) -> bool:
 
 def _pixels(record: dict[str, Any], field: str, path: Path) -> int:
     value = record.get(field)
-    if not isinstance(value, int) or value <= 0:
-        raise AnnotationError(f"{path}: {field} must be a positive number of pixels, found {_brief(value)}.")
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise AnnotationError(f"{path}: {field} must be a positive number of pixels, found {brief(value)}.")
     return value
 
 
 def _instance(record: Any, where: str) -> Instance:
     if not isinstance(record, dict):
-        raise AnnotationError(f"{where} must be an object, found {_brief(record)}.")
+        raise AnnotationError(f"{where} must be an object, found {brief(record)}.")
     scenario = _scenario(record.get("task", record.get("scenario")), where)
     category = record.get("audio_visual_category")
     if not isinstance(category, str) or not category:
-        raise AnnotationError(f"{where}.audio_visual_category must be a name, found {_brief(category)}.")
+        raise AnnotationError(f"{where}.audio_visual_category must be a name, found {brief(category)}.")
     segmentation, bbox = record.get("segmentation"), record.get("bbox")
     rle = _run_lengths(segmentation, where) if isinstance(segmentation, dict) else None
     polygons = _polygons(segmentation, where) if segmentation and rle is None else ()
@@ -162,32 +167,35 @@ def _scenario(value: Any, where: str) -> Scenario:
             if scenario.value.replace("_", "") == plain:
                 return scenario
     known = ", ".join(scenario.value for scenario in SCENARIOS)
-    raise AnnotationError(f"{where}.task is {_brief(value)}; known are {known} (any case, space, - or _).")
+    raise AnnotationError(f"{where}.task is {brief(value)}; known are {known} (any case, space, - or _).")
 
 
-def _polygons(value: Any, where: str) -> tuple[tuple[float, ...], ...]:
+def _polygons(value: Any, where: str, depth: int = 1) -> tuple[tuple[float, ...], ...]:
     """Flat polygons from one or a list of them, or from one or a list of lists of (x, y) pairs."""
     if not isinstance(value, list):
-        raise AnnotationError(f"{where}.segmentation must be polygons or a COCO mask, found {_brief(value)}.")
+        raise AnnotationError(f"{where}.segmentation must be polygons or a COCO mask, found {brief(value)}.")
     if not isinstance(value[0], list):
         return (_polygon(value, where),)
+    if depth > 3:
+        raise AnnotationError(f"{where}.segmentation: polygons lie in lists of lists, these in many more.")
     if all(isinstance(part, list) and len(part) == 2 for part in value):
         return (_polygon([number for pair in value for number in pair], where),)
-    return tuple(polygon for part in value for polygon in (_polygons(part, where) if part else ()))
+    return tuple(polygon for part in value for polygon in (_polygons(part, where, depth + 1) if part else ()))
 
 
 def _polygon(numbers: list[Any], where: str) -> tuple[float, ...]:
-    if len(numbers) < 6 or len(numbers) % 2 or not all(_is_number(number) for number in numbers):
+    if not 6 <= len(numbers) <= 2 * MOST_POINTS or len(numbers) % 2 or not all(is_number(number) for number in numbers):
         raise AnnotationError(
-            f"{where}.segmentation: a polygon is three or more pairs of numbers x, y, got {_brief(numbers)}."
+            f"{where}.segmentation: a polygon is three or more pairs of numbers x, y, at most {MOST_POINTS}, "
+            f"got {brief(numbers)}."
         )
     return tuple(float(number) for number in numbers)
 
 
 def _box(value: Any, where: str) -> tuple[float, float, float, float]:
-    numbers = isinstance(value, list) and len(value) == 4 and all(_is_number(number) for number in value)
+    numbers = isinstance(value, list) and len(value) == 4 and all(is_number(number) for number in value)
     if not numbers or min(value[2:]) <= 0:
-        raise AnnotationError(f"{where}.bbox must be [left, top, width, height], found {_brief(value)}.")
+        raise AnnotationError(f"{where}.bbox must be [left, top, width, height], found {brief(value)}.")
     left, top, width, height = (float(number) for number in value)
     return left, top, width, height
 
@@ -196,10 +204,11 @@ def _run_lengths(value: dict[str, Any], where: str) -> RunLengths:
     size: Any = value.get("size")
     counts: Any = value.get("counts")
     counts = decode_counts(counts) if isinstance(counts, str) else counts
-    if not (_are_sizes(size) and len(size) == 2 and _are_sizes(counts) and sum(counts) == math.prod(size)):
+    fits = are_sizes(size) and len(size) == 2 and is_picture(*size)
+    if not (fits and are_sizes(counts) and sum(counts) == math.prod(size)):
         raise AnnotationError(
             f"{where}.segmentation: a COCO mask needs size [height, width] and counts that add up to their "
-            f"product, found {_brief(value)}."
+            f"product, found {brief(value)}."
         )
     return RunLengths(size[0], size[1], tuple(counts))
 
@@ -217,23 +226,10 @@ def decode_counts(text: str) -> list[int]:
         group = ord(character) - 48
         number |= (group & 0x1F) << shift
         shift += 5
-        if group & 0x20:
+        if group & 0x20 and shift < LONGEST_RUN_BITS:
             continue
         if group & 0x10:
             number -= 1 << shift
         counts.append(number + counts[-2] if len(counts) > 2 else number)
         number, shift = 0, 0
     return counts
-
-
-def _are_sizes(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(number, int) and number >= 0 for number in value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tavlo_pl.data import archive, media, segments
+from tavlo_pl.data.checked import read_text
 from tavlo_pl.errors import AnnotationError, CorruptMediaError, DatasetNotFoundError
 from tavlo_pl.types import SCENARIOS, Scenario
 
@@ -297,12 +298,12 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.boo
     """(h, w) mask of a picture's pixels above 0, the nearest one for each of the wanted size.
 
     Raises:
-        AnnotationError: no picture.
+        AnnotationError: no picture, or one of more pixels than Pillow takes from strangers.
     """
     try:
         with Image.open(path) as picture:
             grey = picture.convert("L")
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise AnnotationError(f"{path}: no picture that holds a mask ({error}); unpack it again.") from error
     return np.asarray(grey if size is None else grey.resize(size[::-1], Image.Resampling.NEAREST)) > 0
 
@@ -327,10 +328,11 @@ def read_ids(path: Path) -> set[ClipKey]:
 
     Raises:
         DatasetNotFoundError: no such file.
+        AnnotationError: it is no text.
     """
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such list of clip ids; expected one id a line.")
-    lines = path.read_text(encoding="utf-8").split()
+    lines = read_text(path).split()
     return {clip_key(line) for line in lines}
 
 

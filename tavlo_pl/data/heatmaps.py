@@ -13,6 +13,7 @@ picture's name alone) and its clip's, so that a film of maps and one map a pictu
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,12 @@ from tavlo_pl.errors import DatasetNotFoundError, PredictionError
 from tavlo_pl.types import Scenario, Targets
 
 BATCH_SAMPLES = 64
+
+LARGEST_BYTES = 4 * 2**30
+"""Of the arrays of a file; an hour with four maps of 64 x 64 a second in float32 has a twentieth of it."""
+
+BROKEN = (OSError, ValueError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What a damaged archive of arrays makes `numpy.load` raise."""
 
 
 class Sample(NamedTuple):
@@ -173,9 +180,13 @@ class Heatmaps:
         if self._opened[0] == str(path):
             return self._opened[1]
         try:
-            with np.load(path) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > LARGEST_BYTES:
+                raise ValueError(f"it would unpack to {unpacked} bytes")
+            with np.load(path) as arrays_in_it:
+                arrays = {name: arrays_in_it[name] for name in arrays_in_it.files}
+        except BROKEN as error:
             raise PredictionError(f"{path}: no archive of arrays ({error}); write it again.") from error
         maps = arrays.get("heatmap")
         if maps is None or maps.ndim not in (2, 3) or not maps.size or maps.dtype.kind not in "fiu":

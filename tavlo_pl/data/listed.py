@@ -1,10 +1,10 @@
 """What the readers of JSON lists share: entries with the place they stand at, and checked fields."""
 
-import json
-import math
+import os
 from pathlib import Path
 from typing import Any
 
+from tavlo_pl.data.checked import brief, is_number, read_json
 from tavlo_pl.data.clip import Instance, read_mask
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.types import Scenario
@@ -29,10 +29,7 @@ def read_list(path: Path, what: str) -> list[tuple[str, dict[str, Any]]]:
     """
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such file; expected a JSON list of {what}.")
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise AnnotationError(f"{path}: no JSON file ({error}); download it again.") from error
+    entries = read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise AnnotationError(f"{path}: must be a list of {what}, found {brief(entries)}.")
     if not entries:
@@ -60,7 +57,7 @@ def box_of(value: Any, where: str, ordered: bool = True) -> tuple[float, float, 
     Raises:
         AnnotationError: it is none, or its edges are in the wrong order and must not be.
     """
-    if isinstance(value, list) and len(value) == 4 and all(_is_number(edge) for edge in value):
+    if isinstance(value, list) and len(value) == 4 and all(is_number(edge) for edge in value):
         x0, y0, x1, y1 = (float(edge) for edge in value)
         if not ordered or (x0 <= x1 and y0 <= y1):
             return x0, y0, x1, y1
@@ -96,23 +93,13 @@ def picture_instances(entry: dict[str, Any], category: str, where: str, folder: 
     return tuple(sources) or (Instance(category, Scenario.OFF_SCREEN),)
 
 
-def brief(value: Any) -> str:
-    """The value as a message may show it."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def _below(folder: Path, name: str, where: str) -> Path:
     """The file of which the list knows a longer path."""
     parts = Path(name).parts
     candidates = (folder.joinpath(*parts[start:]) for start in range(len(parts)))  # the first one is absolute
-    path = next((path for path in candidates if path.is_file()), None)
+    path = next((path for path in candidates if os.path.isfile(path)), None)  # the method raises for names too long
     if path is None:
         raise AnnotationError(
             f"{where}: no mask {name} nor any end of that path below {folder}; put list and masks together."
         )
     return path
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -7,9 +7,11 @@ its digits.
 """
 
 import csv
+import io
 from pathlib import Path
 from typing import Literal
 
+from tavlo_pl.data.checked import read_text
 from tavlo_pl.data.clip import Clip, ClipKey, ClipSource, clip_key, is_listed, read_ids, report_missing, videos_below
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 
@@ -67,16 +69,18 @@ def read_table(path: Path) -> list[tuple[ClipKey, str, str]]:
 
     Raises:
         DatasetNotFoundError: no such file.
-        AnnotationError: a row of another form.
+        AnnotationError: no text, or a row of another form.
     """
     if not path.is_file():
         raise DatasetNotFoundError(
             f"{path}: no such table of clips; give csv (rows youtube_id,start_seconds,label,split), or "
             f"split: null to take every file."
         )
-    with path.open(newline="", encoding="utf-8") as lines:
-        rows = csv.reader(lines)
+    rows = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
         return [_row(row, f"{path}, line {rows.line_num}") for row in rows if row]
+    except csv.Error as error:
+        raise AnnotationError(f"{path}, line {rows.line_num}: no table ({error}); download it again.") from error
 
 
 def _row(row: list[str], where: str) -> tuple[ClipKey, str, str]:

@@ -9,8 +9,9 @@ visible sounds, as in SLAVC's extension.
 from pathlib import Path
 from typing import Any
 
+from tavlo_pl.data.checked import brief
 from tavlo_pl.data.clip import AnnotatedFrame, Clip, ClipSource, Instance, clip_key, report_missing, videos_below
-from tavlo_pl.data.listed import box_of, brief, read_list, text_of
+from tavlo_pl.data.listed import box_of, read_list, text_of
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.types import Scenario
 

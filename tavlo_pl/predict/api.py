@@ -15,6 +15,7 @@ def localize(
     maps_per_second: float | None = None,
     aspect: Aspect = "squash",
     device: str | None = None,
+    allow_import: tuple[str, ...] = (),
 ) -> Localization:
     """Which pixels of a video make its sound, over time.
 
@@ -26,6 +27,7 @@ def localize(
         maps_per_second: by default one map a segment, the model's own rate.
         aspect: ``squash`` the picture to a square, as in training, or ``keep`` its shape, with black bars.
         device: ``cpu`` or ``cuda``; by default a GPU if there is one.
+        allow_import: packages of yours whose classes the checkpoint's configuration may name; naming one runs it.
 
     Returns:
         maps, and for each of them the peak, its score, its box and whether a source is visible.
@@ -44,10 +46,10 @@ def localize(
         warnings.warn(TOY_WORLD.replace("--ckpt_path", "checkpoint="), stacklevel=2)
     chosen = ready_checkpoint() if checkpoint is None else Path(checkpoint)
     changed = chosen.stat().st_mtime_ns if chosen.is_file() else 0
-    return _loaded(chosen, changed, device).localize(Path(path), None, maps_per_second, aspect)
+    return _loaded(chosen, changed, device, allow_import).localize(Path(path), None, maps_per_second, aspect)
 
 
 @lru_cache(maxsize=1)
-def _loaded(checkpoint: Path, changed: int, device: str | None) -> Localizer:
+def _loaded(checkpoint: Path, changed: int, device: str | None, allow_import: tuple[str, ...]) -> Localizer:
     """The model of a checkpoint; `changed` tells one that was trained on from what it was."""
-    return load_localizer(checkpoint, device)
+    return load_localizer(checkpoint, device, allow_import)

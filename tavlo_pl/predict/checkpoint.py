@@ -1,12 +1,15 @@
 """A checkpoint as a `Localizer`, and the ready one that comes with the package."""
 
+import pickle
+from argparse import ArgumentError
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from tavlo_pl.errors import CheckpointError
 from tavlo_pl.models.base import AVLocalizer
@@ -20,6 +23,10 @@ NO_THRESHOLD = (
     "the checkpoint holds no threshold (it is from before tavlo stored one): maps are written, and whether a source is "
     "visible at all is left open"
 )
+IMPORTABLE = ("tavlo_pl", "torch", "torchvision", "torchaudio", "lightning", "torchmetrics")
+"""Packages whose classes a configuration may name. Naming a class imports its module, which runs it: a configuration
+from a stranger must not do that with anything else."""
+
 FORM = tuple(Form.__dataclass_fields__)
 
 
@@ -39,18 +46,24 @@ def ready_checkpoint() -> Path:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What lies in a checkpoint, as plain data.
+    """Plain values of a file, read without running any code of it.
 
     Raises:
-        CheckpointError: it is missing or unreadable.
+        CheckpointError: it is missing, or holds something else.
     """
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give one that tavlo fit has written")
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: it holds objects whose reading would run code, or is damaged"
+        ) from error
     except Exception as error:  # a damaged file fails in as many ways as it has bytes
         reason = str(error).split("\n")[0]
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: it holds a {type(content).__name__}")
     return content
 
 
@@ -60,12 +73,13 @@ def threshold_of(content: dict[str, Any]) -> float | None:
     return threshold
 
 
-def load_localizer(path: Path, device: torch.device | str | None = None) -> Localizer:
+def load_localizer(path: Path, device: torch.device | str | None = None, allow_import: Sequence[str] = ()) -> Localizer:
     """The model of a checkpoint, ready to localize.
 
     Args:
         path: a checkpoint that ``tavlo fit`` wrote; its configuration is in it.
         device: where to run; by default a GPU if there is one.
+        allow_import: packages besides ours whose classes its configuration may name, which imports and so runs them.
 
     Raises:
         CheckpointError: it is missing, unreadable, or not of this package.
@@ -74,7 +88,12 @@ def load_localizer(path: Path, device: torch.device | str | None = None) -> Loca
     if "tavlo" not in content:
         raise CheckpointError(f"{path} does not hold its configuration; give one that tavlo fit has written")
     config = yaml.safe_load(content["tavlo"]["config"])
-    model = _model(config["model"])
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *allow_import])
+    try:
+        model = _model(config["model"])
+    except ArgumentError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: its model cannot be made: {reason}") from error
     try:
         model.load_state_dict(content["state_dict"])
     except RuntimeError as error:

@@ -1,0 +1,70 @@
+"""What the readers of files from strangers share: text and JSON within limits, numbers that are numbers."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from tavlo_pl.errors import AnnotationError
+
+LARGEST_FILE_BYTES = 256 * 2**20
+"""Of a list or an annotation; the longest published list, of all of VGGSound, has 15 MB."""
+
+LARGEST_NUMBER = 1e18
+"""Of an edge or a point; far outside of any picture, where VGG-SS has an edge at -3e16."""
+
+LARGEST_PICTURE_PIXELS = 2**28
+"""Of an annotated picture or a mask."""
+
+
+def read_text(path: Path) -> str:
+    """The whole of a text file.
+
+    Raises:
+        AnnotationError: it is too long, or no UTF-8.
+    """
+    size = path.stat().st_size
+    if size > LARGEST_FILE_BYTES:
+        raise AnnotationError(f"{path}: {size} bytes are more than any annotation has; is it the right file?")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{path}: no text in UTF-8 ({error}); unpack or download it again.") from error
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        AnnotationError: it is none.
+    """
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path}: no JSON file ({error}); unpack or download it again.") from error
+
+
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a number that a place in a picture can have."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= LARGEST_NUMBER  # False for NaN; an integer may be too long to become a float
+
+
+def are_sizes(value: Any) -> bool:
+    """Whether a JSON value is a list of whole numbers from 0 on."""
+    return isinstance(value, list) and all(isinstance(n, int) and 0 <= n <= LARGEST_NUMBER for n in value)
+
+
+def is_picture(height: int, width: int) -> bool:
+    """Whether a picture can have these sides."""
+    return min(height, width) > 0 and math.prod((height, width)) <= LARGEST_PICTURE_PIXELS
+
+
+def brief(value: Any) -> str:
+    """The value as a message may show it."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists in lists without end
+        text = f"a {type(value).__name__} too long to show"
+    return text if len(text) <= 60 else text[:57] + "..."
