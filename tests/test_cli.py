@@ -179,6 +179,16 @@ def test_a_configuration_imports_nothing_but_what_is_known(
     assert "antigravity" not in sys.modules
 
 
+def test_the_python_function_imports_nothing_else_either(run: Path, tmp_path: Path) -> None:
+    content = load(run / "checkpoints" / "best.ckpt")
+    config = yaml.safe_load(content["tavlo"]["config"]) | {"model": {"class_path": "antigravity.Flight"}}
+    content["tavlo"]["config"] = yaml.safe_dump(config)
+    torch.save(content, tmp_path / "stranger.ckpt")
+    with pytest.raises(CheckpointError, match=r"stranger\.ckpt: its model cannot be made: .*not allowed"):
+        tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=tmp_path / "stranger.ckpt")
+    assert "antigravity" not in sys.modules
+
+
 def test_a_configuration_cannot_allow_itself_more(world: Path, tmp_path: Path) -> None:
     config = tiny_config(world, tmp_path, callbacks=[{"class_path": "antigravity.Flight"}])
     config.write_text(config.read_text() + "allow_import: [tests, antigravity]\n")
