@@ -67,11 +67,12 @@ lint: $(STAMP) ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP) ## timings: decoding against its limit, indexing, shards against mp4, metrics against evaluators of one sample
+bench: $(STAMP) ## timings, as ratios: decoding, indexing, metrics, shards, predict
 	$(BIN)/python -m tests.benchmarks.decode
 	$(BIN)/python -m tests.benchmarks.index
 	$(BIN)/python -m tests.benchmarks.metrics
 	$(BIN)/python -m tests.benchmarks.shards
+	$(BIN)/python -m tests.benchmarks.predict
 
 fuzz: $(STAMP) ## read 10,000 damaged annotations and 300 damaged videos; what is not refused in a sentence is a bug
 	$(BIN)/python -m tests.fuzz.run

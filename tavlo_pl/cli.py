@@ -10,7 +10,6 @@ What differs from the LightningCLI that is inherited, and why:
 
 import logging
 import os
-import pickle
 import re
 import shlex
 import sys
@@ -19,6 +18,7 @@ import warnings
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -34,16 +34,25 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from tavlo_pl import __version__, env, runs
-from tavlo_pl.callbacks.attention_writer import AttentionWriter
 from tavlo_pl.callbacks.checkpoints import RunCheckpoints, Stopped
 from tavlo_pl.callbacks.gallery import Gallery
-from tavlo_pl.callbacks.heatmap_writer import HeatmapWriter
 from tavlo_pl.callbacks.results import ResultsWriter
 from tavlo_pl.commands import INTERRUPTED, ShortErrors, to_exit_code
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.diagnose import run as diagnosis
 from tavlo_pl.errors import CheckpointError, ConfigError, RunFailedError, TavloError
 from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.predict.checkpoint import (
+    FORM,
+    IMPORTABLE,
+    NO_THRESHOLD,
+    TOY_WORLD,
+    read_checkpoint,
+    ready_checkpoint,
+    threshold_of,
+)
+from tavlo_pl.predict.localizer import Form, Localizer
+from tavlo_pl.predict.run import Folder, PredictOptions, predict_all
 
 TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # the data module makes samplers that count no clip twice
@@ -52,9 +61,7 @@ TRAINER_DEFAULTS = {
 }
 
 
-IMPORTABLE = ("tavlo_pl", "torch", "torchvision", "torchaudio", "lightning", "torchmetrics")
-"""Packages whose classes a configuration may name. Naming a class imports its module, which runs it: a configuration
-from a stranger must not do that with anything else."""
+PREDICT_OPTIONS = tuple(PredictOptions.__dataclass_fields__)
 
 CHATTER = (
     "💡 Tip",  # advertises other packages
@@ -124,6 +131,13 @@ class Given(NamedTuple):
 class VerbTrainer(Trainer):
     """Lightning's Trainer with one verb more."""
 
+    def prepare(self, model: AVLocalizer, ckpt_path: str | None) -> torch.device:
+        """Puts weights into a model and the model, in evaluation mode, where it is to run; returns the place."""
+        if ckpt_path is not None:
+            model.load_state_dict(read_checkpoint(Path(ckpt_path))["state_dict"])
+        model.to(self.strategy.root_device).eval()
+        return self.strategy.root_device
+
     def diagnose(
         self, model: AVLocalizer, datamodule: ClipDataModule, ckpt_path: str | None = None
     ) -> diagnosis.Examined:
@@ -134,10 +148,7 @@ class VerbTrainer(Trainer):
             datamodule: whose test clips are shown.
             ckpt_path: Checkpoint whose weights are diagnosed.
         """
-        if ckpt_path is not None:
-            model.load_state_dict(torch.load(ckpt_path, map_location="cpu", weights_only=True)["state_dict"])
-        device = self.strategy.root_device
-        model.to(device).eval()
+        device = self.prepare(model, ckpt_path)
         with torch.inference_mode():
             return diagnosis.examine(
                 lambda frames, sound: model.localize(frames.to(device), sound.to(device)), datamodule
@@ -156,6 +167,7 @@ class TavloCLI(LightningCLI):
     def __init__(self, args: list[str]) -> None:
         self.words = args
         self.verb = args[0]
+        self.is_toy = False
         self.folder = Path()
         self.stage: Callable[[], object]
         self.checkpoints: RunCheckpoints | None = None
@@ -198,15 +210,8 @@ class TavloCLI(LightningCLI):
             action="store_true",
             help="fit: clear an earlier run in --out away; predict: write finished videos anew.",
         )
-        parser.add_argument(
-            "--films", type=bool, default=True, help="predict: write overlay films beside the heatmaps."
-        )
-        parser.add_argument(
-            "--save_attention",
-            type=bool,
-            default=False,
-            help="predict: also write each block's temporal attention, as numbers and as a picture.",
-        )
+        if self.verb == "predict":
+            parser.add_class_arguments(PredictOptions)
         parser.add_argument(
             "--allow_untrained", action="store_true", help="All but fit: run random weights, on purpose."
         )
@@ -223,7 +228,11 @@ class TavloCLI(LightningCLI):
         verb, options = self.verb, [*args[1:]]
         given = _look_up(options)
         if verb != "fit" and given.ckpt_path is given.config is None and not {"-h", "--help"} & set(options):
-            raise _no_weights(verb)
+            if verb != "predict":
+                raise _no_weights(verb)
+            self.is_toy = True
+            ready = str(ready_checkpoint())
+            options, given = ["--ckpt_path", ready, *options], given._replace(ckpt_path=ready)
         if not {"-h", "--help"} & set(options):
             stored = _stored_config(verb, given)
             options = [*(["--config", stored] if stored else []), *options]
@@ -238,7 +247,7 @@ class TavloCLI(LightningCLI):
             raise _no_weights(verb)
         if config.trainer.default_root_dir is not None:
             raise ConfigError("trainer.default_root_dir is not used; give the run folder as --out")
-        self.folder = runs.choose(verb, config.out, checkpoint, given.config)
+        self.folder = runs.choose(verb, config.out, None if self.is_toy else checkpoint, given.config)
         if verb == "fit" and env.process_number() == 0:
             runs.claim(self.folder, resuming=config.ckpt_path == runs.LAST, overwrite=config.overwrite)
         config.ckpt_path = str(checkpoint) if checkpoint else None
@@ -270,16 +279,13 @@ class TavloCLI(LightningCLI):
         if self.verb == "test":
             command = shlex.join(["tavlo", *self.words])
             return [ResultsWriter(self.folder, self._tested(), parts["seed_everything"], command)]
-        if self.verb == "predict":
-            attention = [AttentionWriter(self.folder)] if config.save_attention else []
-            return [HeatmapWriter(self.folder, films=config.films, overwrite=config.overwrite), *attention]
         return []
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
         """The resolved configuration as plain values, without what belongs to this invocation only."""
         full = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.verb]
-        once = {"config", "out", "overwrite", "allow_untrained", "allow_import", "films", "save_attention", "ckpt_path"}
+        once = {"config", "out", "overwrite", "allow_untrained", "allow_import", "ckpt_path", *PREDICT_OPTIONS}
         return {key: value for key, value in full.items() if key not in once}
 
     def fit(self, **kwargs: Any) -> None:
@@ -296,7 +302,27 @@ class TavloCLI(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Prepares writing heatmaps and films."""
-        self.stage = partial(self.trainer.predict, **kwargs, weights_only=True, return_predictions=False)
+        self.stage = partial(self._write_predictions, **kwargs)
+
+    def _write_predictions(self, model: AVLocalizer, datamodule: ClipDataModule, ckpt_path: str | None = None) -> None:
+        """Localizes the videos of ``data.root``, in this process alone: start the command again to share the work."""
+        config = self.config_init[self.verb]
+        form = Form(**{name: getattr(self.config[self.verb].data, name) for name in FORM})
+        threshold = threshold_of(read_checkpoint(Path(ckpt_path))) if ckpt_path else None
+        if self.is_toy:
+            print(f"Note: {TOY_WORLD}.", flush=True)
+        elif threshold is None:
+            print(f"Note: {NO_THRESHOLD}.", flush=True)
+        options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
+        mark = runs.fingerprint(ckpt_path)
+        made_with = {"checkpoint": mark and mark["sha256"], "form": asdict(form)}  # wherever the checkpoint lies
+        folder = Folder(self.folder, options, made_with | ({"note": f"Note: {TOY_WORLD}."} if self.is_toy else {}))
+
+        def make_localizer() -> Localizer:
+            return Localizer(model, form, threshold, self.trainer.prepare(model, ckpt_path))
+
+        shown = config.trainer.enable_progress_bar is not False
+        predict_all(datamodule.videos(), make_localizer, folder, config.overwrite, progress=shown)
 
     def diagnose(self, **kwargs: Any) -> None:
         """Prepares the probes and their report."""
@@ -383,7 +409,7 @@ def _stored_config(verb: str, given: Given) -> str | None:
     checkpoint = runs.find_checkpoint(given.ckpt_path, given.out, verb)
     if checkpoint is None:
         return None
-    content = _read_checkpoint(checkpoint)
+    content = read_checkpoint(checkpoint)
     if verb == "fit":
         config = checkpoint.parent.parent / runs.CONFIG
         return str(config) if given.ckpt_path == runs.LAST and config.is_file() else None
@@ -393,26 +419,6 @@ def _stored_config(verb: str, given: Given) -> str | None:
         case {"config": str(stored)}:
             return stored
     raise CheckpointError(f"{checkpoint}: what it says of its configuration is no text; give one of tavlo's own")
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    """Plain values of a file, read without running any code of it.
-
-    Raises:
-        CheckpointError: it holds something else.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: it holds objects whose reading would run code, or is damaged"
-        ) from error
-    except Exception as error:  # a damaged file fails in as many ways as it has bytes
-        reason = str(error).split("\n")[0]
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: it holds a {type(content).__name__}")
-    return content
 
 
 def _silence() -> None:

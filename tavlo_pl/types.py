@@ -12,7 +12,6 @@ name                     shape, type            meaning
 ``targets``              ``Targets``            ground truth of N annotated (frame, scenario) samples
 ``swapped_waveform``     (B, L) float32         the sound of another clip of the test list (test only)
 ``swapped_spectrogram``  (B, 1, F, W) float32   the same, as a spectrogram (test only)
-``window``               (B, 2) int64           (number, count) of the window in its video (predict)
 ``bad_clips``            list of ``BadClip``    clips of this batch that could not be read
 ``heatmap``              (B, T, h, w) float32   raw score of each cell at each segment, in [-1, 1]
 =======================  =====================  ===========================================================
@@ -116,21 +115,8 @@ class Batch(TypedDict):
     frame_time: Tensor
     index: Tensor
     sample_id: list[str]
-    duration_s: list[float]
     path: list[str]
     targets: NotRequired[Targets]
     swapped_waveform: NotRequired[Tensor]
     swapped_spectrogram: NotRequired[Tensor]
-    window: NotRequired[Tensor]
     bad_clips: NotRequired[list[BadClip]]
-
-
-class Prediction(TypedDict):
-    """What ``predict_step`` returns for a batch."""
-
-    heatmap: Tensor
-    frame_time: Tensor
-    index: Tensor
-    sample_id: list[str]
-    duration_s: list[float]
-    path: list[str]

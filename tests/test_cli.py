@@ -1,20 +1,26 @@
 """The command line from outside: what it answers, what it leaves, what it refuses, how it goes on."""
 
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from lightning.pytorch import cli as lightning_cli
 
+import tavlo_pl
 from tavlo_pl.callbacks import checkpoints
 from tavlo_pl.cli import TavloCLI
+from tavlo_pl.errors import CheckpointError
+from tavlo_pl.predict import checkpoint
 from tests.helpers.cli import tavlo
 from tests.helpers.processes import run_processes
 from tests.helpers.run import tiny_config
@@ -173,6 +179,16 @@ def test_a_configuration_imports_nothing_but_what_is_known(
     assert "antigravity" not in sys.modules
 
 
+def test_the_python_function_imports_nothing_else_either(run: Path, tmp_path: Path) -> None:
+    content = load(run / "checkpoints" / "best.ckpt")
+    config = yaml.safe_load(content["tavlo"]["config"]) | {"model": {"class_path": "antigravity.Flight"}}
+    content["tavlo"]["config"] = yaml.safe_dump(config)
+    torch.save(content, tmp_path / "stranger.ckpt")
+    with pytest.raises(CheckpointError, match=r"stranger\.ckpt: its model cannot be made: .*not allowed"):
+        tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=tmp_path / "stranger.ckpt")
+    assert "antigravity" not in sys.modules
+
+
 def test_a_configuration_cannot_allow_itself_more(world: Path, tmp_path: Path) -> None:
     config = tiny_config(world, tmp_path, callbacks=[{"class_path": "antigravity.Flight"}])
     config.write_text(config.read_text() + "allow_import: [tests, antigravity]\n")
@@ -223,8 +239,58 @@ def test_predict_writes_a_map_and_a_film_for_each_video(run: Path, world: Path, 
     outcome = tavlo("predict", *words, "--out", tmp_path / "out")
     assert outcome.code == 0, outcome.err
     films = {path.stem for path in (world / "test" / "video").iterdir()}
-    assert {path.stem for path in (tmp_path / "out").glob("*.npz")} == films
-    assert {path.stem for path in (tmp_path / "out").glob("*.mp4")} == films
+    for suffix in (".npz", ".mp4", ".jpg", ".sources.json"):
+        assert {path.name.removesuffix(suffix) for path in (tmp_path / "out").glob(f"*{suffix}")} == films
+    assert (tmp_path / "out" / "index.html").is_file()
+    again = tavlo("predict", *words, "--out", tmp_path / "out")
+    assert f"{len(films)} finished before" in again.out
+    (tmp_path / "bad.mp4").write_text("<html>")
+    bad = tavlo("predict", *words[:2], "--data.root", tmp_path / "*.mp4", "--out", tmp_path / "out")
+    assert bad.code == 1 and "bad.mp4: not a media file" in bad.err
+
+
+def test_the_threshold_of_the_last_validation_is_in_the_checkpoints_and_decides_what_is_visible(
+    run: Path, world: Path, tmp_path: Path
+) -> None:
+    stored = {name: load(run / "checkpoints" / name)["tavlo"]["threshold"] for name in ("best.ckpt", "last.ckpt")}
+    assert all(-1 < threshold < 1 for threshold in stored.values())
+    video = next((world / "test" / "video").iterdir())
+    old = load(run / "checkpoints" / "best.ckpt")
+    del old["tavlo"]["threshold"]
+    torch.save(old, tmp_path / "old.ckpt")
+    for path, threshold in ((run / "checkpoints" / "best.ckpt", stored["best.ckpt"]), (tmp_path / "old.ckpt", None)):
+        words = ("--ckpt_path", path, "--data.root", video, "--films", "false", "--out", tmp_path / "out")
+        outcome = tavlo("predict", *words, "--maps_per_second", "6")
+        assert outcome.code == 0, outcome.err
+        assert ("the checkpoint holds no threshold" in outcome.out) == (threshold is None)
+        told = json.loads((tmp_path / "out" / f"{video.stem}.sources.json").read_text())
+        assert told["threshold"] == threshold
+        assert {step["visible"] for step in told["steps"]} <= ({None} if threshold is None else {True, False})
+        found = tavlo_pl.localize(video, checkpoint=path, maps_per_second=6, device="cpu", allow_import=("tests",))
+        assert found.threshold == threshold
+        assert found.heatmap == pytest.approx(np.load(tmp_path / "out" / f"{video.stem}.npz")["heatmap"], abs=1e-3)
+
+
+def test_without_a_checkpoint_the_ready_one_is_used_and_says_what_it_knows(
+    run: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = next((world / "test" / "video").iterdir())
+    words = ("predict", "--data.root", video, "--films", "false", "--out", tmp_path / "out")
+    monkeypatch.setattr(checkpoint, "files", lambda package: tmp_path)
+    absent = tavlo(*words)
+    assert absent.code == 2 and "no ready checkpoint at" in absent.err and absent.err.count("\n") == 1
+    with pytest.raises(CheckpointError, match="no ready checkpoint"), pytest.warns(UserWarning, match="toy world"):
+        tavlo_pl.localize(video)
+    (tmp_path / "weights").mkdir()
+    shutil.copy(run / "checkpoints" / "best.ckpt", tmp_path / "weights" / "world.ckpt")
+    outcome = tavlo(*words)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count("toy world") == 1
+    assert "toy world" in (tmp_path / "out" / "index.html").read_text()
+    monkeypatch.chdir(tmp_path)
+    assert tavlo(*words[:-2]).code == 0
+    (folder,) = (tmp_path / "runs" / "predict").iterdir()  # not beside the checkpoint, in the installed package
+    assert (folder / "index.html").is_file()
 
 
 def test_flags_overrule_the_checkpoint_and_config_files_too(run: Path, tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ class RunCheckpoints(Checkpoint):
         self.version = version
         self.monitor = monitor
         self.best: dict[str, float] = {}
+        self._threshold: tuple[int, float | None] = (-1, None)
         self._stop_signal: int | None = None
         self._mid_step = False
         self._before_validation = False
@@ -77,8 +78,10 @@ class RunCheckpoints(Checkpoint):
         self.best = dict(state_dict["best"])
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Adds the configuration, so that a checkpoint alone is enough to test or predict."""
-        checkpoint["tavlo"] = {"config": self.config, "version": self.version}
+        """Adds the configuration, so that a checkpoint alone is enough to test, and the threshold to predict."""
+        step, threshold = self._threshold
+        threshold = threshold if step == trainer.global_step else None  # it is of the weights that were validated
+        checkpoint["tavlo"] = {"config": self.config, "version": self.version, "threshold": threshold}
         if self._before_validation:
             # Lightning takes a training loop without unfinished batch for one that has validated. With one
             # batch begun and none done it validates again, from the first clip.
@@ -131,6 +134,7 @@ class RunCheckpoints(Checkpoint):
         """Saves ``best.ckpt`` if this validation was the best."""
         if self._is_off(trainer):
             return
+        self._threshold = (trainer.global_step, getattr(pl_module, "threshold", None))
         monitor, value = self._monitored(trainer.callback_metrics)
         if monitor is None or value != value:  # a NaN is never best
             return

@@ -160,8 +160,6 @@ class Clip:
         annotations: annotated frames, ascending by number.
         cross_event: whether the sounding source changes inside the clip.
         category: the label of the whole clip, if the dataset has one.
-        duration_s: length of the whole video where it is known (prediction).
-        window: (number, count) of the span among those that cover the video.
         member: name of the video inside of the archive ``path``.
     """
 
@@ -171,8 +169,6 @@ class Clip:
     annotations: tuple[AnnotatedFrame, ...] = ()
     cross_event: bool = False
     category: str | None = None
-    duration_s: float | None = None
-    window: tuple[int, int] = (0, 1)
     member: str | None = None
 
     @property

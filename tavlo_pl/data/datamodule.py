@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from tavlo_pl.data.augment import NOTHING, Augment
-from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
+from tavlo_pl.data.clip import ClipSource, LazyClips
 from tavlo_pl.data.dataset import ClipDataset, Item, Stage, collate
 from tavlo_pl.data.folder import Folder
 from tavlo_pl.data.leak import refuse_overlap
@@ -32,7 +32,6 @@ STAGES: dict[str, tuple[Stage, ...]] = {
     "fit": ("train", "val"),
     "validate": ("val",),
     "test": ("test",),
-    "predict": ("predict",),
 }
 
 log = logging.getLogger(__name__)
@@ -136,13 +135,6 @@ def evaluation_order(clips: int, rank: int, world: int) -> list[int]:
     return [position % clips for position in range(rank, padded, world)]
 
 
-def prediction_order(clips: Sequence[Clip], rank: int, world: int) -> list[int]:
-    """All windows of every ``world``-th video, in order; nothing twice."""
-    videos = sorted({clip.sample_id for clip in clips})[rank::world]
-    chosen = set(videos)
-    return [index for index, clip in enumerate(clips) if clip.sample_id in chosen]
-
-
 class ClipDataModule(LightningDataModule):
     """Training, validation and test clips from any ``ClipSource``, and videos to predict.
 
@@ -221,14 +213,12 @@ class ClipDataModule(LightningDataModule):
                 f"data.columns_per_segment is {columns_per_segment}, so sound between columns is lost; "
                 f"segments of {duration_s / segments:g} s need at least {least}."
             )
-        # there may be fewer videos to predict than processes
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.sources: dict[Stage, ClipSource | None] = {
             "train": train,
             "val": val,
             "test": test,
-            "predict": Folder(root, duration_s) if root is not None else None,
         }
+        self.root = root
         self.segments = segments
         self.duration_s = duration_s
         self.image_size = image_size
@@ -247,15 +237,14 @@ class ClipDataModule(LightningDataModule):
         self._named: set[str] = set()
 
     def setup(self, stage: str) -> None:
-        """Reads the lists and annotations of a Trainer's stage: fit, validate, test or predict."""
+        """Reads the lists and annotations of a Trainer's stage: fit, validate or test."""
         self.left_out = {}
         for name in STAGES[stage]:
             source = self.sources[name]
             if source is None and stage == "fit" and name == "val":
                 continue
             if source is None:
-                option = "root" if name == "predict" else name
-                raise ConfigError(f"{TrainerFn(stage).value} needs clips: set data.{option}.")
+                raise ConfigError(f"{TrainerFn(stage).value} needs clips: set data.{name}.")
             if name not in self.datasets:
                 source.check_form(self.segments, self.duration_s)
                 clips = source.clips()
@@ -274,6 +263,17 @@ class ClipDataModule(LightningDataModule):
                 log.info("%s: %d clips.", name, len(self.datasets[name].clips))
         if stage == "fit":
             self._check_leak()
+
+    def videos(self) -> list[tuple[str, Path]]:
+        """Name and path of each video to predict.
+
+        Raises:
+            ConfigError: ``root`` is not set, or two videos would have the same name.
+            DatasetNotFoundError: there is no video.
+        """
+        if self.root is None:
+            raise ConfigError("predict needs videos: set data.root to a folder, a file or a quoted pattern.")
+        return Folder(self.root).videos()
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Shuffled, without the last incomplete batch; continues where a restored checkpoint stopped."""
@@ -314,12 +314,6 @@ class ClipDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Item]:
         """In order, each clip on one process; the last index may come twice, for metrics to drop."""
         return self._evaluation_loader("test")
-
-    def predict_dataloader(self) -> DataLoader[Item]:
-        """All windows of a video in order on the same process."""
-        dataset = self.datasets["predict"]
-        order = prediction_order(dataset.clips, *self._rank_and_world())
-        return DataLoader(dataset, sampler=order, **self._loader_options())
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Reports unreadable clips, here in the main process, where an error keeps its type and its words."""

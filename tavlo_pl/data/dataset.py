@@ -17,7 +17,7 @@ from tavlo_pl.data.clip import AnnotatedFrame, Clip
 from tavlo_pl.errors import AnnotationError, MediaError
 from tavlo_pl.types import BadClip, Batch, Scenario, Targets
 
-Stage = Literal["train", "val", "test", "predict"]
+Stage = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,6 @@ class Item:
     frame_time: Tensor
     index: int
     clip: Clip
-    duration_s: float
     targets: Targets | None = None
     swapped_waveform: Tensor | None = None
     bad_clips: list[BadClip] = field(default_factory=list)
@@ -102,7 +101,7 @@ class ClipDataset(Dataset[Item]):
 
     Args:
         clips: what to show, in order.
-        stage: ``test`` adds the sound of another clip; ``predict`` allows spans that outlast the video.
+        stage: ``test`` adds the sound of another clip.
         segments: T.
         duration_s: length of a span in seconds.
         image_size: height and width of the frames in pixels; the picture is squashed to a square.
@@ -230,16 +229,14 @@ class ClipDataset(Dataset[Item]):
         for segment, time_s in entry.times_s.items():
             times_s[segment] = time_s
         item = self._read(index, entry.clip, times_s, self.image_size)
-        if self.stage in ("val", "test"):
-            item.targets = self._targets(entry)
+        item.targets = self._targets(entry)
         if self.stage == "test":
             item.swapped_waveform = self._swapped(entry.number)
         return item
 
     def _read(self, index: int, clip: Clip, times_s: NDArray[np.float64], size: int) -> Item:
         decoded = clip.read(times_s.tolist(), (size, size), self.duration_s)
-        if self.stage != "predict":
-            clip.check_picture(decoded.frame_time_s, self.segments, self.duration_s)
+        clip.check_picture(decoded.frame_time_s, self.segments, self.duration_s)
         return Item(
             # numpy, for torch takes twice the time to reorder bytes
             frames=torch.from_numpy(np.ascontiguousarray(decoded.frames.transpose(0, 3, 1, 2))),
@@ -247,7 +244,6 @@ class ClipDataset(Dataset[Item]):
             frame_time=torch.from_numpy(decoded.frame_time_s),
             index=index,
             clip=clip,
-            duration_s=self._duration_s(clip),
         )
 
     def _targets(self, entry: Entry) -> Targets:
@@ -284,9 +280,6 @@ class ClipDataset(Dataset[Item]):
                     continue
         return self._silence()
 
-    def _duration_s(self, clip: Clip) -> float:
-        return self.duration_s if clip.duration_s is None else clip.duration_s
-
     def _silence(self) -> Tensor:
         return torch.zeros(round(self.duration_s * media.SAMPLE_RATE_HZ))
 
@@ -303,8 +296,7 @@ class ClipDataset(Dataset[Item]):
             frame_time=clip.start_s + centres,
             index=index,
             clip=clip,
-            duration_s=self._duration_s(clip),
-            targets=self._targets(Entry(clip, 0)) if self.stage in ("val", "test") else None,
+            targets=self._targets(Entry(clip, 0)) if self.stage != "train" else None,
             swapped_waveform=self._silence() if self.stage == "test" else None,
             bad_clips=[self._bad(index, reason)],
         )
@@ -324,9 +316,7 @@ def collate(items: Sequence[Item]) -> Batch:
         frame_time=torch.stack([item.frame_time for item in items]),
         index=torch.tensor([item.index for item in items]),
         sample_id=[item.clip.sample_id for item in items],
-        duration_s=[item.duration_s for item in items],
         path=[str(item.clip.path) for item in items],
-        window=torch.tensor([item.clip.window for item in items]),
         bad_clips=[bad for item in items for bad in item.bad_clips],
     )
     targets = [item.targets for item in items if item.targets is not None]

@@ -12,7 +12,7 @@ reading and writing both stand, `media_pictures` and `media_sound` (packets to f
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from tavlo_pl.data.media_open import (
@@ -28,8 +29,10 @@ from tavlo_pl.data.media_open import (
     MemoryFile,
     as_media,
     audio_stream,
+    demux,
     open_media,
     origin_s,
+    shown_size,
     to_seconds,
     to_ticks,
     video_stream,
@@ -59,6 +62,12 @@ __all__ = [
 _GRACE_S = 1e-6
 # A Matroska file that ends this much before its stated length was cut.
 _CUT_SHORT_S = 0.5
+# Formats with an index that leads to key frames; elsewhere a seek is a guess by bytes.
+_INDEXED = {"mov", "matroska", "avi"}
+# A span that begins earlier is reached as fast without a seek.
+_SEEK_FROM_S = 2.0
+# So far before a key frame that is wanted, its sound may lie in the file.
+_SEEK_EARLY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,8 +77,8 @@ class MediaInfo:
     Attributes:
         path: The file.
         duration_s: Length in seconds.
-        width: Width of the picture in pixels.
-        height: Height of the picture in pixels.
+        width: Width of the picture in pixels, as it is to be seen.
+        height: Height of the picture in pixels, as it is to be seen.
         frame_rate: Frames per second on average; 0 where the file does not tell. Never find a frame by it.
         frame_count: Number of frames where the container states it.
         picture_s: Length of the picture in seconds, as far as the headers tell it apart from the file's.
@@ -104,7 +113,7 @@ class DecodedClip:
 
 
 def probe(path: str | Path | MemoryFile) -> MediaInfo:
-    """Read the headers of a video file, no picture and no sound.
+    """Read the headers of a video file, and the first frame, which tells how the picture is turned.
 
     Raises:
         MediaError: The file is missing, empty, damaged, no media or has no pictures; the subclass tells.
@@ -117,11 +126,12 @@ def probe(path: str | Path | MemoryFile) -> MediaInfo:
             duration_s = container.duration / av.time_base
         else:
             duration_s = float(frame_times(path)[-1]) + (float(1 / rate) if rate else 0.0)
+        height, width = shown_size(path)
         return MediaInfo(
             path=path,
             duration_s=duration_s,
-            width=video.codec_context.width,
-            height=video.codec_context.height,
+            width=width,
+            height=height,
             frame_rate=float(rate) if rate else 0.0,
             frame_count=video.frames or None,
             picture_s=float(to_seconds(np.int64(video.duration), video)) if video.duration else duration_s,
@@ -163,7 +173,7 @@ def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
     path = as_media(path)
     with open_media(path) as container:
         video = video_stream(container, path)
-        packets, _ = _packets(container, path, video, None, -math.inf, math.inf)
+        packets, _ = _packets(container, path, video, None, -math.inf, math.inf, seek=False) or ([], [])
         return to_seconds(shown_pts(packets, path), video) - origin_s(container)
 
 
@@ -213,22 +223,27 @@ def read_clip(
     waveform = np.zeros(0, np.float32)
     if not spans:
         return DecodedClip(frames, frame_time_s, waveform)
-    with open_media(path) as container:
-        video = video_stream(container, path) if wanted_s.size else None
-        audio = audio_stream(container, path) if duration_s > 0 else None
-        origin = origin_s(container)
-        since_s = origin + min(begin for begin, _ in spans) - 2 * SOUND_MARGIN_S
-        until_s = origin + max(end for _, end in spans) + SOUND_MARGIN_S
-        pictures, sounds = _packets(container, path, video, audio, since_s, until_s)
-        if video is not None:
-            pts = shown_pts(pictures, path)
-            time_s = to_seconds(pts, video) - origin
-            chosen = np.maximum(np.searchsorted(time_s, wanted_s + _GRACE_S, side="right") - 1, 0)
-            decoded = decode_pictures(video, pictures, set(pts[chosen].tolist()), size, path)
-            frames = np.stack([decoded[at] for at in pts[chosen].tolist()])
-            frame_time_s = time_s[chosen]
-        if audio is not None:
-            waveform = decode_sound(audio, sounds, origin, start_s, duration_s, path)
+    for seek in (True, False):
+        with open_media(path) as container:
+            video = video_stream(container, path) if wanted_s.size else None
+            audio = audio_stream(container, path) if duration_s > 0 else None
+            origin = origin_s(container)
+            since_s = origin + min(begin for begin, _ in spans) - 2 * SOUND_MARGIN_S
+            until_s = origin + max(end for _, end in spans) + SOUND_MARGIN_S
+            found = _packets(container, path, video, audio, since_s, until_s, seek)
+            if found is None:
+                continue
+            pictures, sounds = found
+            if video is not None:
+                pts = shown_pts(pictures, path)
+                time_s = to_seconds(pts, video) - origin
+                chosen = np.maximum(np.searchsorted(time_s, wanted_s + _GRACE_S, side="right") - 1, 0)
+                decoded = decode_pictures(video, pictures, set(pts[chosen].tolist()), size, path)
+                frames = np.stack([decoded[at] for at in pts[chosen].tolist()])
+                frame_time_s = time_s[chosen]
+            if audio is not None:
+                waveform = decode_sound(audio, sounds, origin, start_s, duration_s, path)
+            break
     return DecodedClip(frames, frame_time_s, waveform)
 
 
@@ -244,11 +259,13 @@ def _packets(
     audio: AudioStream | None,
     since_s: float,
     until_s: float,
-) -> tuple[list[Packet], list[Packet]]:
+    seek: bool,
+) -> tuple[list[Packet], list[Packet]] | None:
     """The packets, in decoding order, that a span of the file's clock can need: pictures, sound.
 
-    The file is read from its start, because no container's seek is right for every stream, but packets are
-    kept only from the last key frame before the span on, so that a clip of a long film needs little memory.
+    Packets are kept from the last key frame before the span on, so that a clip of a long film needs little memory.
+    No container's seek is right for every stream: None where it did not lead to a key frame of each stream at or
+    before the span, and the file is to be read from its start.
     """
     streams = [stream for stream in (video, audio) if stream is not None]
     kept: dict[int, list[Packet]] = {stream.index: [] for stream in streams}
@@ -256,7 +273,10 @@ def _packets(
     since = {stream.index: to_ticks(since_s, stream) for stream in streams}
     running = set(kept)
     last: dict[int, Packet] = {}
-    for packet in _demux(container, path):
+    sought = seek and since_s > _SEEK_FROM_S and _INDEXED & {*container.format.name.split(",")}
+    if sought and not _seek(container, streams[0], since_s - _SEEK_EARLY_S):
+        return None
+    for packet in demux(container, path):
         if not packet.size:
             continue
         index, dts = packet.stream_index, packet.dts
@@ -273,16 +293,23 @@ def _packets(
                 break
     else:
         _check_end(container, path, last.values())
+    if sought and not all(_begins_before(kept[index], since[index]) for index in kept):
+        return None
     return (kept[video.index] if video is not None else [], kept[audio.index] if audio is not None else [])
 
 
-def _demux(container: InputContainer, path: MediaFile) -> Iterator[Packet]:
+def _seek(container: InputContainer, stream: Stream, time_s: float) -> bool:
+    """Goes to a key frame at or before a time of the file's clock; whether the container says that it could."""
     try:
-        yield from container.demux()
-    except IndexError as error:  # what PyAV makes of a stream that the headers did not name
-        raise CorruptMediaError(
-            f"{path}: damaged: a stream begins in the middle of it; fetch the file again or leave it out"
-        ) from error
+        container.seek(int(to_ticks(time_s, stream)), stream=stream)
+    except av.FFmpegError:
+        return False
+    return True
+
+
+def _begins_before(packets: list[Packet], tick: float) -> bool:
+    """Whether decoding can begin with these packets at a time at or before `tick`."""
+    return bool(packets) and packets[0].is_keyframe and packets[0].pts is not None and packets[0].pts <= tick
 
 
 def _check_end(container: InputContainer, path: MediaFile, last: Iterable[Packet]) -> None:

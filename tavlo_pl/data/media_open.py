@@ -1,6 +1,6 @@
 """Opening a media file, with one clear error for each way it can fail, and the origin of its clock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -10,7 +10,9 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from tavlo_pl.errors import (
@@ -24,6 +26,8 @@ from tavlo_pl.errors import (
 
 # The boxes an MP4 or MOV file can begin with; the one container whose index may come last.
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
+# Formats that can say that a picture is to be turned.
+_TURNING = {"mov", "matroska"}
 # The first bytes of Matroska and WebM.
 _MATROSKA = b"\x1aE\xdf\xa3"
 
@@ -129,13 +133,67 @@ def first_bytes(path: MediaFile, count: int = 12) -> bytes:
 
 def _check_container(container: InputContainer, path: MediaFile) -> None:
     """Refuse what would decode without an error and yet wrongly."""
-    if container.format.name == "avi":
-        raise MediaError(f"{path}: AVI keeps no presentation times; convert the file to MP4")
+    pictures = container.streams.video[:1]
+    if is_avi(container) and pictures and pictures[0].codec_context and pictures[0].codec_context.has_b_frames:
+        raise MediaError(f"{path}: AVI keeps no presentation times and this one has B-frames; convert the file to MP4")
     for stream in container.streams:
         # An MP4 index lists every packet: one that ends behind the file's end was cut off.
         entries = stream.index_entries
         if len(entries) and entries[-1].pos + entries[-1].size > container.size:
             raise CorruptMediaError(f"{path}: cut short; fetch the file again or leave it out")
+
+
+def is_avi(container: InputContainer) -> bool:
+    """Whether the container keeps decoding times only."""
+    return container.format.name == "avi"
+
+
+def demux(container: InputContainer, path: MediaFile, streams: Sequence[Stream] = ()) -> Iterator[Packet]:
+    """The packets of some streams, or of all; the empty ones at the end flush a decoder.
+
+    Those of an AVI get their decoding times as presentation times, which they are where no B-frame changes the order.
+    FFmpeg's own guess is a frame late for H.264.
+
+    Raises:
+        CorruptMediaError: a stream begins that the headers did not name, of which PyAV makes an IndexError.
+    """
+    avi = is_avi(container)
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except IndexError as error:
+            raise CorruptMediaError(
+                f"{path}: damaged: a stream begins in the middle of it; fetch the file again or leave it out"
+            ) from error
+        if packet is None:
+            return
+        if avi and packet.size:
+            packet.pts = packet.dts
+        yield packet
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """How often a decoded picture is to be turned by 90° counterclockwise to stand upright (phones store it lying)."""
+    return round(frame.rotation / 90) % 4
+
+
+def shown_size(path: MediaFile) -> tuple[int, int]:
+    """(height, width) of the picture as it is to be seen: the first frame tells whether it is stored lying.
+
+    Raises:
+        MediaError: As `open_media`, and where there is no picture.
+    """
+    with open_media(path) as container:
+        video = video_stream(container, path)
+        size = (video.codec_context.height, video.codec_context.width)
+        if not _TURNING & {*container.format.name.split(",")}:
+            return size
+        try:
+            frame = next(container.decode(video), None)
+        except av.FFmpegError:  # damage is told where the frames are wanted
+            frame = None
+        return size[::-1] if frame is not None and quarter_turns(frame) % 2 else size
 
 
 def video_stream(container: InputContainer, path: MediaFile) -> VideoStream:

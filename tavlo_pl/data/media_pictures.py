@@ -12,10 +12,11 @@ from typing import Literal
 import av
 import numpy as np
 from av.packet import Packet
+from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from tavlo_pl.data.media_open import MediaFile
+from tavlo_pl.data.media_open import MediaFile, quarter_turns
 from tavlo_pl.errors import CorruptMediaError, EmptyMediaError, MediaError
 
 
@@ -110,9 +111,13 @@ def _decode_groups(
             context.skip_frame = skip if packet is not None and packet.pts not in wanted else "DEFAULT"
             for frame in context.decode(packet):
                 if frame.pts in wanted and not frame.is_corrupt:
-                    height, width = size or (frame.height, frame.width)
-                    scaled = reformatter.reformat(
-                        frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1
-                    )
-                    pictures[frame.pts] = scaled.to_ndarray()
+                    pictures[frame.pts] = _upright(frame, size, reformatter)
     return pictures
+
+
+def _upright(frame: VideoFrame, size: tuple[int, int] | None, reformatter: VideoReformatter) -> np.ndarray:
+    """(H, W, 3) uint8 of a picture as it is to be seen, scaled."""
+    turns = quarter_turns(frame)
+    height, width = (frame.height, frame.width) if size is None else size[:: -1 if turns % 2 else 1]
+    scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)
+    return np.rot90(scaled.to_ndarray(), turns)

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from tavlo_pl.data.media_open import audio_stream, open_media, origin_s, video_stream
+from tavlo_pl.data.media_open import audio_stream, demux, open_media, origin_s, quarter_turns, shown_size, video_stream
 from tavlo_pl.errors import CorruptMediaError, EmptyMediaError
 
 # Every clip is written once and read every epoch, so it is made easy to decode: no loop filter, short GOPs.
@@ -99,13 +99,12 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
         assert video.time_base is not None, "a demuxed stream has a time base"
         origin = origin_s(original)
         first_tick = round(origin / video.time_base)
-        size = (video.codec_context.height, video.codec_context.width)
         rate = video.average_rate or video.guessed_rate or Fraction(25)
-        encoder = _PictureEncoder(film, size, rate, video.time_base, _CRF_FILM, threads=1)
+        encoder = _PictureEncoder(film, shown_size(source), rate, video.time_base, _CRF_FILM, threads=1)
         sound = _SoundTrack(film, audio, origin) if audio is not None else None
         reformatter = VideoReformatter()
         drawn = False
-        for packet in original.demux([stream for stream in (video, audio) if stream is not None]):
+        for packet in demux(original, source, [stream for stream in (video, audio) if stream is not None]):
             # Not `stream_index`: the empty packets at the end, which flush, all say 0 there.
             if sound is not None and packet.stream.index == sound.source.index:
                 sound.write(packet)
@@ -115,8 +114,9 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
                     raise CorruptMediaError(
                         f"{source}: damaged at {frame.time} s; fetch the file again or leave it out"
                     )
-                rgb = reformatter.reformat(frame, size[1], size[0], "rgb24", threads=1).to_ndarray()
-                encoder.write(draw(rgb, float(frame.pts * video.time_base) - origin), frame.pts - first_tick)
+                rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                picture = draw(np.rot90(rgb, quarter_turns(frame)), float(frame.pts * video.time_base) - origin)
+                encoder.write(picture, frame.pts - first_tick)
                 drawn = True
         if not drawn:
             raise EmptyMediaError(f"{source}: it has no frame to show; fetch the file again or leave it out")

@@ -5,7 +5,6 @@ moment inside its segment; an evaluation frame at the segment's centre, or where
 presentation time. Everything here counts seconds and samples, never frame numbers.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,15 +57,6 @@ def plan_passes(segment_of_frame: Sequence[int]) -> list[dict[int, int]]:
             passes.append(free := {})
         free[segment] = position
     return passes
-
-
-def window_starts(video_s: float, window_s: float) -> list[float]:
-    """Starts of the consecutive windows that cover a video, in seconds; the last one ends with the video."""
-    count = max(1, math.ceil((video_s - WINDOW_TAIL_S) / window_s))
-    starts = [number * window_s for number in range(count)]
-    if count > 1:
-        starts[-1] = min(starts[-1], video_s - window_s)
-    return starts
 
 
 def column_centres(columns: int, samples: int) -> NDArray[np.int64]:

@@ -54,6 +54,39 @@ class CIoU(PerSampleMetric):
         }
 
 
+class SoundingThreshold(PerSampleMetric):
+    """The score from which on a pixel is said to sound: a quantile of the scores of frames with a visible source.
+
+    Found on validation maps and kept in the checkpoint, it tells ``tavlo predict`` where no source is visible.
+    """
+
+    def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
+        """
+        Args:
+            rule: ``universal:<quantile>``.
+            size: evaluation pixels a side.
+            interpolation: from cells to pixels.
+        """
+        super().__init__()
+        self.quantile = universal_quantile(rule)
+        self.size = size
+        self.interpolation = interpolation
+        self.add_columns("index", "maps")
+
+    def update(self, maps: Tensor, index: Tensor) -> None:
+        """
+        Args:
+            maps: (N, h, w) raw scores; h and w the same in all updates.
+            index: (N,) int64, unique over the dataset.
+        """
+        self.append(index=index, maps=maps.float())
+
+    def compute(self) -> float | None:
+        """The threshold on the raw scale; None where no map was seen."""
+        maps = torch.from_numpy(self.gather("index", "maps")["maps"])
+        return universal_threshold(maps, self.quantile, self.size, self.interpolation) if len(maps) else None
+
+
 class TrueNegativeRate(PerSampleMetric):
     """Share of pixels below the run's threshold in frames whose source is off-screen.
 

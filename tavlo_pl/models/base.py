@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -10,11 +10,16 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.metrics.localization import SoundingThreshold
 from tavlo_pl.metrics.suite import LocalizationSuite
-from tavlo_pl.types import Batch, Prediction
+from tavlo_pl.types import Batch, Scenario
 
 PRIMARY_RULE = "top_tenth"
 """The threshold rule of the scalars that are logged; all rules stand in the results."""
+
+
+UNANNOTATED = 2**40
+"""Indices from here on are maps of frames that are no samples."""
 
 
 class AVLocalizer(LightningModule, ABC):
@@ -34,6 +39,8 @@ class AVLocalizer(LightningModule, ABC):
         self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
         self.val_suite = LocalizationSuite(rules=(PRIMARY_RULE,), trivial_rows=False)
         self.test_suite = LocalizationSuite()
+        self.val_threshold = SoundingThreshold()
+        self.threshold: float | None = None
 
     @abstractmethod
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
@@ -101,10 +108,13 @@ class AVLocalizer(LightningModule, ABC):
         heatmap = self(batch)
         if "targets" in batch:
             self.val_suite.update({"model": heatmap}, batch["targets"])
+        self.val_threshold.update(*_with_source(heatmap, batch))
         return {"heatmap": heatmap}
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the metrics of all annotated validation samples, and of each scenario."""
+        """Logs the metrics of all annotated validation samples, and of each scenario; finds the threshold."""
+        self.threshold = self.val_threshold.compute()
+        self.val_threshold.reset()
         self._log_suite(self.val_suite, "val")
         self.val_suite.reset()
 
@@ -127,11 +137,6 @@ class AVLocalizer(LightningModule, ABC):
     def on_test_epoch_end(self) -> None:
         """Logs every scenario; the suite itself is kept for the results callback."""
         self._log_suite(self.test_suite, "test")
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
-        """The raw maps of a batch, with what is needed to write them."""
-        kept = {key: value for key, value in batch.items() if key in Prediction.__annotations__}
-        return cast(Prediction, {"heatmap": self(batch), **kept})
 
     def configure_optimizers(self) -> Any:
         """AdamW with a linear warm-up and a cosine to zero, stepped every batch."""
@@ -162,3 +167,16 @@ class AVLocalizer(LightningModule, ABC):
                         prog_bar=prefix == "val" and name == "ciou_mean",
                         rank_zero_only=False,
                     )
+
+
+def _with_source(heatmap: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """(N, h, w) maps of annotated frames with a visible source and their (N,) indices; without annotations all maps."""
+    targets = batch.get("targets")
+    if targets is not None and len(targets.index):
+        seen = targets.scenario != Scenario.OFF_SCREEN.id
+        return heatmap[targets.row[seen], targets.segment[seen]], targets.index[seen]
+    bad = [clip.index for clip in batch.get("bad_clips", [])]
+    kept = ~torch.isin(batch["index"], torch.tensor(bad, dtype=torch.int64, device=batch["index"].device))
+    segments = heatmap.shape[1]
+    index = UNANNOTATED + batch["index"][kept, None] * segments + torch.arange(segments, device=batch["index"].device)
+    return heatmap[kept].flatten(0, 1), index.flatten()

@@ -11,12 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from tavlo_pl.viz.colormap import INFERNO, to_level
+from tavlo_pl.types import MEAN_DB, SILENCE, SPREAD_DB
+from tavlo_pl.viz.colormap import INFERNO, colour, to_level
 
 OUTLINE = (0, 255, 200)
 """RGB of the ground truth's outline, a colour that inferno has not."""
 
 GAP_PX = 2
+CURSOR_PX = 2
+
+LOUDEST = (-20.0 - MEAN_DB) / SPREAD_DB
+"""Value of a spectrogram that is brightest in a strip: speech and music seldom have more in one band."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,58 @@ def outline(frame: np.ndarray, mask: np.ndarray, width_px: int = 1) -> np.ndarra
         inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     drawn = frame.copy()
     drawn[mask & ~inside] = OUTLINE
+    return drawn
+
+
+def frame_box(picture: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+    """Draws a frame around a source.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        box: left, top, right and bottom in pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB, a copy.
+    """
+    height, width = picture.shape[:2]
+    left, right = np.clip(np.rint(box[0::2]).astype(int), 0, width)
+    top, bottom = np.clip(np.rint(box[1::2]).astype(int), 0, height)
+    mask = np.zeros((height, width), bool)
+    mask[top:bottom, left:right] = True
+    return outline(picture, mask, max(1, round(min(height, width) / 180)))
+
+
+def spectrogram_strip(mel: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A spectrogram as a picture, low tones at the bottom.
+
+    Args:
+        mel: (F, W) as the model hears it, standardised (``tavlo_pl.types``): silence is the darkest.
+        size: height and width in pixels.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+    """
+    level = (mel[::-1] - SILENCE) / (LOUDEST - SILENCE)
+    image = Image.fromarray(colour(level)).resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def with_strip(picture: np.ndarray, strip: np.ndarray, share: float) -> np.ndarray:
+    """Lays a strip over the lower rim of a picture, with a cursor at a share of its width.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        strip: (height, W, 3) uint8 RGB.
+        share: 0..1, where the cursor stands.
+
+    Returns:
+        (H, W, 3) uint8 RGB, a copy.
+    """
+    drawn = picture.copy()
+    height, width = strip.shape[:2]
+    drawn[-height:] = strip // 4 * 3 + drawn[-height:] // 4
+    x = min(width - CURSOR_PX, round(share * width))
+    drawn[-height:, max(0, x) : x + CURSOR_PX] = OUTLINE
     return drawn
 
 

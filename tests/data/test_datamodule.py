@@ -14,7 +14,7 @@ from tavlo_pl.data import media
 from tavlo_pl.data.augment import Augment
 from tavlo_pl.data.avatar import AVATAR
 from tavlo_pl.data.clip import Clip, ClipSource
-from tavlo_pl.data.datamodule import ClipDataModule, TrainSampler, evaluation_order, prediction_order
+from tavlo_pl.data.datamodule import ClipDataModule, TrainSampler, evaluation_order
 from tavlo_pl.data.vggsound import VGGSound
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, NoAudioError, RunFailedError
 from tavlo_pl.types import Batch
@@ -77,7 +77,6 @@ class Recorder(LightningModule):
         self.batches.append(batch)
 
     test_step = validation_step
-    predict_step = validation_step
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), 0.1)
@@ -219,12 +218,6 @@ def test_evaluation_takes_each_clip_and_all_processes_the_same_number(clips: int
     assert sum(len(order) for order in orders) < clips + world
 
 
-def test_prediction_keeps_a_video_on_one_process_and_repeats_nothing() -> None:
-    clips = [Clip(name, Path(name), window=(n, 2)) for name in "abc" for n in range(2)]
-    assert [prediction_order(clips, rank, 2) for rank in range(2)] == [[0, 1, 4, 5], [2, 3]]
-    assert prediction_order(clips, 3, 4) == []
-
-
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
@@ -250,16 +243,6 @@ def test_a_test_batch_from_files(folders: Path, tmp_path: Path) -> None:
     loudest = batch["spectrogram"].mean((1, 2)).argmax(-1).tolist()
     swapped = batch["swapped_spectrogram"].mean((1, 2)).argmax(-1).tolist()
     assert (loudest, swapped) == ([8, 8, 32], [32, 32, 8])  # clicks at 0.21 s and 0.81 s, columns of 0.025 s
-
-
-def test_all_windows_of_a_video_are_predicted(folders: Path, tmp_path: Path) -> None:
-    module = Recorder()
-    trainer(tmp_path).predict(module, ClipDataModule(root=str(folders / "videos"), **SMALL))
-    (batch,) = module.batches
-    assert batch["window"].tolist() == [[0, 3], [1, 3], [2, 3]]
-    assert batch["sample_id"] == ["a", "a", "a"]
-    assert batch["frame_time"][1].tolist() == pytest.approx([1.24, 1.72], abs=0.05)
-    assert "targets" not in batch
 
 
 def test_fit_from_files_without_validation(folders: Path, tmp_path: Path) -> None:
@@ -336,11 +319,11 @@ def test_a_bad_clip_can_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 def test_a_stage_without_clips_is_refused(tmp_path: Path) -> None:
     data = ClipDataModule(**SMALL)
-    for stage, option in (("fit", "train"), ("validate", "val"), ("test", "test"), ("predict", "root")):
+    for stage, option in (("fit", "train"), ("validate", "val"), ("test", "test")):
         with pytest.raises(ConfigError, match=rf"{stage} needs clips: set data\.{option}\."):
             data.setup(stage)
     with pytest.raises(DatasetNotFoundError):
-        ClipDataModule(root=str(tmp_path), **SMALL).setup("predict")
+        ClipDataModule(root=str(tmp_path), **SMALL).videos()
 
 
 @pytest.mark.parametrize("option", ["segments", "duration_s", "image_size", "batch_size", "mel_bands"])

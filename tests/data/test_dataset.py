@@ -9,7 +9,6 @@ from tavlo_pl.data import media
 from tavlo_pl.data.avatar import AVATAR
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.dataset import ClipDataset, collate
-from tavlo_pl.data.folder import Folder
 from tavlo_pl.errors import AnnotationError
 from tavlo_pl.types import Scenario
 from tests.helpers.clips import NTSC, has_flash, read_number, write_numbered
@@ -144,7 +143,7 @@ def test_flip_mirrors_whole_clips_about_half_of_the_time(clips: list[Clip]) -> N
 
 
 def test_frame_and_sound_of_a_segment_are_the_same_moment(clips: list[Clip]) -> None:
-    dataset = ClipDataset(clips[1:2], "predict", **{**OPTIONS, "segments": 50})  # a segment is a frame
+    dataset = ClipDataset(clips[1:2], "val", **{**OPTIONS, "segments": 50})  # a segment is a frame
     item = dataset[0]
     lit = [segment for segment, frame in enumerate(item.frames) if has_flash(frame.permute(1, 2, 0).numpy())]
     heard = item.waveform.reshape(50, -1).abs().amax(1) > 0.3
@@ -209,7 +208,6 @@ def test_a_picture_that_ends_too_early_is_bad(tmp_path: Path) -> None:
     for stage in ("train", "val"):
         (bad,) = ClipDataset([Clip("short", path)], stage, **OPTIONS)[0].bad_clips
         assert "the picture ends at 1.00 s" in bad.reason
-    assert not ClipDataset([Clip("short", path)], "predict", **OPTIONS)[0].bad_clips
 
 
 def test_a_picture_may_end_within_a_segment_or_stand_still(tmp_path: Path) -> None:
@@ -236,18 +234,3 @@ def test_annotated_frames_outside_the_clip_are_named(tmp_path: Path) -> None:
     assert len(ClipDataset(AVATAR(str(root), frame_base=1).clips(), "test", **OPTIONS)) == 1
     with pytest.raises(AnnotationError, match=r"frame 00050 is shown at 1\.960 s, outside the span of 1\.5 s"):
         ClipDataset(AVATAR(str(root), frame_base=1).clips(), "test", **{**OPTIONS, "duration_s": 1.5})
-
-
-def test_prediction_windows_keep_the_video_clock_and_pad_the_end(tmp_path: Path) -> None:
-    write_numbered(tmp_path / "long.mp4", seconds=3.4)
-    write_numbered(tmp_path / "short.mp4", seconds=1.0, click_s=(0.5,))
-    dataset = ClipDataset(Folder(str(tmp_path), 2.0).clips(), "predict", **OPTIONS)
-    batch = collate([dataset[index] for index in range(3)])
-    assert batch["window"].tolist() == [[0, 2], [1, 2], [0, 1]]
-    assert batch["sample_id"] == ["long", "long", "short"]
-    assert batch["duration_s"] == pytest.approx([3.4, 3.4, 1.0], abs=0.1)
-    start_s = dataset.clips[1].start_s
-    assert batch["frame_time"][1].tolist() == pytest.approx(start_s + np.array([0.25, 0.75, 1.25, 1.75]), abs=0.04)
-    assert numbers(dataset[2]) == [6, 18, 24, 24]
-    assert not batch["waveform"][2, 18_000:].any()
-    assert batch["waveform"][2, 7_000:9_000].abs().max() > 0.3

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from tavlo_pl.data import media
 from tavlo_pl.data.media import (
     SAMPLE_RATE_HZ,
     frame_times,
@@ -55,7 +56,20 @@ CASES: dict[str, dict[str, Any]] = {
     "open_gop.ts": {"x264": B_PYRAMID + ":open-gop=1"},
     "fragmented.mp4": {"x264": B_PYRAMID, "options": {"movflags": "frag_keyframe+empty_moov"}},
 }
+CASES |= {
+    "old.avi": {"video_codec": "mpeg4", "audio_codec": "pcm_s16le", "channel_gains": (1.0, 0.5)},
+    "camera.avi": {"video_codec": "mjpeg", "audio_codec": "pcm_s16le", "sample_rate_hz": 8000},
+    "h264.avi": {"audio_codec": "pcm_s16le"},
+    "web.webm": {"video_codec": "libvpx-vp9", "audio_codec": "libopus", "channel_gains": (1.0, 1.0)},
+    "prores.mov": {"video_codec": "prores_ks", "audio_codec": "pcm_s16le", "sample_rate_hz": 96_000},
+    "mjpeg.mov": {"video_codec": "mjpeg", "channel_gains": (1.0,) * 6},
+    "upright.mp4": {"turn_deg": -90, "size": (160, 96), "x264": B_PYRAMID},
+    "head_down.mov": {"turn_deg": 180},
+    "left.mkv": {"turn_deg": 90, "size": (160, 96)},
+}
 each_case = pytest.mark.parametrize("name", CASES)
+FILMED = ["variable.mp4", "both_late.mp4", "late.mkv", "transport.ts", "open_gop.ts"]
+FILMED += ["h264.avi", "web.webm", "prores.mov", "mjpeg.mov", "upright.mp4"]
 
 
 @pytest.fixture(scope="module")
@@ -305,9 +319,59 @@ def test_missing_streams_and_files_are_named(tmp_path: Path) -> None:
 
 
 def test_a_container_without_presentation_times_is_refused(tmp_path: Path) -> None:
-    path = write_numbered(tmp_path / "clip.avi", audio_codec="mp3").path
+    path = write_numbered(tmp_path / "clip.avi", audio_codec="pcm_s16le", x264=B_PYRAMID).path
     with pytest.raises(MediaError, match="convert the file to MP4"):
         read_clip(path, [0.5], None, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts", ".fragmented.mp4"])
+def test_a_seek_gives_the_very_frames_and_sound_of_reading_on(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form: dict[str, Any] = {"x264": "keyint=30:bframes=3:b-pyramid=normal:b-adapt=0:open-gop=1"}
+    if suffix == ".avi":
+        form = {"video_codec": "mpeg4", "audio_codec": "pcm_s16le"}
+    if "fragmented" in suffix:
+        form["options"] = {"movflags": "frag_keyframe+empty_moov"}
+    path = write_numbered(tmp_path / f"clip{suffix}", seconds=8.0, click_s=(0.5, 4.5, 7.5), **form).path
+    spans = [(start_s, start_s + np.arange(4) * 0.25) for start_s in (3.0, 4.37, 6.9)]
+
+    def read_all() -> list[Any]:
+        return [read_clip(path, times_s, None, start_s, 1.0) for start_s, times_s in spans]
+
+    sought: list[float] = []
+    real = media._seek
+    monkeypatch.setattr(media, "_seek", lambda *place: (sought.append(place[-1]), real(*place))[1])
+    with_seek = read_all()
+    assert len(sought) == (0 if suffix == ".ts" else len(spans))
+    monkeypatch.setattr(media, "_seek", lambda *_: False)  # a container that cannot
+    for (start_s, times_s), one, two in zip(spans, with_seek, read_all(), strict=True):
+        shown = np.searchsorted(frame_times(path), times_s + 1e-6, side="right") - 1
+        assert numbers(one.frames) == shown.tolist(), start_s
+        assert np.array_equal(one.frames, two.frames) and np.array_equal(one.waveform, two.waveform)
+        assert np.array_equal(one.frame_time_s, two.frame_time_s)
+
+
+@pytest.mark.parametrize("lands_s", [5.0, 7.9])
+def test_a_seek_that_lands_behind_the_span_is_not_believed(
+    lands_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_numbered(tmp_path / "clip.mp4", seconds=8.0, click_s=(3.5,)).path
+    real = media._seek
+    monkeypatch.setattr(media, "_seek", lambda container, stream, time_s: real(container, stream, lands_s))
+    result = read_clip(path, [3.1, 3.9], None, 3.0, 1.0)
+    assert numbers(result.frames) == [77, 97] and peaks_s(result.waveform) == pytest.approx([0.5], abs=1e-3)
+
+
+@pytest.mark.parametrize("turn_deg", [90, 180, -90])
+def test_a_picture_that_is_stored_lying_stands_upright(turn_deg: int, tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "phone.mp4", seconds=1.0, size=(160, 96), turn_deg=turn_deg).path
+    assert (probe(path).height, probe(path).width) == (160, 96)
+    frames = read_clip(path, [0.2, 0.6], (80, 48), 0.0, 0.0).frames
+    assert frames.shape == (2, 80, 48, 3) and numbers(frames) == [5, 15]
+    map_frames(path, tmp_path / "film.mp4", lambda frame, time_s: frame)
+    film = read_clip(tmp_path / "film.mp4", [0.2, 0.6], None, 0.0, 0.0).frames
+    assert film.shape == (2, 160, 96, 3) and numbers(film) == [5, 15]
 
 
 def test_a_written_clip_is_the_same_each_time_and_comes_back(tmp_path: Path) -> None:
@@ -346,7 +410,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["variable.mp4", "both_late.mp4", "late.mkv", "transport.ts", "open_gop.ts"])
+@pytest.mark.parametrize("name", FILMED)
 def test_a_film_drawn_over_keeps_its_times_and_its_sound(
     clip: Callable[[str], NumberedClip], name: str, tmp_path: Path
 ) -> None:

@@ -50,21 +50,6 @@ def test_passes_show_each_frame_once_and_no_segment_twice() -> None:
     assert segments.plan_passes([]) == [{}]
 
 
-@pytest.mark.parametrize(
-    ("video_s", "starts"),
-    [
-        (4.0, [0.0]),
-        (10.0, [0.0]),
-        (10.1, [0.0]),
-        (13.0, [0.0, 3.0]),
-        (20.0, [0.0, 10.0]),
-        (25.5, [0.0, 10.0, 15.5]),
-    ],
-)
-def test_windows_cover_a_video(video_s: float, starts: list[float]) -> None:
-    assert segments.window_starts(video_s, 10.0) == pytest.approx(starts)
-
-
 def test_column_centres_lie_in_the_middle_of_equal_shares() -> None:
     assert segments.column_centres(4, 40).tolist() == [5, 15, 25, 35]
     uneven = segments.column_centres(3, 10)

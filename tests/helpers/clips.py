@@ -16,6 +16,14 @@ import numpy as np
 TICK = Fraction(1, 90_000)
 NTSC = Fraction(30_000, 1001)
 BITS = 8
+CODECS: dict[str, tuple[str, dict[str, str]]] = {
+    "libx264": ("yuv420p", {"preset": "ultrafast", "crf": "18"}),
+    "mpeg4": ("yuv420p", {"qscale": "2"}),
+    "libvpx-vp9": ("yuv420p", {"deadline": "realtime", "cpu-used": "8", "crf": "20"}),
+    "mjpeg": ("yuvj420p", {}),
+    "prores_ks": ("yuv422p10le", {}),
+}
+"""Pixel format and options by encoder."""
 AAC_FRAME = 1024
 
 
@@ -75,6 +83,8 @@ def write_numbered(
     video: bool = True,
     video_start_s: float = 0.0,
     x264: str = "keyint=12:bframes=0",
+    video_codec: str = "libx264",
+    turn_deg: int = 0,
     audio: bool = True,
     audio_start_s: float = 0.0,
     audio_codec: str = "aac",
@@ -94,11 +104,13 @@ def write_numbered(
         video: Whether there are pictures at all.
         video_start_s: Added to the time of each frame.
         x264: x264 parameters, among them ``bframes``, ``keyint`` and ``open-gop``.
+        video_codec: Name of another FFmpeg encoder, which makes `x264` idle.
+        turn_deg: The picture is stored turned so that it has to be turned back by this, counterclockwise.
         audio: Whether there is sound at all.
         audio_start_s: Added to the time of each sample; the clicks move with it.
         audio_codec: Name of an FFmpeg encoder that the container can hold.
         sample_rate_hz: Rate of the sound.
-        channel_gains: One gain a channel (one or two).
+        channel_gains: One gain a channel (one, two or six).
         click_s: Times of the clicks, before `audio_start_s`.
         options: Options of the muxer.
     """
@@ -106,18 +118,20 @@ def write_numbered(
     heard = tuple(click + audio_start_s for click in click_s)
     with av.open(str(path), "w", options=options or {}) as container:
         if video:
-            pictures = container.add_stream(
-                "libx264", rate=Fraction(rate), options={"preset": "ultrafast", "crf": "18"}
-            )
-            pictures.codec_context.options = {
-                **pictures.codec_context.options,
-                "x264-params": x264 + ":threads=1",
-            }
-            pictures.height, pictures.width = size
-            pictures.pix_fmt = "yuv420p"
-            pictures.codec_context.time_base = TICK
+            pictures = container.add_stream(video_codec, rate=Fraction(rate), options=CODECS[video_codec][1])
+            if video_codec == "libx264":
+                pictures.codec_context.options = {
+                    **pictures.codec_context.options,
+                    "x264-params": x264 + ":threads=1",
+                }
+            pictures.height, pictures.width = size if turn_deg % 180 == 0 else size[::-1]
+            pictures.pix_fmt = CODECS[video_codec][0]
+            if video_codec in ("libx264", "libvpx-vp9"):
+                pictures.codec_context.time_base = TICK
+            if turn_deg:
+                pictures.set_display_rotation(turn_deg)
         if audio:
-            layout = "mono" if len(channel_gains) == 1 else "stereo"
+            layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(channel_gains)]
             sound = container.add_stream(audio_codec, rate=sample_rate_hz, layout=layout)
             wave = clicks(seconds, sample_rate_hz, click_s)
             planes = np.stack([gain * wave for gain in channel_gains]).astype(np.float32)
@@ -134,8 +148,11 @@ def write_numbered(
             for number, time_s in enumerate(times + video_start_s):
                 until_s = time_s + np.diff(times, append=times[-1] + np.median(np.diff(times)))[number]
                 flash = any(time_s <= click < until_s for click in heard)
-                frame = av.VideoFrame.from_ndarray(draw_number(number, size, flash), format="rgb24")
+                stored = np.rot90(draw_number(number, size, flash), -turn_deg // 90)
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(stored), format="rgb24")
                 frame.pts, frame.time_base = round(time_s / TICK), TICK
+                if pictures.codec_context.time_base != TICK:
+                    frame.pts, frame.time_base = number, 1 / Fraction(rate)
                 container.mux(pictures.encode(frame))
             container.mux(pictures.encode(None))
     return NumberedClip(path, times + video_start_s, heard)

@@ -1,5 +1,6 @@
 """Steps, schedule and logged metrics that all models share."""
 
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.metrics.functional.thresholds import universal_threshold
+from tavlo_pl.models.base import AVLocalizer, _with_source
 from tavlo_pl.types import Batch, Scenario, Targets
 
 
@@ -42,8 +44,8 @@ def annotated_batch() -> Batch:
     )  # fmt: skip
     return {
         "frames": frames, "waveform": torch.zeros(2, 8), "spectrogram": torch.zeros(2, 1, 4, 6),
-        "frame_time": torch.zeros(2, 3), "index": number, "sample_id": ["a", "b"], "duration_s": [1.0, 1.0],
-        "path": ["a.mp4", "b.mp4"], "window": torch.tensor([[0, 1], [0, 1]]), "targets": targets,
+        "frame_time": torch.zeros(2, 3), "index": number, "sample_id": ["a", "b"],
+        "path": ["a.mp4", "b.mp4"], "targets": targets,
     }  # fmt: skip
 
 
@@ -87,7 +89,19 @@ def test_a_test_measures_the_own_and_the_swapped_sound() -> None:
     assert rows["model"]["adaptive"]["ciou_mean"] > rows["centred_disk"]["adaptive"]["ciou_mean"]
 
 
-def test_a_prediction_carries_what_a_writer_needs() -> None:
-    prediction = Brightness().predict_step(annotated_batch(), 0)
-    assert prediction["heatmap"].shape == (2, 3, 8, 8)
-    assert prediction["sample_id"] == ["a", "b"] and prediction["path"] == ["a.mp4", "b.mp4"]
+def test_the_threshold_is_that_of_the_frames_with_a_visible_source() -> None:
+    batch, model = annotated_batch(), Brightness()
+    model._trainer = FakeTrainer()  # type: ignore[assignment]
+    lit = model(batch).detach()
+    off_screen = batch["targets"]._replace(scenario=torch.tensor([0, Scenario.OFF_SCREEN.id]))
+    for targets, maps in ((batch["targets"], lit[:, 1]), (off_screen, lit[:1, 1]), (None, lit.flatten(0, 1))):
+        shown: Batch = {**batch}
+        if targets is None:
+            del shown["targets"]
+        else:
+            shown["targets"] = targets
+        model.val_threshold.update(*_with_source(lit, shown))
+        assert model.val_threshold.compute() == universal_threshold(maps, Fraction(9, 10), 224)
+        model.val_threshold.reset()
+    model.val_threshold.update(lit[:0, 1], torch.zeros(0, dtype=torch.int64))
+    assert model.val_threshold.compute() is None

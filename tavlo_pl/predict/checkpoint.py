@@ -1,0 +1,113 @@
+"""A checkpoint as a `Localizer`, and the ready one that comes with the package."""
+
+import pickle
+from argparse import ArgumentError
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from tavlo_pl.errors import CheckpointError
+from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.predict.localizer import Form, Localizer
+
+TOY_WORLD = (
+    "the ready checkpoint was trained on a procedural toy world of moving shapes and knows nothing else: "
+    "give --ckpt_path for films of the real one"
+)
+NO_THRESHOLD = (
+    "the checkpoint holds no threshold (it is from before tavlo stored one): maps are written, and whether a source is "
+    "visible at all is left open"
+)
+IMPORTABLE = ("tavlo_pl", "torch", "torchvision", "torchaudio", "lightning", "torchmetrics")
+"""Packages whose classes a configuration may name. Naming a class imports its module, which runs it: a configuration
+from a stranger must not do that with anything else."""
+
+FORM = tuple(Form.__dataclass_fields__)
+
+
+def ready_checkpoint() -> Path:
+    """The checkpoint that comes with the package.
+
+    Raises:
+        CheckpointError: this installation has none.
+    """
+    path = Path(str(files("tavlo_pl") / "weights" / "world.ckpt"))
+    if not path.is_file():
+        raise CheckpointError(
+            f"no --ckpt_path was given and this installation has no ready checkpoint at {path}; "
+            "give --ckpt_path RUN/checkpoints/best.ckpt"
+        )
+    return path
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Plain values of a file, read without running any code of it.
+
+    Raises:
+        CheckpointError: it is missing, or holds something else.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}; give one that tavlo fit has written")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: it holds objects whose reading would run code, or is damaged"
+        ) from error
+    except Exception as error:  # a damaged file fails in as many ways as it has bytes
+        reason = str(error).split("\n")[0]
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: it holds a {type(content).__name__}")
+    return content
+
+
+def threshold_of(content: dict[str, Any]) -> float | None:
+    """The score from which on a pixel is said to sound; None in checkpoints from before it was stored."""
+    threshold: float | None = content.get("tavlo", {}).get("threshold")
+    return threshold
+
+
+def load_localizer(path: Path, device: torch.device | str | None = None, allow_import: Sequence[str] = ()) -> Localizer:
+    """The model of a checkpoint, ready to localize.
+
+    Args:
+        path: a checkpoint that ``tavlo fit`` wrote; its configuration is in it.
+        device: where to run; by default a GPU if there is one.
+        allow_import: packages besides ours whose classes its configuration may name, which imports and so runs them.
+
+    Raises:
+        CheckpointError: it is missing, unreadable, or not of this package.
+    """
+    content = read_checkpoint(path)
+    if "tavlo" not in content:
+        raise CheckpointError(f"{path} does not hold its configuration; give one that tavlo fit has written")
+    config = yaml.safe_load(content["tavlo"]["config"])
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *allow_import])
+    try:
+        model = _model(config["model"])
+    except ArgumentError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: its model cannot be made: {reason}") from error
+    try:
+        model.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from error
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    form = Form(**{name: config["data"][name] for name in FORM})
+    return Localizer(model.eval().to(place), form, threshold_of(content), place)
+
+
+def _model(config: dict[str, Any]) -> AVLocalizer:
+    visual = config.get("init_args", {}).get("visual", {}).get("init_args", {})
+    if "weights" in visual:
+        visual["weights"] = "none"  # the checkpoint's own follow
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(AVLocalizer, "model")
+    model: AVLocalizer = parser.instantiate(parser.parse_object({"model": config})).model
+    return model

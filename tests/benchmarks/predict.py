@@ -1,0 +1,88 @@
+"""How long does ``tavlo predict`` take, films included, and does its memory grow with the video?   make bench
+
+Every measurement is a process of its own. The weights are random: that changes no timing.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tavlo_pl.data.media import write_clip
+from tests.benchmarks.decode import FRAME_RATE, picture
+
+CLIP_S = 10.0
+MAPS_PER_SECOND = 4.0
+LONG_S = (60, 600)
+SMALL = (90, 160)
+LONG_IMAGE_SIZE = 64
+"""So that ten minutes take one; what a batch needs is the same for both lengths, and less, so growth would show."""
+
+
+def write_clip_of_noise(path: Path) -> None:
+    """A 10-s clip of 640 x 360 pixels."""
+    sound = np.random.default_rng(0).normal(0, 0.1, int(CLIP_S * 16_000)).astype(np.float32)
+    write_clip(path, picture(0), FRAME_RATE, sound, 16_000)
+
+
+def write_long(path: Path, seconds: int) -> None:
+    """A long clip of small pictures, quickly written."""
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 255, (*SMALL, 3)).astype(np.uint8)
+    frames = (np.roll(texture, number, axis=1) for number in range(seconds * 5))
+    write_clip(path, frames, 5, rng.normal(0, 0.1, seconds * 16_000).astype(np.float32), 16_000)
+
+
+def predict(path: Path, out: Path, image_size: int) -> None:
+    """Runs in a process of its own and prints what it took, without the imports."""
+    import torch
+
+    from tavlo_pl.models.tavlo import TAVLO
+    from tavlo_pl.nn.visual import ResNet18
+    from tavlo_pl.predict.localizer import Form, Localizer
+    from tavlo_pl.predict.run import Folder, PredictOptions, predict_all
+
+    model = TAVLO(ResNet18(weights="none")).eval()
+    form = Form(segments=10, duration_s=10.0, image_size=image_size, mel_bands=64, columns_per_segment=100)
+    localizer = Localizer(model, form, None, torch.device("cpu"))
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
+    folder = Folder(out, PredictOptions(maps_per_second=MAPS_PER_SECOND), {})
+    predict_all([("clip", path)], lambda: localizer, folder, progress=False)
+    taken = {"wall_s": time.monotonic() - began_s, "cpu_s": time.process_time() - began_cpu_s}
+    print(json.dumps({**taken, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def measure(path: Path, out: Path, image_size: int) -> dict[str, float]:
+    """Wall and CPU seconds, and the most memory of the process."""
+    command = [sys.executable, "-m", "tests.benchmarks.predict", str(path), str(out), str(image_size)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    taken: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return taken
+
+
+def main() -> None:
+    """Prints seconds, times real time and the ratio of memory."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_clip_of_noise(folder / "clip.mp4")
+        runs = [measure(folder / "clip.mp4", folder / f"out{number}", 224) for number in range(3)]
+        wall_s, cpu_s = (min(run[key] for run in runs) for key in ("wall_s", "cpu_s"))
+        print(
+            f"10 s of 640x360 at 4 maps a second, film included: {wall_s:.1f} s, {CLIP_S / wall_s:.1f} times real time"
+        )
+        print(f"  of 3 runs the fastest; {cpu_s:.1f} s CPU")
+        peaks = []
+        for seconds in LONG_S:
+            write_long(folder / f"{seconds}.mp4", seconds)
+            peaks.append(measure(folder / f"{seconds}.mp4", folder / str(seconds), LONG_IMAGE_SIZE)["peak_mib"])
+            print(f"{seconds // 60} min: peak {peaks[-1]:.0f} MiB")
+        print(f"memory of {LONG_S[1] // 60} min / {LONG_S[0] // 60} min: {peaks[1] / peaks[0]:.2f}")
+
+
+if __name__ == "__main__":
+    predict(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])) if len(sys.argv) > 2 else main()

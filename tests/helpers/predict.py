@@ -1,0 +1,37 @@
+"""A localizer whose map is the brightness of the frame, for tests of everything around the maps."""
+
+import torch
+from torch import Tensor
+
+from tavlo_pl.predict.localizer import Form, Localizer
+
+FORM = Form(segments=4, duration_s=1.0, image_size=32, mel_bands=16, columns_per_segment=25)
+CELLS = 4
+
+
+class Brightness:
+    """Maps of 4 x 4 cells; counts the windows it is shown."""
+
+    def __init__(self) -> None:
+        self.windows = 0
+
+    def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+        """(B, T, 4, 4)."""
+        self.windows += len(frames)
+        return brightness(frames)
+
+    def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+        """(B, 1, 17, T, T): each moment looks at all alike."""
+        batch, segments = frames.shape[:2]
+        return torch.full((batch, 1, 1 + CELLS**2, segments, segments), 1 / segments)
+
+
+def brightness(frames: Tensor) -> Tensor:
+    """(…, 3, H, W) uint8 to (…, 4, 4) in [-1, 1]."""
+    grey = frames.float().mean(-3)
+    return torch.nn.functional.adaptive_avg_pool2d(grey.flatten(0, -3), CELLS).unflatten(0, grey.shape[:-2]) / 127.5 - 1
+
+
+def localizer(threshold: float | None = 0.0) -> Localizer:
+    """Windows of 1 s, 4 segments each."""
+    return Localizer(Brightness(), FORM, threshold, torch.device("cpu"))

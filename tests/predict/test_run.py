@@ -1,0 +1,168 @@
+"""Many videos: what is left, what is skipped, what a bad one, a second process or a kill does."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tavlo_pl.data import media
+from tavlo_pl.errors import ConfigError, RunFailedError
+from tavlo_pl.predict import film
+from tavlo_pl.predict.run import Folder, Outcome, PredictOptions, checked_name, predict_all
+from tests.helpers.clips import write_numbered
+from tests.helpers.predict import localizer
+from tests.helpers.processes import run_processes
+
+SUFFIXES = (".npz", ".jpg", ".mp4", ".sources.json")
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> list[tuple[str, Path]]:
+    """Three videos of 0.8 s."""
+    (tmp_path / "in").mkdir()
+    found = [(name, tmp_path / "in" / f"{name}.mp4") for name in "abc"]
+    for _, path in found:
+        write_numbered(path, seconds=0.8, click_s=(0.4,))
+    return found
+
+
+def predict(
+    videos: list[tuple[str, Path]], out: Path, made: str = "one", overwrite: bool = False, **options: Any
+) -> Outcome:
+    folder = Folder(out, PredictOptions(**options), {"checkpoint": made})
+    return predict_all(videos, localizer, folder, overwrite, progress=False)
+
+
+def left(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_a_video_leaves_an_archive_a_poster_a_film_and_its_sources(
+    videos: list[tuple[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(videos, tmp_path / "out").written == ["a", "b", "c"]
+    assert left(tmp_path / "out") == {f"{name}{suffix}" for name in "abc" for suffix in SUFFIXES} | {"index.html"}
+    assert capsys.readouterr().out.startswith("3 videos: 3 written at ")
+    archive = np.load(tmp_path / "out" / "a.npz")
+    assert sorted(archive) == ["duration_s", "frame_time_s", "heatmap", "size"]
+    assert archive["heatmap"].dtype == np.float16 and archive["frame_time_s"].dtype == np.float64
+    assert archive["heatmap"].shape == (len(archive["frame_time_s"]), 4, 4)
+    assert archive["size"].tolist() == [64, 96] and float(archive["duration_s"]) == pytest.approx(0.8, abs=0.1)
+    sources = json.loads((tmp_path / "out" / "a.sources.json").read_text())
+    assert len(sources["steps"]) == len(archive["heatmap"])
+
+
+def test_what_is_finished_is_not_even_opened_again(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(videos, out, films=False)
+    assert left(out) == {f"{name}{suffix}" for name in "abc" for suffix in SUFFIXES if suffix != ".mp4"} | {
+        "index.html"
+    }
+    (out / "b.jpg").unlink()
+    for name in "ac":
+        (tmp_path / "in" / f"{name}.mp4").write_bytes(b"no video any more")
+    again = predict(videos, out, films=False)
+    assert (again.written, again.kept) == (["b"], 2)
+    assert predict(videos[1:2], out).written == ["b"]  # its film was missing
+    assert predict(videos[1:2], out).kept == 1
+    assert predict(videos[1:2], out, overwrite=True).written == ["b"]
+    assert predict(videos[1:2], out, made="another").written == ["b"]
+    assert predict(videos[1:2], out, made="another", maps_per_second=8.0).written == ["b"]
+
+
+def test_a_bad_video_stops_no_other_and_is_told_at_the_end(
+    videos: list[tuple[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos[1][1].write_bytes(b"<html>not found</html>")
+    mute = write_numbered(tmp_path / "in" / "mute.mp4", seconds=0.8, audio=False).path
+    with pytest.raises(RunFailedError, match=r"2 of 4 videos failed.*b\.mp4: not a media.*mute\.mp4: no audio") as told:
+        predict([*videos, ("mute", mute)], tmp_path / "out")
+    assert told.value.exit_code == 1
+    assert "4 videos: 2 written" in (out := capsys.readouterr().out) and "2 failed" in out
+    assert left(tmp_path / "out") == {f"{name}{suffix}" for name in "ac" for suffix in SUFFIXES} | {"index.html"}
+
+
+def test_a_film_that_breaks_half_way_leaves_the_video_unfinished(
+    videos: list[tuple[str, Path]], tmp_path: Path
+) -> None:
+    whole = videos[0][1].read_bytes()
+    broken = bytearray(whole)
+    middle = len(whole) // 2
+    broken[middle : middle + 400] = bytes(400)
+    videos[0][1].write_bytes(bytes(broken))
+    with pytest.raises(RunFailedError, match="1 of 3 videos failed"):
+        predict(videos, tmp_path / "out")
+    assert not (tmp_path / "out" / "a.sources.json").exists() and not (tmp_path / "out" / "a.mp4").exists()
+
+
+def test_films_never_replace_the_videos_they_are_made_of(videos: list[tuple[str, Path]]) -> None:
+    folder, before = videos[0][1].parent, videos[0][1].read_bytes()
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError, match=r"a\.mp4 was not written by tavlo"):
+            predict(videos, folder, overwrite=overwrite)
+    (folder / "a.jpg").write_bytes(b"a photograph")
+    with pytest.raises(ConfigError, match=r"a\.jpg was not written by tavlo"):
+        predict(videos[:1], folder, films=False)
+    (folder / "a.jpg").unlink()
+    predict(videos[:1], folder, films=False)
+    with pytest.raises(ConfigError, match="was not written by tavlo"):
+        predict(videos[:1], folder, overwrite=True)
+    assert videos[0][1].read_bytes() == before
+
+
+def test_several_processes_share_the_videos(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
+    def work(rank: int, world: int) -> list[str]:
+        return predict(videos, tmp_path / "out", films=False).written
+
+    first, second = run_processes(2, work)
+    assert sorted(first + second) == ["a", "b", "c"]
+    assert ".claims" not in left(tmp_path / "out")
+    assert all(f"{name}.sources.json" in (tmp_path / "out" / "index.html").read_text() for name in "abc")
+
+
+def test_a_kill_leaves_no_half_file_and_the_next_run_completes_what_is_missing(
+    videos: list[tuple[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    real = film.blend
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(film, "blend", lambda *drawn: (time.sleep(0.02), real(*drawn))[1])
+        predict(videos, out)
+        os._exit(0)
+    until_s = time.monotonic() + 60
+    while not (out / "b.mp4.part").exists():  # it is at the second film
+        assert time.monotonic() < until_s
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    whole = {name for name in left(out) if not name.endswith(".part") and not name.startswith(".claims")}
+    assert whole == {f"a{suffix}" for suffix in SUFFIXES} | {"b.npz", "b.jpg"}
+    assert len(media.frame_times(out / "a.mp4")) == 20 and np.load(out / "b.npz")["heatmap"].any()
+    assert predict(videos, out).written == ["b", "c"]
+    assert left(out) == {f"{name}{suffix}" for name in "abc" for suffix in SUFFIXES} | {"index.html"}
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..\\b", "/etc/passwd", "a\nb", "a\0b", "x" * 300])
+def test_a_name_that_leads_out_of_the_folder_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be a file name"):
+        checked_name(name)
+
+
+@pytest.mark.parametrize("name", ["-abc_00012", "l_7B1wnTNtA_00020", "Was ist das?", "über uns", "a.b"])
+def test_names_of_real_videos_are_taken(name: str) -> None:
+    assert checked_name(name) == name
+
+
+def test_attention_is_written_beside(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
+    long = write_numbered(tmp_path / "in" / "long.mp4", seconds=1.5).path
+    predict([videos[0], ("long", long)], tmp_path / "out", films=False, save_attention=True)
+    stems = ("a", "long.window0", "long.window1")
+    assert {f"{stem}.{end}" for stem in stems for end in ("attention.npz", "attention-0.png")} <= left(tmp_path / "out")
+    archive = np.load(tmp_path / "out" / "a.attention.npz")
+    assert archive["attention"].shape == (1, 17, 4, 4) and archive["frame_time_s"].shape == (4,)

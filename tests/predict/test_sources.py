@@ -1,0 +1,55 @@
+"""What a map says: peak, box and whether a source is visible, against maps drawn by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tavlo_pl.predict.sources import Localization, moments_of
+
+SIZE = (70, 140)  # 10 x 20 pixels a cell
+TIMES_S = np.array([0.5, 1.5])
+
+
+def two_maps() -> np.ndarray:
+    """A source of two cells by one and a lesser one apart; then nothing."""
+    maps = np.full((2, 7, 7), -0.5, np.float16)
+    maps[0, 2, 1:3] = 0.5, 0.625
+    maps[0, 5, 6] = 0.5
+    return maps
+
+
+def test_peak_and_box_lie_in_the_pixels_of_the_picture() -> None:
+    first, second = moments_of(two_maps(), TIMES_S, SIZE, 0.25)
+    assert (first.time_s, first.score, first.visible) == (0.5, 0.625, True)
+    assert (first.x, first.y) == (pytest.approx(50, abs=3), pytest.approx(25, abs=2))
+    left, top, right, bottom = first.box  # type: ignore[misc]
+    # bilinear: from -0.5 to 0.5 the score reaches 0.25 three quarters of the way between two centres
+    assert (left, right) == (pytest.approx(25, abs=3), pytest.approx(55, abs=3))
+    assert (top, bottom) == (pytest.approx(22, abs=2), pytest.approx(28, abs=2))
+    assert (second.visible, second.box) == (False, None)
+
+
+def test_a_box_is_of_what_is_connected_with_the_peak() -> None:
+    joined = two_maps()
+    joined[0, 2, 3:] = joined[0, 3:5, 6] = 0.5
+    box = moments_of(joined, TIMES_S, SIZE, 0.25)[0].box
+    assert box is not None and box[2] > 130 and box[3] > 50
+
+
+def test_without_a_threshold_it_is_left_open_whether_a_source_is_visible() -> None:
+    assert {(moment.box, moment.visible) for moment in moments_of(two_maps(), TIMES_S, SIZE, None)} == {(None, None)}
+
+
+def test_the_file_says_all_of_it() -> None:
+    found = Localization('a"</script>', Path("a.mp4"), 2.0, SIZE, TIMES_S, two_maps(), 0.25)
+    assert found.best == found.moments[0] and found.moment_at(1.2) == found.moments[1]
+    content = json.loads(found.to_json({"checkpoint": None}))
+    assert content["sample_id"] == 'a"</script>' and content["visible_share"] == 0.5
+    assert [step["visible"] for step in content["steps"]] == [True, False]
+    assert content["steps"][1]["box"] is None and content["steps"][0]["peak"] == pytest.approx([50, 25], abs=3)
+    assert (
+        json.loads(Localization("a", Path("a.mp4"), 2.0, SIZE, TIMES_S, two_maps(), None).to_json({}))["visible_share"]
+        is None
+    )
