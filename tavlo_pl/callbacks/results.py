@@ -68,7 +68,6 @@ class ResultsWriter(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the files and prints the table, on the first process; the others take part in computing."""
-        inference_s = self._clock.stop()
         suite: Any = pl_module.test_suite
         metrics, samples, maps = suite.compute(), suite.samples(), self._maps.compute()
         if not trainer.is_global_zero:
@@ -83,7 +82,7 @@ class ResultsWriter(Callback):
             "command": self.command,
             "wall_time_s": round(time.monotonic() - self._started_s, 3),
             "parameters": sum(p.numel() for p in pl_module.parameters()),
-            "inference_s": inference_s,
+            "inference_s": self._clock.stop(),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / MAPS).unlink(missing_ok=True)  # an earlier test's, which would not fit these figures

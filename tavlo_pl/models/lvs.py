@@ -16,7 +16,7 @@ from tavlo_pl.nn.visual import VisualEncoder
 class LVS(ImageLevel):
     """The encoders' own features, no projection; the background of a picture is its hard negative.
 
-    The published network has 23.4 M parameters, 1.0 M of them two classifiers that nothing uses; they are not here.
+    The published network has 23.4 M parameters, 1.1 M of them in layers that nothing uses; those are not here.
 
     Args:
         visual: encoder of the pictures.

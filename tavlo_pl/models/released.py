@@ -61,7 +61,15 @@ EZVSL_NAMES = Renaming(
 FNAC_NAMES = EZVSL_NAMES
 SLAVC_NAMES = Renaming({**_slavc("", "trained"), **_slavc("momentum_", "following")})
 LVS_NAMES = Renaming(
-    {**_resnet("imgnet", "visual"), **_resnet("audnet", "audio", first="conv1_a")}, unused=("imgnet.fc.", "audnet.fc.")
+    {**_resnet("imgnet", "visual"), **_resnet("audnet", "audio", first="conv1_a")},
+    unused=(  # each network has the first layers of three modalities, and a classifier
+        "imgnet.conv1_a.",
+        "imgnet.conv1_flow.",
+        "imgnet.fc.",
+        "audnet.conv1.",
+        "audnet.conv1_flow.",
+        "audnet.fc.",
+    ),
 )
 SSLTIE_NAMES = Renaming(LVS_NAMES.names, unused=(*LVS_NAMES.unused, "vision_fc1.", "conv3.", "norm3."))
 

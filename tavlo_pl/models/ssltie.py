@@ -18,7 +18,7 @@ from tavlo_pl.nn.visual import VisualEncoder
 class SSLTIE(LVS):
     """LVS on the picture and on a rotated copy, whose map must be the rotated map.
 
-    The published network has 24.0 M parameters, 1.6 M of them in layers that nothing uses; they are not here. Nor are
+    The published network has 24.0 M parameters, 1.6 M of them in layers that nothing uses; those are not here. Nor are
     the published changes of colour and of the spectrogram: only mirroring (``data.flip``) and the rotation.
 
     Args:
