@@ -258,7 +258,14 @@ def _table(figures: dict[str, dict[str, Any]], disk: dict[str, float]) -> Table:
     return Table(
         title=f"ciou_mean in %, rule {RULE}; mean of the seeds {', '.join(map(str, seeds))}",
         header=[
-            "variant", "seeds", *GROUPS, "swapped: falls by", "off_screen tn_rate", "parameters", "fit, s", "clip, ms"
+            "variant",
+            "seeds",
+            *GROUPS,
+            "swapped: falls by",
+            "off_screen tn_rate",
+            "parameters",
+            "fit, s",
+            "clip, ms",
         ],  # fmt: skip
         rows=[
             [

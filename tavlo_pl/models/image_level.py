@@ -46,7 +46,9 @@ class ImageLevel(AVLocalizer):
     ) -> None:
         super().__init__(**options)
         if window_segments < 1:
-            raise ConfigError(f"model.window_segments is {window_segments}; a frame needs at least one segment of sound")
+            raise ConfigError(
+                f"model.window_segments is {window_segments}; a frame needs at least one segment of sound"
+            )
         self.audio_window, self.window_segments, self.train_frame = audio_window, window_segments, train_frame
         self.guidance = guidance
         self.init_from = init_from

@@ -67,9 +67,7 @@ class ObjectGuidance(ObjectPrior):
         ConfigError: the weights could not be had, or ``weight`` is out of range.
     """
 
-    def __init__(
-        self, visual: VisualEncoder, weight: float = 0.4, scale: Literal["frame", "fixed"] = "frame"
-    ) -> None:
+    def __init__(self, visual: VisualEncoder, weight: float = 0.4, scale: Literal["frame", "fixed"] = "frame") -> None:
         super().__init__(visual)
         if not 0 <= weight <= 1:
             raise ConfigError(f"guidance.weight is {weight}; it must lie in [0, 1]")

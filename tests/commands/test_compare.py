@@ -94,7 +94,9 @@ def test_a_model_without_weights_is_tested_once_beside_the_others(
     still.write_text(yaml.safe_dump({"model": {"class_path": "tavlo_pl.models.untrained.Motion"}}))
     words = ["compare", "--base", base, "--variants", f"['{variants}/width_2.yaml']", "--out", out]
     for seeds in ("[0]", "[0,1]"):
-        outcome = tavlo(*words, "--untrained", f"['{still}']", "--seeds", seeds, "--settings", "['--trainer.max_epochs=1']")
+        outcome = tavlo(
+            *words, "--untrained", f"['{still}']", "--seeds", seeds, "--settings", "['--trainer.max_epochs=1']"
+        )
         assert outcome.code == 0, outcome.err
     assert [c[0] for c in commands] == ["test", "fit", "test", "fit", "test"]
     figures = json.loads((out / "compare.json").read_text())
