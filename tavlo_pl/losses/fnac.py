@@ -1,5 +1,5 @@
 """The regularisers of FNAC, "Learning Audio-Visual Source Localization via False Negative Aware Contrastive Learning"
-(arXiv 2303.11302, section 3): clips that sound or look alike are no negatives of each other.
+(arXiv 2303.11302): clips that sound or look alike are no negatives of each other.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The objective of SLAVC (arXiv 2209.09634, section 3.3): where and whether, each with a head of its own."""
+"""The objective of SLAVC (arXiv 2209.09634): where and whether, each with a head of its own."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The trimap loss of LVS, "Localizing Visual Sounds the Hard Way" (arXiv 2104.02691, section 3.2)."""
+"""The trimap loss of LVS, "Localizing Visual Sounds the Hard Way" (arXiv 2104.02691)."""
 
 import torch
 from torch import Tensor

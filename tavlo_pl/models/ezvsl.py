@@ -43,6 +43,6 @@ class EZVSL(ImageLevel):
         return self.head.hear(self.audio(sounds))
 
     def image_loss(self, pictures: Tensor, sounds: Tensor) -> dict[str, Tensor]:
-        """InfoNCE of the best cells, from sound to picture plus from picture to sound (equation 3)."""
+        """InfoNCE of the best cells, from sound to picture plus from picture to sound."""
         scores = all_pairs(self.hear(sounds).float(), self.see(pictures).float())  # (B, B, hw)
         return {"loss": mil_loss(mil_logits(scores[:, :, None], "max", "max"), self.temperature)}

@@ -1,4 +1,5 @@
-"""FNAC, "Learning Audio-Visual Source Localization via False Negative Aware Contrastive Learning" (arXiv 2303.11302)."""
+"""FNAC, "Learning Audio-Visual Source Localization via False Negative Aware Contrastive Learning"
+(arXiv 2303.11302)."""
 
 from typing import Any
 
@@ -51,7 +52,7 @@ class FNAC(EZVSL):
         return self.head.see(self.dropout(self.visual(pictures)))
 
     def image_loss(self, pictures: Tensor, sounds: Tensor) -> dict[str, Tensor]:
-        """EZ-VSL's loss, and after the warm-up the three regularisers (equation 10)."""
+        """EZ-VSL's loss, and after the warm-up the three regularisers."""
         heard, cells = self.hear(sounds).float(), self.see(pictures).float()
         scores = all_pairs(heard, cells)  # (B, B, hw)
         logits = mil_logits(scores[:, :, None], "max", "max")  # (B, B, 1)

@@ -1,7 +1,7 @@
 """Image-level methods inside the video contract: one picture, one stretch of sound, no word about when.
 
-Training takes one frame of each clip with the sound around it. Evaluation runs on the frame of every segment, with the
-sound around that frame or with the sound of the whole clip: the difference between the two is the point of TAVLO's paper
+Training takes one frame of each clip with its sound. Evaluation runs on the frame of every segment, with the sound
+around that frame or with the sound of the whole clip: the difference between the two is the point of TAVLO's paper
 (arXiv 2507.04667).
 """
 

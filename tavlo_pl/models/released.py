@@ -1,8 +1,8 @@
 """The weights that the peers' authors released: how they name them, and where they go here.
 
-Only names and shapes are known; a file is read as plain data (``weights_only``). EZ-VSL, SLAVC and FNAC store them under
-``model``, LVS under ``model_state_dict``, SSL-TIE under ``state_dict``, with ``module.`` in front where they were trained
-on several devices.
+Only names and shapes are known; a file is read as plain data (``weights_only``). EZ-VSL, SLAVC and FNAC store them
+under ``model``, LVS under ``model_state_dict``, SSL-TIE under ``state_dict``, with ``module.`` in front where they were
+trained on several devices.
 """
 
 import logging

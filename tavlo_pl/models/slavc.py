@@ -84,7 +84,7 @@ class SLAVC(ImageLevel):
         return torch.cat(self.following.hear(sounds), dim=1)
 
     def image_loss(self, pictures: Tensor, sounds: Tensor) -> dict[str, Tensor]:
-        """Picture to followed sounds plus sound to followed pictures (equation 6)."""
+        """Picture to followed sounds plus sound to followed pictures."""
         if self.training:
             self.follow()
         seen, heard = self.trained.see(pictures), self.trained.hear(sounds)

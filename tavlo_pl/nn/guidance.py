@@ -54,9 +54,9 @@ class ObjectPrior(nn.Module):
 class ObjectGuidance(ObjectPrior):
     """Object-guided localization (OGL): a · audio-visual map + (1 - a) · object prior.
 
-    Source: EZ-VSL (arXiv 2203.09324, section 3.4) with a = 0.4, both maps stretched to [0, 1] frame by frame; SLAVC with
-    a = 0.9 on fixed ranges, (cos + 1) / 2 and prior / 2.5. Stretched maps light up in every frame, whatever is
-    heard: off-screen figures of ``scale: frame`` mean nothing.
+    Source: EZ-VSL (arXiv 2203.09324) with a = 0.4, both maps stretched to [0, 1] frame by frame; SLAVC (arXiv
+    2209.09634) with a = 0.9 on fixed ranges, (cos + 1) / 2 and prior / 2.5. Stretched maps light up in every frame,
+    whatever is heard: off-screen figures of ``scale: frame`` mean nothing.
 
     Args:
         visual: encoder with ImageNet weights, of the same number of cells as the model's map.
