@@ -91,7 +91,7 @@ def compare(
         out: folder of all runs.
         seeds: each variant is trained with each of them.
         jobs: runs at a time; the processors are shared out among them.
-        settings: further options of every fit, such as --trainer.max_epochs=2.
+        settings: further options of every fit, such as --trainer.max_epochs=2, and of the test of what is not trained.
         untrained: configurations of models that need no training, laid over the base, with patterns too.
         quick: one epoch with the first seed, to see that all runs through and about where it goes.
     """
@@ -155,7 +155,7 @@ def _make(run: Run, base: str, settings: Sequence[str], environment: dict[str, s
     fit = ["fit", "--ckpt_path", LAST, "--out", str(run.folder)] if last.is_file() else [*fresh, "--overwrite"]
     steps = [fit, ["test", "--ckpt_path", str(run.folder / BEST)]]
     if not run.trained:
-        layers = ["-c", base, "-c", str(run.config), *seed]
+        layers = ["-c", base, "-c", str(run.config), *seed, *settings]
         steps = [["test", *layers, "--allow_untrained", "--out", str(run.folder / "test")]]
     log = run.folder.with_name(f"{run.folder.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -90,10 +90,10 @@ class SLAVC(ImageLevel):
         seen, heard = self.trained.see(pictures), self.trained.hear(sounds)
         with torch.no_grad():
             seen_before, heard_before = self.following.see(pictures), self.following.hear(sounds)
-        to_sound = [all_pairs(a.float(), v.float()).transpose(0, 1) for a, v in zip(heard_before, seen, strict=True)]
-        to_picture = [all_pairs(a.float(), v.float()) for a, v in zip(heard, seen_before, strict=True)]
-        picture_loss = match_loss(*to_sound, self.temperature)
-        sound_loss = match_loss(*to_picture, self.temperature)
+        localization, instance = (all_pairs(a.float(), v.float()) for a, v in zip(heard_before, seen, strict=True))
+        picture_loss = match_loss(localization.transpose(0, 1), instance.transpose(0, 1), self.temperature)
+        localization, instance = (all_pairs(a.float(), v.float()) for a, v in zip(heard, seen_before, strict=True))
+        sound_loss = match_loss(localization, instance, self.temperature)
         return {"loss": picture_loss + sound_loss, "picture_loss": picture_loss, "sound_loss": sound_loss}
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.nn.visual import VisualEncoder
@@ -59,7 +60,7 @@ class ObjectGuidance(ObjectPrior):
     whatever is heard: off-screen figures of ``scale: frame`` mean nothing.
 
     Args:
-        visual: encoder with ImageNet weights, of the same number of cells as the model's map.
+        visual: encoder with ImageNet weights; its cells are brought to the map's.
         weight: a, in [0, 1].
         scale: ``frame`` stretches each map, ``fixed`` takes the fixed ranges.
 
@@ -76,7 +77,7 @@ class ObjectGuidance(ObjectPrior):
 
     def guide(self, maps: Tensor, frames: Tensor) -> Tensor:
         """Adds the prior to (B, T, h, w) cosines of (B, T, 3, H, W) uint8 frames; scores in [0, 1]."""
-        prior = self(frames).to(maps)
+        prior = interpolate(self(frames).to(maps), maps.shape[-2:], mode="bilinear")
         if self.scale == "frame":
             return self.weight * stretched(maps) + (1 - self.weight) * stretched(prior)
         return self.weight * (maps + 1) / 2 + (1 - self.weight) * (prior / OBJECT_RANGE).clamp(max=1)
