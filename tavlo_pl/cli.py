@@ -314,8 +314,11 @@ class TavloCLI(LightningCLI):
 
 def _sentence(error: Exception, log: Path | None) -> TavloError:
     """What the user is told about an error; the traceback of a failed run goes to the file ``log``."""
-    if isinstance(error, TavloError):
-        return error
+    told: BaseException | None = error
+    while told is not None:  # jsonargparse wraps what is raised while it makes an object from the configuration
+        if isinstance(told, TavloError):
+            return told
+        told = told.__cause__
     message = " ".join(str(error).split())
     if isinstance(error, MisconfigurationException):
         return ConfigError(message)

@@ -114,8 +114,6 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_the_command_line_tests_released_weights_and_a_trained_run_needs_their_file_no_more(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded: list[str] = []
-    monkeypatch.setattr("tavlo_pl.models.image_level.load_released", lambda model, file, names: loaded.append(file))
     encoders = {
         "visual": {"class_path": "tavlo_pl.nn.visual.ShuffleNet"},
         "audio": {"class_path": "tavlo_pl.nn.clip_audio.SmallAudio"},
@@ -125,6 +123,10 @@ def test_the_command_line_tests_released_weights_and_a_trained_run_needs_their_f
     model = {"class_path": "tavlo_pl.models.ezvsl.EZVSL", "init_args": encoders}
     config.write_text(yaml.safe_dump({"model": model, "data": data_config(world), "trainer": trainer}))
     start = ["--model.init_args.init_from", "best.pth"]
+    missing = tavlo("test", "-c", config, *start, "--out", tmp_path / "as_released")
+    assert missing.code == 2 and missing.err.startswith("tavlo test: model.init_from best.pth: no such file")
+    loaded: list[str] = []
+    monkeypatch.setattr("tavlo_pl.models.image_level.load_released", lambda model, file, names: loaded.append(file))
     assert tavlo("test", "-c", config, *start, "--out", tmp_path / "as_released").code == 0
     assert tavlo("fit", "-c", config, *start, "--out", tmp_path / "run").code == 0
     assert loaded == ["best.pth", "best.pth"]
