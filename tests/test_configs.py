@@ -85,6 +85,19 @@ def test_a_model_part_parses(config: Path) -> None:
     assert yaml.safe_load(outcome.out)["model"]["class_path"] == yaml.safe_load(config.read_text())["class_path"]
 
 
+LAYERS = sorted([*(CONFIGS / "peers").glob("*.yaml"), *(CONFIGS / "untrained").glob("*.yaml")])
+
+
+@pytest.mark.parametrize("config", LAYERS, ids=[file.stem for file in LAYERS])
+def test_another_model_can_be_laid_over_the_demo(config: Path) -> None:
+    outcome = tavlo("fit", "-c", CONFIGS / "exp" / "demo.yaml", "-c", config, "--print_config")
+    assert outcome.code == 0, outcome.err
+    model, given = yaml.safe_load(outcome.out)["model"], yaml.safe_load(config.read_text())["model"]
+    assert model["class_path"] == given["class_path"]
+    kept = {name for name in model["init_args"] if name in ("layers", "heads", "temporal_width", "audio_channels")}
+    assert not kept  # nothing of the demo's own model
+
+
 @named("data")
 def test_a_data_part_parses(config: Path) -> None:
     outcome = tavlo("fit", "--model", CONFIGS / "model" / "tavlo.yaml", "--data", config, "--print_config")
