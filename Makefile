@@ -11,7 +11,7 @@ TAVLO := $(BIN)/tavlo
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
-.PHONY: help setup demo search ablations test test-slow lint bench fuzz clean
+.PHONY: help setup demo search ablations peers test test-slow lint bench fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ search: $(DEMO)/world/.done ## compare the objectives of configs/search, three s
 
 ablations: $(DEMO)/world/.done ## compare the ablations of configs/ablation, three seeds each; resumable, QUICK=true for a look
 	$(COMPARE) --variants "['configs/ablation/*.yaml']" --out $(DEMO)/ablations$(if $(QUICK),-quick)
+
+peers: $(DEMO)/world/.done ## compare TAVLO with its image-level peers and untrained rows; resumable, QUICK=true for a look
+	$(COMPARE) --variants "['configs/peers/*.yaml','configs/ablation/reference.yaml']" \
+		--untrained "['configs/untrained/motion_*.yaml']" --out $(DEMO)/peers$(if $(QUICK),-quick)
 
 test: $(STAMP) ## all tests that take seconds (under 5 minutes on 2 cores)
 	$(BIN)/python -m pytest

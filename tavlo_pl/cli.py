@@ -243,7 +243,8 @@ class TavloCLI(LightningCLI):
 
     def _choose_folder(self, config: Namespace, verb: str, given: Given) -> None:
         checkpoint = runs.find_checkpoint(config.ckpt_path, config.out, verb)
-        if verb != "fit" and checkpoint is None and not config.allow_untrained:
+        released = config.get("model.init_args.init_from")  # the authors' weights, of models that take them
+        if verb != "fit" and checkpoint is None and not config.allow_untrained and not released:
             raise _no_weights(verb)
         if config.trainer.default_root_dir is not None:
             raise ConfigError("trainer.default_root_dir is not used; give the run folder as --out")
@@ -272,7 +273,7 @@ class TavloCLI(LightningCLI):
         """What every run of the verb has."""
         parts = {key: self.resolved[key] for key in ("model", "data", "seed_everything")}
         if self.verb == "fit":
-            stored = yaml.safe_dump(parts, sort_keys=False)
+            stored = yaml.safe_dump(_without_init_from(parts), sort_keys=False)
             self.checkpoints = RunCheckpoints(self.folder / runs.CHECKPOINTS, stored, __version__, config.monitor)
             learning_rate = [LearningRateMonitor()] if logged else []
             return [self.checkpoints, ReadAnew(), Gallery(), *learning_rate]
@@ -364,8 +365,11 @@ class TavloCLI(LightningCLI):
 
 def _sentence(error: Exception, log: Path | None) -> TavloError:
     """What the user is told about an error; the traceback of a failed run goes to the file ``log``."""
-    if isinstance(error, TavloError):
-        return error
+    told: BaseException | None = error
+    while told is not None:  # jsonargparse wraps what is raised while it makes an object from the configuration
+        if isinstance(told, TavloError):
+            return told
+        told = told.__cause__
     message = " ".join(str(error).split())
     if isinstance(error, MisconfigurationException):
         return ConfigError(message)
@@ -377,6 +381,13 @@ def _sentence(error: Exception, log: Path | None) -> TavloError:
             traceback.print_exception(error, file=file)
         where = f"traceback in {log}"
     return RunFailedError(f"{type(error).__name__}: {message} ({where})")
+
+
+def _without_init_from(parts: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint stores: it holds what became of the weights it began with, and needs their file no more."""
+    model = parts["model"]
+    options = {key: value for key, value in model.get("init_args", {}).items() if key != "init_from"}
+    return parts | {"model": model | {"init_args": options}}
 
 
 def _no_weights(verb: str) -> CheckpointError:

@@ -25,6 +25,12 @@ TRAINER = {
     "enable_model_summary": False,
 }
 
+LIGHT_ENCODERS = {
+    "visual": {"class_path": "tavlo_pl.nn.visual.ShuffleNet", "init_args": {"weights": "none"}},
+    "audio": {"class_path": "tavlo_pl.nn.clip_audio.SmallAudio", "init_args": {"width": 116}},
+}
+"""For models of two ResNets, whose checkpoints take longer to write than all else; test_contract.py runs them whole."""
+
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -52,7 +58,10 @@ def test_an_experiment_runs_from_fit_to_predict(config: Path, world: Path, tmp_p
     assert printed.code == 0, printed.err
     resolved = yaml.safe_load(printed.out)
     tiny = tmp_path / "tiny.yaml"
-    tiny.write_text(yaml.safe_dump({"trainer": TRAINER, "data": data_config(world) | {"image_size": 64}}))
+    content: dict[str, object] = {"trainer": TRAINER, "data": data_config(world) | {"image_size": 64}}
+    if "audio" in resolved["model"]["init_args"]:
+        content["model"] = {"init_args": LIGHT_ENCODERS}
+    tiny.write_text(yaml.safe_dump(content))
     words = ["fit", "-c", config, "-c", tiny, "--out", tmp_path / "out"]
     if "visual" in resolved["model"]["init_args"]:
         words += ["--model.init_args.visual.init_args.weights", "none"]  # nothing is fetched by a test
@@ -74,6 +83,19 @@ def test_a_model_part_parses(config: Path) -> None:
     outcome = tavlo("fit", "--model", config, "--print_config")
     assert outcome.code == 0, outcome.err
     assert yaml.safe_load(outcome.out)["model"]["class_path"] == yaml.safe_load(config.read_text())["class_path"]
+
+
+LAYERS = sorted([*(CONFIGS / "peers").glob("*.yaml"), *(CONFIGS / "untrained").glob("*.yaml")])
+
+
+@pytest.mark.parametrize("config", LAYERS, ids=[file.stem for file in LAYERS])
+def test_another_model_can_be_laid_over_the_demo(config: Path) -> None:
+    outcome = tavlo("fit", "-c", CONFIGS / "exp" / "demo.yaml", "-c", config, "--print_config")
+    assert outcome.code == 0, outcome.err
+    model, given = yaml.safe_load(outcome.out)["model"], yaml.safe_load(config.read_text())["model"]
+    assert model["class_path"] == given["class_path"]
+    kept = {name for name in model["init_args"] if name in ("layers", "heads", "temporal_width", "audio_channels")}
+    assert not kept  # nothing of the demo's own model
 
 
 @named("data")

@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from tavlo_pl import __version__, runs
+from tavlo_pl.callbacks.forward_clock import ForwardClock
 from tavlo_pl.metrics.per_sample import PerSampleMetric
 from tavlo_pl.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps, to_csv
 from tavlo_pl.types import Batch
@@ -23,7 +24,9 @@ class ResultsWriter(Callback):
 
     ``results.json`` holds ``metrics`` (what ``LocalizationSuite.compute()`` returns), ``checkpoint``
     (``path`` and ``sha256``; null for random weights), ``data_fingerprint`` (``samples`` and ``sha256`` of their names
-    and masks; null where none were seen), ``version``, ``seed``, ``data``, ``command``, ``wall_time_s``.
+    and masks; null where none were seen), ``version``, ``seed``, ``data``, ``command``, ``wall_time_s``,
+    ``parameters`` (their number, frozen ones too) and ``inference_s`` (seconds a clip in the model alone; null where
+    nothing was tested).
 
     The model hands its maps over: ``test_step`` returns ``{"heatmap": (B, T, h, w)}``, or None for a batch without
     annotated samples.
@@ -42,10 +45,12 @@ class ResultsWriter(Callback):
         self.command = command
         self._maps = MapKeeper()
         self._started_s = 0.0
+        self._clock: ForwardClock
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock, and forgets what an earlier test kept."""
+        """Starts the clocks, and forgets what an earlier test kept."""
         self._maps.reset()
+        self._clock = ForwardClock(pl_module)
         self._started_s = time.monotonic()
 
     def on_test_batch_end(
@@ -76,6 +81,8 @@ class ResultsWriter(Callback):
             "data": self.data,
             "command": self.command,
             "wall_time_s": round(time.monotonic() - self._started_s, 3),
+            "parameters": sum(p.numel() for p in pl_module.parameters()),
+            "inference_s": self._clock.stop(),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / MAPS).unlink(missing_ok=True)  # an earlier test's, which would not fit these figures

@@ -5,6 +5,10 @@ Each run is a process of its own, exactly the two commands that a user would typ
     tavlo fit -c BASE -c VARIANT --seed_everything S --data.seed S --out OUT/<variant>/<seed>
     tavlo test --ckpt_path OUT/<variant>/<seed>/checkpoints/best.ckpt
 
+Models that need no training are tested once, as they are::
+
+    tavlo test -c BASE -c VARIANT --allow_untrained --out OUT/<variant>/<seed>/test
+
 What is there already is kept: after an interruption, the same command goes on where it stopped.
 """
 
@@ -13,6 +17,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
@@ -36,6 +41,7 @@ RULE = "top_tenth"
 SWAPPED = "swapped_audio"
 CURVES = ("train/retrieval", "val/ciou_mean")
 GROUPS = ("single_sound", "mixed_sound", "multi_entity", "cross_event", "on_screen")
+COSTS = ("parameters", "fit, s", "clip, ms")
 BEST = Path(CHECKPOINTS, "best.ckpt")
 
 
@@ -47,12 +53,19 @@ class Run(NamedTuple):
         config: its file, laid over the base.
         seed: of weights, draws and order.
         folder: the run folder.
+        trained: whether there is anything to train.
     """
 
     name: str
     config: Path
     seed: int
     folder: Path
+    trained: bool = True
+
+    @property
+    def fit_times(self) -> Path:
+        """A file beside the run folder: seconds of each process that trained it, in lines."""
+        return self.folder.with_name(f"{self.folder.name}.fit_s")
 
     @property
     def tested(self) -> bool:
@@ -67,6 +80,7 @@ def compare(
     seeds: Sequence[int] = (0, 1, 2),
     jobs: int = 1,
     settings: Sequence[str] = (),
+    untrained: Sequence[str] = (),
     quick: bool = False,
 ) -> None:
     """Trains and tests variants of an experiment with several seeds each, and writes a table and a plot.
@@ -79,12 +93,13 @@ def compare(
         out: folder of all runs.
         seeds: each variant is trained with each of them.
         jobs: runs at a time; the processors are shared out among them.
-        settings: further options of every fit, such as --trainer.max_epochs=2.
+        settings: further options of every fit, such as --trainer.max_epochs=2, and of the test of what is not trained.
+        untrained: configurations of models that need no training, laid over the base, with patterns too.
         quick: one epoch with the first seed, to see that all runs through and about where it goes.
     """
     if quick:
         seeds, settings = seeds[:1], [*settings, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1"]
-    runs = _plan(base, variants, Path(out), seeds)
+    runs = _plan(base, variants, untrained, Path(out), seeds)
     waiting = [run for run in runs if not run.tested]
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     environment = os.environ | {"OMP_NUM_THREADS": threads}
@@ -104,20 +119,34 @@ def compare(
         raise RunFailedError(f"{len(problems)} of {len(runs)} runs failed: {'; '.join(problems)}")
 
 
-def _plan(base: str, variants: Sequence[str], out: Path, seeds: Sequence[int]) -> list[Run]:
+def _plan(base: str, variants: Sequence[str], untrained: Sequence[str], out: Path, seeds: Sequence[int]) -> list[Run]:
     """All runs, seed by seed, so that an interrupted comparison has every variant before it has a second seed."""
     if not Path(base).is_file():
         raise ConfigError(f"--base {base}: no such configuration")
-    files = [Path(file) for pattern in variants for file in sorted(glob(pattern)) or [pattern]]
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing or not files:
-        raise ConfigError(f"--variants: no such configuration: {', '.join(missing) or 'none given'}")
+    trained, as_they_are = _files("--variants", variants), _files("--untrained", untrained)
+    files = trained + as_they_are
+    if not files:
+        raise ConfigError("--variants: no such configuration: none given")
     doubled = {file.stem for file in files if sum(other.stem == file.stem for other in files) > 1}
     if doubled:
         raise ConfigError(
             f"--variants: two files are named {', '.join(sorted(doubled))}; a variant's name is its file's"
         )
-    return [Run(file.stem, file, seed, out / file.stem / str(seed)) for seed in seeds for file in files]
+    once = [Run(file.stem, file, seeds[0], out / file.stem / str(seeds[0]), trained=False) for file in as_they_are]
+    return once + [Run(file.stem, file, seed, out / file.stem / str(seed)) for seed in seeds for file in trained]
+
+
+def _files(option: str, patterns: Sequence[str]) -> list[Path]:
+    """The configurations that an option names.
+
+    Raises:
+        ConfigError: one of them is not there.
+    """
+    files = [Path(file) for pattern in patterns for file in sorted(glob(pattern)) or [pattern]]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise ConfigError(f"{option}: no such configuration: {', '.join(missing)}")
+    return files
 
 
 def _make(run: Run, base: str, settings: Sequence[str], environment: dict[str, str]) -> str | None:
@@ -126,15 +155,23 @@ def _make(run: Run, base: str, settings: Sequence[str], environment: dict[str, s
     fresh = ["fit", "-c", base, "-c", str(run.config), *seed, *settings, "--out", str(run.folder)]
     last = run.folder / CHECKPOINTS / f"{LAST}.ckpt"
     fit = ["fit", "--ckpt_path", LAST, "--out", str(run.folder)] if last.is_file() else [*fresh, "--overwrite"]
+    steps = [fit, ["test", "--ckpt_path", str(run.folder / BEST)]]
+    if not run.trained:
+        layers = ["-c", base, "-c", str(run.config), *seed, *settings]
+        steps = [["test", *layers, "--allow_untrained", "--out", str(run.folder / "test")]]
     log = run.folder.with_name(f"{run.folder.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
-    for words in (fit, ["test", "--ckpt_path", str(run.folder / BEST)]):
+    for words in steps:
         quiet = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
         with log.open("a") as text:
             command = [sys.executable, "-m", "tavlo_pl", *words, *quiet]
+            started_s = time.monotonic()
             code = subprocess.run(
                 command, stdout=text, stderr=subprocess.STDOUT, env=environment, check=False
             ).returncode
+        if words is fit:
+            with run.fit_times.open("a" if words[1] == "--ckpt_path" else "w") as times:
+                times.write(f"{time.monotonic() - started_s:.1f}\n")
         if code:
             return f"{run.name} with seed {run.seed}: {words[0]} ended with exit code {code} (see {log})"
     return None
@@ -145,7 +182,8 @@ def _write(runs: Sequence[Run], out: Path) -> None:
     names = list(dict.fromkeys(run.name for run in runs))
     figures = {name: _figures([run for run in runs if run.name == name]) for name in names}
     write_whole(out / "compare.json", json.dumps(figures, indent=2) + "\n")
-    table = _table(figures)
+    disk = {group: _mean([_samples(runs[0])], group, f"centred_disk/{RULE}")["value"] for group in GROUPS}
+    table = _table(figures, disk)
     write_whole(out / "table.md", table.to_markdown())
     intervals = {
         name: {group: Interval(*(row["ciou_mean"][group][key] for key in Interval._fields)) for group in GROUPS}
@@ -184,6 +222,9 @@ def _figures(runs: Sequence[Run]) -> dict[str, Any]:
             r["metrics"]["scenarios"][Scenario.OFF_SCREEN]["rows"]["model"][r["metrics"]["off_screen_rule"]]["tn_rate"]
             for r in results
         ],
+        "parameters": results[0].get("parameters"),
+        "fit_s": [sum(map(float, r.fit_times.read_text().split())) for r in runs if r.fit_times.is_file()],
+        "inference_s": [r["inference_s"] for r in results if r.get("inference_s") is not None],
     }
 
 
@@ -215,7 +256,7 @@ def _mean(samples: Sequence[Sequence[dict[str, str]]], group: str, column: str) 
     }
 
 
-def _table(figures: dict[str, dict[str, Any]]) -> Table:
+def _table(figures: dict[str, dict[str, Any]], disk: dict[str, float]) -> Table:
     seeds = sorted({seed for row in figures.values() for seed in row["seeds"]})
 
     def cell(figure: dict[str, Any]) -> str:
@@ -225,9 +266,12 @@ def _table(figures: dict[str, dict[str, Any]]) -> Table:
         known = [value for value in values if value is not None]
         return f"{100 * np.mean(known):.1f} ({100 * min(known):.1f}-{100 * max(known):.1f})" if known else NOTHING
 
+    def mean(values: Sequence[float], unit: float) -> str:
+        return f"{np.mean(values) / unit:.3g}" if values else NOTHING
+
     return Table(
         title=f"ciou_mean in %, rule {RULE}; mean of the seeds {', '.join(map(str, seeds))}",
-        header=["variant", "seeds", *GROUPS, "swapped: falls by", "off_screen tn_rate"],
+        header=["variant", "seeds", *GROUPS, "swapped: falls by", "off_screen tn_rate", *COSTS],
         rows=[
             [
                 name,
@@ -235,11 +279,17 @@ def _table(figures: dict[str, dict[str, Any]]) -> Table:
                 *(cell(row["ciou_mean"][group]) for group in GROUPS),
                 spread(row["swapped_falls_by"]),
                 spread(row["tn_rate"]),
+                NOTHING if row["parameters"] is None else f"{row['parameters']:,}",
+                mean(row["fit_s"], 1),
+                mean(row["inference_s"], 1e-3),
             ]
             for name, row in figures.items()
         ],
         notes=[
             "±: half the 95 % interval by video of the mean over seeds. In brackets: lowest and highest seed.",
+            "A centred disk: " + ", ".join(f"{group} {100 * value:.1f}" for group, value in disk.items()) + ".",
+            "fit: wall time of training with its validation; clip: to localize one, without reading it. Both as the "
+            "machine was, mean of the seeds.",
             "swapped: by how much ciou_mean over all on-screen samples falls when the sound of another clip is put in.",
         ],
     )

@@ -24,7 +24,7 @@ from tavlo_pl.data.dataset import ClipDataset, Item, Stage, collate
 from tavlo_pl.data.folder import Folder
 from tavlo_pl.data.leak import refuse_overlap
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
-from tavlo_pl.data.spectrogram import WINDOW_SAMPLES, LogMel
+from tavlo_pl.data.spectrogram import WINDOW_SAMPLES, Frequencies, LogMel
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError, TavloError
 from tavlo_pl.types import BadClip, Batch
 
@@ -148,6 +148,7 @@ class ClipDataModule(LightningDataModule):
         image_size: height and width of the frames in pixels.
         mask_size: height and width of the ground truth in pixels.
         mel_bands: F, frequency bands of the spectrogram.
+        frequencies: ``linear`` leaves the mel scale out: 257 frequencies from 0 Hz to 8 kHz.
         columns_per_segment: spectrogram columns of a segment.
         flip: mirror half of the training clips.
         augment: what else is changed in training clips.
@@ -180,6 +181,7 @@ class ClipDataModule(LightningDataModule):
         image_size: int = 224,
         mask_size: int = 224,
         mel_bands: int = 64,
+        frequencies: Frequencies = "mel",
         columns_per_segment: int = 100,
         flip: bool = True,
         augment: Augment = NOTHING,
@@ -231,7 +233,7 @@ class ClipDataModule(LightningDataModule):
         self.max_bad_share = max_bad_share
         self.allow_leak = allow_leak
         self.seed = seed
-        self.log_mel = LogMel(segments, columns_per_segment, mel_bands)
+        self.log_mel = LogMel(segments, columns_per_segment, mel_bands, frequencies=frequencies)
         self.datasets: dict[Stage, ClipDataset] = {}
         self.left_out: dict[int, BadClip] = {}
         self._named: set[str] = set()

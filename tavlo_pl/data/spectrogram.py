@@ -1,6 +1,7 @@
 """Log-mel spectrogram whose columns belong to segments; the one file that imports torchaudio."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ WINDOW_SAMPLES = 512
 
 LOWEST_HZ = 50.0
 
+Frequencies = Literal["mel", "linear"]
+
 
 class LogMel(nn.Module):
     """Log-mel with W = segments x columns_per_segment columns, none of them shared by two segments.
@@ -30,6 +33,7 @@ class LogMel(nn.Module):
         columns_per_segment: columns of a segment.
         mel_bands: F, on the Slaney scale from 50 Hz to half the sample rate.
         sample_rate_hz: of the waveform.
+        frequencies: ``linear`` takes the 257 frequencies of the transform as they are, as the image-level peers do.
 
     Raises:
         ConfigError: so many bands that one holds no frequency of the transform.
@@ -39,14 +43,23 @@ class LogMel(nn.Module):
     filters: Tensor
 
     def __init__(
-        self, segments: int, columns_per_segment: int, mel_bands: int = 64, sample_rate_hz: int = 16_000
+        self,
+        segments: int,
+        columns_per_segment: int,
+        mel_bands: int = 64,
+        sample_rate_hz: int = 16_000,
+        frequencies: Frequencies = "mel",
     ) -> None:
         super().__init__()
         self.columns = segments * columns_per_segment
         window = torch.hann_window(WINDOW_SAMPLES)
         self.register_buffer("window", window / window.sum(), persistent=False)
+        bins = WINDOW_SAMPLES // 2 + 1
+        if frequencies == "linear":
+            self.register_buffer("filters", torch.eye(bins), persistent=False)
+            return
         filters = melscale_fbanks(
-            n_freqs=WINDOW_SAMPLES // 2 + 1,
+            n_freqs=bins,
             f_min=LOWEST_HZ,
             f_max=sample_rate_hz / 2,
             n_mels=mel_bands,
@@ -54,9 +67,7 @@ class LogMel(nn.Module):
             mel_scale="slaney",
         )
         if not filters.any(dim=0).all():
-            raise ConfigError(
-                f"mel_bands {mel_bands} is too many for {WINDOW_SAMPLES // 2 + 1} frequencies; choose fewer."
-            )
+            raise ConfigError(f"mel_bands {mel_bands} is too many for {bins} frequencies; choose fewer.")
         self.register_buffer("filters", filters, persistent=False)
 
     def margin_samples(self, samples: int) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -13,6 +13,8 @@ from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.localization import SoundingThreshold
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.types import Batch, Scenario
+
+Recipe = Literal["adamw_cosine", "adam"]
 
 PRIMARY_RULE = "top_tenth"
 """The threshold rule of the scalars that are logged; all rules stand in the results."""
@@ -29,14 +31,23 @@ class AVLocalizer(LightningModule, ABC):
     nothing of files, datasets or the command line.
 
     Args:
-        lr: peak learning rate of AdamW.
-        weight_decay: of AdamW, on weights with two or more dimensions only.
+        lr: peak learning rate.
+        weight_decay: of AdamW, on weights with two or more dimensions only; of Adam, added to the gradient of all.
         warmup: share of all steps in which the learning rate rises from zero; then it falls along a cosine.
+        recipe: ``adamw_cosine``, or ``adam`` with a constant learning rate and no warm-up, as the image-level peers
+            were published.
     """
 
-    def __init__(self, lr: float = 1e-4, weight_decay: float = 0.01, warmup: float = 0.05) -> None:
+    def __init__(
+        self,
+        lr: float = 1e-4,
+        weight_decay: float = 0.01,
+        warmup: float = 0.05,
+        recipe: Recipe = "adamw_cosine",
+    ) -> None:
         super().__init__()
         self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
+        self.recipe: Recipe = recipe
         self.val_suite = LocalizationSuite(rules=(PRIMARY_RULE,), trivial_rows=False)
         self.test_suite = LocalizationSuite()
         self.val_threshold = SoundingThreshold()
@@ -139,7 +150,10 @@ class AVLocalizer(LightningModule, ABC):
         self._log_suite(self.test_suite, "test")
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a linear warm-up and a cosine to zero, stepped every batch."""
+        """AdamW with a linear warm-up and a cosine to zero, stepped every batch; or what ``recipe`` says."""
+        if self.recipe == "adam":
+            trained = [p for p in self.parameters() if p.requires_grad]
+            return torch.optim.Adam(trained, lr=self.lr, weight_decay=self.weight_decay)
         decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
         others = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]

@@ -31,10 +31,12 @@ class VisualEncoder(nn.Module):
     Attributes:
         width: feature width D_f.
         stride: pixels a cell.
+        pretrained: whether it began with ImageNet weights.
     """
 
-    def __init__(self, trunk: nn.Module, width: int, stride: int) -> None:
+    def __init__(self, trunk: nn.Module, width: int, stride: int, pretrained: bool = False) -> None:
         super().__init__()
+        self.pretrained = pretrained
         self.stride = stride
         self.trunk = trunk
         self.width = width
@@ -70,15 +72,12 @@ class ResNet18(VisualEncoder):
 
     def __init__(self, weights: Weights = "imagenet", stride: Literal[16, 32] = 32) -> None:
         net = models.resnet18()
-        _load_imagenet(net, models.ResNet18_Weights.IMAGENET1K_V1, weights)
+        pretrained = _load_imagenet(net, models.ResNet18_Weights.IMAGENET1K_V1, weights)
         if stride == 16:
             first = net.layer4[0]
             first.conv1.stride = (1, 1)
             first.downsample[0].stride = (1, 1)
-        trunk = nn.Sequential(
-            net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4
-        )  # fmt: skip
-        super().__init__(trunk, width=512, stride=stride)
+        super().__init__(resnet_trunk(net), width=512, stride=stride, pretrained=pretrained)
 
 
 class ShuffleNet(VisualEncoder):
@@ -93,16 +92,25 @@ class ShuffleNet(VisualEncoder):
 
     def __init__(self, weights: Weights = "none") -> None:
         net = models.shufflenet_v2_x1_0()
-        _load_imagenet(net, models.ShuffleNet_V2_X1_0_Weights.IMAGENET1K_V1, weights)
-        super().__init__(nn.Sequential(net.conv1, net.maxpool, net.stage2[:2]), width=116, stride=8)
+        pretrained = _load_imagenet(net, models.ShuffleNet_V2_X1_0_Weights.IMAGENET1K_V1, weights)
+        trunk = nn.Sequential(net.conv1, net.maxpool, net.stage2[:2])
+        super().__init__(trunk, width=116, stride=8, pretrained=pretrained)
 
 
-def _load_imagenet(net: nn.Module, source: models.WeightsEnum, weights: Weights) -> None:
+def resnet_trunk(net: models.ResNet) -> nn.Sequential:
+    """A ResNet without pooling and classifier: its parts 0, 1 and 4 to 7 have weights."""
+    return nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4)
+
+
+def _load_imagenet(net: nn.Module, source: models.WeightsEnum, weights: Weights) -> bool:
+    """Whether the weights were wanted and could be had."""
     if weights == "none":
-        return
+        return False
     try:
         net.load_state_dict(source.get_state_dict(progress=True, check_hash=True))
     except (URLError, OSError) as error:
         log.warning(
             "ImageNet weights (%s) cannot be had (%s): the visual encoder starts from scratch", source.url, error
         )
+        return False
+    return True

@@ -96,6 +96,7 @@ def test_results_say_what_was_measured_with_what(
     assert results["data"] == "made up"
     assert results["command"] == "tavlo test x"
     assert 0 < results["wall_time_s"] < 60
+    assert results["parameters"] == 1 and results["inference_s"] is None  # this test step calls no forward
     single = results["metrics"]["scenarios"]["single_sound"]
     assert single["samples"] == 2
     assert single["rows"]["model"]["top_tenth"]["ciou_mean"] > 0.5

@@ -64,7 +64,10 @@ def test_all_variants_and_seeds_in_one_table_and_nothing_is_done_twice(
     ]
     assert row["ciou_mean"]["on_screen"]["by_seed"] == pytest.approx(by_seed)
     assert row["ciou_mean"]["on_screen"]["value"] == pytest.approx(sum(by_seed) / 2)
-    assert "width_4" in second.out and "width_4" in (out / "table.md").read_text()
+    assert row["parameters"] == 848 and len(row["fit_s"]) == len(row["inference_s"]) == 2
+    assert min(row["fit_s"] + row["inference_s"]) > 0
+    table = (out / "table.md").read_text()
+    assert "width_4" in second.out and "width_4" in table and "A centred disk: single_sound" in table
     assert "<svg" in (out / "plot.svg").read_text()
     assert "val/ciou_mean" in (out / "curves.svg").read_text()
 
@@ -83,6 +86,25 @@ def test_an_interrupted_run_goes_on_and_a_failed_one_is_named(
     failed = tavlo(*words[:-2], "--seeds", "[5]")
     assert failed.code == 1
     assert "width_2 with seed 5: fit ended with exit code 2" in failed.err
+
+
+def test_a_model_without_weights_is_tested_once_beside_the_others(
+    world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
+) -> None:
+    base, out, still = tiny_config(world, tmp_path), tmp_path / "out", tmp_path / "motion.yaml"
+    still.write_text(yaml.safe_dump({"model": {"class_path": "tavlo_pl.models.untrained.Motion"}}))
+    words = ["compare", "--base", base, "--variants", f"['{variants}/width_2.yaml']", "--out", out]
+    for seeds in ("[0]", "[0,1]"):
+        outcome = tavlo(
+            *words, "--untrained", f"['{still}']", "--seeds", seeds, "--settings", "['--trainer.max_epochs=1']"
+        )
+        assert outcome.code == 0, outcome.err
+    assert [c[0] for c in commands] == ["test", "fit", "test", "fit", "test"]
+    figures = json.loads((out / "compare.json").read_text())
+    assert figures["motion"]["seeds"] == [0] and figures["motion"]["parameters"] == 0
+    assert figures["motion"]["fit_s"] == [] and figures["width_2"]["seeds"] == [0, 1]
+    missing = tavlo(*words, "--untrained", "['nowhere.yaml']")
+    assert missing.code == 2 and "--untrained: no such configuration: nowhere.yaml" in missing.err
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,14 @@ def test_shape_and_sizes(log_mel: LogMel, noise: torch.Tensor) -> None:
     assert log_mel(noise.double()).dtype == torch.float64
 
 
+def test_linear_frequencies_are_those_of_the_transform() -> None:
+    tone = torch.sin(2 * math.pi * 1000 * torch.arange(SAMPLES) / SAMPLES)[None]
+    columns = LogMel(SEGMENTS, PER_SEGMENT, frequencies="linear")(tone)
+    assert columns.shape == (1, 1, 257, SEGMENTS * PER_SEGMENT)
+    assert (columns[0, 0, :, 5:-5].argmax(0) == 32).all()  # 31.25 Hz a row
+    assert torch.allclose(20 * columns[0, 0, 32, 5:-5] - 60, torch.tensor(-6.02), atol=0.05)
+
+
 @pytest.mark.parametrize("segment", range(SEGMENTS))
 def test_a_segment_changes_when_and_only_when_its_samples_or_the_margin_change(
     log_mel: LogMel, noise: torch.Tensor, segment: int

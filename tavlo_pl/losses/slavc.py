@@ -1,0 +1,27 @@
+"""The objective of SLAVC (arXiv 2209.09634): where and whether, each with a head of its own."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+
+def match_log_likelihood(localization: Tensor, instance: Tensor, temperature: float) -> Tensor:
+    """log of: sum over cells of [softmax over candidates of ``localization``] · [softmax over cells of ``instance``].
+
+    Args:
+        localization: (N, M, HW) cosines of anchor n with candidate m at each cell.
+        instance: (N, M, HW) the same from the other head.
+        temperature: divides both.
+
+    Returns:
+        (N, M) logarithms, <= 0.
+    """
+    which = (localization / temperature).log_softmax(1)
+    where = (instance / temperature).log_softmax(2)
+    return (which + where).logsumexp(-1)
+
+
+def match_loss(localization: Tensor, instance: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of choosing candidate n for anchor n; arguments as in `match_log_likelihood`, N = M."""
+    own = torch.arange(len(localization), device=localization.device)
+    return cross_entropy(match_log_likelihood(localization, instance, temperature), own)

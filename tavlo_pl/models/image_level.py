@@ -1,0 +1,121 @@
+"""Image-level methods inside the video contract: one picture, one stretch of sound, no word about when.
+
+Training takes one frame of each clip with its sound. Evaluation runs on the frame of every segment, with the sound
+around that frame or with the sound of the whole clip: the difference between the two is the point of TAVLO's paper
+(arXiv 2507.04667).
+"""
+
+from abc import abstractmethod
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.models.released import Renaming, load_released
+from tavlo_pl.nn.clip_audio import audio_windows, window_of_segment
+from tavlo_pl.nn.guidance import ObjectGuidance
+from tavlo_pl.nn.similarity import score_map
+
+
+class ImageLevel(AVLocalizer):
+    """The cosine of each cell of a picture with a stretch of sound; a subclass adds its encoders and its loss.
+
+    Args:
+        audio_window: ``around_frame`` hears the segments around each frame, ``clip`` all of them.
+        window_segments: segments heard around a frame; at the clip's ends the nearest whole stretch.
+        train_frame: which frame of a clip is trained on: a drawn one, or the one in the middle. Validation takes the
+            middle.
+        guidance: object prior that is mixed into the map (OGL); trained without it, tested with it.
+        init_from: file of weights that the authors released (``models/released.py``).
+        options: of `AVLocalizer`.
+    """
+
+    released: Renaming
+    """How the authors name the weights."""
+
+    def __init__(
+        self,
+        audio_window: Literal["clip", "around_frame"] = "around_frame",
+        window_segments: int = 3,
+        train_frame: Literal["random", "centre"] = "random",
+        guidance: ObjectGuidance | None = None,
+        init_from: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if window_segments < 1:
+            raise ConfigError(
+                f"model.window_segments is {window_segments}; a frame needs at least one segment of sound"
+            )
+        self.audio_window, self.window_segments, self.train_frame = audio_window, window_segments, train_frame
+        self.guidance = guidance
+        self.init_from = init_from
+
+    @abstractmethod
+    def see(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W) pixels 0..255 to (N, D, h, w) cells, as evaluation compares them."""
+
+    @abstractmethod
+    def hear(self, sounds: Tensor) -> Tensor:
+        """(N, 1, F, w) log-mel to (N, D), as evaluation compares them."""
+
+    @abstractmethod
+    def image_loss(self, pictures: Tensor, sounds: Tensor) -> dict[str, Tensor]:
+        """The objective on one picture and one stretch of sound a clip.
+
+        Args:
+            pictures: (B, 3, H, W) uint8.
+            sounds: (B, 1, F, w) log-mel.
+
+        Returns:
+            Scalars by name; ``loss`` is what is minimised.
+        """
+
+    def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+        """(B, T, h, w) cosine of each frame's cells with the sound of its window; see the base class."""
+        batch, segments = frames.shape[:2]
+        cells = self.see(frames.flatten(0, 1)).float()  # (BT, D, h, w)
+        width = self._width(segments)
+        windows = audio_windows(spectrogram, segments, width)  # (B, S, 1, F, w)
+        heard = self.hear(windows.flatten(0, 1)).float().unflatten(0, (batch, -1))  # (B, S, D)
+        sounds = heard[:, window_of_segment(segments, width)]  # (B, T, D)
+        maps = score_map(sounds, as_tokens(cells).unflatten(0, (batch, segments))).unflatten(-1, cells.shape[-2:])
+        return maps if self.guidance is None else self.guidance.guide(maps, frames)
+
+    def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
+        """The objective on one frame of each clip; see the base class."""
+        batch, segments = frames.shape[:2]
+        chosen = torch.full((batch,), segments // 2)
+        if self.training and self.train_frame == "random":
+            chosen = torch.randint(segments, (batch,), generator=self.draw())
+        width, rows = self._width(segments), torch.arange(batch)
+        sounds = audio_windows(spectrogram, segments, width)[rows, window_of_segment(segments, width)[chosen]]
+        return self.image_loss(frames[rows, chosen], sounds)
+
+    def draw(self) -> torch.Generator:
+        """Draws of this step, from its number alone: a run that goes on draws the same."""
+        return torch.Generator().manual_seed(self.global_step)
+
+    def load_init(self) -> None:
+        """Takes the authors' weights, if there are any to take; a subclass calls it when its parts are made.
+
+        Raises:
+            CheckpointError: the file is missing or unreadable, or its weights do not fit.
+        """
+        if self.init_from is not None:
+            load_released(self, self.init_from, self.released)
+
+    def _width(self, segments: int) -> int:
+        return segments if self.audio_window == "clip" else min(self.window_segments, segments)
+
+
+def as_tokens(cells: Tensor) -> Tensor:
+    """(N, D, h, w) cells to (N, hw, D) tokens in reading order."""
+    return cells.flatten(2).transpose(1, 2)
+
+
+def all_pairs(sounds: Tensor, cells: Tensor) -> Tensor:
+    """(A, D) sounds and (V, D, h, w) cells, all of unit length, to (A, V, hw) cosines."""
+    return torch.einsum("ad,vds->avs", sounds, cells.flatten(2))

@@ -1,0 +1,67 @@
+"""LVS, "Localizing Visual Sounds the Hard Way" (arXiv 2104.02691)."""
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.losses.trimap import trimap_loss
+from tavlo_pl.models.image_level import ImageLevel, all_pairs
+from tavlo_pl.models.released import LVS_NAMES
+from tavlo_pl.nn.clip_audio import SoundEncoder
+from tavlo_pl.nn.visual import VisualEncoder
+
+
+class LVS(ImageLevel):
+    """The encoders' own features, no projection; the background of a picture is its hard negative.
+
+    The published network has 23.4 M parameters, 1.1 M of them in layers that nothing uses; those are not here.
+
+    Args:
+        visual: encoder of the pictures.
+        audio: encoder of a stretch of sound, of the same feature width.
+        positive: score above which a cell belongs to the source.
+        negative: score below which it belongs to the background.
+        sharpness: of the soft masks.
+        temperature: divides the logits.
+        options: of `ImageLevel`.
+    """
+
+    released = LVS_NAMES
+
+    def __init__(
+        self,
+        visual: VisualEncoder,
+        audio: SoundEncoder,
+        positive: float = 0.65,
+        negative: float = 0.4,
+        sharpness: float = 0.03,
+        temperature: float = 0.07,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if visual.width != audio.width:
+            raise ConfigError(
+                f"{type(self).__name__} has no projection: the visual encoder gives {visual.width} features and the "
+                f"audio encoder {audio.width}; choose encoders of one width"
+            )
+        self.visual, self.audio = visual, audio
+        self.positive, self.negative, self.sharpness, self.temperature = positive, negative, sharpness, temperature
+        self.load_init()
+
+    def see(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, D, h, w)."""
+        return normalize(self.visual(pictures), dim=1)
+
+    def hear(self, sounds: Tensor) -> Tensor:
+        """(N, 1, F, w) to (N, D)."""
+        return normalize(self.audio(sounds), dim=-1)
+
+    def image_loss(self, pictures: Tensor, sounds: Tensor) -> dict[str, Tensor]:
+        """The trimap loss."""
+        return {"loss": self.trimap(all_pairs(self.hear(sounds).float(), self.see(pictures).float()))}
+
+    def trimap(self, scores: Tensor) -> Tensor:
+        """The trimap loss of (B, B, hw) cosines."""
+        return trimap_loss(scores, self.positive, self.negative, self.sharpness, self.temperature)

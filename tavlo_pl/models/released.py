@@ -1,0 +1,128 @@
+"""The weights that the peers' authors released: how they name them, and where they go here.
+
+Only names and shapes are known; a file is read as plain data (``weights_only``). EZ-VSL, SLAVC and FNAC store them
+under ``model``, LVS under ``model_state_dict``, SSL-TIE under ``state_dict``, with ``module.`` in front where they were
+trained on several devices.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tavlo_pl.errors import CheckpointError
+
+log = logging.getLogger(__name__)
+
+CONTAINERS = ("model", "model_state_dict", "state_dict")
+
+
+class Renaming(NamedTuple):
+    """One model's names.
+
+    Attributes:
+        names: beginning of the authors' name -> beginning of ours.
+        unused: beginnings of names of weights that the authors' network holds and never uses.
+    """
+
+    names: Mapping[str, str]
+    unused: tuple[str, ...] = ()
+
+
+def _resnet(theirs: str, ours: str, first: str = "conv1") -> dict[str, str]:
+    """A ResNet-18 of torchvision's names; ours is a sequence (``nn/visual.py: resnet_trunk``)."""
+    parts = {first: 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
+    return {f"{theirs}.{name}.": f"{ours}.trunk.{number}." for name, number in parts.items()}
+
+
+def _slavc(theirs: str, ours: str) -> dict[str, str]:
+    """One of SLAVC's two copies; its first head localizes."""
+    return {
+        **_resnet(f"{theirs}imgnet", f"{ours}.visual"),
+        **_resnet(f"{theirs}audnet", f"{ours}.audio"),
+        f"{theirs}img_proj1.": f"{ours}.localization.visual.",
+        f"{theirs}aud_proj1.": f"{ours}.localization.audio.",
+        f"{theirs}img_proj2.": f"{ours}.instance.visual.",
+        f"{theirs}aud_proj2.": f"{ours}.instance.audio.",
+    }
+
+
+EZVSL_NAMES = Renaming(
+    {
+        **_resnet("imgnet", "visual"),
+        **_resnet("audnet", "audio"),
+        "img_proj.": "head.visual.",
+        "aud_proj.": "head.audio.",
+    }
+)
+FNAC_NAMES = EZVSL_NAMES
+SLAVC_NAMES = Renaming({**_slavc("", "trained"), **_slavc("momentum_", "following")})
+LVS_NAMES = Renaming(
+    {**_resnet("imgnet", "visual"), **_resnet("audnet", "audio", first="conv1_a")},
+    unused=(  # each network has the first layers of three modalities, and a classifier
+        "imgnet.conv1_a.",
+        "imgnet.conv1_flow.",
+        "imgnet.fc.",
+        "audnet.conv1.",
+        "audnet.conv1_flow.",
+        "audnet.fc.",
+    ),
+)
+SSLTIE_NAMES = Renaming(LVS_NAMES.names, unused=(*LVS_NAMES.unused, "vision_fc1.", "conv3.", "norm3."))
+
+
+def load_released(model: nn.Module, file: str, renaming: Renaming) -> None:
+    """Fills a model with released weights.
+
+    Args:
+        model: the model; an object prior in it keeps its weights.
+        file: as the authors released it.
+        renaming: of this model.
+
+    Raises:
+        CheckpointError: the file is missing or unreadable, or weights are missing, unknown or of another shape.
+    """
+    theirs = _read(file)
+    ours, unknown = {}, []
+    for key, value in theirs.items():
+        begin = next((begin for begin in renaming.names if key.startswith(begin)), None)
+        if begin is not None:
+            ours[renaming.names[begin] + key.removeprefix(begin)] = value
+        elif not key.startswith(renaming.unused):
+            unknown.append(key)
+    own = {key: value for key, value in model.state_dict().items() if not key.startswith("guidance.")}
+    problems = {
+        "missing": [key for key in own if key not in ours and not key.endswith("num_batches_tracked")],
+        "unknown": unknown + [key for key in ours if key not in own],
+        "of another shape": [key for key in ours if key in own and ours[key].shape != own[key].shape],
+    }
+    found = "; ".join(f"{what}: {', '.join(keys)}" for what, keys in problems.items() if keys)
+    if found:
+        raise CheckpointError(
+            f"model.init_from {file} holds no weights of {type(model).__name__} as configured ({found}); "
+            "use the published encoders (configs/model) and the authors' own file"
+        )
+    model.load_state_dict(ours, strict=False)
+    log.info("%s: %d weights from %s, %d unused", type(model).__name__, len(ours), file, len(theirs) - len(ours))
+
+
+def _read(file: str) -> dict[str, Tensor]:
+    """The authors' names and weights, without what stands around them.
+
+    Raises:
+        CheckpointError: there is no such file, or it holds something else.
+    """
+    if not Path(file).is_file():
+        raise CheckpointError(f"model.init_from {file}: no such file; give the file that the authors released")
+    try:
+        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file fails in as many ways as it has bytes
+        raise CheckpointError(f"model.init_from {file} cannot be read: {str(error).splitlines()[0]}") from error
+    if isinstance(content, dict):
+        content = next((content[key] for key in CONTAINERS if key in content), content)
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise CheckpointError(f"model.init_from {file} holds no table of weights; give the authors' file")
+    return {key.removeprefix("module."): value for key, value in content.items()}

@@ -1,0 +1,27 @@
+"""Projection of both modalities into one space, as EZ-VSL (arXiv 2203.09324) and its followers have it."""
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+
+class PairHead(nn.Module):
+    """A 1x1 convolution for the cells of a picture, a linear layer for a sound, both to unit length.
+
+    Args:
+        visual_width: D_f of the cells.
+        audio_width: D_a of the sound.
+        width: D of the common space.
+    """
+
+    def __init__(self, visual_width: int, audio_width: int, width: int) -> None:
+        super().__init__()
+        self.visual = nn.Conv2d(visual_width, width, 1)
+        self.audio = nn.Linear(audio_width, width)
+
+    def see(self, features: Tensor) -> Tensor:
+        """(N, D_f, h, w) to (N, D, h, w) of unit length."""
+        return normalize(self.visual(features), dim=1)
+
+    def hear(self, features: Tensor) -> Tensor:
+        """(N, D_a) to (N, D) of unit length."""
+        return normalize(self.audio(features), dim=-1)

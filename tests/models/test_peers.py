@@ -1,0 +1,136 @@
+"""What the image-level peers share, and what each of them adds; losses by hand are in tests/losses."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.models.ezvsl import EZVSL
+from tavlo_pl.models.fnac import FNAC
+from tavlo_pl.models.image_level import ImageLevel
+from tavlo_pl.models.lvs import LVS
+from tavlo_pl.models.slavc import SLAVC
+from tavlo_pl.models.ssltie import SSLTIE
+from tavlo_pl.nn.clip_audio import AudioResNet18, SmallAudio
+from tavlo_pl.nn.visual import ResNet18, ShuffleNet
+
+SEGMENTS = 5
+PEERS = [EZVSL, FNAC, LVS, SLAVC, SSLTIE]
+
+
+def small(peer: type[ImageLevel], **options: object) -> ImageLevel:
+    torch.manual_seed(0)
+    return peer(ShuffleNet(), SmallAudio(116, (8,)), **options).eval()  # type: ignore[call-arg]
+
+
+@pytest.fixture
+def clips() -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    frames = torch.randint(0, 256, (3, SEGMENTS, 3, 32, 32), dtype=torch.uint8, generator=draw)
+    return frames, torch.randn(3, 1, 16, SEGMENTS * 8, generator=draw)
+
+
+@pytest.mark.parametrize(
+    ("peer", "stride", "unused", "published"),
+    [
+        (EZVSL, 32, 0, 22.9),
+        (FNAC, 32, 0, 22.9),
+        (SLAVC, 32, 0, 46.8),
+        (LVS, 16, 2 * 513_000 + 50_176, 23.4),  # two classifiers, first layers of other modalities
+        (SSLTIE, 16, 2 * 513_000 + 50_176 + 524_804, 24.0),  # and a projection
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_parameters_and_cells_are_as_published(
+    peer: type[ImageLevel], stride: int, unused: int, published: float
+) -> None:
+    model = peer(ResNet18("none", stride), AudioResNet18()).eval()  # type: ignore[arg-type,call-arg]
+    count = sum(p.numel() for p in model.parameters()) + unused
+    assert count / 1e6 == pytest.approx(published, abs=0.06)
+    with torch.no_grad():
+        maps = model.localize(torch.zeros(1, 1, 3, 224, 224, dtype=torch.uint8), torch.zeros(1, 1, 64, 67))
+    assert maps.shape == (1, 1, 224 // stride, 224 // stride)
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_frame_hears_its_window_or_the_clip(peer: type[ImageLevel], clips: tuple[Tensor, Tensor]) -> None:
+    """The sound of the last segment is another: frames whose window does not reach it keep their map."""
+    frames, sound = clips
+    other = sound.clone()
+    other[..., -8:] = other[..., -8:].flip(-2) + 1
+    for window, reached in (("around_frame", [False, False, False, True, True]), ("clip", [True] * SEGMENTS)):
+        model = small(peer, audio_window=window)
+        with torch.no_grad():
+            moved = (model.localize(frames, sound) - model.localize(frames, other)).abs().amax((0, 2, 3))
+        assert (moved > 1e-6).tolist() == reached
+
+
+def test_training_takes_a_drawn_frame_with_its_window_and_validation_the_middle(
+    clips: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = torch.arange(SEGMENTS, dtype=torch.uint8)[None, :, None, None, None].expand(40, SEGMENTS, 3, 1, 1)
+    sound = torch.arange(SEGMENTS).repeat_interleave(2).float().expand(40, 1, 1, 2 * SEGMENTS)
+    seen: list[tuple[Tensor, Tensor]] = []
+    model = small(EZVSL)
+    monkeypatch.setattr(model, "image_loss", lambda pictures, sounds: seen.append((pictures, sounds)) or {})
+    for training, choice in ((True, "random"), (True, "random"), (True, "centre"), (False, "random")):
+        model.train_frame = choice  # type: ignore[assignment]
+        model.train(training).training_loss(frames, sound)
+    numbers = [pictures[:, 0, 0, 0].long() for pictures, _ in seen]
+    assert set(numbers[0].tolist()) == set(range(SEGMENTS)) and torch.equal(numbers[0], numbers[1])
+    assert (numbers[2] == 2).all() and (numbers[3] == 2).all()
+    for number, (_, sounds) in zip(numbers, seen, strict=True):
+        assert torch.equal(sounds[:, 0, 0, 2].long(), number.clamp(1, SEGMENTS - 2))  # middle of its window
+    with pytest.raises(ConfigError, match="window_segments is 0"):
+        small(EZVSL, window_segments=0)
+
+
+def test_slavc_follows_and_its_map_is_the_mean_of_two_heads(clips: tuple[Tensor, Tensor]) -> None:
+    model = small(SLAVC, momentum=0.75)
+    assert isinstance(model, SLAVC)
+    cells, heard = model.following.see(clips[0][:, 0]), model.following.hear(clips[1])
+    two = [torch.einsum("nd,ndhw->nhw", a, v) for a, v in zip(heard, cells, strict=True)]
+    both = model.localize(clips[0][:, :1], clips[1])[:, 0]
+    assert torch.allclose(both, (two[0] + two[1]) / 2, atol=1e-5)
+    old, new = model.following.instance.audio.weight, model.trained.instance.audio.weight
+    before = old.clone()
+    with torch.no_grad():
+        new += 1
+    model.training_loss(*clips)
+    assert torch.equal(old, before)  # validation moves nothing
+    model.train().training_loss(*clips)
+    assert torch.allclose(old, before + 0.25, atol=1e-6)
+
+
+def test_fnac_regularises_after_its_warm_up(clips: tuple[Tensor, Tensor]) -> None:
+    assert set(small(FNAC, warmup_epochs=1).training_loss(*clips)) == {"loss"}
+    scalars = small(FNAC, warmup_epochs=0, tne_weight=7.0).training_loss(*clips)
+    parts = sum(value for name, value in scalars.items() if name != "loss")
+    assert len(scalars) == 5 and torch.isclose(scalars["loss"], torch.as_tensor(parts))
+    assert torch.isclose(scalars["tne_loss"], small(FNAC, warmup_epochs=0).training_loss(*clips)["tne_loss"] * 0.07)
+
+
+def test_ssltie_asks_that_the_map_turns_with_the_picture(
+    clips: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = small(SSLTIE, max_angle_deg=0.0).training_loss(*clips)
+    assert still["equivariance_loss"].item() == pytest.approx(0, abs=1e-8)
+    assert still["loss"].item() == pytest.approx(small(LVS).training_loss(*clips)["loss"].item(), abs=1e-5)
+    turned = small(SSLTIE, equivariance_weight=3.0).training_loss(*clips)
+    assert turned["equivariance_loss"] > 1e-4
+    assert torch.isclose(turned["loss"], turned["contrast_loss"] + 3 * turned["equivariance_loss"])
+    bright = small(SSLTIE)  # whose map is the picture's brightness, which turns with the picture
+    monkeypatch.setattr(bright, "hear", lambda sounds: torch.tensor([[1.0, 0.0]]).expand(len(sounds), 2))
+    monkeypatch.setattr(bright, "see", lambda p: torch.stack([p[:, 0] / 255, (1 - (p[:, 0] / 255) ** 2).sqrt()], 1))
+    assert bright.training_loss(*clips)["equivariance_loss"].item() == pytest.approx(0, abs=1e-8)
+
+
+def test_encoders_without_a_projection_must_have_one_width() -> None:
+    with pytest.raises(ConfigError, match="116 features and the audio encoder 8"):
+        LVS(ShuffleNet(), SmallAudio(8))
+
+
+def test_published_optimiser_is_adam_at_a_constant_rate() -> None:
+    made = small(EZVSL, recipe="adam", lr=3e-4, weight_decay=1e-4).configure_optimizers()
+    assert type(made) is torch.optim.Adam
+    assert made.defaults["lr"] == 3e-4 and made.defaults["weight_decay"] == 1e-4

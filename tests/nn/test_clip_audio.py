@@ -1,0 +1,48 @@
+"""Windows of sound around frames, and encoders of a whole stretch."""
+
+import math
+
+import pytest
+import torch
+
+from tavlo_pl.data.spectrogram import LogMel
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.nn.clip_audio import AudioResNet18, SmallAudio, audio_windows, log_density, window_of_segment
+
+
+def test_each_frame_hears_its_neighbourhood_and_the_ends_the_nearest_whole_one() -> None:
+    sound = torch.arange(5).repeat_interleave(2).float().view(1, 1, 1, 10)  # two columns a segment, its number
+    windows = audio_windows(sound, 5, 3)[:, window_of_segment(5, 3)]
+    heard = [window.flatten().unique().tolist() for window in windows[0]]
+    assert heard == [[0, 1, 2], [0, 1, 2], [1, 2, 3], [2, 3, 4], [2, 3, 4]]
+    assert windows.shape == (1, 5, 1, 1, 6)
+
+
+def test_the_whole_clip_is_one_window() -> None:
+    sound = torch.randn(2, 1, 4, 12)
+    assert torch.equal(audio_windows(sound, 4, 4), sound[:, None])
+    assert window_of_segment(4, 4).tolist() == [0, 0, 0, 0]
+
+
+def test_columns_must_fill_the_segments() -> None:
+    with pytest.raises(ConfigError, match="10 columns cannot be cut into 4"):
+        audio_windows(torch.zeros(1, 1, 2, 10), 4, 2)
+
+
+def test_log_density_of_white_noise() -> None:
+    """Noise of variance v has the one-sided density 2 v / f_s at all frequencies."""
+    noise = 0.1 * torch.randn(1, 64_000, generator=torch.Generator().manual_seed(0))
+    values = log_density(LogMel(4, 70, frequencies="linear")(noise))
+    density = (12 * values).exp()[:, :, 2:-2].mean() - 1e-7
+    assert density.item() == pytest.approx(2 * 0.01 / 16_000, rel=0.05)
+    assert log_density(torch.full((1,), -2.0)).item() == pytest.approx(math.log(1e-7) / 12, abs=1e-4)  # silence
+
+
+@pytest.mark.parametrize(
+    "encoder", [AudioResNet18(), AudioResNet18("density"), SmallAudio(24, (8,))], ids=["resnet18", "density", "small"]
+)
+def test_any_length_becomes_one_feature(encoder: AudioResNet18 | SmallAudio) -> None:
+    encoder.eval()
+    with torch.no_grad():
+        for columns in (24, 60):
+            assert encoder(torch.randn(2, 1, 32, columns)).shape == (2, encoder.width)
