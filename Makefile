@@ -11,7 +11,7 @@ TAVLO := $(BIN)/tavlo
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
-.PHONY: help setup demo search ablations peers test test-slow lint bench fuzz clean
+.PHONY: help setup demo search ablations peers weights test test-slow lint bench fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ $(RUN)/test/results.json: $(RUN)/.done
 $(DEMO)/predict/.done: $(RUN)/.done
 	$(TAVLO) predict --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root $(DEMO)/world/test/video --out $(DEMO)/predict
 	@touch $@
+
+weights: $(RUN)/test/results.json ## renew the ready checkpoint of the package by the demo's; then its card, tavlo_pl/weights/world.md
+	$(BIN)/python -c "import torch; c = torch.load('$(RUN)/checkpoints/best.ckpt', weights_only=True); \
+	torch.save({k: c[k] for k in ('state_dict', 'tavlo')}, 'tavlo_pl/weights/world.ckpt')"
 
 # The demo's world and network with a third of its training; two runs at a time, one processor each.
 COMPARE = $(TAVLO) compare --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false) \

@@ -99,7 +99,7 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from error
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    form = Form(**{name: config["data"][name] for name in FORM})
+    form = Form(**{name: config["data"][name] for name in FORM if name in config["data"]})
     return Localizer(model.eval().to(place), form, threshold_of(content), place)
 
 

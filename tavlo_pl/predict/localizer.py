@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tavlo_pl.data import media
-from tavlo_pl.data.spectrogram import LogMel
+from tavlo_pl.data.spectrogram import Frequencies, LogMel
 from tavlo_pl.predict.sources import Localization
 from tavlo_pl.predict.windows import Blender, Plan
 
@@ -45,6 +45,7 @@ class Form:
         image_size: height and width of the frames in pixels.
         mel_bands: F.
         columns_per_segment: spectrogram columns of a segment.
+        frequencies: of the spectrogram; checkpoints from before it was an option have mel.
     """
 
     segments: int
@@ -52,6 +53,7 @@ class Form:
     image_size: int
     mel_bands: int
     columns_per_segment: int
+    frequencies: Frequencies = "mel"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ class Localizer:
         self.form = form
         self.threshold = threshold
         self.device = device
-        self.log_mel = LogMel(form.segments, form.columns_per_segment, form.mel_bands).to(device)
+        self.log_mel = LogMel(form.segments, form.columns_per_segment, form.mel_bands, frequencies=form.frequencies).to(
+            device
+        )
 
     def localize(
         self,
