@@ -86,9 +86,14 @@ def peak(maps: Tensor) -> Tensor:
 
 
 def lit(maps: Tensor, threshold: float, size: int) -> Tensor:
-    """(N, T, h, w) to (N,): share of the pixels, ``size`` a side, that reach a raw score."""
-    dark = true_negative_share(maps.flatten(0, 1), threshold, size)
-    return 1 - dark.unflatten(0, maps.shape[:2]).mean(1)
+    """(N, T, h, w) to (N, T): share of the pixels, ``size`` a side, that reach a raw score."""
+    return 1 - true_negative_share(maps.flatten(0, 1), threshold, size).unflatten(0, maps.shape[:2])
+
+
+def mean_where(values: Tensor, chosen: Tensor) -> Tensor:
+    """(N, T) values and choice to (M,): mean of the chosen ones of each clip that has any."""
+    counts = chosen.sum(1)
+    return ((values * chosen).sum(1) / counts.clamp(min=1))[counts > 0]
 
 
 def pair_scores(own: Tensor, wrong: Tensor) -> PairScores:

@@ -90,6 +90,8 @@ def diagnose(maps: Maps, targets: Targets | None) -> Diagnosis:
     """
     truth = on_screen(targets)
     findings = [swapped(maps, truth), pairs(maps), variance(maps), made_up(maps, truth), flipped(maps), centre(maps)]
+    if maps.pause.any():
+        findings.append(pauses(maps, truth))
     if maps.own.shape[1] > 1:
         findings += [shifted(maps, truth), shuffled(maps), frozen(maps)]
     against = [finding.sentence for finding in findings if finding.decides and not finding.passed]
@@ -169,12 +171,24 @@ def made_up(maps: Maps, truth: Targets | None) -> Finding:
     """Sounds that have no source in any picture."""
     threshold = universal(maps.own, truth)
     heard = {"own_sound": maps.own, **maps.made_up}
-    figures = {f"lit_by_{name}": Figure.of(measures.lit(shown, threshold, MASK_SIZE)) for name, shown in heard.items()}
+    figures = {f"lit_by_{name}": Figure.of(_lit(shown, threshold).mean(1)) for name, shown in heard.items()}
     bright = [name.replace("_", " ") for name in maps.made_up if figures[f"lit_by_{name}"].value > LIT]
     lights = f"{', '.join(bright)} light{'s' * (len(bright) == 1)}" if bright else "None of them lights"
     sentence = f"{lights[0].upper()}{lights[1:]} more than {LIT:.0%} of the picture."
     question = "Does silence or noise light anything?"
     return Finding("made_up", question, figures, sentence, not bright)
+
+
+def pauses(maps: Maps, truth: Targets | None) -> Finding:
+    """The clip's own pauses: nothing sounds, and all that was heard before may still be seen."""
+    shares = _lit(maps.own, universal(maps.own, truth))
+    figures = {
+        "lit_in_pauses": Figure.of(measures.mean_where(shares, maps.pause)),
+        "lit_while_it_sounds": Figure.of(measures.mean_where(shares, ~maps.pause)),
+    }
+    passed = figures["lit_in_pauses"].value <= LIT
+    sentence = f"In a clip's own pauses {figures['lit_in_pauses'].value:.1%} of the picture is lit."
+    return Finding("pauses", "Does the map go dark when the clip falls silent?", figures, sentence, passed)
 
 
 def shuffled(maps: Maps) -> Finding:
@@ -239,6 +253,10 @@ def centred_disk_of_cells(maps: Tensor) -> Tensor:
     """(h, w): the centre prior at the maps' resolution."""
     height, width = maps.shape[-2:]
     return adaptive_avg_pool2d(centred_disk(math.lcm(height, width))[None], (height, width))[0]
+
+
+def _lit(maps: Tensor, threshold: float) -> Tensor:
+    return measures.lit(maps, threshold, MASK_SIZE)
 
 
 def _ciou_figures(own: Tensor, others: Tensor, truth: Targets) -> dict[str, Figure]:

@@ -12,13 +12,17 @@ from tqdm import tqdm
 
 from tavlo_pl.diagnose.sounds import made_up
 from tavlo_pl.errors import RunFailedError
-from tavlo_pl.nn.sounds import shift
+from tavlo_pl.nn.sounds import shift, silent
 
 Localize = Callable[[Tensor, Tensor], Tensor]
 """(B, T, 3, H, W) uint8 frames and (B, 1, F, W) spectrogram to (B, T, h, w) maps, as ``AVLocalizer.localize``."""
 
 WRONG_SOUNDS = 7
 """Sounds of other clips that every clip is shown with. Enough to tell chance, 1 in 8, from better."""
+
+
+PAUSE_DB = 20.0
+"""How far below the loudest segment of its clip a pause lies."""
 
 
 class Maps(NamedTuple):
@@ -32,6 +36,7 @@ class Maps(NamedTuple):
         shuffled: (N, T, h, w) with the frames in another order, each map back at its frame's place.
         frozen: (N, T, h, w) with the middle frame shown all the time.
         flipped: (N, T, h, w) with the picture mirrored left to right; not mirrored back.
+        pause: (N, T) bool, no map: where the own sound is silent.
     """
 
     own: Tensor
@@ -41,6 +46,7 @@ class Maps(NamedTuple):
     shuffled: Tensor
     frozen: Tensor
     flipped: Tensor
+    pause: Tensor
 
 
 class Trial(NamedTuple):
@@ -114,6 +120,7 @@ def try_out(
         shuffled=mixed[:, order.argsort()],
         frozen=frozen,
         flipped=flipped,
+        pause=silent(own, segments, PAUSE_DB).cpu(),
     )
 
 

@@ -15,7 +15,7 @@ from tavlo_pl.nn.attention import ASTBlock, Reach
 from tavlo_pl.nn.audio import AudioEncoder, Span
 from tavlo_pl.nn.positions import Kind, SpatialEncoding, TemporalEncoding
 from tavlo_pl.nn.similarity import pair_scores, score_map
-from tavlo_pl.nn.sounds import in_rhythm, mix, quiet
+from tavlo_pl.nn.sounds import in_rhythm, mix, quiet, silent
 from tavlo_pl.nn.visual import VisualEncoder
 
 
@@ -51,6 +51,7 @@ class TAVLO(AVLocalizer):
         mixed_weight: without the link, weight of mixing the sounds of neighbours in the batch, each of which must find
             both pictures.
         flat_weight: without the link, weight of asking that the map of a wrong sound be flat.
+        silence_db: without the link, segments so much quieter than the loudest of their clip count as silent; None: none.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup: share of the steps in which the learning rate rises.
@@ -81,6 +82,7 @@ class TAVLO(AVLocalizer):
         quiet_sounds: int = 3,
         mixed_weight: float = 0.5,
         flat_weight: float = 0.2,
+        silence_db: float | None = 20.0,
         lr: float = 1e-4,
         weight_decay: float = 0.01,
         warmup: float = 0.05,
@@ -106,6 +108,7 @@ class TAVLO(AVLocalizer):
         self.gain = nn.Parameter(torch.tensor(0.1)) if residual else None
         self.shifted_sounds, self.rhythm_sounds = shifted_sounds, rhythm_sounds
         self.quiet_sounds, self.mixed_weight, self.flat_weight = quiet_sounds, mixed_weight, flat_weight
+        self.silence_db = silence_db
         self.positive_pool: Pool = positive_pool
         self.negative_pool: Pool = negative_pool
         self.temperature = temperature
@@ -185,20 +188,21 @@ class TAVLO(AVLocalizer):
             mix(spectrogram, spectrogram.roll(1, 0)) if self.mixed_weight else spectrogram[:0],
             quiet(spectrogram, self.quiet_sounds, draw),
         ]
-        own, mixed, silent = self.audio(torch.cat(encoded), segments).split([len(sound) for sound in encoded])
+        own, mixed, nothing = self.audio(torch.cat(encoded), segments).split([len(sound) for sound in encoded])
         shifts = (1 + torch.randperm(segments - 1, generator=draw)[: self.shifted_sounds]).tolist()
         rolls = range(1, 1 + min(self.rhythm_sounds, len(own) - 1))
         wrong = {  # of the same features in another order: no second look at the spectrogram
             "shifted": [own.roll(by, 1) for by in shifts],
             "rhythm": [in_rhythm(spectrogram, spectrogram.roll(by, 0), own.roll(by, 0)) for by in rolls],
         }
-        flat = [own, mixed, silent, *wrong["shifted"], *wrong["rhythm"]]
+        flat = [own, mixed, nothing, *wrong["shifted"], *wrong["rhythm"]]
         tokens = self.attend(self._with_clock(torch.cat(flat)[:, :, None]))[:, :, 0].float()
         audio = tokens.split([len(sounds) for sounds in flat])
         visual = self.attend(visual).float()
         scores, of_mixed, of_silent = pair_scores(torch.cat(audio[:3]), visual).split([len(a) for a in audio[:3]])
         logits = mil_logits(scores, self.positive_pool, self.negative_pool)
-        losses = {"mil": mil_loss(logits, self.temperature, self._bag(of_silent))}
+        unheard = None if self.silence_db is None else silent(spectrogram, segments, self.silence_db)
+        losses = {"mil": mil_loss(logits, self.temperature, self._bag(of_silent), unheard)}
         others = iter(audio[3:])
         for name, sounds in wrong.items():
             if sounds:  # over the whole clip, for at a single moment the two may sound the same

@@ -44,6 +44,12 @@ def mix(first: Tensor, second: Tensor) -> Tensor:
     return torch.logaddexp(first * TO_POWER, second * TO_POWER) / TO_POWER
 
 
+def silent(spectrogram: Tensor, segments: int, below_db: float) -> Tensor:
+    """(B, T) bool: the segments that are quieter than the loudest of their clip by more than ``below_db``."""
+    level = _power(spectrogram, segments).log() / TO_POWER * SPREAD_DB
+    return level < level.amax(1, keepdim=True) - below_db
+
+
 def quiet(like: Tensor, count: int, draw: torch.Generator) -> Tensor:
     """(count, 1, F, W): silence first, then steady noise of random level and tilt.
 

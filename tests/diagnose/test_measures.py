@@ -87,7 +87,7 @@ def test_a_model_of_one_score_has_no_variance_to_share() -> None:
 def test_lit_is_the_share_of_pixels_that_reach_the_threshold() -> None:
     maps = torch.zeros(2, T, 2, 2)
     maps[0, :, 0] = 1
-    assert measures.lit(maps, 0.5, 8).tolist() == [0.5, 0.0]
+    assert measures.lit(maps, 0.5, 8).mean(1).tolist() == [0.5, 0.0]
 
 
 def test_a_figure_has_the_interval_of_its_clips() -> None:
@@ -95,3 +95,9 @@ def test_a_figure_has_the_interval_of_its_clips() -> None:
     assert figure == (0.5, 0.5, 0.5)  # both clips have the same mean
     spread = measures.Figure.of(torch.tensor([0.0, 1.0]))
     assert (spread.low, spread.value, spread.high) == (0.0, 0.5, 1.0)
+
+
+def test_mean_where_leaves_out_clips_without_a_choice() -> None:
+    values = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    chosen = torch.tensor([[True, False], [False, False], [True, True]])
+    assert measures.mean_where(values, chosen).tolist() == [1.0, 5.5]

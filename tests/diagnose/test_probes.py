@@ -168,6 +168,18 @@ def test_a_model_that_hears_the_clip_as_a_whole_does_not_follow_in_time(examined
     assert probes["frozen"].figures["movement_left"].value == pytest.approx(0)
 
 
+def test_a_map_that_stays_lit_in_a_pause_is_known(examined: Examine) -> None:
+    frames, waveform, targets = squares()
+    waveform[::2, : SAMPLES // SEGMENTS] = 0  # half of the clips begin with a pause
+    for model, goes_dark in ((oracle, True), (deaf, False)):
+        findings = diagnose(try_out(model, frames, waveform, log_mel, RATE_HZ, 8), targets).findings
+        (found,) = (finding for finding in findings if finding.name == "pauses")
+        assert found.passed is goes_dark
+        assert (found.figures["lit_in_pauses"].value == 0) is goes_dark
+        assert found.figures["lit_while_it_sounds"].value > 0.02
+    assert "pauses" not in examined(oracle)[1]  # nothing to ask where nothing pauses
+
+
 def test_without_annotations_maps_alone_decide() -> None:
     frames, waveform, targets = squares()
     maps = try_out(oracle, frames, waveform, log_mel, RATE_HZ, 8)

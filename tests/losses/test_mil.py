@@ -56,6 +56,18 @@ def test_quiet_sounds_are_candidates_for_the_picture_only() -> None:
     assert mil_loss(logits, 0.1, quiet - 100).item() == pytest.approx(2 * math.log(4), abs=1e-6)
 
 
+def test_a_silent_clips_picture_pushes_other_sounds_away_and_does_not_draw_its_own_silence() -> None:
+    """The loss is the same, its gradient is not."""
+    logits = torch.tensor([[0.0, 0.5], [1.0, 0.0]])[..., None].requires_grad_()
+    silent = torch.tensor([[True], [False]])
+    loss = mil_loss(logits, 1.0, silent=silent)
+    assert loss.item() == pytest.approx(mil_loss(logits, 1.0).item())
+    (given,), (usual,) = torch.autograd.grad(loss, logits), torch.autograd.grad(mil_loss(logits, 1.0), logits)
+    of_picture = (1 / (1 + math.exp(-1.0))) / 2  # what the picture's choice between the sounds adds: softmax - target
+    assert (given - usual)[0, 0].item() == pytest.approx(of_picture, abs=1e-6)  # no longer drawn
+    assert torch.equal((given - usual).flatten()[1:], torch.zeros(3))
+
+
 def test_choice_by_hand() -> None:
     loss = choice_loss(torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 0.0]]), temperature=0.5)
     assert loss.item() == pytest.approx((math.log(1 + math.exp(-2)) + math.log(2)) / 2, abs=1e-6)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tavlo_pl.data.spectrogram import LogMel
-from tavlo_pl.nn.sounds import in_rhythm, mix, quiet, shift
+from tavlo_pl.nn.sounds import in_rhythm, mix, quiet, shift, silent
 from tavlo_pl.types import SILENCE
 
 SEGMENTS, COLUMNS, SAMPLES = 4, 20, 16_000
@@ -54,3 +54,13 @@ def test_quiet_sounds_begin_with_silence_and_are_drawn_by_the_generator(log_mel:
     assert torch.equal(sounds[0], like[0]) and (sounds[0] == SILENCE).all()
     assert (sounds[1:] >= SILENCE).all() and sounds[1:].std() > 0.1
     assert torch.equal(sounds, quiet(like, 3, torch.Generator().manual_seed(1)))
+
+
+def test_silent_is_what_lies_far_below_the_clips_own_loudest_segment(log_mel: LogMel) -> None:
+    gain = torch.tensor([1.0, 10 ** (-18 / 20), 10 ** (-22 / 20), 0.0]).repeat_interleave(SAMPLES // SEGMENTS)
+    torch.manual_seed(0)
+    waveform = 0.1 * torch.randn(2, SAMPLES) * gain
+    waveform[1] *= 0.1  # the second clip is softer throughout
+    heard = log_mel(waveform)
+    assert silent(heard, SEGMENTS, 20).tolist() == [[False, False, True, True]] * 2
+    assert not silent(torch.full_like(heard, SILENCE), SEGMENTS, 20).any()  # nothing is louder than the rest
