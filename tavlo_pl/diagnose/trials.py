@@ -21,10 +21,6 @@ WRONG_SOUNDS = 7
 """Sounds of other clips that every clip is shown with. Enough to tell chance, 1 in 8, from better."""
 
 
-PAUSE_DB = 20.0
-"""How far below the loudest segment of its clip a pause lies."""
-
-
 class Maps(NamedTuple):
     """The maps of N clips in every trial, on the CPU.
 
@@ -120,7 +116,7 @@ def try_out(
         shuffled=mixed[:, order.argsort()],
         frozen=frozen,
         flipped=flipped,
-        pause=silent(own, segments, PAUSE_DB).cpu(),
+        pause=silent(own, segments).cpu(),
     )
 
 

@@ -52,14 +52,13 @@ def mil_logits(scores: Tensor, positive: Pool, negative: Pool) -> Tensor:
     return torch.where(matched, own[:, None], others)
 
 
-def mil_loss(logits: Tensor, temperature: float, quiet: Tensor | None = None, silent: Tensor | None = None) -> Tensor:
+def mil_loss(logits: Tensor, temperature: float, quiet: Tensor | None = None) -> Tensor:
     """InfoNCE from sound to picture plus from picture to sound, averaged over segments (equations 5 to 7).
 
     Args:
         logits: (B, B, T) bag scores, matched pairs on the diagonal.
         temperature: divides the scores; open in the paper, 0.03 in EZ-VSL (arXiv 2203.09324).
         quiet: (K, B, T) bag scores of K sounds that no picture makes; a picture must prefer its own to them too. Ours.
-        silent: (B, T) bool, where a clip is silent: its picture need not prefer that to other sounds. Ours.
 
     Returns:
         Scalar, the sum of the two directions' means; log(B) + log(B + K) for a model that knows nothing.
@@ -67,9 +66,6 @@ def mil_loss(logits: Tensor, temperature: float, quiet: Tensor | None = None, si
     batch, _, segments = logits.shape
     own = torch.arange(batch, device=logits.device)[:, None].expand(batch, segments)
     sounds = logits if quiet is None else torch.cat([logits, quiet])  # (B + K, B, T)
-    if silent is not None:
-        unmoved = torch.eye(batch, len(sounds), dtype=torch.bool, device=logits.device).T[..., None] & silent
-        sounds = torch.where(unmoved, sounds.detach(), sounds)
     return cross_entropy(logits / temperature, own) + cross_entropy(sounds.transpose(0, 1) / temperature, own)
 
 
@@ -86,6 +82,27 @@ def choice_loss(own: Tensor, others: Tensor, temperature: float) -> Tensor:
     """
     scores = torch.cat([own[None], others]) / temperature
     return (scores.logsumexp(0) - scores[0]).mean()
+
+
+def pause_loss(own: Tensor, silent: Tensor, temperature: float) -> Tensor:
+    """A clip's pictures must match its sound better while it sounds than in its pauses. Ours, not the paper's.
+
+    Contrast alone rewards a pause for being near pictures in which nothing moves, and the whole map then rises.
+
+    Args:
+        own: (B, T) bag scores of each clip with its own sound.
+        silent: (B, T) bool, where it pauses.
+        temperature: divides the scores.
+
+    Returns:
+        Scalar, mean over the clips that pause; log 2 for a model that knows nothing, 0 where none pauses.
+    """
+    pauses = silent.any(1)
+    if not pauses.any():
+        return own.new_zeros(())
+    own, silent = own[pauses], silent[pauses]
+    loud, quiet = ((own * part).sum(1) / part.sum(1) for part in (~silent, silent))
+    return choice_loss(loud, quiet[None], temperature)
 
 
 def mixed_loss(logits: Tensor, temperature: float) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.losses.mil import Pool, choice_loss, flatness_loss, mil_logits, mil_loss, mixed_loss, pool_bag
+from tavlo_pl.losses.mil import Pool, choice_loss, flatness_loss, mil_logits, mil_loss, mixed_loss, pause_loss, pool_bag
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.nn.attention import ASTBlock, Reach
 from tavlo_pl.nn.audio import AudioEncoder, Span
@@ -51,7 +51,7 @@ class TAVLO(AVLocalizer):
         mixed_weight: without the link, weight of mixing the sounds of neighbours in the batch, each of which must find
             both pictures.
         flat_weight: without the link, weight of asking that the map of a wrong sound be flat.
-        silence_db: without the link, segments so much quieter than the loudest of their clip count as silent; None: none.
+        pause_weight: without the link, weight of asking that a clip match its sound better than its pauses.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup: share of the steps in which the learning rate rises.
@@ -82,7 +82,7 @@ class TAVLO(AVLocalizer):
         quiet_sounds: int = 3,
         mixed_weight: float = 0.5,
         flat_weight: float = 0.2,
-        silence_db: float | None = 20.0,
+        pause_weight: float = 1.0,
         lr: float = 1e-4,
         weight_decay: float = 0.01,
         warmup: float = 0.05,
@@ -108,7 +108,7 @@ class TAVLO(AVLocalizer):
         self.gain = nn.Parameter(torch.tensor(0.1)) if residual else None
         self.shifted_sounds, self.rhythm_sounds = shifted_sounds, rhythm_sounds
         self.quiet_sounds, self.mixed_weight, self.flat_weight = quiet_sounds, mixed_weight, flat_weight
-        self.silence_db = silence_db
+        self.pause_weight = pause_weight
         self.positive_pool: Pool = positive_pool
         self.negative_pool: Pool = negative_pool
         self.temperature = temperature
@@ -201,8 +201,7 @@ class TAVLO(AVLocalizer):
         visual = self.attend(visual).float()
         scores, of_mixed, of_silent = pair_scores(torch.cat(audio[:3]), visual).split([len(a) for a in audio[:3]])
         logits = mil_logits(scores, self.positive_pool, self.negative_pool)
-        unheard = None if self.silence_db is None else silent(spectrogram, segments, self.silence_db)
-        losses = {"mil": mil_loss(logits, self.temperature, self._bag(of_silent), unheard)}
+        losses = {"mil": mil_loss(logits, self.temperature, self._bag(of_silent))}
         others = iter(audio[3:])
         for name, sounds in wrong.items():
             if sounds:  # over the whole clip, for at a single moment the two may sound the same
@@ -211,6 +210,9 @@ class TAVLO(AVLocalizer):
                 losses[name] = choice_loss(logits.diagonal().T.mean(1), bags, self.temperature)
         if self.mixed_weight:
             losses["mixed"] = self.mixed_weight * mixed_loss(self._bag(of_mixed), self.temperature)
+        if self.pause_weight:
+            paused = silent(spectrogram, segments)
+            losses["pause"] = self.pause_weight * pause_loss(logits.diagonal().T, paused, self.temperature)
         if self.flat_weight:
             losses["flat"] = self.flat_weight * flatness_loss(scores, self.negative_pool, self.temperature)
         scalars = {f"{name}_loss": loss for name, loss in losses.items()}

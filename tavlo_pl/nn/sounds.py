@@ -14,6 +14,10 @@ TO_POWER = 2 * math.log(10) * SPREAD_DB / 20
 """A step of 1 of the log-mel as a natural logarithm of power."""
 
 
+PAUSE_DB = 20.0
+"""How far below the loudest segment of its clip a pause lies."""
+
+
 def shift(spectrogram: Tensor, segments: int, by: int) -> Tensor:
     """(B, 1, F, W): what was heard in segment t is heard in segment t + ``by``, around the clip's end."""
     return spectrogram.roll(by * (spectrogram.shape[-1] // segments), dims=-1)
@@ -44,10 +48,10 @@ def mix(first: Tensor, second: Tensor) -> Tensor:
     return torch.logaddexp(first * TO_POWER, second * TO_POWER) / TO_POWER
 
 
-def silent(spectrogram: Tensor, segments: int, below_db: float) -> Tensor:
-    """(B, T) bool: the segments that are quieter than the loudest of their clip by more than ``below_db``."""
-    level = _power(spectrogram, segments).log() / TO_POWER * SPREAD_DB
-    return level < level.amax(1, keepdim=True) - below_db
+def silent(spectrogram: Tensor, segments: int) -> Tensor:
+    """(B, T) bool: the segments that lie more than `PAUSE_DB` below the loudest of their clip."""
+    power = _power(spectrogram, segments)
+    return power < power.amax(1, keepdim=True) * 10 ** (-PAUSE_DB / 10)
 
 
 def quiet(like: Tensor, count: int, draw: torch.Generator) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tavlo_pl.losses.mil import choice_loss, flatness_loss, mil_logits, mil_loss, mixed_loss, pool_bag
+from tavlo_pl.losses.mil import choice_loss, flatness_loss, mil_logits, mil_loss, mixed_loss, pause_loss, pool_bag
 
 
 def test_pools_of_one_bag() -> None:
@@ -56,18 +56,6 @@ def test_quiet_sounds_are_candidates_for_the_picture_only() -> None:
     assert mil_loss(logits, 0.1, quiet - 100).item() == pytest.approx(2 * math.log(4), abs=1e-6)
 
 
-def test_a_silent_clips_picture_pushes_other_sounds_away_and_does_not_draw_its_own_silence() -> None:
-    """The loss is the same, its gradient is not."""
-    logits = torch.tensor([[0.0, 0.5], [1.0, 0.0]])[..., None].requires_grad_()
-    silent = torch.tensor([[True], [False]])
-    loss = mil_loss(logits, 1.0, silent=silent)
-    assert loss.item() == pytest.approx(mil_loss(logits, 1.0).item())
-    (given,), (usual,) = torch.autograd.grad(loss, logits), torch.autograd.grad(mil_loss(logits, 1.0), logits)
-    of_picture = (1 / (1 + math.exp(-1.0))) / 2  # what the picture's choice between the sounds adds: softmax - target
-    assert (given - usual)[0, 0].item() == pytest.approx(of_picture, abs=1e-6)  # no longer drawn
-    assert torch.equal((given - usual).flatten()[1:], torch.zeros(3))
-
-
 def test_choice_by_hand() -> None:
     loss = choice_loss(torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 0.0]]), temperature=0.5)
     assert loss.item() == pytest.approx((math.log(1 + math.exp(-2)) + math.log(2)) / 2, abs=1e-6)
@@ -88,3 +76,10 @@ def test_only_the_maps_of_wrong_sounds_must_be_flat() -> None:
     assert flatness_loss(scores, "max", 0.1).item() == pytest.approx(0, abs=1e-6)
     scores[0, 1, :, 2] = 0.8  # one wrong pair of six: 0.8 above nothing, 0.2 in the mean
     assert flatness_loss(scores, "max", 0.1).item() == pytest.approx((0.8 - 0.2) / 0.1 / 6, abs=1e-5)
+
+
+def test_a_clip_must_match_its_sound_better_than_its_pauses() -> None:
+    own = torch.tensor([[0.8, 0.4, 0.2, 0.0], [0.1, 0.2, 0.3, 0.4]])
+    silent = torch.tensor([[False, False, True, True], [False] * 4])  # the second clip has no pause
+    assert pause_loss(own, silent, 0.5).item() == pytest.approx(math.log(1 + math.exp(-(0.6 - 0.1) / 0.5)), abs=1e-6)
+    assert pause_loss(own, torch.zeros_like(silent), 0.5).item() == 0

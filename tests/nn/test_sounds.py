@@ -62,5 +62,5 @@ def test_silent_is_what_lies_far_below_the_clips_own_loudest_segment(log_mel: Lo
     waveform = 0.1 * torch.randn(2, SAMPLES) * gain
     waveform[1] *= 0.1  # the second clip is softer throughout
     heard = log_mel(waveform)
-    assert silent(heard, SEGMENTS, 20).tolist() == [[False, False, True, True]] * 2
-    assert not silent(torch.full_like(heard, SILENCE), SEGMENTS, 20).any()  # nothing is louder than the rest
+    assert silent(heard, SEGMENTS).tolist() == [[False, False, True, True]] * 2
+    assert not silent(torch.full_like(heard, SILENCE), SEGMENTS).any()  # nothing is louder than the rest
