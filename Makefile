@@ -50,15 +50,15 @@ weights: $(RUN)/test/results.json ## renew the ready checkpoint of the package b
 	$(BIN)/python -c "import torch; c = torch.load('$(RUN)/checkpoints/best.ckpt', weights_only=True); \
 	torch.save({k: c[k] for k in ('state_dict', 'tavlo')}, 'tavlo_pl/weights/world.ckpt')"
 
-# The demo's world and network with a third of its training; two runs at a time, one processor each.
-COMPARE = $(TAVLO) compare --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false) \
-	--settings "['--trainer.max_epochs=2']"
+# The demo's world and network, two runs at a time, one processor each; where variants are many, half of its training.
+COMPARE = $(TAVLO) compare --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false)
+HALF = --settings "['--trainer.max_epochs=2']"
 
 search: $(DEMO)/world/.done ## compare the objectives of configs/search, three seeds each; resumable, QUICK=true for a look
-	$(COMPARE) --variants "['configs/search/*.yaml']" --out $(DEMO)/search$(if $(QUICK),-quick)
+	$(COMPARE) $(HALF) --variants "['configs/search/*.yaml']" --out $(DEMO)/search$(if $(QUICK),-quick)
 
 ablations: $(DEMO)/world/.done ## compare the ablations of configs/ablation, three seeds each; resumable, QUICK=true for a look
-	$(COMPARE) --variants "['configs/ablation/*.yaml']" --out $(DEMO)/ablations$(if $(QUICK),-quick)
+	$(COMPARE) $(HALF) --variants "['configs/ablation/*.yaml']" --out $(DEMO)/ablations$(if $(QUICK),-quick)
 
 peers: $(DEMO)/world/.done ## compare TAVLO with its image-level peers and untrained rows; resumable, QUICK=true for a look
 	$(COMPARE) --variants "['configs/peers/*.yaml','configs/ablation/reference.yaml']" \

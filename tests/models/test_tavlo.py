@@ -11,7 +11,14 @@ from tavlo_pl.models.tavlo import TAVLO
 from tavlo_pl.nn.visual import ShuffleNet
 
 SEGMENTS = 4
-NOTHING_MORE = {"shifted_sounds": 0, "rhythm_sounds": 0, "quiet_sounds": 0, "mixed_weight": 0.0, "flat_weight": 0.0}
+NOTHING_MORE = {
+    "shifted_sounds": 0,
+    "rhythm_sounds": 0,
+    "quiet_sounds": 0,
+    "mixed_weight": 0.0,
+    "flat_weight": 0.0,
+    "pause_weight": 0.0,
+}
 
 
 def small(**options: object) -> TAVLO:
@@ -69,8 +76,8 @@ def test_heads_must_divide_the_width() -> None:
 
 def test_extra_sounds_add_their_losses_and_can_be_left_out(clips: tuple[Tensor, Tensor]) -> None:
     plain = small(**NOTHING_MORE).training_loss(*clips)
-    full = small(shifted_sounds=2, rhythm_sounds=1, quiet_sounds=2).training_loss(*clips)
-    assert set(full) - set(plain) == {"shifted_loss", "rhythm_loss", "mixed_loss", "flat_loss"}
+    full = small(shifted_sounds=2, rhythm_sounds=1, quiet_sounds=2, mixed_weight=0.5).training_loss(*clips)
+    assert set(full) - set(plain) == {"shifted_loss", "rhythm_loss", "mixed_loss", "flat_loss", "pause_loss"}
     parts = sum(value.item() for name, value in full.items() if name.endswith("_loss"))
     assert full["loss"].item() == pytest.approx(parts, abs=1e-5)
 
