@@ -51,11 +51,12 @@ class _InChunks(Function):
         sounds, own, visual = ctx.saved_tensors
         of_sounds, of_own, of_visual = torch.zeros_like(sounds), torch.empty_like(own), torch.empty_like(visual)
         for c in _chunks(len(sounds) + len(own), visual):
-            parts = [tensor.detach().requires_grad_() for tensor in (sounds, own[:, c], visual[c])]
+            shared, further, cells = (tensor.detach().requires_grad_() for tensor in (sounds, own[:, c], visual[c]))
             with torch.enable_grad():
-                bags = _bags(*parts, ctx.pools)
-            in_sounds, of_own[:, c], of_visual[c] = torch.autograd.grad(bags, parts, grad[:, :, c])
-            of_sounds += in_sounds
+                bags = _bags(shared, further, cells, ctx.pools)
+            found = torch.autograd.grad(bags, (shared, further, cells), grad[:, :, c])
+            of_sounds += found[0]
+            of_own[:, c], of_visual[c] = found[1:]
         return of_sounds, of_own, of_visual, None
 
 

@@ -3,6 +3,7 @@
 Every option defaults to the form we recommend; ``configs/exp/tavlo_paper.yaml`` sets the published one.
 """
 
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -124,6 +125,7 @@ class TAVLO(AVLocalizer):
         self.temperature = temperature
         self.gather_negatives = gather_negatives
         self.recompute_blocks, self.visual.recompute = recompute != "none", recompute == "all"
+        self.compiler = compiler
         if compiler is not None:
             for part in (*self.visual.trunk, self.audio.front, *self.blocks):
                 part.compile(backend=compiler)
@@ -172,8 +174,12 @@ class TAVLO(AVLocalizer):
             return super().temporal_attention(frames, spectrogram)
         seen: dict[nn.Module, list[Tensor]] = {step: [] for step in steps}
         hooks = [step.register_forward_pre_hook(lambda m, args: seen[m].append(m.weights(args[0]))) for step in steps]
+        plain = (
+            torch.compiler.set_stance("force_eager") if self.compiler else nullcontext()
+        )  # compiled code has no hooks
         try:
-            self.encode(frames, spectrogram)
+            with plain:
+                self.encode(frames, spectrogram)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -246,9 +252,9 @@ class TAVLO(AVLocalizer):
     def _map(self, audio: Tensor, visual: Tensor) -> Tensor:
         """(B, T, 1, D) and (B, T, hw, D) before the AST blocks to (B, T, hw) scores."""
         if self.gain is None:
-            return score_map(*(tokens.float() for tokens in self.fuse(audio, visual)))
-        apart = score_map(self.attend(audio)[:, :, 0].float(), self.attend(visual).float())
-        together = score_map(*(tokens.float() for tokens in self.fuse(audio, visual)))
+            return score_map(*self.fuse(audio, visual))
+        apart = score_map(self.attend(audio)[:, :, 0], self.attend(visual))
+        together = score_map(*self.fuse(audio, visual))
         return (apart + self.gain * together).clamp(-1, 1)
 
     def _bags(self, sounds: Tensor, own: list[Tensor], visual: Tensor) -> dict[Pool, Tensor]:

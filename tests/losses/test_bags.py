@@ -1,5 +1,6 @@
 """Bag scores by chunks are those of all cosines at once, with the same gradient, in little memory."""
 
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from tavlo_pl.losses import bags
 from tavlo_pl.losses.mil import Pool, pool_bag
-from tavlo_pl.nn.similarity import pair_scores, score_map
+from tavlo_pl.nn.similarity import score_map
 
 A, K, V, T, HW, D = 5, 2, 3, 4, 6, 8
 POOLS: tuple[Pool, ...] = ("smooth_max", "max", "mean")
@@ -22,7 +23,8 @@ def tokens() -> list[Tensor]:
 
 
 def direct(sounds: Tensor, own: Tensor, visual: Tensor) -> Tensor:
-    scores = torch.cat([pair_scores(sounds, visual), score_map(own, visual)])
+    with_each = sounds[:, None].expand(-1, V, -1, -1)  # (A, V, T, D)
+    scores = torch.cat([score_map(with_each, visual), score_map(own, visual)])
     return torch.stack([pool_bag(scores, pool) for pool in POOLS])
 
 
@@ -71,7 +73,8 @@ print(visual.nbytes / 2**20, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 def needed_mib(clips: int, segments: int) -> tuple[float, float]:
     """Size of the visual tokens of so many clips, and what the scores and all gradients need above it."""
     code = LARGE.format(b=clips, t=segments, sounds=2 * clips + 3)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    freed_at_once = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}  # or glibc's heap adds up to 120 MiB of gaps
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=freed_at_once)
     tokens_mib, more_mib = map(float, done.stdout.split())
     return tokens_mib, more_mib
 
