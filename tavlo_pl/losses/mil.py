@@ -48,8 +48,13 @@ def mil_logits(scores: Tensor, positive: Pool, negative: Pool) -> Tensor:
     if positive == negative:
         return others
     own = pool_bag(scores.diagonal(dim1=0, dim2=1).movedim(-1, 0), positive)  # (B, T)
-    matched = torch.eye(len(scores), dtype=torch.bool, device=scores.device)[..., None]
-    return torch.where(matched, own[:, None], others)
+    return matched(own[:, None], others)
+
+
+def matched(own: Tensor, others: Tensor) -> Tensor:
+    """(B, B, T) bag scores: on the diagonal those of ``own``, which is broadcast, elsewhere those of ``others``."""
+    diagonal = torch.eye(len(others), dtype=torch.bool, device=others.device)[..., None]
+    return torch.where(diagonal, own, others)
 
 
 def mil_loss(logits: Tensor, temperature: float, quiet: Tensor | None = None) -> Tensor:
@@ -122,19 +127,19 @@ def mixed_loss(logits: Tensor, temperature: float) -> Tensor:
     return (torch.logaddexp(scores, others) - scores)[both.expand_as(scores)].mean()
 
 
-def flatness_loss(scores: Tensor, pool: Pool, temperature: float) -> Tensor:
+def flatness_loss(bags: Tensor, means: Tensor, temperature: float) -> Tensor:
     """How far the maps of wrong sounds stand out from flat. Ours, not the paper's.
 
     The contrast between bags is content once a wrong sound scores below the right one; what its map still shows is
     where objects are. This asks for no place at all.
 
     Args:
-        scores: (B, B, T, HW) cosines of sound i with clip j.
-        pool: of the bag score, whose distance from the mean is what counts.
+        bags: (B, B, T) bag scores of sound i with clip j.
+        means: (B, B, T) mean scores of the same bags, from which the distance counts.
         temperature: divides the scores.
 
     Returns:
         Scalar >= 0, mean over mismatched pairs and segments.
     """
-    wrong = ~torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-    return ((pool_bag(scores, pool) - scores.mean(-1)) / temperature)[wrong].mean()
+    wrong = ~torch.eye(len(bags), dtype=torch.bool, device=bags.device)
+    return ((bags - means) / temperature)[wrong].mean()

@@ -3,18 +3,22 @@
 Every option defaults to the form we recommend; ``configs/exp/tavlo_paper.yaml`` sets the published one.
 """
 
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.losses.mil import Pool, choice_loss, flatness_loss, mil_logits, mil_loss, mixed_loss, pause_loss, pool_bag
+from tavlo_pl.losses.bags import bag_scores
+from tavlo_pl.losses.mil import Pool, choice_loss, flatness_loss, matched, mil_loss, mixed_loss, pause_loss, pool_bag
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.nn.attention import ASTBlock, Reach
 from tavlo_pl.nn.audio import AudioEncoder, Span
+from tavlo_pl.nn.gather import everyone, mine
 from tavlo_pl.nn.positions import Kind, SpatialEncoding, TemporalEncoding
-from tavlo_pl.nn.similarity import pair_scores, score_map
+from tavlo_pl.nn.recompute import recomputed
+from tavlo_pl.nn.similarity import score_map
 from tavlo_pl.nn.sounds import in_rhythm, mix, quiet, silent
 from tavlo_pl.nn.visual import VisualEncoder
 
@@ -52,6 +56,11 @@ class TAVLO(AVLocalizer):
             both pictures.
         flat_weight: without the link, weight of asking that the map of a wrong sound be flat.
         pause_weight: without the link, weight of asking that a clip match its sound better than its pauses.
+        gather_negatives: compare the clips of all processes with each other, not those of each process alone. The
+            gradient is that of one process with all of them, but for batch norms (``trainer.sync_batchnorm``).
+        recompute: what computes its inner values again in the backward pass in place of keeping them: the AST
+            ``blocks``, or ``all``, the visual encoder too. Less memory for up to a third more time; the same gradient.
+        compiler: backend of ``torch.compile`` for encoders and blocks, for example ``inductor``; None does without.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup: share of the steps in which the learning rate rises.
@@ -83,6 +92,9 @@ class TAVLO(AVLocalizer):
         mixed_weight: float = 0.0,
         flat_weight: float = 0.3,
         pause_weight: float = 1.0,
+        gather_negatives: bool = False,
+        recompute: Literal["none", "blocks", "all"] = "none",
+        compiler: str | None = None,
         lr: float = 1e-4,
         weight_decay: float = 0.01,
         warmup: float = 0.05,
@@ -96,6 +108,8 @@ class TAVLO(AVLocalizer):
             raise ConfigError("model.rolled_pairs and model.residual fuse sound and picture: set audio_visual_link")
         if residual and not rolled_pairs:
             raise ConfigError("model.residual needs model.rolled_pairs: its map exists for fused pairs only")
+        if gather_negatives and rolled_pairs:
+            raise ConfigError("model.gather_negatives has nothing to gather for model.rolled_pairs: set one of them")
         self.visual = visual
         self.project = nn.Identity() if visual.width == width else nn.Conv2d(visual.width, width, 1)
         self.audio = AudioEncoder(width, audio_channels, span=audio_span, extra_pieces=audio_extra_pieces)
@@ -112,6 +126,12 @@ class TAVLO(AVLocalizer):
         self.positive_pool: Pool = positive_pool
         self.negative_pool: Pool = negative_pool
         self.temperature = temperature
+        self.gather_negatives = gather_negatives
+        self.recompute_blocks, self.visual.recompute = recompute != "none", recompute == "all"
+        self.compiler = compiler
+        if compiler is not None:
+            for part in (*self.visual.trunk, self.audio.front, *self.blocks):
+                part.compile(backend=compiler)
 
     def hear(self, spectrogram: Tensor, segments: int) -> Tensor:
         """(B, 1, F, W) log-mel to (B, T, 1, D) audio tokens before the AST blocks."""
@@ -125,7 +145,9 @@ class TAVLO(AVLocalizer):
 
     def attend(self, tokens: Tensor) -> Tensor:
         """(B, T, S, D) tokens through the AST blocks; they see each other and no others."""
-        attended: Tensor = self.norm(self.blocks(tokens))
+        for block in self.blocks:
+            tokens = recomputed(block, tokens) if self.recompute_blocks else block(tokens)
+        attended: Tensor = self.norm(tokens)
         return attended
 
     def fuse(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,13 +177,16 @@ class TAVLO(AVLocalizer):
             return super().temporal_attention(frames, spectrogram)
         seen: dict[nn.Module, list[Tensor]] = {step: [] for step in steps}
         hooks = [step.register_forward_pre_hook(lambda m, args: seen[m].append(m.weights(args[0]))) for step in steps]
+        plain = (
+            torch.compiler.set_stance("force_eager") if self.compiler else nullcontext()
+        )  # compiled code has no hooks
         try:
-            self.encode(frames, spectrogram)
+            with plain:
+                self.encode(frames, spectrogram)
         finally:
             for hook in hooks:
                 hook.remove()
-        streams = [torch.cat([w.unflatten(0, (len(frames), -1)) for w in seen[step]], dim=1) for step in steps]
-        return torch.stack(streams, dim=1)
+        return torch.stack([torch.cat(seen[step], dim=1) for step in steps], dim=1)
 
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, h, w) cosine of each segment's audio token with the cells of its frame."""
@@ -175,7 +200,8 @@ class TAVLO(AVLocalizer):
             return self._pair_loss(self.hear(spectrogram, frames.shape[1]), visual)
         if self.audio_visual_link:
             audio, visual = self.fuse(self.hear(spectrogram, frames.shape[1]), visual)
-            logits = mil_logits(pair_scores(audio.float(), visual.float()), self.positive_pool, self.negative_pool)
+            bags = self._bags(self._everyone(audio), [], visual)
+            logits = matched(bags[self.positive_pool], bags[self.negative_pool])
             return {"loss": mil_loss(logits, self.temperature), "retrieval": _share_right(logits)}
         return self._unlinked_loss(spectrogram, visual)
 
@@ -183,38 +209,40 @@ class TAVLO(AVLocalizer):
         """The MIL loss with more sounds than clips: without the link they cost no second look at the pictures."""
         segments = visual.shape[1]
         draw = torch.Generator().manual_seed(self.global_step)  # of the step alone: a run that goes on draws the same
+        spectrograms = self._everyone(spectrogram)
         encoded = [
             spectrogram,
-            mix(spectrogram, spectrogram.roll(1, 0)) if self.mixed_weight else spectrogram[:0],
+            mix(spectrogram, self._mine(spectrograms.roll(1, 0))) if self.mixed_weight else spectrogram[:0],
             quiet(spectrogram, self.quiet_sounds, draw),
         ]
         own, mixed, nothing = self.audio(torch.cat(encoded), segments).split([len(sound) for sound in encoded])
+        clips = self._everyone(own)  # (B, T, D_f), B clips on all processes
         shifts = (1 + torch.randperm(segments - 1, generator=draw)[: self.shifted_sounds]).tolist()
-        rolls = range(1, 1 + min(self.rhythm_sounds, len(own) - 1))
+        rolls = range(1, 1 + min(self.rhythm_sounds, len(clips) - 1))
+        others = [(self._mine(spectrograms.roll(by, 0)), self._mine(clips.roll(by, 0))) for by in rolls]
         wrong = {  # of the same features in another order: no second look at the spectrogram
             "shifted": [own.roll(by, 1) for by in shifts],
-            "rhythm": [in_rhythm(spectrogram, spectrogram.roll(by, 0), own.roll(by, 0)) for by in rolls],
+            "rhythm": [in_rhythm(spectrogram, *other) for other in others],
         }
         flat = [own, mixed, nothing, *wrong["shifted"], *wrong["rhythm"]]
-        tokens = self.attend(self._with_clock(torch.cat(flat)[:, :, None]))[:, :, 0].float()
-        audio = tokens.split([len(sounds) for sounds in flat])
-        visual = self.attend(visual).float()
-        scores, of_mixed, of_silent = pair_scores(torch.cat(audio[:3]), visual).split([len(a) for a in audio[:3]])
-        logits = mil_logits(scores, self.positive_pool, self.negative_pool)
-        losses = {"mil": mil_loss(logits, self.temperature, self._bag(of_silent))}
-        others = iter(audio[3:])
-        for name, sounds in wrong.items():
-            if sounds:  # over the whole clip, for at a single moment the two may sound the same
-                maps = score_map(torch.stack([next(others) for _ in sounds]), visual)  # (K, B, T, hw)
-                bags = self._bag(maps).mean(2)
-                losses[name] = choice_loss(logits.diagonal().T.mean(1), bags, self.temperature)
+        tokens = self.attend(self._with_clock(torch.cat(flat)[:, :, None]))[:, :, 0]
+        own, mixed, nothing, *reordered = tokens.split([len(sounds) for sounds in flat])
+        met = [self._everyone(own), self._everyone(mixed), nothing]  # by all clips; the others by their own clip
+        pooled = self._bags(torch.cat(met), reordered, self.attend(visual))
+        sizes = [*map(len, met), *map(len, wrong.values())]
+        of_own, of_mixed, of_nothing, *of_wrong = pooled[self.negative_pool].split(sizes)
+        logits = matched(pooled[self.positive_pool][: len(of_own)], of_own)
+        losses = {"mil": mil_loss(logits, self.temperature, of_nothing)}
+        for name, bags in zip(wrong, of_wrong, strict=True):
+            if len(bags):  # over the whole clip, for at a single moment the two may sound the same
+                losses[name] = choice_loss(logits.diagonal().T.mean(1), bags.mean(2), self.temperature)
         if self.mixed_weight:
-            losses["mixed"] = self.mixed_weight * mixed_loss(self._bag(of_mixed), self.temperature)
+            losses["mixed"] = self.mixed_weight * mixed_loss(of_mixed, self.temperature)
         if self.pause_weight:
-            paused = silent(spectrogram, segments)
+            paused = silent(spectrograms, segments)
             losses["pause"] = self.pause_weight * pause_loss(logits.diagonal().T, paused, self.temperature)
         if self.flat_weight:
-            losses["flat"] = self.flat_weight * flatness_loss(scores, self.negative_pool, self.temperature)
+            losses["flat"] = self.flat_weight * flatness_loss(of_own, pooled["mean"][: len(of_own)], self.temperature)
         scalars = {f"{name}_loss": loss for name, loss in losses.items()}
         return {"loss": torch.stack([*losses.values()]).sum(), "retrieval": _share_right(logits), **scalars}
 
@@ -222,20 +250,39 @@ class TAVLO(AVLocalizer):
         """Every picture fused with its own sound and with those of the next clips of the batch."""
         rolls = range(1, 1 + min(self.rolled_pairs, len(audio) - 1))
         own = pool_bag(self._map(audio, visual), self.positive_pool)  # (B, T)
-        others = torch.stack([self._bag(self._map(audio.roll(by, 0), visual)) for by in rolls])  # (K, B, T)
+        others = torch.stack([self._map(audio.roll(by, 0), visual) for by in rolls])  # (K, B, T, hw)
+        others = pool_bag(others, self.negative_pool)  # (K, B, T)
         right = (own > others.amax(0)).float().mean()
         return {"loss": choice_loss(own, others, self.temperature), "retrieval": right}
 
     def _map(self, audio: Tensor, visual: Tensor) -> Tensor:
         """(B, T, 1, D) and (B, T, hw, D) before the AST blocks to (B, T, hw) scores."""
         if self.gain is None:
-            return score_map(*(tokens.float() for tokens in self.fuse(audio, visual)))
-        apart = score_map(self.attend(audio)[:, :, 0].float(), self.attend(visual).float())
-        together = score_map(*(tokens.float() for tokens in self.fuse(audio, visual)))
+            return score_map(*self.fuse(audio, visual))
+        apart = score_map(self.attend(audio)[:, :, 0], self.attend(visual))
+        together = score_map(*self.fuse(audio, visual))
         return (apart + self.gain * together).clamp(-1, 1)
 
-    def _bag(self, scores: Tensor) -> Tensor:
-        return pool_bag(scores, self.negative_pool)
+    def _bags(self, sounds: Tensor, own: list[Tensor], visual: Tensor) -> dict[Pool, Tensor]:
+        """Bag scores by pooling.
+
+        Args:
+            sounds: (A, T, D) tokens of sounds that every clip is compared with.
+            own: K times (V, T, D) tokens of further sounds, one for each clip.
+            visual: (V, T, hw, D) tokens of this process's clips.
+
+        Returns:
+            (A + K, V, T), V being the clips of all processes where negatives are gathered.
+        """
+        pools: tuple[Pool, ...] = tuple(dict.fromkeys((self.positive_pool, self.negative_pool, "mean")))
+        further = torch.stack(own) if own else sounds[:0, None].expand(-1, len(visual), -1, -1)
+        return dict(zip(pools, self._everyone(bag_scores(sounds, further, visual, pools), dim=2), strict=True))
+
+    def _everyone(self, tensor: Tensor, dim: int = 0) -> Tensor:
+        return everyone(tensor, dim) if self.gather_negatives else tensor
+
+    def _mine(self, tensor: Tensor) -> Tensor:
+        return mine(tensor) if self.gather_negatives else tensor
 
     def _with_clock(self, tokens: Tensor) -> Tensor:
         """(B, T, S, D_f) to (B, T, S, D): the temporal encoding is appended to every token of a segment."""

@@ -16,39 +16,71 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-Reach = Literal["factorised", "spatial", "temporal", "joint"]
+from tavlo_pl.nn.linear import Linear, project
+
+Among = Literal["spatial", "temporal", "joint"]
+Reach = Literal["factorised"] | Among
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention.
+    """Multi-head self-attention among the tokens of a segment, the moments of a token, or all of them.
+
+    Queries, keys and values are projected apart: each is then a view that attention takes as it is, whichever tokens
+    see each other, where views of one product would have to be copied, or their gradients would.
 
     Args:
         width: D, a multiple of ``heads``.
         heads: number of heads.
+        among: who sees whom: ``spatial`` the S tokens of one segment, ``temporal`` the T moments of one token,
+            ``joint`` all T x S tokens of a clip.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, among: Among) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.among: Among = among
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(N, S, D) to (N, S, D): every one of the S tokens sees all S."""
-        mixed = scaled_dot_product_attention(*self._split(tokens)).transpose(1, 2).flatten(2)
-        out: Tensor = self.out(mixed)
+    def forward(self, tokens: Tensor, scale: Tensor | None = None) -> Tensor:
+        """(B, T, S, D) to the same shape.
+
+        Args:
+            tokens: all tokens of B clips.
+            scale: (D,) factor of the outputs.
+        """
+        query, key, value = (self._sets(part) for part in self._project(tokens, 3))
+        mixed = scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        out: Tensor = self.out(mixed.reshape(tokens.shape), scale)
         return out
 
     def weights(self, tokens: Tensor) -> Tensor:
-        """(N, S, D) to (N, S, S): how much each token (row) takes from each (column), averaged over the heads."""
-        query, key, _ = self._split(tokens)
-        return (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1).mean(1)
+        """How much each token (row) takes from each (column), mean over the heads.
 
-    def _split(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, (N, heads, S, D / heads) each."""
-        n, s, d = tokens.shape
-        query, key, value = self.qkv(tokens).view(n, s, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        return query, key, value
+        Args:
+            tokens: (B, T, S, D).
+
+        Returns:
+            (BT, 1, S, S) of spatial attention, (B, S, T, T) of temporal, (B, 1, TS, TS) of joint.
+        """
+        query, key = (self._sets(part) for part in self._project(tokens, 2))
+        weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+        return weights.unflatten(1, (-1, self.heads)).mean(2)
+
+    def _project(self, tokens: Tensor, parts: int) -> list[Tensor]:
+        """The first of queries, keys and values, (B, T, S, D) each."""
+        weights, biases = self.qkv.weight.chunk(3), self.qkv.bias.chunk(3)
+        return [project(tokens, weights[part], biases[part]) for part in range(parts)]
+
+    def _sets(self, tokens: Tensor) -> Tensor:
+        """(B, T, S, D) to (sets, heads, seen, D / heads), a view; over time, each token is a few heads more."""
+        b, t, s, d = tokens.shape
+        sets, seen, heads = {
+            "spatial": (b * t, s, self.heads),
+            "temporal": (b, t, s * self.heads),
+            "joint": (b, t * s, self.heads),
+        }[self.among]
+        return tokens.view(sets, seen, heads, d // self.heads).transpose(1, 2)
 
 
 class ASTBlock(nn.Module):
@@ -73,11 +105,11 @@ class ASTBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.reach: Reach = reach
-        steps = ("spatial", "temporal") if reach == "factorised" else (reach,)
-        self.attention = nn.ModuleDict({step: SelfAttention(width, heads) for step in steps})
+        steps: tuple[Among, ...] = ("spatial", "temporal") if reach == "factorised" else (reach,)
+        self.attention = nn.ModuleDict({step: SelfAttention(width, heads, step) for step in steps})
         self.norm = nn.ModuleDict({step: nn.LayerNorm(width) for step in (*steps, "mlp")})
         hidden = int(width * mlp_ratio)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.mlp = nn.Sequential(Linear(width, hidden), nn.GELU(), Linear(hidden, width))
         self.scale = nn.ParameterDict(
             {} if layer_scale is None else {step: torch.full((width,), layer_scale) for step in (*steps, "mlp")}
         )
@@ -85,26 +117,9 @@ class ASTBlock(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, T, S, D) to the same shape."""
         for step, attention in self.attention.items():
-            sets = _sets(self.norm[step](tokens), step)
-            tokens = tokens + self._scaled(step, _unsets(attention(sets), step, tokens.shape))
-        return tokens + self._scaled("mlp", self.mlp(self.norm["mlp"](tokens)))
+            tokens = tokens + attention(self.norm[step](tokens), self._factor(step))
+        widen, bend, narrow = self.mlp
+        return tokens + narrow(bend(widen(self.norm["mlp"](tokens))), self._factor("mlp"))
 
-    def _scaled(self, step: str, branch: Tensor) -> Tensor:
-        return branch * self.scale[step] if step in self.scale else branch
-
-
-def _sets(tokens: Tensor, step: str) -> Tensor:
-    """(B, T, S, D) to the sets of tokens that see each other: (BT, S, D), (BS, T, D) or (B, TS, D)."""
-    if step == "spatial":
-        return tokens.flatten(0, 1)
-    if step == "temporal":
-        return tokens.transpose(1, 2).flatten(0, 1)
-    return tokens.flatten(1, 2)
-
-
-def _unsets(sets: Tensor, step: str, shape: torch.Size) -> Tensor:
-    """Back to (B, T, S, D)."""
-    b, t, s, d = shape
-    if step == "temporal":
-        return sets.view(b, s, t, d).transpose(1, 2)
-    return sets.view(b, t, s, d)
+    def _factor(self, step: str) -> Tensor | None:
+        return self.scale[step] if len(self.scale) else None

@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 
 def score_map(audio: Tensor, visual: Tensor) -> Tensor:
-    """Each sound against the cells of its own frame.
+    """Each sound against the cells of its own frame, in full precision.
 
     Args:
         audio: (..., B, T, D) audio tokens.
@@ -15,17 +15,5 @@ def score_map(audio: Tensor, visual: Tensor) -> Tensor:
     Returns:
         (..., B, T, HW) cosines in [-1, 1].
     """
-    return torch.einsum("...btd,btsd->...bts", normalize(audio, dim=-1), normalize(visual, dim=-1))
-
-
-def pair_scores(audio: Tensor, visual: Tensor) -> Tensor:
-    """Each sound against the cells of every clip's frame of the same segment.
-
-    Args:
-        audio: (A, T, D) audio tokens.
-        visual: (V, T, HW, D) visual tokens.
-
-    Returns:
-        (A, V, T, HW) cosines in [-1, 1].
-    """
-    return torch.einsum("atd,vtsd->avts", normalize(audio, dim=-1), normalize(visual, dim=-1))
+    with torch.autocast(visual.device.type, enabled=False):
+        return torch.einsum("...btd,btsd->...bts", normalize(audio.float(), dim=-1), normalize(visual.float(), dim=-1))

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torchvision import models
 
+from tavlo_pl.nn.recompute import recomputed
+
 log = logging.getLogger(__name__)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -32,9 +34,10 @@ class VisualEncoder(nn.Module):
         width: feature width D_f.
         stride: pixels a cell.
         pretrained: whether it began with ImageNet weights.
+        recompute: whether the parts of the trunk keep nothing for the backward pass (``nn/recompute.py``).
     """
 
-    def __init__(self, trunk: nn.Module, width: int, stride: int, pretrained: bool = False) -> None:
+    def __init__(self, trunk: nn.Sequential, width: int, stride: int, pretrained: bool = False) -> None:
         super().__init__()
         self.pretrained = pretrained
         self.stride = stride
@@ -44,6 +47,7 @@ class VisualEncoder(nn.Module):
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.recompute = False
 
     def forward(self, frames: Tensor) -> Tensor:
         """Encodes frames.
@@ -54,10 +58,15 @@ class VisualEncoder(nn.Module):
         Returns:
             (N, D_f, h, w) features.
         """
-        pixels = (frames.float() / 255 - self.mean) / self.std
+        bytes_ = frames.contiguous(memory_format=torch.channels_last)
+        pixels = (bytes_ - 255 * self.mean) * (1 / (255 * self.std))
         half = self.stride // 2
-        centred = pad(pixels, (-half, half, -half, half))
-        features: Tensor = self.trunk(centred.contiguous(memory_format=torch.channels_last))
+        features = pad(pixels, (-half, half, -half, half)).contiguous(memory_format=torch.channels_last)
+        if not self.recompute:
+            features = self.trunk(features)
+            return features
+        for part in self.trunk:
+            features = recomputed(part, features)
         return features
 
 

@@ -114,3 +114,54 @@ def test_temporal_attention_of_every_token(clips: tuple[Tensor, Tensor]) -> None
         assert weights.shape == (2, 2, 1 + 16, SEGMENTS, SEGMENTS)
         assert torch.allclose(weights.sum(-1), torch.ones(()), atol=1e-5)
         assert not torch.allclose(weights[:, :, 0], weights[:, :, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("recompute", ["blocks", "all"])
+def test_recomputation_changes_no_gradient_and_no_statistics(clips: tuple[Tensor, Tensor], recompute: str) -> None:
+    plain, again = small(layers=2).train(), small(layers=2, recompute=recompute).train()
+    for model in (plain, again):
+        model.training_loss(*clips)["loss"].backward()
+    for (name, one), other in zip(plain.named_parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6, msg=name)
+    for one, other in zip(plain.buffers(), again.buffers(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_recomputation_keeps_less(clips: tuple[Tensor, Tensor]) -> None:
+    sizes = []
+    for recompute in ("none", "blocks", "all"):
+        kept: dict[int, int] = {}
+
+        def keep(tensor: Tensor, kept: dict[int, int] = kept) -> Tensor:
+            kept[tensor.data_ptr()] = tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = small(layers=2, recompute=recompute).train().training_loss(*clips)["loss"]
+        sizes.append(sum(kept.values()))
+        del loss
+    assert sizes[0] > 1.3 * sizes[1] and sizes[1] > 1.3 * sizes[2]
+
+
+def test_compiled_parts_give_the_same_loss_and_keep_the_names_of_weights(clips: tuple[Tensor, Tensor]) -> None:
+    """With the backend that traces and compiles nothing: writing machine code takes minutes."""
+    plain, compiled = small().train(), small(compiler="eager").train()
+    losses = [model.training_loss(*clips)["loss"] for model in (plain, compiled)]
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
+    losses[1].backward()
+    assert all(p.grad is not None for p in compiled.parameters())
+    assert list(plain.state_dict()) == list(compiled.state_dict())
+    assert torch.allclose(plain.temporal_attention(*clips), compiled.temporal_attention(*clips), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_mixed_precision_keeps_scores_and_losses_in_full(clips: tuple[Tensor, Tensor], kind: torch.dtype) -> None:
+    model = small().train()
+    full = model.training_loss(*clips)
+    with torch.autocast("cpu", dtype=kind):
+        mixed = model.training_loss(*clips)
+        heatmap = model.localize(*clips)
+    assert {value.dtype for value in mixed.values()} == {heatmap.dtype} == {torch.float32}
+    assert mixed["loss"].item() == pytest.approx(full["loss"].item(), rel=0.02)
+    (mixed["loss"] * 1024).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())

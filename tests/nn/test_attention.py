@@ -1,9 +1,12 @@
 """Who sees whom in an AST block."""
 
+from itertools import product
+
 import pytest
 import torch
+from torch import nn
 
-from tavlo_pl.nn.attention import ASTBlock, Reach, SelfAttention
+from tavlo_pl.nn.attention import Among, ASTBlock, Reach, SelfAttention
 
 B, T, S, D = 2, 3, 5, 16
 
@@ -31,12 +34,37 @@ def test_who_is_reached(reach: Reach, own_moment: str, other_moments: str) -> No
     assert not seen[1].any()
 
 
-def test_weights_are_those_that_attention_uses() -> None:
-    attention = SelfAttention(D, heads=1)
-    tokens = torch.randn(B, S, D)
+@pytest.mark.parametrize("among", ["spatial", "temporal", "joint"])
+def test_weights_are_those_that_attention_uses(among: Among) -> None:
+    attention, tokens = SelfAttention(D, 1, among), torch.randn(B, T, S, D)
     with torch.no_grad():
-        values = attention.qkv(tokens)[..., 2 * D :]
-        assert torch.allclose(attention.out(attention.weights(tokens) @ values), attention(tokens), atol=1e-5)
+        weights, values = attention.weights(tokens), attention.qkv(tokens)[..., 2 * D :]
+        if among == "temporal":
+            mixed = (weights @ values.transpose(1, 2)).transpose(1, 2)
+        else:
+            mixed = (weights[:, 0] @ values.reshape(len(weights), -1, D)).view(B, T, S, D)
+        assert torch.allclose(attention.out(mixed), attention(tokens), atol=1e-5)
+
+
+def test_heads_attend_as_in_the_textbook() -> None:
+    """Several heads over time against the softmax written out, one token and one head at a time."""
+    attention, tokens = SelfAttention(D, 4, "temporal"), torch.randn(B, T, S, D)
+    with torch.no_grad():
+        query, key, value = nn.functional.linear(tokens, attention.qkv.weight, attention.qkv.bias).chunk(3, -1)
+        mixed = torch.empty(B, T, S, D)
+        for b, s, h in product(range(B), range(S), range(4)):
+            head = slice(4 * h, 4 * h + 4)
+            weights = (query[b, :, s, head] @ key[b, :, s, head].T / 2).softmax(-1)
+            mixed[b, :, s, head] = weights @ value[b, :, s, head]
+        assert torch.allclose(
+            nn.functional.linear(mixed, attention.out.weight, attention.out.bias), attention(tokens), atol=1e-5
+        )
+
+
+def test_the_scale_of_a_branch_multiplies_its_outputs() -> None:
+    attention, tokens, scale = SelfAttention(D, 4, "spatial"), torch.randn(B, T, S, D), torch.rand(D)
+    with torch.no_grad():
+        assert torch.allclose(attention(tokens, scale), attention(tokens) * scale, atol=1e-6)
 
 
 def test_every_parameter_gets_a_gradient() -> None:

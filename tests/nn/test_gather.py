@@ -1,0 +1,49 @@
+"""Two processes with half of the clips each learn what one process learns from all."""
+
+import torch
+from torch import Tensor
+
+from tavlo_pl.models.tavlo import TAVLO
+from tavlo_pl.nn.gather import everyone, mine
+from tavlo_pl.nn.visual import ShuffleNet
+from tests.helpers.processes import run_processes
+
+CLIPS, SEGMENTS = 4, 3
+
+
+def gradients(rank: int, processes: int, **options: object) -> dict[str, Tensor]:
+    """Mean of the processes' gradients, as DDP takes it; each process has its share of the same clips."""
+    torch.manual_seed(0)
+    model = TAVLO(ShuffleNet(), width=24, temporal_width=8, heads=4, audio_channels=(8, 8), **options).eval()  # type: ignore[arg-type]
+    draw = torch.Generator().manual_seed(1)
+    frames = torch.randint(0, 256, (CLIPS, SEGMENTS, 3, 32, 32), dtype=torch.uint8, generator=draw)
+    sound = torch.randn(CLIPS, 1, 16, SEGMENTS * 10, generator=draw)
+    scalars = model.training_loss(frames.chunk(processes)[rank], sound.chunk(processes)[rank])
+    scalars["loss"].backward()
+    found = {name: p.grad for name, p in model.named_parameters()} | {"loss": scalars["loss"].detach()}
+    for value in found.values() if processes > 1 else ():
+        torch.distributed.all_reduce(value)
+        value /= processes
+    return found  # type: ignore[return-value]
+
+
+def test_gathered_negatives_give_the_gradient_of_one_process() -> None:
+    """Batch norms are in evaluation mode: their statistics are of each process alone, whoever gathers."""
+    for options in ({"shifted_sounds": 2, "rhythm_sounds": 2}, {"audio_visual_link": True, "positive_pool": "max"}):
+        first, second = run_processes(2, lambda r, n, o=options: gradients(r, n, gather_negatives=True, **o))
+        whole = gradients(0, 1, **options)
+        apart = run_processes(2, lambda r, n, o=options: gradients(r, n, **o))[0]
+        for name, value in whole.items():
+            torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(second[name], value, rtol=1e-4, atol=1e-6)
+        assert not torch.isclose(apart["loss"], whole["loss"], rtol=1e-2)
+
+
+def test_tensors_come_in_the_order_of_the_ranks() -> None:
+    def both(rank: int, processes: int) -> tuple[Tensor, bool]:
+        part = torch.full((1, 2), float(rank))
+        return everyone(part, 1), torch.equal(mine(everyone(part)), part)
+
+    for gathered, kept in run_processes(2, both):
+        assert gathered.tolist() == [[0, 0, 1, 1]]
+        assert kept
