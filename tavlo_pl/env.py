@@ -24,6 +24,12 @@ def process_number() -> int:
     return next((int(number) for number in known if number not in (None, "", "0")), 0)
 
 
+def slurm_job() -> str | None:
+    """What ``scontrol requeue`` calls the SLURM job that this process belongs to."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
 def launched() -> bool:
     """Whether a launcher started this process beside others."""
     return "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", "1")) > 1 or process_number() > 0
