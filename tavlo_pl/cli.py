@@ -14,6 +14,8 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
+import time
 import traceback
 import warnings
 from argparse import ArgumentError, ArgumentParser
@@ -33,6 +35,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.distributed import DistError
 
 from tavlo_pl import __version__, env, runs
 from tavlo_pl.callbacks.checkpoint_io import WholeCheckpoints
@@ -66,6 +69,9 @@ TRAINER_DEFAULTS = {
 
 
 PREDICT_OPTIONS = tuple(PredictOptions.__dataclass_fields__)
+
+PARENT_CHECK_S = 5.0
+"""As often does Lightning's first process look after those that it started."""
 
 CHATTER = (
     "💡 Tip",  # advertises other packages
@@ -356,6 +362,8 @@ class TavloCLI(LightningCLI):
             )
             print(f"run folder: {self.folder}", flush=True)
             os.environ[env.RUN_FOLDER] = str(self.folder)  # for the processes that Lightning starts
+        elif env.RUN_FOLDER in os.environ:
+            threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
         try:
             with self.checkpoints.signals_taken() if self.checkpoints else nullcontext():
                 self.stage()
@@ -376,6 +384,13 @@ class TavloCLI(LightningCLI):
             print(f"run folder: {self.folder}", flush=True)
 
 
+def _end_with(parent: int) -> None:
+    """Ends this process when the first one of the run is gone: on GPUs it would wait for it, for half an hour."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_S)
+    os._exit(1)
+
+
 def _requeue() -> None:
     """Has SLURM start the job again; it goes on if its command says ``--ckpt_path last``."""
     command = ["scontrol", "requeue", str(env.slurm_job())]
@@ -392,12 +407,22 @@ def _sentence(error: Exception, log: Path | None) -> TavloError:
     while told is not None:  # jsonargparse wraps what is raised while it makes an object from the configuration
         if isinstance(told, TavloError):
             return told
-        if refused := refusal(told):
+        if refused := refusal(told, log.parent if log else None):
             return refused
         told = told.__cause__
     message = " ".join(str(error).split())
     if isinstance(error, MisconfigurationException):
         return ConfigError(message)
+    if message.startswith("DataLoader worker"):
+        return RunFailedError(
+            f"a process that reads clips was ended from outside, by too little memory perhaps ({message}); "
+            "the same command goes on, fit with --ckpt_path last"
+        )
+    if isinstance(error, DistError) or "gloo/transport" in message:
+        return RunFailedError(
+            f"another process of this run ended, or its machine cannot be reached ({message[:200]}); "
+            "the same command goes on, fit with --ckpt_path last"
+        )
     if message.startswith("Error(s) in loading state_dict"):
         return CheckpointError(f"the checkpoint's weights do not fit the configured model: {message}")
     where = f"{env.DEBUG}=1 shows where"
@@ -463,6 +488,13 @@ def _silence() -> None:
         warnings.filterwarnings("ignore", message)
     for handler in logging.getLogger("lightning.pytorch").handlers:
         handler.addFilter(lambda record: not record.getMessage().startswith(CHATTER))
+    threading.excepthook = _tell_once
+
+
+def _tell_once(args: threading.ExceptHookArgs) -> None:
+    """Leaves a full disk, which TensorBoard's thread meets first, to the main thread, which meets it next."""
+    if refusal(args.exc_value) is None:
+        threading.__excepthook__(args)
 
 
 def _parse_and_run(words: list[str]) -> None:

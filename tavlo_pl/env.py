@@ -2,11 +2,37 @@
 
 import os
 
+from tavlo_pl.errors import ConfigError
+
 DEBUG = "TAVLO_DEBUG"
 """Set to 1 to see tracebacks instead of one sentence."""
 
 RUN_FOLDER = "TAVLO_RUN_FOLDER"
 """The run folder that the first process chose, for the processes that Lightning starts beside it."""
+
+
+CLIP_TIMEOUT_S = "TAVLO_CLIP_TIMEOUT_S"
+"""Seconds that reading one clip may take before it counts as unreadable; 120 by default, 0 for no limit."""
+
+
+LONGEST_TIMEOUT_S = 1e6
+"""Eleven days; a timer of the system takes no infinity."""
+
+
+def clip_timeout_s() -> float:
+    """The limit of reading one clip.
+
+    Raises:
+        ConfigError: it is no number of seconds.
+    """
+    value = os.environ.get(CLIP_TIMEOUT_S, "120")
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < LONGEST_TIMEOUT_S:
+        raise ConfigError(f"{CLIP_TIMEOUT_S} is {value!r}; give seconds, or 0 for no limit")
+    return seconds
 
 
 def debug() -> bool:

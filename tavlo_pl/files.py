@@ -92,11 +92,16 @@ def _locked(path: Path) -> int:
         os.close(handle)  # its owner has just taken the file away
 
 
-def refusal(error: BaseException) -> TavloError | None:
-    """The sentence for a disk that is full, or a place that may not be written to; None for any other error."""
+def refusal(error: BaseException | None, where: Path | None = None) -> TavloError | None:
+    """The sentence for a disk that is full, or a place that may not be written to; None for any other error.
+
+    Args:
+        error: what was raised.
+        where: the folder that was written to, for errors that do not name their file.
+    """
     if not isinstance(error, OSError):
         return None
-    what = f"{error.filename or 'a file'}: {error.strerror or error}"
+    what = f"{error.filename or where or 'a file'}: {error.strerror or error}"
     if error.errno in FULL:
         return RunFailedError(f"{what}; make room, then the same command goes on")
     if error.errno in FORBIDDEN:

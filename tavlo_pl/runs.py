@@ -87,8 +87,8 @@ def _is_begun(folder: Path) -> bool:
 
 
 def _held(folder: Path) -> set[Path]:
-    """What lies in a folder, besides the lock of whoever is at it."""
-    return {path for path in folder.iterdir() if path.name != LOCK}
+    """What lies in a folder, besides what a process that is at it, or was killed at once, has made first."""
+    return {path for path in folder.iterdir() if path.name not in (LOCK, f"{CONFIG}.part")}
 
 
 def claim(folder: Path, resuming: bool, overwrite: bool) -> None:
