@@ -4,10 +4,13 @@ import os
 import random
 import select
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from torch.utils.data import get_worker_info
 
 from tavlo_pl import cli
