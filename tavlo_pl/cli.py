@@ -470,7 +470,12 @@ def _stored_config(verb: str, given: Given) -> str | None:
     checkpoint = runs.find_checkpoint(given.ckpt_path, given.out, verb)
     if checkpoint is None:
         return None
-    content = read_checkpoint(checkpoint)
+    try:
+        content = read_checkpoint(checkpoint)
+    except CheckpointError as error:
+        if given.ckpt_path == runs.LAST:
+            raise CheckpointError(f"{error}; copy best.ckpt beside it over it to go on from there") from error
+        raise
     if verb == "fit":
         config = checkpoint.parent.parent / runs.CONFIG
         return str(config) if given.ckpt_path == runs.LAST and config.is_file() else None

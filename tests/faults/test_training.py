@@ -4,20 +4,23 @@ import math
 import os
 import random
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from tavlo_pl import runs
+from tavlo_pl import env, runs
 from tavlo_pl.callbacks.gallery import Gallery
 from tests.faults.conftest import Undisturbed
 from tests.helpers.cli import Outcome, tavlo
+from tests.helpers.clips import clicks, write_numbered
 from tests.helpers.faults import assert_same_weights, interrupt, results_of, sentence
 from tests.helpers.run import tiny_config
 from tests.helpers.tiny import Tiny
@@ -102,6 +105,68 @@ def test_a_gradient_that_is_no_number_ends_the_run_too(
     assert ended.code == 1
     assert "the gradient is not finite at step 0" in sentence(ended)
     assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_a_damaged_last_checkpoint_is_refused_and_the_best_one_can_take_its_place(
+    fit: Callable[..., Outcome], same_end: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, "training_step", 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert fit().code == 130
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    whole = last.read_bytes()
+    flipped = bytearray(whole)
+    flipped[whole.index(b"data/0") + 200] ^= 0x10  # one bit of a weight, which torch would take
+    for damaged in (flipped, whole[:-100], b""):
+        last.write_bytes(damaged)
+        refused = fit()
+        assert refused.code == 2
+        assert "last.ckpt cannot be read as a checkpoint" in sentence(refused)
+        assert "copy best.ckpt" in sentence(refused)
+    shutil.copy(last.with_name("best.ckpt"), last)
+    same_end()
+
+
+# clips
+
+
+@pytest.mark.slow
+def test_a_clip_that_hangs_or_holds_no_loudness_counts_as_a_damaged_one(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three runs, each with another thing wrong with the same clip, end with the same results."""
+    monkeypatch.setenv(env.CLIP_TIMEOUT_S, "2")
+    clip = sorted((world / "train").rglob("*.mp4"))[3].relative_to(world)
+
+    def page(path: Path) -> None:
+        path.write_text("<html>not found</html>")
+
+    def endless(path: Path) -> None:
+        write_numbered(path.with_suffix(".mkv"))
+        path.with_suffix(".mkv").rename(path)
+        os.truncate(path, path.stat().st_size * 2 // 3)
+        os.truncate(path, 2**40)
+
+    def loud(path: Path) -> None:
+        monkeypatch.setattr("tests.helpers.clips.clicks", lambda *about: clicks(*about) * np.float32(np.nan))
+        write_numbered(path.with_suffix(".mkv"), audio_codec="pcm_f32le")
+        path.with_suffix(".mkv").rename(path)
+
+    ends = []
+    for spoil in (page, endless, loud):
+        copy, out = tmp_path / spoil.__name__, tmp_path / f"{spoil.__name__}-out"
+        shutil.copytree(world, copy)
+        (copy / clip).unlink()
+        spoil(copy / clip)
+        config = tiny_config(world, copy)
+        words = ("--data.train.init_args.root", copy / "train", "--data.max_bad_share", 0.5, "--data.num_workers", 1)
+        outcome = tavlo("fit", "-c", config, "--out", out, *words)
+        assert outcome.code == 0, outcome.err
+        assert clip.stem in (out / "bad_clips.csv").read_text()
+        ends.append((out, results_of(out)))
+    for out, results in ends[1:]:
+        assert_same_weights(out, ends[0][0])
+        assert results == ends[0][1]
 
 
 # signals
