@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.utils.data import get_worker_info
 
 from tavlo_pl import cli
+from tavlo_pl.data import shard_write
+from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.dataset import ClipDataset, Item
 from tests.faults.conftest import Undisturbed, predict_words, score_words, shard_words
 from tests.helpers.cli import tavlo
@@ -142,6 +146,27 @@ def test_a_test_whose_reading_process_is_killed_says_so(
     assert died.code == 1
     assert "a process that reads clips was ended from outside" in sentence(died)
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_shards_whose_reading_process_is_killed_are_completed_by_the_same_command(
+    shards: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*shard_words(world, tmp_path / "out"), "--workers", 2)
+    real, last = Clip.read, sorted(path.stem for path in (world / "train").rglob("*.mp4"))[-1]
+
+    def dying(self: Clip, *about: Any) -> Any:
+        if self.sample_id == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, *about)
+
+    monkeypatch.setattr(shard_write, "get_context", lambda _: get_context("fork"))  # takes the killing along
+    with monkeypatch.context() as patch:
+        patch.setattr(Clip, "read", dying)
+        died = tavlo(*words)
+    assert died.code == 1
+    assert "a process that reads clips was ended from outside" in sentence(died)
+    assert tavlo(*words).code == 0
+    assert_same_files(tmp_path / "out", shards)
 
 
 def call(words: tuple[object, ...], folder: Path) -> subprocess.CompletedProcess[str]:
