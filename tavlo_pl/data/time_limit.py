@@ -25,12 +25,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F")
 
-_busy = threading.local()
-
 
 @contextmanager
 def time_limit(what: object) -> Iterator[None]:
-    """Interrupts the block when it takes too long; inside of another such block it adds nothing.
+    """Interrupts the block when it takes too long; inside of another such block, or beside a timer of the caller's, it
+    adds nothing.
 
     In a thread that is not the main one there is no timer, and FFmpeg's own limit is what there is.
 
@@ -41,7 +40,8 @@ def time_limit(what: object) -> Iterator[None]:
         SlowMediaError: it took longer than ``TAVLO_CLIP_TIMEOUT_S``.
     """
     limit_s = env.clip_timeout_s()
-    if not limit_s or getattr(_busy, "reading", False) or threading.current_thread() is not threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()
+    if not limit_s or not is_main or signal.getitimer(signal.ITIMER_REAL)[0]:
         yield
         return
 
@@ -53,11 +53,9 @@ def time_limit(what: object) -> Iterator[None]:
     last_resort.start()
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, limit_s)
-    _busy.reading = True
     try:
         yield
     finally:
-        _busy.reading = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         last_resort.cancel()

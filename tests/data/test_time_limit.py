@@ -91,6 +91,16 @@ def test_the_limit_leaves_no_timer_and_no_handler(tmp_path: Path) -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+def test_a_timer_of_the_callers_is_left_alone(tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "a.mp4").path
+    signal.alarm(100)
+    try:
+        media.probe(path)
+        assert 50 < signal.getitimer(signal.ITIMER_REAL)[0] <= 100
+    finally:
+        signal.alarm(0)
+
+
 def test_what_cannot_be_interrupted_ends_its_process_with_the_files_name(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
