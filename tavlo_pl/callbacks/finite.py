@@ -1,8 +1,8 @@
 """Ends a training whose loss or gradient is no number any more, before it reaches the weights."""
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from tavlo_pl.errors import RunFailedError
@@ -40,14 +40,13 @@ class Finite(Callback):
         assert self._loss is not None, "a step follows a loss"
         numbers = [self._loss]
         if getattr(trainer.precision_plugin, "scaler", None) is None:
-            numbers += torch._foreach_norm([p.grad for p in pl_module.parameters() if p.grad is not None])
-        finite = bool(torch.stack([number.float() for number in numbers]).isfinite().all())
-        if trainer.strategy.reduce_boolean_decision(finite):
+            numbers.append(get_total_norm(p.grad for p in pl_module.parameters() if p.grad is not None))
+        if trainer.strategy.reduce_boolean_decision(all(bool(number.isfinite()) for number in numbers)):
             return
         loss = float(self._loss)
         what = "the gradient is not finite" if self._loss.isfinite() else f"the loss is {loss:g}"
         named = ", ".join(self._clips[:NAMED]) + (", ..." if len(self._clips) > NAMED else "")
         raise RunFailedError(
-            f"{what} at step {trainer.global_step}, epoch {trainer.current_epoch}, on clips {named}; the weights "
-            "before it are kept: go on with --ckpt_path last and a lower --model.init_args.lr, or look at these clips"
+            f"{what} at step {trainer.global_step}, epoch {trainer.current_epoch}, on clips {named}; the step "
+            "was not made: go on with --ckpt_path last and a lower --model.init_args.lr, or look at these clips"
         )

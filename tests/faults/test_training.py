@@ -22,6 +22,7 @@ from tests.faults.conftest import Undisturbed
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.clips import clicks, write_numbered
 from tests.helpers.faults import assert_same_weights, interrupt, results_of, sentence
+from tests.helpers.processes import run_processes
 from tests.helpers.run import tiny_config
 from tests.helpers.tiny import Tiny
 
@@ -104,6 +105,26 @@ def test_a_gradient_that_is_no_number_ends_the_run_too(
     ended = fit()
     assert ended.code == 1
     assert "the gradient is not finite at step 0" in sentence(ended)
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_on_one_of_two_processes_ends_both(
+    fit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Tiny.training_loss
+
+    def in_process(rank: int, processes: int) -> tuple[int, str]:
+        os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(processes)}
+        factor = math.nan if rank == 1 else 1.0
+        monkeypatch.setattr(Tiny, "training_loss", lambda *about: {"loss": real(*about)["loss"] * factor})
+        ended = fit("--trainer.devices", processes, "--trainer.strategy", "ddp")
+        return ended.code, sentence(ended)
+
+    (code, told), (other_code, other_told) = run_processes(2, in_process)
+    assert (code, other_code) == (1, 1)
+    assert "the gradient is not finite at step 0" in told  # the loss of another process
+    assert "the loss is nan at step 0" in other_told
     assert not (tmp_path / "out" / "checkpoints").exists()
 
 
