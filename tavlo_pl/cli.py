@@ -12,12 +12,15 @@ import logging
 import os
 import re
 import shlex
+import subprocess
 import sys
+import threading
+import time
 import traceback
 import warnings
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,15 +35,19 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.distributed import DistError
 
 from tavlo_pl import __version__, env, runs
-from tavlo_pl.callbacks.checkpoints import RunCheckpoints, Stopped
+from tavlo_pl.callbacks.checkpoint_io import WholeCheckpoints
+from tavlo_pl.callbacks.checkpoints import REQUEUE, RunCheckpoints, Stopped
+from tavlo_pl.callbacks.finite import Finite
 from tavlo_pl.callbacks.gallery import Gallery
 from tavlo_pl.callbacks.results import ResultsWriter
-from tavlo_pl.commands import INTERRUPTED, ShortErrors, to_exit_code
+from tavlo_pl.commands import INTERRUPTED, TERMINATED, ShortErrors, to_exit_code
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.diagnose import run as diagnosis
 from tavlo_pl.errors import CheckpointError, ConfigError, RunFailedError, TavloError
+from tavlo_pl.files import alone, refusal
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import (
     FORM,
@@ -62,6 +69,9 @@ TRAINER_DEFAULTS = {
 
 
 PREDICT_OPTIONS = tuple(PredictOptions.__dataclass_fields__)
+
+PARENT_CHECK_S = 5.0
+"""As often does Lightning's first process look after those that it started."""
 
 CHATTER = (
     "💡 Tip",  # advertises other packages
@@ -160,12 +170,14 @@ class TavloCLI(LightningCLI):
 
     Args:
         args: the verb and its options.
+        held: takes the run folder's lock.
     """
 
     trainer: VerbTrainer
 
-    def __init__(self, args: list[str]) -> None:
+    def __init__(self, args: list[str], held: ExitStack) -> None:
         self.words = args
+        self.held = held
         self.verb = args[0]
         self.is_toy = False
         self.folder = Path()
@@ -249,7 +261,9 @@ class TavloCLI(LightningCLI):
         if config.trainer.default_root_dir is not None:
             raise ConfigError("trainer.default_root_dir is not used; give the run folder as --out")
         self.folder = runs.choose(verb, config.out, None if self.is_toy else checkpoint, given.config)
-        if verb == "fit" and env.process_number() == 0:
+        if env.process_number() == 0 and verb != "predict":  # there several processes share a folder, by video
+            self.held.enter_context(alone(self.folder))
+        if env.process_number() == 0 and verb == "fit":
             runs.claim(self.folder, resuming=config.ckpt_path == runs.LAST, overwrite=config.overwrite)
         config.ckpt_path = str(checkpoint) if checkpoint else None
 
@@ -262,9 +276,12 @@ class TavloCLI(LightningCLI):
         logger = config.trainer.logger
         if logger in (None, True):
             logger = RunLogger(self.folder) if self.verb == "fit" else False
+        plugins = config.trainer.plugins or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
         return super().instantiate_trainer(
             default_root_dir=str(self.folder),
             logger=logger,
+            plugins=[*plugins, WholeCheckpoints()],
             callbacks=[*(config.trainer.callbacks or []), *self._callbacks(config, bool(logger))],
             **kwargs,
         )
@@ -276,7 +293,7 @@ class TavloCLI(LightningCLI):
             stored = yaml.safe_dump(_without_init_from(parts), sort_keys=False)
             self.checkpoints = RunCheckpoints(self.folder / runs.CHECKPOINTS, stored, __version__, config.monitor)
             learning_rate = [LearningRateMonitor()] if logged else []
-            return [self.checkpoints, ReadAnew(), Gallery(), *learning_rate]
+            return [self.checkpoints, Finite(), ReadAnew(), Gallery(), *learning_rate]
         if self.verb == "test":
             command = shlex.join(["tavlo", *self.words])
             return [ResultsWriter(self.folder, self._tested(), parts["seed_everything"], command)]
@@ -340,27 +357,48 @@ class TavloCLI(LightningCLI):
         first = env.process_number() == 0
         if first:
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / runs.CONFIG).write_text(
-                f"# tavlo {__version__}\n{yaml.safe_dump(self.resolved, sort_keys=False)}"
+            runs.write_whole(
+                self.folder / runs.CONFIG, f"# tavlo {__version__}\n{yaml.safe_dump(self.resolved, sort_keys=False)}"
             )
             print(f"run folder: {self.folder}", flush=True)
             os.environ[env.RUN_FOLDER] = str(self.folder)  # for the processes that Lightning starts
+        elif env.RUN_FOLDER in os.environ:
+            threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
         try:
-            with self.checkpoints.ctrl_c_taken() if self.checkpoints else nullcontext():
+            with self.checkpoints.signals_taken() if self.checkpoints else nullcontext():
                 self.stage()
         except Stopped as stop:
             if not first:  # were it not 0, Lightning would kill the first process, which still has to report
                 sys.exit(0)
             again = f"tavlo fit --ckpt_path last --out {self.folder}"
-            print(f"\n{stop}; go on with: {again}", file=sys.stderr)
+            print(f"\n{stop}; go on with: {again}", file=sys.stderr, flush=True)
+            if stop.signal_number == REQUEUE:
+                _requeue()
             sys.exit(128 + stop.signal_number)
-        except SystemExit as stop:  # Lightning's answer to a KeyboardInterrupt
-            sys.exit(INTERRUPTED if stop.code else 0)
+        except SystemExit as stop:  # Lightning's answer to a KeyboardInterrupt, or to a SIGTERM before training
+            sys.exit(INTERRUPTED if stop.code else TERMINATED)
         finally:
             if first:
                 os.environ.pop(env.RUN_FOLDER, None)
         if first:
             print(f"run folder: {self.folder}", flush=True)
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the first one of the run is gone: on GPUs it would wait for it, for half an hour."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_S)
+    os._exit(1)
+
+
+def _requeue() -> None:
+    """Has SLURM start the job again; it goes on if its command says ``--ckpt_path last``."""
+    command = ["scontrol", "requeue", str(env.slurm_job())]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        print(f"{shlex.join(command)} failed ({str(reason).strip()}); queue the job again by hand", file=sys.stderr)
 
 
 def _sentence(error: Exception, log: Path | None) -> TavloError:
@@ -369,15 +407,27 @@ def _sentence(error: Exception, log: Path | None) -> TavloError:
     while told is not None:  # jsonargparse wraps what is raised while it makes an object from the configuration
         if isinstance(told, TavloError):
             return told
+        if refused := refusal(told, log.parent if log else None):
+            return refused
         told = told.__cause__
     message = " ".join(str(error).split())
     if isinstance(error, MisconfigurationException):
         return ConfigError(message)
+    if message.startswith("DataLoader worker"):
+        return RunFailedError(
+            f"a process that reads clips was ended from outside, by too little memory perhaps ({message}); "
+            "the same command goes on, fit with --ckpt_path last"
+        )
+    if isinstance(error, DistError) or "gloo/transport" in message:
+        return RunFailedError(
+            f"another process of this run ended, or its machine cannot be reached ({message[:200]}); "
+            "the same command goes on, fit with --ckpt_path last"
+        )
     if message.startswith("Error(s) in loading state_dict"):
         return CheckpointError(f"the checkpoint's weights do not fit the configured model: {message}")
     where = f"{env.DEBUG}=1 shows where"
     if log is not None and log.parent.is_dir():
-        with log.open("a") as file:
+        with suppress(OSError), log.open("a") as file:
             traceback.print_exception(error, file=file)
         where = f"traceback in {log}"
     return RunFailedError(f"{type(error).__name__}: {message} ({where})")
@@ -420,7 +470,12 @@ def _stored_config(verb: str, given: Given) -> str | None:
     checkpoint = runs.find_checkpoint(given.ckpt_path, given.out, verb)
     if checkpoint is None:
         return None
-    content = read_checkpoint(checkpoint)
+    try:
+        content = read_checkpoint(checkpoint)
+    except CheckpointError as error:
+        if given.ckpt_path == runs.LAST:
+            raise CheckpointError(f"{error}; copy best.ckpt beside it over it to go on from there") from error
+        raise
     if verb == "fit":
         config = checkpoint.parent.parent / runs.CONFIG
         return str(config) if given.ckpt_path == runs.LAST and config.is_file() else None
@@ -438,13 +493,21 @@ def _silence() -> None:
         warnings.filterwarnings("ignore", message)
     for handler in logging.getLogger("lightning.pytorch").handlers:
         handler.addFilter(lambda record: not record.getMessage().startswith(CHATTER))
+    threading.excepthook = _tell_once
+
+
+def _tell_once(args: threading.ExceptHookArgs) -> None:
+    """Leaves a full disk, which TensorBoard's thread meets first, to the main thread, which meets it next."""
+    if refusal(args.exc_value) is None:
+        threading.__excepthook__(args)
 
 
 def _parse_and_run(words: list[str]) -> None:
     cli = None
     try:
-        cli = TavloCLI(words)
-        cli.run()
+        with ExitStack() as held:
+            cli = TavloCLI(words, held)
+            cli.run()
     except Exception as error:  # whatever it is, the user gets a sentence and the log gets the traceback
         raise _sentence(error, cli.folder / runs.ERROR_LOG if cli else None) from error
 

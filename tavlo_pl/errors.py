@@ -55,6 +55,10 @@ class CorruptMediaError(MediaError):
     """Truncated or damaged: a wanted frame or its sound cannot be decoded faithfully."""
 
 
+class SlowMediaError(MediaError):
+    """Reading it took longer than the limit."""
+
+
 class RunFailedError(TavloError):
     """The input was fine and the run failed all the same."""
 

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tavlo_pl.files import whole_file
+
 RESULTS = "results.json"
 PER_SAMPLE = "per_sample.csv"
 MAPS = "maps.npz"
@@ -62,11 +64,9 @@ class SampleMaps(NamedTuple):
         return np.unpackbits(self.mask[row], count=size**2).reshape(size, size).astype(bool)
 
     def write(self, path: Path) -> None:
-        """Writes beside and renames. 25,000 samples in 6,500 showings of ten 14x14 maps: some 30 MB."""
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
+        """Writes the file. 25,000 samples in 6,500 showings of ten 14x14 maps: some 30 MB."""
+        with whole_file(path) as part, part.open("wb") as file:
             np.savez_compressed(file, **self._asdict())
-        part.replace(path)
 
     @classmethod
     def read(cls, path: Path) -> "SampleMaps":

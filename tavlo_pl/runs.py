@@ -13,10 +13,12 @@ import hashlib
 import os
 import shutil
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 
 from tavlo_pl import env
 from tavlo_pl.errors import CheckpointError, ConfigError
+from tavlo_pl.files import LOCK, whole_file
 
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
@@ -48,7 +50,9 @@ def choose(verb: str, out: str | None, checkpoint: Path | None, config: str | No
     if checkpoint is not None and verb != "fit":
         home = checkpoint.parent
         return (home.parent if home.name == CHECKPOINTS else home) / verb
-    return Path("runs", Path(config).stem if config else verb, datetime.now().strftime("%Y%m%d-%H%M%S"))
+    first = Path("runs", Path(config).stem if config else verb, datetime.now().strftime("%Y%m%d-%H%M%S"))
+    others = (first.with_name(f"{first.name}-{number}") for number in count(2))
+    return next(folder for folder in chain([first], others) if not folder.exists())  # a clock may be set back
 
 
 def find_checkpoint(word: str | None, out: str | None, verb: str) -> Path | None:
@@ -79,31 +83,34 @@ def find_checkpoint(word: str | None, out: str | None, verb: str) -> Path | None
 
 def _is_begun(folder: Path) -> bool:
     """Whether a folder is new, empty, or that of a run, so that training may begin in it."""
-    return not folder.exists() or (folder / CONFIG).is_file() or (folder.is_dir() and not any(folder.iterdir()))
+    return not folder.exists() or (folder / CONFIG).is_file() or (folder.is_dir() and not _held(folder))
+
+
+def _held(folder: Path) -> set[Path]:
+    """What lies in a folder, besides what a process that is at it, or was killed at once, has made first."""
+    return {path for path in folder.iterdir() if path.name not in (LOCK, f"{CONFIG}.part")}
 
 
 def claim(folder: Path, resuming: bool, overwrite: bool) -> None:
     """Makes sure that a new run does not mix with what is in its folder; clears away what a mere attempt left.
 
     Args:
-        folder: the run folder.
+        folder: the run folder, which this process has for itself.
         resuming: the run goes on in it, so that it may be full.
         overwrite: clear an earlier run away; touches only what a run leaves.
 
     Raises:
-        ConfigError: the folder is not empty, or is no folder.
+        ConfigError: the folder is not empty.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"run folder {folder} is a file; choose another --out")
-    if not folder.is_dir() or resuming:
+    if resuming:
         return
     attempted = {path for pattern in ATTEMPTED for path in folder.glob(pattern)}
-    if not overwrite and set(folder.iterdir()) - attempted:
+    if not overwrite and _held(folder) - attempted:
         raise ConfigError(
             f"run folder {folder} is not empty; choose another --out, go on in it with --ckpt_path last, "
             "or clear it with --overwrite"
         )
-    if any(folder.iterdir()) and not (folder / CONFIG).is_file():
+    if _held(folder) and not (folder / CONFIG).is_file():
         raise ConfigError(f"run folder {folder} holds no {CONFIG}, so it is no run to clear; choose another --out")
     for pattern in OVERWRITTEN:
         for path in folder.glob(pattern):
@@ -111,10 +118,9 @@ def claim(folder: Path, resuming: bool, overwrite: bool) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes beside and renames, so that there is never half a file under the name."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    """Writes a text that is there as a whole or not at all."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def fingerprint(checkpoint: str | Path | None) -> dict[str, str] | None:

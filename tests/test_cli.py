@@ -22,6 +22,7 @@ from tavlo_pl.cli import TavloCLI
 from tavlo_pl.errors import CheckpointError
 from tavlo_pl.predict import checkpoint
 from tests.helpers.cli import tavlo
+from tests.helpers.faults import interrupt
 from tests.helpers.processes import run_processes
 from tests.helpers.run import tiny_config
 from tests.helpers.tiny import Tiny
@@ -369,19 +370,6 @@ def test_a_failed_run_says_so_and_leaves_its_traceback(
 
 
 # stopping and going on
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int, act: Callable[[], object]) -> None:
-    """Does something in the middle of the model's method when it is called for the `call`-th time."""
-    original, calls = getattr(Tiny, method), []
-
-    def wrapped(self: Tiny, *args: object) -> object:
-        calls.append(1)
-        if len(calls) == call:
-            act()
-        return original(self, *args)
-
-    monkeypatch.setattr(Tiny, method, wrapped)
 
 
 def press(number: int) -> Callable[[], None]:

@@ -1,6 +1,7 @@
 import pytest
 
 from tavlo_pl import env
+from tavlo_pl.errors import ConfigError
 
 LAUNCHERS = ("RANK", "SLURM_PROCID", "SLURM_NTASKS", "LOCAL_RANK", "NODE_RANK")
 
@@ -27,3 +28,33 @@ def test_one_process_of_a_run_is_the_first(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert (env.process_number() == 0, env.launched()) == (first, launched)
+
+
+@pytest.mark.parametrize(
+    ("variables", "job"),
+    [
+        ({}, None),
+        ({"SLURM_JOB_ID": "4711"}, "4711"),
+        ({"SLURM_JOB_ID": "4712", "SLURM_ARRAY_JOB_ID": "4700", "SLURM_ARRAY_TASK_ID": "3"}, "4700_3"),
+    ],
+)
+def test_a_slurm_job_has_the_name_that_it_is_queued_again_by(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], job: str | None
+) -> None:
+    for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert env.slurm_job() == job
+
+
+def test_the_limit_of_a_clip_is_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(env.CLIP_TIMEOUT_S, raising=False)
+    assert env.clip_timeout_s() == 120
+    for value, seconds in (("0", 0), ("2.5", 2.5)):
+        monkeypatch.setenv(env.CLIP_TIMEOUT_S, value)
+        assert env.clip_timeout_s() == seconds
+    for value in ("-1", "nan", "inf", "soon", ""):
+        monkeypatch.setenv(env.CLIP_TIMEOUT_S, value)
+        with pytest.raises(ConfigError, match="TAVLO_CLIP_TIMEOUT_S is"):
+            env.clip_timeout_s()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "tavlo_pl"
-BASE = {"errors", "types", "env"}
+BASE = {"errors", "types", "env", "files"}
 PURE = {"nn", "losses", "metrics", "viz"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),

@@ -1,15 +1,16 @@
 """``best.ckpt`` and ``last.ckpt``: which weights were best on validation clips, and where to go on from.
 
-A run may be stopped at any moment (Ctrl-C, SIGTERM of a scheduler, an exception). Where the stop can wait for
+A run may be stopped at any moment (Ctrl-C, a signal of a scheduler, an exception). Where the stop can wait for
 the end of the batch, it does, so that the checkpoint holds the exact state after a whole step, and a run that
-goes on from it reaches the same weights as one that was never stopped.
+goes on from it reaches the same weights as one that was never stopped. What cannot wait takes the state back to
+the step before, or leaves the checkpoint that there is.
 """
 
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,8 +20,13 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 from torch.optim import Optimizer
 
+from tavlo_pl import env
+
 SAVE_EVERY_S = 1800.0
 """A long epoch is saved in between, so that a power cut costs half an hour at most."""
+
+REQUEUE = signal.SIGUSR1
+"""What SLURM sends some time before a job's end (``#SBATCH --signal=USR1@120``): save, stop, queue the job again."""
 
 VALIDATION_PROGRESS = "epoch_loop.val_loop.batch_progress"
 """Key of the validation loop's progress in a checkpoint's ``loops.fit_loop`` (Lightning 2.6)."""
@@ -32,8 +38,8 @@ class Stopped(BaseException):
     Not an ``Exception``, as KeyboardInterrupt is none: nobody may take it for a failure.
     """
 
-    def __init__(self, signal_number: int, step: int) -> None:
-        super().__init__(f"stopped after step {step}")
+    def __init__(self, signal_number: signal.Signals, step: int) -> None:
+        super().__init__(f"stopped by {signal_number.name} after step {step}")
         self.signal_number = signal_number
         self.step = step
 
@@ -61,8 +67,9 @@ class RunCheckpoints(Checkpoint):
         self.monitor = monitor
         self.best: dict[str, float] = {}
         self._threshold: tuple[int, float | None] = (-1, None)
-        self._stop_signal: int | None = None
+        self._stop_signal: signal.Signals | None = None
         self._mid_step = False
+        self._buffers: dict[str, Tensor] = {}
         self._before_validation = False
         self._saved_at_s = time.monotonic()
         self._saved_step = -1
@@ -97,6 +104,10 @@ class RunCheckpoints(Checkpoint):
 
     # when it is stored
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Keeps what the forward pass changes besides gradients: the means of normalisation layers."""
+        self._buffers = {name: buffer.clone() for name, buffer in pl_module.named_buffers()}
+
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """From here to the end of the batch the weights may be half way between two steps."""
         self._mid_step = True
@@ -105,6 +116,7 @@ class RunCheckpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves and stops if asked to; after an epoch's last batch, what belongs to the epoch comes first."""
+        self._buffers = {}
         self._mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
         stop = self._agreed_stop(trainer)
         due = time.monotonic() - self._saved_at_s > SAVE_EVERY_S
@@ -150,10 +162,14 @@ class RunCheckpoints(Checkpoint):
             self._stop_if(self._agreed_stop(trainer), trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Saves after a failure where the state is whole and no other process has to take part."""
+        """Saves the state before the batch that failed, if it can be told and no other process has to take part."""
         whole = not self._mid_step and not trainer.validating and trainer.world_size == 1
         if whole and not isinstance(exception, Stopped) and trainer.global_step > max(self._saved_step, 0):
-            self._save_last(trainer)
+            for name, buffer in pl_module.named_buffers():
+                if name in self._buffers:
+                    buffer.copy_(self._buffers[name])
+            with suppress(OSError):  # a full disk, and perhaps what the exception is about
+                self._save_last(trainer)
 
     def _monitored(self, metrics: dict[str, Tensor]) -> tuple[str | None, float]:
         for name in [self.monitor] if self.monitor else ["val/ciou_mean", "val/loss"]:
@@ -167,16 +183,21 @@ class RunCheckpoints(Checkpoint):
     # stopping
 
     @contextmanager
-    def ctrl_c_taken(self) -> Iterator[None]:
-        """Takes Ctrl-C over around the whole of a run: the loader's processes inherit this and go on."""
+    def signals_taken(self) -> Iterator[None]:
+        """Takes Ctrl-C over around the whole of a run: the loader's processes inherit this and go on.
+
+        In a SLURM job also the signal to queue it again, which Lightning leaves alone where it is taken.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGINT, self._note_signal)
+        taken = [signal.SIGINT, *([REQUEUE] if env.slurm_job() is not None else [])]
+        before = [signal.signal(number, self._note_signal) for number in taken]
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in zip(taken, before, strict=True):
+                signal.signal(number, handler)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes SIGTERM over from Lightning, whose handler would talk to other processes in mid-step.
@@ -185,11 +206,15 @@ class RunCheckpoints(Checkpoint):
         """
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._note_signal)
+        if trainer.received_sigterm:  # while the clips were listed
+            self._stop_signal = signal.SIGTERM
+        self._stop_if(self._agreed_stop(trainer), trainer)
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._stop_signal is not None:
-            raise KeyboardInterrupt  # asked twice: at once, with the last.ckpt that there is
-        self._stop_signal = number
+        if self._stop_signal is None:
+            self._stop_signal = signal.Signals(number)
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt  # asked once more, by a person: at once, with the last.ckpt that there is
 
     def _agreed_stop(self, trainer: Trainer) -> bool:
         """Whether any process was asked to stop; all of them get the same answer at the same batch."""
@@ -197,4 +222,5 @@ class RunCheckpoints(Checkpoint):
 
     def _stop_if(self, stop: bool, trainer: Trainer) -> None:
         if stop:
-            raise Stopped(self._stop_signal or signal.SIGTERM, trainer.global_step)
+            requeue = trainer.strategy.reduce_boolean_decision(self._stop_signal == REQUEUE, all=False)
+            raise Stopped(REQUEUE if requeue else self._stop_signal or signal.SIGTERM, trainer.global_step)

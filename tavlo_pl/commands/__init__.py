@@ -6,15 +6,20 @@ Nothing here imports torch or Lightning, so that these verbs and ``--help`` answ
 import sys
 import traceback
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
 from tavlo_pl import env
-from tavlo_pl.errors import TavloError
+from tavlo_pl.errors import RunFailedError, TavloError
+from tavlo_pl.files import refusal
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+
+TERMINATED = 143
+"""Exit code after SIGTERM."""
 
 
 class ShortErrors(ArgumentParser):
@@ -49,7 +54,16 @@ def to_exit_code(verb: str, run: Callable[[], object]) -> int:
         0, or what the error asks for: 2 for a user's mistake, 1 for a failed run, 130 after Ctrl-C.
     """
     try:
-        run()
+        try:
+            run()
+        except OSError as error:
+            if told := refusal(error):
+                raise told from error
+            raise
+        except BrokenProcessPool as error:
+            raise RunFailedError(
+                "one of its processes was ended from outside (too little memory?); the same command goes on"
+            ) from error
     except TavloError as error:
         if env.debug():
             traceback.print_exc()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tavlo_pl.data import archive, media, segments
 from tavlo_pl.data.checked import read_text
+from tavlo_pl.data.time_limit import time_limit
 from tavlo_pl.data.walk import files_below
 from tavlo_pl.errors import AnnotationError, CorruptMediaError, DatasetNotFoundError
 from tavlo_pl.types import SCENARIOS, Scenario
@@ -178,7 +179,10 @@ class Clip:
         Raises:
             MediaError: the archive cannot be read, or not in any order (it is compressed).
         """
-        return self.path if self.member is None else archive.read_member(self.path, self.member)
+        if self.member is None:
+            return self.path
+        with time_limit(self.where):
+            return archive.read_member(self.path, self.member)
 
     @property
     def where(self) -> str:

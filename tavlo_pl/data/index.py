@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, clip_key, is_listed, read_ids
 from tavlo_pl.data.index_probe import File, Probed
 from tavlo_pl.errors import AnnotationError, ConfigError, DatasetNotFoundError
+from tavlo_pl.files import whole_file
 
 SCHEMA = pa.schema(
     [
@@ -62,7 +63,7 @@ class Row:
 
 
 def write_index(path: Path, rows: Iterable[Row], note: Mapping[str, str]) -> None:
-    """Writes the table beside its name and renames it.
+    """Writes the table.
 
     Args:
         path: of the Parquet file.
@@ -81,9 +82,8 @@ def write_index(path: Path, rows: Iterable[Row], note: Mapping[str, str]) -> Non
         "file_bytes": [row.probed.file.file_bytes for row in ordered],
         "mtime_ns": [row.probed.file.mtime_ns for row in ordered],
     }
-    part = path.with_name(path.name + ".part")
-    pq.write_table(pa.table(columns, SCHEMA.with_metadata(dict(note))), part)
-    part.replace(path)
+    with whole_file(path) as part:
+        pq.write_table(pa.table(columns, SCHEMA.with_metadata(dict(note))), part)
 
 
 def read_probed(path: Path) -> list[Probed]:

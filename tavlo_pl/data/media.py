@@ -40,6 +40,7 @@ from tavlo_pl.data.media_open import (
 from tavlo_pl.data.media_pictures import decode_pictures, shown_pts
 from tavlo_pl.data.media_sound import SAMPLE_RATE_HZ, SOUND_MARGIN_S, decode_sound
 from tavlo_pl.data.media_write import map_frames, write_clip
+from tavlo_pl.data.time_limit import limited
 from tavlo_pl.errors import CorruptMediaError
 
 __all__ = [
@@ -112,6 +113,7 @@ class DecodedClip:
     waveform: np.ndarray
 
 
+@limited
 def probe(path: str | Path | MemoryFile) -> MediaInfo:
     """Read the headers of a video file, and the first frame, which tells how the picture is turned.
 
@@ -140,6 +142,7 @@ def probe(path: str | Path | MemoryFile) -> MediaInfo:
         )
 
 
+@limited
 def probe_audio_duration(path: str | Path | MemoryFile) -> float:
     """Length of a file's sound in seconds on the clip's clock; the file may be a recording without pictures.
 
@@ -161,6 +164,7 @@ def _sound_end_s(container: InputContainer, audio: AudioStream) -> float | None:
     return container.duration / av.time_base if container.duration else None
 
 
+@limited
 def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
     """Presentation times of all frames that are shown, from the packets alone.
 
@@ -186,6 +190,7 @@ def picture_end_s(times_s: np.ndarray) -> float:
     return float(times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
 
 
+@limited
 def read_clip(
     path: str | Path | MemoryFile,
     times_s: Sequence[float] | np.ndarray,
@@ -247,6 +252,7 @@ def read_clip(
     return DecodedClip(frames, frame_time_s, waveform)
 
 
+@limited
 def read_waveform(path: str | Path | MemoryFile, start_s: float, duration_s: float) -> np.ndarray:
     """The sound of a span as (L,) float32, mono at 16 kHz, L = round(duration_s * 16000); see `read_clip`."""
     return read_clip(path, (), None, start_s, duration_s, with_video=False).waveform

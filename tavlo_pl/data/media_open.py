@@ -15,6 +15,8 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from tavlo_pl import env
+from tavlo_pl.data.time_limit import too_slow
 from tavlo_pl.errors import (
     CorruptMediaError,
     EmptyMediaError,
@@ -79,7 +81,9 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
     try:
         # The protocol is named, or FFmpeg would take one from a relative name such as "a:b.mp4".
         opened = BytesIO(path.content) if isinstance(path, MemoryFile) else f"file:{path}"
-        container = av.open(opened, "r", metadata_errors="ignore")
+        container = av.open(opened, "r", metadata_errors="ignore", timeout=env.clip_timeout_s() or None)
+    except av.error.ExitError as error:
+        raise too_slow(path) from error
     except av.InvalidDataError as error:
         if head[4:8] in _MP4_BOXES:
             raise CorruptMediaError(
@@ -92,6 +96,8 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
         try:
             _check_container(container, path)
             yield container
+        except av.error.ExitError as error:
+            raise too_slow(path) from error
         except av.FFmpegError as error:
             if isinstance(error, OSError):  # a full disk, say, while a film is written: not this file's fault
                 raise

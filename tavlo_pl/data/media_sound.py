@@ -19,6 +19,8 @@ SOUND_MARGIN_S = 0.25
 # Blocks of sound follow each other without a gap unless the timestamps say otherwise by more than their
 # rounding (Matroska keeps milliseconds); a lost AAC packet is 20 ms and more.
 _SOUND_JUMP_S = 0.01
+# Full scale is 1. Files of floats may hold more, and anything at all; the power of what is louder is infinite.
+_LOUDEST = 1e6
 
 
 def decode_sound(
@@ -63,6 +65,10 @@ def decode_sound(
         begin, end = max(first, 0), min(first + len(run), len(track))
         if begin < end:
             track[begin:end] = run[begin - first : end - first]
+    if not (np.abs(track) <= _LOUDEST).all():  # False for NaN
+        raise CorruptMediaError(
+            f"{path}: its sound holds values that are no loudness (NaN, infinite or above {_LOUDEST:g}); leave it out"
+        )
     sound = _resample(track, rate_hz)
     first = round((start_s - base_s) * SAMPLE_RATE_HZ)
     waveform = np.zeros(round(duration_s * SAMPLE_RATE_HZ), np.float32)

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from tavlo_pl.data.media_open import audio_stream, demux, open_media, origin_s, quarter_turns, shown_size, video_stream
 from tavlo_pl.errors import CorruptMediaError, EmptyMediaError
+from tavlo_pl.files import whole_file
 
 # Every clip is written once and read every epoch, so it is made easy to decode: no loop filter, short GOPs.
 _X264 = {"preset": "veryfast", "tune": "fastdecode", "g": "25"}
@@ -127,19 +128,14 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
 def _whole_file(path: Path) -> Iterator[OutputContainer]:
     """An MP4 that appears under its name when it is complete, and not at all when something fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     options = {
         "fflags": "+bitexact",
         "movflags": "+faststart",
         "max_interleave_delta": "0",  # the muxer may hold back all the sound until the pictures come
         "movie_timescale": "90000",  # late starts are kept to 11 us instead of 1 ms
     }
-    try:
-        with av.open(str(part), "w", format="mp4", options=options) as container:
-            yield container
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, av.open(str(part), "w", format="mp4", options=options) as container:
+        yield container
 
 
 class _PictureEncoder:

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
@@ -31,6 +30,7 @@ from tavlo_pl.data.processes import end_with_the_parent
 from tavlo_pl.data.shard_format import BAD_CLIPS, ENTRY, INDEX, NOTE, RECORD, Form, shard_name, to_bad_record, to_record
 from tavlo_pl.data.shard_plan import Job, in_order, plan
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
+from tavlo_pl.files import LOCK, alone, whole_file
 
 AHEAD = 4
 """So many clips are read ahead by each process; a clip takes about 1 MB."""
@@ -79,12 +79,27 @@ def write_shards(
         max_bad_share: more unreadable clips than this share of the part's end the run.
 
     Raises:
-        ConfigError: the clips are annotated, or the folder holds shards of another list or form.
+        ConfigError: the clips are annotated, the folder holds shards of another list or form, or another process is
+            at this part.
         RunFailedError: too many clips cannot be read, or a process died.
     """
     if any(clip.annotations for clip in clips):
         raise ConfigError("these clips are annotated, and shards keep no annotations; read them from their videos.")
+    with alone(folder, f"{LOCK}-{part[0]}-of-{part[1]}"):
+        return _write_part(clips, folder, form, clips_per_shard, part, workers, max_bad_share)
+
+
+def _write_part(
+    clips: Sequence[Clip],
+    folder: Path,
+    form: Form,
+    clips_per_shard: int,
+    part: tuple[int, int],
+    workers: int,
+    max_bad_share: float,
+) -> Progress:
     _claim(folder, form, clips, clips_per_shard, part)
+    beside = _beside(part)
     jobs = plan(clips, clips_per_shard)
     mine, wanted = jobs[part[0] :: part[1]], jobs[-1].shards.stop
     done = _entries(folder, (number for job in mine for number in job.shards))
@@ -101,10 +116,10 @@ def write_shards(
         finished = [number for number in range(wanted) if _entries_path(folder, number).exists()]
         entries = _entries(folder, finished)
         reasons = bad | {row["sample_id"]: row["reason"] for row in entries if row["reason"]}
-        with _beside(folder / BAD_CLIPS, part[0]) as path, path.open("w", newline="", encoding="utf-8") as lines:
+        with whole_file(folder / BAD_CLIPS, beside) as path, path.open("w", newline="", encoding="utf-8") as lines:
             csv.writer(lines).writerows([("sample_id", "reason"), *sorted(reasons.items())])
     if len(finished) == wanted:
-        with _beside(folder / INDEX, part[0]) as path:
+        with whole_file(folder / INDEX, beside) as path:
             pq.write_table(pa.Table.from_pylist(sorted(entries, key=_key), schema=ENTRY), path)
     return Progress(
         shards=len(finished),
@@ -146,11 +161,13 @@ def _claim(folder: Path, form: Form, clips: Sequence[Clip], clips_per_shard: int
             raise ConfigError(f"{folder} holds shards of another kind (another {other}: {path}); choose another --out.")
         return
     there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-    if any(name != "shards" and not name.startswith(NOTE) for name in there):  # these may be another part's, begun now
+    if any(
+        name != "shards" and not name.startswith((NOTE, LOCK)) for name in there
+    ):  # these may be another part's, begun now
         raise ConfigError(f"{folder} is not empty and holds no shards; choose another --out.")
     (folder / shard_name(0)).parent.mkdir(parents=True, exist_ok=True)
-    with _beside(path, part[0]) as beside:
-        beside.write_text(json.dumps(note, indent=1) + "\n")
+    with whole_file(path, _beside(part)) as noted:
+        noted.write_text(json.dumps(note, indent=1) + "\n")
 
 
 def _records(clips: Iterable[Clip], form: Form, workers: int) -> Iterator[pa.RecordBatch]:
@@ -197,7 +214,7 @@ def _watched(
 def _write_shard(folder: Path, number: int, records: Iterable[pa.RecordBatch]) -> None:
     entries = []
     with (
-        _beside(folder / shard_name(number)) as path,
+        whole_file(folder / shard_name(number)) as path,
         path.open("wb") as file,
         pa.ipc.new_file(file, RECORD) as writer,
     ):
@@ -207,8 +224,13 @@ def _write_shard(folder: Path, number: int, records: Iterable[pa.RecordBatch]) -
             entry = {name: record[name][0].as_py() for name in ("sample_id", "category", "start_s", "reason")}
             place = {"shard": number, "offset": file.tell() - len(data), "bytes": len(data)}
             entries.append({**entry, **place, "crc32": zlib.crc32(data)})
-    with _beside(_entries_path(folder, number)) as path:
+    with whole_file(_entries_path(folder, number)) as path:
         pq.write_table(pa.Table.from_pylist(entries, schema=ENTRY), path)
+
+
+def _beside(part: tuple[int, int]) -> str:
+    """Parts may write a file that they share at the same time."""
+    return f".{part[0]}.part"
 
 
 def _entries_path(folder: Path, number: int) -> Path:
@@ -223,11 +245,3 @@ def _entries(folder: Path, numbers: Iterable[int]) -> list[dict[str, Any]]:
 
 def _key(row: dict[str, Any]) -> tuple[str, float]:
     return row["sample_id"], row["start_s"]
-
-
-@contextmanager
-def _beside(path: Path, part: int = 0) -> Iterator[Path]:
-    """Where to write a file that is there as a whole or not at all; parts may write the same one at a time."""
-    beside = path.with_name(f"{path.name}.{part}.part")
-    yield beside
-    beside.replace(path)

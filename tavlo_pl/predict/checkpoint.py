@@ -1,6 +1,7 @@
 """A checkpoint as a `Localizer`, and the ready one that comes with the package."""
 
 import pickle
+import zipfile
 from argparse import ArgumentError
 from collections.abc import Sequence
 from importlib.resources import files
@@ -54,6 +55,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give one that tavlo fit has written")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch compares no checksums
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(f"{damaged} is damaged")
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(

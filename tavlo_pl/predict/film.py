@@ -9,6 +9,7 @@ from PIL import Image
 
 from tavlo_pl.data import media
 from tavlo_pl.data.spectrogram import LogMel
+from tavlo_pl.files import whole_file
 from tavlo_pl.predict.sources import Localization
 from tavlo_pl.viz.overlay import Scale, blend, frame_box, map_at, spectrogram_strip, with_strip
 
@@ -66,7 +67,7 @@ def write_film(
 
 
 def write_poster(found: Localization, path: Path) -> None:
-    """The frame of the highest score under its map, as a JPEG file, beside its name first.
+    """The frame of the highest score under its map, as a JPEG file.
 
     Raises:
         MediaError: that frame is damaged.
@@ -74,9 +75,8 @@ def write_poster(found: Localization, path: Path) -> None:
     best = found.best
     frame = media.read_clip(found.path, [best.time_s], None, 0.0, 0.0).frames[0]
     picture = blend(frame, scale_of(found)(map_at(found.heatmap, found.time_s, best.time_s)))
-    part = path.with_name(path.name + ".part")
-    Image.fromarray(picture).save(part, "JPEG", quality=JPEG_QUALITY)
-    part.replace(path)
+    with whole_file(path) as part:
+        Image.fromarray(picture).save(part, "JPEG", quality=JPEG_QUALITY)
 
 
 class _Strips:

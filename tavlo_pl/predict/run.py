@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from tavlo_pl.data import media
 from tavlo_pl.errors import ConfigError, MediaError, PredictionError, RunFailedError
+from tavlo_pl.files import whole_file
 from tavlo_pl.predict.attention import write_attention
 from tavlo_pl.predict.film import write_film, write_poster
 from tavlo_pl.predict.gallery import write_gallery
@@ -255,13 +256,12 @@ def predict_all(
 
 
 def write_archive(found: Localization, path: Path) -> None:
-    """Writes ``<id>.npz``, beside its name first.
+    """Writes ``<id>.npz``.
 
     It holds ``heatmap`` (T, h, w) float16, raw; ``frame_time_s`` (T,) float64, the moments on the video's clock;
     ``duration_s`` float64; ``size`` (2,) int64, height and width of the video in pixels.
     """
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with whole_file(path) as part, part.open("wb") as file:
         np.savez_compressed(
             file,
             heatmap=found.heatmap,
@@ -269,7 +269,6 @@ def write_archive(found: Localization, path: Path) -> None:
             duration_s=np.float64(found.duration_s),
             size=np.array(found.size, np.int64),
         )
-    part.replace(path)
 
 
 def checked_name(sample_id: str) -> str:

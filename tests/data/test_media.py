@@ -463,3 +463,16 @@ def test_a_damaged_film_is_not_drawn_over(clip: Callable[[str], NumberedClip], t
     with pytest.raises(CorruptMediaError, match=r"hole\.mp4: damaged"):
         map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
     assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e30])
+def test_sound_that_is_no_loudness_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    def with_value(*about: Any) -> np.ndarray:
+        sound = clicks(*about)
+        sound[len(sound) // 2] = value
+        return sound
+
+    monkeypatch.setattr("tests.helpers.clips.clicks", with_value)
+    path = write_numbered(tmp_path / "loud.mkv", audio_codec="pcm_f32le").path
+    with pytest.raises(CorruptMediaError, match=r"loud\.mkv: its sound holds values that are no loudness"):
+        read_waveform(path, 0.0, 2.0)

@@ -1,0 +1,227 @@
+"""SIGKILL at any moment: of a whole run, of a process that reads clips, of one of two processes."""
+
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import get_worker_info
+
+from tavlo_pl import cli
+from tavlo_pl.data import shard_write
+from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.dataset import ClipDataset, Item
+from tests.faults.conftest import Undisturbed, predict_words, score_words, shard_words
+from tests.helpers.cli import tavlo
+from tests.helpers.faults import (
+    assert_same_files,
+    assert_same_weights,
+    killed_after,
+    killed_at_write,
+    results_of,
+    sentence,
+)
+from tests.helpers.run import tiny_config
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+ROOT = Path(__file__).parents[2]
+SEED = 9
+"""Of the moments at which runs are killed."""
+
+
+def fit_words(world: Path, folder: Path) -> tuple[object, ...]:
+    return ("fit", "-c", tiny_config(world, folder), "--out", folder / "out", "--ckpt_path", "last")
+
+
+def run_fit(words: tuple[object, ...], folder: Path, undisturbed: Undisturbed) -> None:
+    """The same command to its end, and a test of what came out."""
+    outcome = tavlo(*words)
+    assert outcome.code == 0, outcome.err
+    assert_same_weights(folder / "out", undisturbed.folder)
+    assert results_of(folder / "out") == undisturbed.results
+    assert not list((folder / "out").rglob("*.part")) and not (folder / "out" / ".lock").exists()
+
+
+def moments(number: int, first_s: float, last_s: float) -> list[float]:
+    """Seconds after the start, drawn by `SEED`."""
+    draw = random.Random(SEED)
+    return [draw.uniform(first_s, last_s) for _ in range(number)]
+
+
+def test_a_fit_killed_while_it_writes_goes_on_to_the_same_results(
+    undisturbed: Undisturbed, world: Path, tmp_path: Path
+) -> None:
+    words = fit_words(world, tmp_path)
+    # in a row: config.yaml; then last.ckpt before the first validation; best.ckpt after it; last.ckpt of the epoch
+    for number in (1, 2, 3, 3):
+        assert killed_at_write(number, lambda: tavlo(*words))
+    run_fit(words, tmp_path, undisturbed)
+
+
+def took_s(run: object) -> float:
+    """Seconds that a command takes here in a process of its own."""
+    began_s = time.monotonic()
+    assert not killed_after(120, run)  # type: ignore[arg-type]
+    return time.monotonic() - began_s
+
+
+@pytest.mark.parametrize("number", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_fit_killed_at_any_moment_goes_on_to_the_same_results(
+    undisturbed: Undisturbed, world: Path, tmp_path: Path, number: int
+) -> None:
+    (tmp_path / "timed").mkdir()
+    last_s = took_s(lambda: tavlo(*fit_words(world, tmp_path / "timed")))
+    for turn, moment_s in enumerate(moments(number, 0.0, last_s)):
+        (tmp_path / str(turn)).mkdir()
+        words = fit_words(world, tmp_path / str(turn))
+        killed_after(moment_s, lambda words=words: tavlo(*words))
+        run_fit(words, tmp_path / str(turn), undisturbed)
+
+
+@pytest.mark.parametrize("number", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("verb", ["predict", "score", "shard"])
+def test_any_other_verb_killed_at_any_moment_is_completed_by_the_same_command(
+    request: pytest.FixtureRequest, undisturbed: Undisturbed, world: Path, tmp_path: Path, verb: str, number: int
+) -> None:
+    def words(name: str) -> tuple[object, ...]:
+        match verb:
+            case "predict":
+                return predict_words(undisturbed, world, tmp_path / name)
+            case "score":
+                return score_words(request.getfixturevalue("maps"), world, tmp_path / name)
+        return shard_words(world, tmp_path / name)
+
+    whole = request.getfixturevalue({"predict": "maps", "score": "scores", "shard": "shards"}[verb])
+    last_s = took_s(lambda: tavlo(*words("timed")))
+    for turn, moment_s in enumerate(moments(number, 0.0, last_s)):
+        again = words(str(turn))
+        killed_after(moment_s, lambda again=again: tavlo(*again))
+        killed_at_write(1 + turn % 5, lambda again=again: tavlo(*again))
+        outcome = tavlo(*again)
+        assert outcome.code == 0, outcome.err
+        assert_same_files(tmp_path / str(turn), whole)
+
+
+def kill_the_reader(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    """The process that reads clips is killed from inside while it reads its n-th one."""
+    real, calls = ClipDataset.__getitem__, []
+
+    def dying(self: ClipDataset, key: int | tuple[int, int]) -> Item:
+        calls.append(key)
+        if get_worker_info() is not None and len(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, key)
+
+    monkeypatch.setattr(ClipDataset, "__getitem__", dying)
+
+
+def test_a_fit_whose_reading_process_is_killed_goes_on_to_the_same_results(
+    undisturbed: Undisturbed, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*fit_words(world, tmp_path), "--data.num_workers", 1)
+    with monkeypatch.context() as patch:
+        kill_the_reader(patch, 7)
+        died = tavlo(*words)
+    assert died.code == 1
+    assert "a process that reads clips was ended from outside" in sentence(died)
+    run_fit(words, tmp_path, undisturbed)
+
+
+def test_a_test_whose_reading_process_is_killed_says_so(
+    undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("test", "--ckpt_path", undisturbed.folder / "checkpoints" / "best.ckpt", "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        kill_the_reader(patch, 3)
+        died = tavlo(*words, "--data.num_workers", 1)
+    assert died.code == 1
+    assert "a process that reads clips was ended from outside" in sentence(died)
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_shards_whose_reading_process_is_killed_are_completed_by_the_same_command(
+    shards: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*shard_words(world, tmp_path / "out"), "--workers", 2)
+    real, last = Clip.read, sorted(path.stem for path in (world / "train").rglob("*.mp4"))[-1]
+
+    def dying(self: Clip, *about: Any) -> Any:
+        if self.sample_id == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, *about)
+
+    monkeypatch.setattr(shard_write, "get_context", lambda _: get_context("fork"))  # takes the killing along
+    with monkeypatch.context() as patch:
+        patch.setattr(Clip, "read", dying)
+        died = tavlo(*words)
+    assert died.code == 1
+    assert "a process that reads clips was ended from outside" in sentence(died)
+    assert tavlo(*words).code == 0
+    assert_same_files(tmp_path / "out", shards)
+
+
+def call(words: tuple[object, ...], folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, as a user starts it."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK")}
+    command = [sys.executable, "-m", "tavlo_pl", *map(str, words), "--allow_import", "tests"]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rank", "code"), [(1, 1), (0, -signal.SIGKILL)])
+def test_a_killed_process_of_two_ends_the_other_and_the_run_goes_on_to_the_same_results(
+    world: Path, tmp_path: Path, rank: int, code: int
+) -> None:
+    ends = []
+    for name, step in (("whole", -1), ("killed", 3)):
+        (tmp_path / name).mkdir()
+        marker = tmp_path / name / "marker"
+        kill = {"class_path": "tests.helpers.faults.KillOnce"}
+        kill["init_args"] = {"rank": rank, "step": step, "marker": str(marker)}
+        config = tiny_config(world, tmp_path / name, devices=2, strategy="ddp", callbacks=[kill])
+        words = ("fit", "-c", config, "--out", tmp_path / name / "out", "--ckpt_path", "last")
+        if name == "killed":
+            died = call(words, tmp_path)  # it comes back only when both processes have closed what they print to
+            assert died.returncode == code, died.stderr
+            assert "another process of this run ended" in died.stderr
+            assert "Traceback" not in died.stderr
+            assert torch.load(tmp_path / "killed/out/checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
+        outcome = call(words, tmp_path)
+        assert outcome.returncode == 0, outcome.stderr
+        assert marker.exists() == (name == "killed")
+        ends.append((tmp_path / name / "out", results_of(tmp_path / name / "out")))
+    (whole, expected), (killed, results) = ends
+    assert_same_weights(killed, whole)
+    assert results == expected
+
+
+def test_a_process_ends_with_the_one_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "PARENT_CHECK_S", 0.02)
+    reader, writer = os.pipe()
+    first = os.fork()
+    if first == 0:
+        parent = os.getpid()
+        if os.fork() == 0:
+            cli._end_with(parent)
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(first, 0)
+    assert select.select([reader], [], [], 60)[0] and os.read(reader, 1) == b""  # the second one is gone as well
+    os.close(reader)

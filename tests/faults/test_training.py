@@ -1,0 +1,342 @@
+"""What happens to a training from inside and outside: numbers that are none, signals, clocks, a second run."""
+
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tavlo_pl import env, runs
+from tavlo_pl.callbacks.gallery import Gallery
+from tests.faults.conftest import Undisturbed
+from tests.helpers.cli import Outcome, tavlo
+from tests.helpers.clips import clicks, write_numbered
+from tests.helpers.faults import assert_same_weights, interrupt, results_of, sentence
+from tests.helpers.processes import run_processes
+from tests.helpers.run import tiny_config
+from tests.helpers.tiny import Tiny
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def fit(undisturbed: Undisturbed, world: Path, tmp_path: Path) -> Callable[..., Outcome]:
+    """The command that begins the tiny run, or goes on with it, in ``out``."""
+    words = ("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out", "--ckpt_path", "last")
+    return lambda *more: tavlo(*words, *more)
+
+
+@pytest.fixture
+def same_end(undisturbed: Undisturbed, fit: Callable[..., Outcome], tmp_path: Path) -> Callable[[], None]:
+    """Goes on with the run, and compares its end with that of an undisturbed one."""
+
+    def check() -> None:
+        outcome = fit()
+        assert outcome.code == 0, outcome.err
+        assert_same_weights(tmp_path / "out", undisturbed.folder)
+        assert results_of(tmp_path / "out") == undisturbed.results
+
+    return check
+
+
+def state(folder: Path) -> dict[str, object]:
+    """What is in ``last.ckpt``."""
+    return torch.load(folder / "out" / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def assert_finite(folder: Path) -> None:
+    """No number of a checkpoint's weights is NaN or infinite."""
+    for path in (folder / "out" / "checkpoints").iterdir():
+        for name, value in torch.load(path, weights_only=True)["state_dict"].items():
+            assert torch.isfinite(value).all(), f"{path}: {name}"
+
+
+# numbers
+
+
+@pytest.mark.parametrize("bad", [math.nan, pytest.param(math.inf, marks=pytest.mark.slow)])
+def test_a_loss_that_is_no_number_ends_the_run_before_it_reaches_the_weights(
+    fit: Callable[..., Outcome],
+    same_end: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bad: float,
+) -> None:
+    real, steps = Tiny.training_loss, []
+
+    def training_loss(self: Tiny, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
+        steps.append(1)
+        factor = bad if len(steps) == 3 else 1.0
+        return {"loss": real(self, frames, spectrogram)["loss"] * factor}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tiny, "training_loss", training_loss)
+        ended = fit()
+    assert ended.code == 1
+    told = sentence(ended)
+    assert f"the loss is {-bad:g} at step 2, epoch 0, on clips " in told or f"the loss is {bad:g} at step 2" in told
+    assert re.search(r"on clips \S+_\d+, \S+_\d+;", told)  # both of the batch
+    assert "--ckpt_path last" in told
+    assert state(tmp_path)["global_step"] == 2
+    assert_finite(tmp_path)
+    same_end()
+
+
+def test_a_gradient_that_is_no_number_ends_the_run_too(
+    fit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Tiny.training_loss
+
+    def training_loss(self: Tiny, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
+        loss = real(self, frames, spectrogram)["loss"]
+        return {"loss": loss + (loss - loss.detach()).abs().sqrt()}  # finite, with an infinite slope
+
+    monkeypatch.setattr(Tiny, "training_loss", training_loss)
+    ended = fit()
+    assert ended.code == 1
+    assert "the gradient is not finite at step 0" in sentence(ended)
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_on_one_of_two_processes_ends_both(
+    fit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Tiny.training_loss
+
+    def in_process(rank: int, processes: int) -> tuple[int, str]:
+        os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(processes)}
+        factor = math.nan if rank == 1 else 1.0
+        monkeypatch.setattr(Tiny, "training_loss", lambda *about: {"loss": real(*about)["loss"] * factor})
+        ended = fit("--trainer.devices", processes, "--trainer.strategy", "ddp")
+        return ended.code, sentence(ended)
+
+    (code, told), (other_code, other_told) = run_processes(2, in_process)
+    assert (code, other_code) == (1, 1)
+    assert "the gradient is not finite at step 0" in told  # the loss of another process
+    assert "the loss is nan at step 0" in other_told
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_a_damaged_last_checkpoint_is_refused_and_the_best_one_can_take_its_place(
+    fit: Callable[..., Outcome], same_end: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, "training_step", 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert fit().code == 130
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    whole = last.read_bytes()
+    flipped = bytearray(whole)
+    flipped[whole.index(b"data/0") + 200] ^= 0x10  # one bit of a weight, which torch would take
+    for damaged in (flipped, whole[:-100], b""):
+        last.write_bytes(damaged)
+        refused = fit()
+        assert refused.code == 2
+        assert "last.ckpt cannot be read as a checkpoint" in sentence(refused)
+        assert "copy best.ckpt" in sentence(refused)
+    shutil.copy(last.with_name("best.ckpt"), last)
+    same_end()
+
+
+# clips
+
+
+@pytest.mark.slow
+def test_a_clip_that_hangs_or_holds_no_loudness_counts_as_a_damaged_one(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three runs, each with another thing wrong with the same clip, end with the same results."""
+    monkeypatch.setenv(env.CLIP_TIMEOUT_S, "2")
+    clip = sorted((world / "train").rglob("*.mp4"))[3].relative_to(world)
+
+    def page(path: Path) -> None:
+        path.write_text("<html>not found</html>")
+
+    def endless(path: Path) -> None:
+        write_numbered(path.with_suffix(".mkv"))
+        path.with_suffix(".mkv").rename(path)
+        os.truncate(path, path.stat().st_size * 2 // 3)
+        os.truncate(path, 2**40)
+
+    def loud(path: Path) -> None:
+        monkeypatch.setattr("tests.helpers.clips.clicks", lambda *about: clicks(*about) * np.float32(np.nan))
+        write_numbered(path.with_suffix(".mkv"), audio_codec="pcm_f32le")
+        path.with_suffix(".mkv").rename(path)
+
+    ends = []
+    for spoil in (page, endless, loud):
+        copy, out = tmp_path / spoil.__name__, tmp_path / f"{spoil.__name__}-out"
+        shutil.copytree(world, copy)
+        (copy / clip).unlink()
+        spoil(copy / clip)
+        config = tiny_config(world, copy)
+        words = ("--data.train.init_args.root", copy / "train", "--data.max_bad_share", 0.5, "--data.num_workers", 1)
+        outcome = tavlo("fit", "-c", config, "--out", out, *words)
+        assert outcome.code == 0, outcome.err
+        assert clip.stem in (out / "bad_clips.csv").read_text()
+        ends.append((out, results_of(out)))
+    for out, results in ends[1:]:
+        assert_same_weights(out, ends[0][0])
+        assert results == ends[0][1]
+
+
+# signals
+
+
+def test_sigterm_before_training_stops_before_the_first_step(
+    fit: Callable[..., Outcome], same_end: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        terminate = lambda *_: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+        patch.setattr(Gallery, "on_train_start", terminate, raising=False)  # comes before ours
+        stopped = fit()
+    assert stopped.code == 143
+    assert "stopped by SIGTERM after step 0; go on with: tavlo fit --ckpt_path last" in stopped.err
+    same_end()
+
+
+def test_a_second_sigterm_does_not_hurry_the_first(
+    fit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminate_twice() -> None:  # as a scheduler and a launcher may do
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, "training_step", 3, terminate_twice)
+        assert fit().code == 143
+    assert state(tmp_path)["global_step"] == 3
+
+
+SLURM = {
+    "SLURM_JOB_ID": "4711",
+    "SLURM_JOB_NAME": "train",
+    "SLURM_NTASKS": "1",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+}
+
+
+def in_slurm(monkeypatch: pytest.MonkeyPatch, folder: Path, scontrol: str) -> Path:
+    """Makes this process a task of a SLURM job whose ``scontrol`` is a script; where it notes its words."""
+    (folder / "bin").mkdir()
+    (folder / "bin" / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\n{scontrol}\n')
+    (folder / "bin" / "scontrol").chmod(0o755)
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+    return folder / "asked"
+
+
+def test_slurms_signal_saves_queues_the_job_again_and_the_job_goes_on(
+    fit: Callable[..., Outcome],
+    same_end: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = in_slurm(monkeypatch, tmp_path, "exit 0")
+    before = signal.getsignal(signal.SIGUSR1)
+    with monkeypatch.context() as patch:
+        interrupt(patch, "training_step", 2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+        stopped = fit()
+    assert stopped.code == 128 + signal.SIGUSR1
+    assert "stopped by SIGUSR1 after step 2" in stopped.err
+    assert asked.read_text() == "requeue 4711\n"
+    assert state(tmp_path)["global_step"] == 2
+    assert not list((tmp_path / "out").glob("hpc_ckpt*"))  # Lightning's own, which would be preferred for ever
+    assert signal.getsignal(signal.SIGUSR1) is before
+    same_end()
+
+
+def test_a_job_that_cannot_be_queued_again_says_so(
+    fit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_slurm(monkeypatch, tmp_path, "echo 'Requested operation is presently disabled' >&2; exit 1")
+    interrupt(monkeypatch, "training_step", 1, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    stopped = fit()
+    assert stopped.code == 128 + signal.SIGUSR1
+    assert "scontrol requeue 4711 failed (Requested operation is presently disabled)" in stopped.err
+
+
+# clocks
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    fit: Callable[..., Outcome], same_end: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = random.Random(9)
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: draw.uniform(0, 4e9))  # from 1970 to 2096, at each look
+        ended = fit("--trainer.enable_progress_bar", "true")
+    assert ended.code == 0, ended.err
+    same_end()
+
+
+def test_a_clock_that_was_set_back_makes_no_folder_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime(2026, 10, 25, 2, 30)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "datetime", Stopped)
+    names = []
+    for _ in range(3):
+        folder = runs.choose("fit", None, None, "exp/tiny.yaml")
+        folder.mkdir(parents=True)
+        names.append(folder.name)
+    assert names == ["20261025-023000", "20261025-023000-2", "20261025-023000-3"]
+
+
+# two runs
+
+
+def test_a_second_run_in_a_folder_is_refused_while_the_first_lasts_and_not_after_a_kill(
+    fit: Callable[..., Outcome], same_end: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def wait_for_the_second() -> None:
+        for _ in range(600):
+            if (tmp_path / "stop").exists():
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.1)
+
+    def first() -> None:
+        interrupt(monkeypatch, "training_step", 6, wait_for_the_second)
+        fit()
+
+    def second() -> None:
+        until_s = time.monotonic() + 60
+        while not (tmp_path / "out" / "checkpoints" / "last.ckpt").exists():
+            assert time.monotonic() < until_s
+            time.sleep(0.02)
+        for words in ((), ("--overwrite",)):
+            refused = fit(*words)
+            assert refused.code == 2
+            told.append(sentence(refused))
+        (tmp_path / "stop").touch()
+
+    child = os.fork()
+    if child == 0:
+        first()
+        os._exit(0)
+    try:
+        second()
+    finally:
+        (tmp_path / "stop").touch()
+        os.waitpid(child, 0)
+    assert all(f"{tmp_path / 'out'} is in use by another run (process {child} on " in line for line in told)
+    assert (tmp_path / "out" / ".lock").exists()  # the killed run's
+    same_end()
