@@ -278,6 +278,13 @@ def test_a_broken_file_is_one_clear_error(clip: Callable[[str], NumberedClip], n
     assert str(caught.value).startswith(f"{path}: ")
 
 
+def test_a_list_of_other_files_is_no_media(tmp_path: Path) -> None:
+    write_numbered(tmp_path / "private.mp4", seconds=0.4, click_s=())
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile private.mp4\n")
+    with pytest.raises(NotMediaError, match=r"a\.mp4: a list of other files"):
+        probe(tmp_path / "a.mp4")
+
+
 def test_most_flipped_bits_are_noticed(tmp_path: Path) -> None:
     """Without strict error detection the decoder conceals most of them and returns wrong pictures."""
     texture = np.random.default_rng(0).integers(0, 255, (16, 24, 3), np.uint8).repeat(8, 0).repeat(8, 1)
