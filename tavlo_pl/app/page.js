@@ -73,10 +73,7 @@ async function follow() {
   show("work");
   while (video.state === "running") {
     progress(video.step, video.done, video.speed);
-    await wait(POLL_MS);
-    const told = await (await ask(`/videos/${key}`)).json();
-    if (video === null || video.key !== key) return; // another one has come
-    video = told;
+    if (!(await refreshed(key))) return;
   }
   if (video.state === "failed") throw new Error(video.error);
   const [maps, sources] = await Promise.all([ask(at("/maps")), ask(at("/sources.json"))]);
@@ -84,6 +81,20 @@ async function follow() {
   const scores = Float32Array.from({ length: view.byteLength / 4 }, (_, n) => view.getFloat32(4 * n, true));
   found = opened(await sources.json(), scores, video.cells);
   begin();
+}
+
+// Asks again after a while; false where the video was taken off the page meanwhile.
+async function refreshed(key) {
+  const gone = () => video === null || video.key !== key;
+  await wait(POLL_MS);
+  if (gone()) return false;
+  try {
+    const told = await (await ask(`/videos/${key}`)).json();
+    if (!gone()) video = told;
+  } catch (error) {
+    if (!gone()) throw error;
+  }
+  return !gone();
 }
 
 function opened(sources, scores, cells) {
@@ -330,10 +341,7 @@ async function followFilm() {
     while (video.film.state === "running") {
       $("drawn").value = video.film.done;
       $("drawnote").textContent = `${video.film.step} · ${Math.floor(100 * video.film.done)} %`;
-      await wait(POLL_MS);
-      const told = await (await ask(`/videos/${key}`)).json();
-      if (video === null || video.key !== key) return;
-      video = told;
+      if (!(await refreshed(key))) return;
     }
     $("drawn").hidden = true;
     $("drawnote").textContent = "";

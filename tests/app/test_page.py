@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +50,18 @@ def until(page: "Page", condition: str) -> None:
     while not page.evaluate(condition):
         assert time.monotonic() < end_s, condition
         page.wait_for_timeout(30)
+
+
+def drop(page: "Page", file: Path) -> None:
+    """Drops a file on the page."""
+    page.evaluate(
+        "([name, data]) => { const dragged = new DataTransfer();"
+        "dragged.items.add(new File([Uint8Array.from(atob(data), c => c.charCodeAt(0))], name));"
+        "const how = { dataTransfer: dragged, bubbles: true, cancelable: true };"
+        "for (const kind of ['dragenter', 'dragover', 'drop'])"
+        "document.getElementById('drop').dispatchEvent(new DragEvent(kind, how)); }",
+        [file.name, b64encode(file.read_bytes()).decode()],
+    )
 
 
 def seek(page: "Page", time_s: float) -> None:
@@ -103,6 +117,16 @@ def test_the_page_draws_what_films_show_and_takes_names_as_text(tmp_path: Path) 
         page.wait_for_selector("#problem:not([hidden])")
         assert "c.mp4: not a media file" in (page.text_content("#problem") or "")
         assert page.is_hidden("#result")
+        # one that takes long is cancelled
+        slow, model = threading.Event(), videos.localizer.model.localize
+        videos.localizer.model.localize = lambda *seen: (slow.wait(), model(*seen))[1]  # type: ignore[method-assign]
+        page.set_input_files("#file", source.path)
+        until(page, "document.getElementById('step').textContent.startsWith('listening')")
+        page.click("#cancel")
+        page.wait_for_selector("#work", state="hidden")
+        slow.set()
+        page.wait_for_timeout(600)
+        assert page.is_hidden("#problem") and not videos.by_key and not list(videos.folder.iterdir())
         assert not said and all(url.startswith((address, "data:")) for url in asked)
 
 
@@ -122,7 +146,7 @@ def test_a_person_drops_a_video_sees_it_moves_the_threshold_and_saves_the_film(t
         with chromium() as page:
             asked, said = watch(page)
             page.goto(address)
-            page.set_input_files("#file", source.path)
+            drop(page, source.path)
             page.wait_for_selector("#result:not([hidden])")
             until(page, READY)
             page.click("#play")

@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,14 +48,22 @@ def ask(address: str, path: str, method: str = "GET", body: bytes | None = None,
     return found
 
 
-def finished(address: str, key: str, part: str | None = None) -> Any:
+def soon(condition: Callable[[], Any]) -> None:
+    """Waits for it."""
     until_s = time.monotonic() + 30
-    while time.monotonic() < until_s:
-        state = ask(address, f"/videos/{key}").json
-        if (state[part] if part else state)["state"] != "running":
-            return state
+    while not condition():
+        assert time.monotonic() < until_s
         time.sleep(0.01)
-    raise TimeoutError(state)
+
+
+def finished(address: str, key: str, part: str | None = None) -> Any:
+    """The state of a video once the work on it, or on a part of it, has ended."""
+
+    def state() -> Any:
+        return ask(address, f"/videos/{key}").json
+
+    soon(lambda: (state()[part] if part else state())["state"] != "running")
+    return state()
 
 
 @pytest.fixture(scope="module")
@@ -129,10 +137,18 @@ def test_too_much_is_refused_and_nothing_of_it_kept(server: tuple[str, Videos]) 
     except OSError:  # it hung up on us
         pass
     connection.close()
-    until_s = time.monotonic() + 10
-    while list(videos.folder.iterdir()) and time.monotonic() < until_s:
-        time.sleep(0.01)
-    assert not list(videos.folder.iterdir()) and not videos.by_key
+    soon(lambda: not list(videos.folder.iterdir()) and not videos.by_key)
+
+
+def test_a_browser_that_goes_away_in_the_middle_leaves_nothing(server: tuple[str, Videos]) -> None:
+    address, videos = server
+    where = urlsplit(address)
+    with socket.create_connection((where.hostname, where.port)) as line:
+        line.sendall(
+            f"POST /videos?name=a.mp4 HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Length: 999\r\n\r\nx".encode()
+        )
+        soon(lambda: list(videos.folder.glob("*/source")))
+    soon(lambda: not list(videos.folder.iterdir()) and not videos.by_key)
 
 
 def test_the_oldest_make_room(server: tuple[str, Videos]) -> None:
