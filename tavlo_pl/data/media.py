@@ -223,7 +223,7 @@ def read_clip(
     The frame shown at x is the last one whose presentation time is not after x; before the first frame it is
     the first, after the last the last. Frames are scaled while they are converted to RGB, by area averaging:
     training and testing share this one kernel. The waveform is the mean of the channels (FFmpeg's own float
-    downmix would be 3 dB louder) and is zero where the file has no sound.
+    downmix would be 3 dB louder), of surround sound that of its stereo mix, and is zero where the file has no sound.
 
     Args:
         path: A video file.

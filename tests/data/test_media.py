@@ -201,6 +201,14 @@ def test_mono_is_the_mean_of_the_channels(tmp_path: Path, name: str, codec: str)
         assert peaks_s(waveform) == pytest.approx([0.5, 1.5], abs=1e-3)
 
 
+def test_surround_sound_is_as_loud_as_its_stereo_mix(tmp_path: Path) -> None:
+    path = tmp_path / "film.mov"
+    weights = (0.5, 0.5, 0.707, 0.0, 0.354, 0.354)  # front left, front right, centre, effects, back left, back right
+    for channel, weight in enumerate(weights):
+        write_numbered(path, audio_codec="pcm_s16le", channel_gains=np.eye(6)[channel], video=False)
+        assert read_waveform(path, 0.0, 2.0).max() == pytest.approx(0.8 * weight, rel=0.07, abs=1e-3)
+
+
 def test_the_waveform_is_exactly_as_long_as_asked_and_silent_where_there_is_no_sound(
     clip: Callable[[str], NumberedClip],
 ) -> None:
