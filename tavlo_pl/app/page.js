@@ -113,13 +113,7 @@ function begin() {
   threshold.value = first;
   $("reset").hidden = settings.threshold === null;
   $("reset").textContent = `Reset to ${first.toFixed(3)}`;
-  const heat = $("heat"), shape = found.width / found.height;
-  heat.width = Math.max(2, Math.round(Math.min(WIDEST_PX, WIDEST_PX * shape)));
-  heat.height = Math.max(2, Math.round(heat.width / shape));
-  const stage = $("stage");
-  stage.style.setProperty("--shape", shape);
-  stage.style.aspectRatio = `${found.width} / ${found.height}`;
-  stage.style.maxWidth = `calc(70vh * ${shape})`;
+  shape(found.width / found.height);
   $("seek").max = found.duration_s;
   film.src = at("/view");
   $("npz").href = at("/heatmaps.npz");
@@ -127,6 +121,15 @@ function begin() {
   show("result");
   changed();
   if (video.film) followFilm().catch((error) => problem(error.message));
+}
+
+function shape(ratio) { // of the picture: width by height
+  const heat = $("heat"), stage = $("stage");
+  heat.width = Math.max(2, Math.round(Math.min(WIDEST_PX, WIDEST_PX * ratio)));
+  heat.height = Math.max(2, Math.round(heat.width / ratio));
+  stage.style.setProperty("--shape", ratio);
+  stage.style.aspectRatio = ratio;
+  stage.style.maxWidth = `calc(70vh * ${ratio})`;
 }
 
 async function remove() {
@@ -394,6 +397,9 @@ function listen() {
   $("seek").addEventListener("input", (event) => { film.currentTime = Number(event.target.value); });
   film.addEventListener("play", () => { $("play").textContent = "Pause"; follows(); });
   for (const name of ["pause", "ended"]) film.addEventListener(name, () => { $("play").textContent = "Play"; });
+  film.addEventListener("loadedmetadata", () => { // its pixels may not be square
+    if (film.videoWidth) shape(film.videoWidth / film.videoHeight);
+  });
   for (const name of ["seeked", "loadeddata", "pause"]) film.addEventListener(name, () => moved(film.currentTime));
   film.addEventListener("error", () => {
     if (film.getAttribute("src")) problem("This browser cannot play the video; the maps and films can be saved all the same.");

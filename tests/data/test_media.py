@@ -1,6 +1,7 @@
 """Is it the right frame and the right sound, are they on one clock, and does damage end as a clear error?"""
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -453,6 +454,15 @@ def test_a_film_of_a_cut_file_begins_with_its_first_whole_frame(
     time_s = frame_times(tmp_path / "film.mp4")
     np.testing.assert_allclose(time_s, frame_times(tmp_path / "cut.ts"), atol=1e-4)
     assert numbers(read_clip(tmp_path / "film.mp4", time_s, None, 0.0, 0.0).frames) == list(range(24, 50))
+
+
+@pytest.mark.parametrize("turn_deg", [0, -90])
+def test_a_film_keeps_the_shape_of_pixels(turn_deg: int, tmp_path: Path) -> None:
+    pixel = Fraction(16, 11)
+    source = write_numbered(tmp_path / "cctv.mp4", seconds=0.2, turn_deg=turn_deg, pixel=pixel, click_s=()).path
+    map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        assert film.streams.video[0].sample_aspect_ratio == (1 / pixel if turn_deg else pixel)
 
 
 def test_a_film_has_the_very_packets_of_the_sound_or_all_of_it_anew(tmp_path: Path) -> None:
