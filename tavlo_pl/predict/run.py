@@ -246,11 +246,13 @@ def predict_all(
                 else:
                     outcome.written.append(sample_id)
                     done_s += lengths_s[sample_id]
+    told = outcome.summary(done_s / max(time.monotonic() - began_s, 1e-3))
     if folder.path.is_dir():
         with folder.claimed("index.html", wait=True):
-            write_gallery(folder.path)
+            page = write_gallery(folder.path)
         _tidy(folder.path / CLAIMS)
-    print(outcome.summary(done_s / max(time.monotonic() - began_s, 1e-3)), flush=True)
+        told += f"; to see them, open {page}"
+    print(told, flush=True)
     if outcome.failed:
         reasons = "; ".join([*outcome.failed.values()][:REASONS] + ["…"] * (len(outcome.failed) > REASONS))
         raise RunFailedError(f"{len(outcome.failed)} of {len(videos)} videos failed, all others are there: {reasons}")
