@@ -49,6 +49,7 @@ __all__ = [
     "MediaFile",
     "MediaInfo",
     "MemoryFile",
+    "browser_type",
     "frame_times",
     "map_frames",
     "picture_end_s",
@@ -69,6 +70,12 @@ _INDEXED = {"mov", "matroska", "avi"}
 _SEEK_FROM_S = 2.0
 # So far before a key frame that is wanted, its sound may lie in the file.
 _SEEK_EARLY_S = 1.0
+# What browsers play, and as what: containers with their codecs of picture and sound.
+_IN_BROWSERS = {
+    "video/mp4": ("mov", {"h264"}, {"aac", "mp3"}),
+    "video/webm": ("webm", {"vp8", "vp9", "av1"}, {"opus", "vorbis"}),
+}
+_IN_BROWSERS_PIXELS = {"yuv420p", "yuvj420p"}
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,23 @@ def probe(path: str | Path | MemoryFile) -> MediaInfo:
         )
 
 
+def browser_type(path: Path) -> str | None:
+    """The media type under which a browser plays a file with its sound, on the clip's own clock; None if it may not.
+
+    Raises:
+        MediaError: As `probe`; NoAudioError where there is no sound.
+    """
+    with open_media(path) as container:
+        video, audio = video_stream(container, path), audio_stream(container, path)
+        if origin_s(container) > 0 or video.codec_context.pix_fmt not in _IN_BROWSERS_PIXELS:
+            return None
+        for kind, (name, pictures, sounds) in _IN_BROWSERS.items():
+            codecs = video.codec_context.codec.canonical_name, audio.codec_context.codec.canonical_name
+            if name in container.format.name.split(",") and codecs[0] in pictures and codecs[1] in sounds:
+                return kind
+    return None
+
+
 @limited
 def probe_audio_duration(path: str | Path | MemoryFile) -> float:
     """Length of a file's sound in seconds on the clip's clock; the file may be a recording without pictures.
@@ -204,7 +228,7 @@ def read_clip(
     The frame shown at x is the last one whose presentation time is not after x; before the first frame it is
     the first, after the last the last. Frames are scaled while they are converted to RGB, by area averaging:
     training and testing share this one kernel. The waveform is the mean of the channels (FFmpeg's own float
-    downmix would be 3 dB louder) and is zero where the file has no sound.
+    downmix would be 3 dB louder), of surround sound that of its stereo mix, and is zero where the file has no sound.
 
     Args:
         path: A video file.

@@ -32,6 +32,8 @@ _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 _TURNING = {"mov", "matroska"}
 # The first bytes of Matroska and WebM.
 _MATROSKA = b"\x1aE\xdf\xa3"
+# Lists of other files: whoever sends one would choose which files of this machine are read.
+_LISTS = {"concat", "dash", "hls", "imf"}
 
 
 VIDEO_SUFFIXES = frozenset(
@@ -138,7 +140,9 @@ def first_bytes(path: MediaFile, count: int = 12) -> bytes:
 
 
 def _check_container(container: InputContainer, path: MediaFile) -> None:
-    """Refuse what would decode without an error and yet wrongly."""
+    """Refuse what would decode without an error and yet wrongly, or leads to other files."""
+    if container.format.name in _LISTS:
+        raise NotMediaError(f"{path}: a list of other files ({container.format.name}), no media; give those")
     pictures = container.streams.video[:1]
     if is_avi(container) and pictures and pictures[0].codec_context and pictures[0].codec_context.has_b_frames:
         raise MediaError(f"{path}: AVI keeps no presentation times and this one has B-frames; convert the file to MP4")

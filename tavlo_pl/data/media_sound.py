@@ -14,6 +14,13 @@ from tavlo_pl.errors import CorruptMediaError, NoAudioError
 
 SAMPLE_RATE_HZ = 16_000
 
+# How loud a channel of surround sound is in the mean of its stereo mix (ITU-R BS.775, not scaled down): a voice that
+# only the centre has is 3 dB quieter then, and 16 dB in the mean of six channels. Channels that are not named here, the
+# deep effects (LFE) among them, are left out, as players do.
+_IN_STEREO_MIX = (
+    {"FL": 0.5, "FR": 0.5, "FC": 0.5**0.5} | dict.fromkeys(["BL", "BR", "SL", "SR"], 0.5**1.5) | {"BC": 0.5}
+)
+
 # Sound decoded on both sides of the span: codecs need packets to settle, the resampler needs neighbours.
 SOUND_MARGIN_S = 0.25
 # Blocks of sound follow each other without a gap unless the timestamps say otherwise by more than their
@@ -61,7 +68,7 @@ def decode_sound(
         block = queue.read()
         if block is None:
             continue
-        run = _mean_of_channels(block)
+        run = _mono(block)
         begin, end = max(first, 0), min(first + len(run), len(track))
         if begin < end:
             track[begin:end] = run[begin - first : end - first]
@@ -77,8 +84,9 @@ def decode_sound(
     return waveform
 
 
-def _mean_of_channels(frame: AudioFrame) -> np.ndarray:
-    """(samples,) float32 in [-1, 1] of a decoded block, whatever its sample format."""
+def _mono(frame: AudioFrame) -> np.ndarray:
+    """(samples,) float32 of a decoded block, whatever its sample format: the mean of its channels, in [-1, 1], or what
+    that would be of the stereo mix of surround sound, which may reach a little further."""
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
@@ -86,6 +94,9 @@ def _mean_of_channels(frame: AudioFrame) -> np.ndarray:
         samples = samples / np.float32(128) - 1
     elif np.issubdtype(samples.dtype, np.integer):
         samples = samples / np.float32(2 ** (8 * samples.itemsize - 1))
+    names = [channel.name for channel in frame.layout.channels]
+    if len(names) > 2 and "FL" in names:
+        return np.array([_IN_STEREO_MIX.get(name, 0.0) for name in names], np.float32) @ samples.astype(np.float32)
     return samples.mean(0, dtype=np.float32)
 
 

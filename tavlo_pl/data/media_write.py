@@ -101,7 +101,11 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
         origin = origin_s(original)
         first_tick = round(origin / video.time_base)
         rate = video.average_rate or video.guessed_rate or Fraction(25)
-        encoder = _PictureEncoder(film, shown_size(source), rate, video.time_base, _CRF_FILM, threads=1)
+        size = shown_size(source)
+        encoder = _PictureEncoder(film, size, rate, video.time_base, _CRF_FILM, threads=1)
+        if pixel := video.codec_context.sample_aspect_ratio:  # width of a pixel by its height
+            lies = size != (video.codec_context.height, video.codec_context.width)
+            encoder.set_pixel_shape(1 / pixel if lies else pixel)
         sound = _SoundTrack(film, audio, origin) if audio is not None else None
         reformatter = VideoReformatter()
         drawn = False
@@ -158,6 +162,10 @@ class _PictureEncoder:
         self._stream.height, self._stream.width = size[0] + self._odd[0], size[1] + self._odd[1]
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = time_base
+
+    def set_pixel_shape(self, pixel: Fraction) -> None:
+        """Have players show pixels of this width by height; called before the first picture."""
+        self._stream.codec_context.sample_aspect_ratio = pixel
 
     def write(self, picture: np.ndarray, tick: int) -> None:
         """Encode an (H, W, 3) uint8 picture shown at `tick` of the time base."""

@@ -1,7 +1,7 @@
 """From a video file to its maps, in memory that does not grow with its length."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -13,11 +13,12 @@ from torch import Tensor
 
 from tavlo_pl.data import media
 from tavlo_pl.data.spectrogram import Frequencies, LogMel
+from tavlo_pl.errors import MediaError
 from tavlo_pl.predict.sources import Localization
 from tavlo_pl.predict.windows import Blender, Plan
 
 FRAMES_AT_ONCE = 40
-"""Frames that pass through the model together; a window has one a segment."""
+"""Frames that pass through the model together, of one video or several; a window has one a segment."""
 
 READ_AHEAD_S = 10.0
 """Frames are read for so many seconds at a time: each reading decodes from the key frame before it."""
@@ -58,9 +59,10 @@ class Form:
 
 @dataclass(frozen=True)
 class Seen:
-    """Some windows with what the model was given, for whoever wants to look closer.
+    """Some windows of a video with what the model was given, for whoever wants to look closer.
 
     Attributes:
+        sample_id: name of the video.
         number: of the first window, counted from 0.
         count: of all windows of the video.
         time_s: (B, T) moments in seconds.
@@ -69,6 +71,7 @@ class Seen:
         heatmap: (B, T, h, w).
     """
 
+    sample_id: str
     number: int
     count: int
     time_s: NDArray[np.float64]
@@ -103,7 +106,6 @@ class Localizer:
         maps_per_second: float | None = None,
         aspect: Aspect = "squash",
         advance: Callable[[float], object] = lambda seconds: None,
-        look: Callable[[Seen], None] | None = None,
     ) -> Localization:
         """The maps of one video.
 
@@ -113,46 +115,70 @@ class Localizer:
             maps_per_second: None for one map a segment, the model's own rate.
             aspect: ``squash`` the picture to a square, as in training, or ``keep`` its shape, with black bars.
             advance: told the seconds of video that were done since the last call.
-            look: shown every batch of windows.
 
         Raises:
             MediaError: the file cannot be read, has no picture or no sound.
         """
-        info = media.probe(path)
-        plan = Plan.of(info.duration_s, self.form.segments, self.form.duration_s, maps_per_second)
-        part = _part((info.height, info.width), self.form.image_size, aspect)
-        reader, blender = _Reader(path, plan, part), Blender(plan)
-        at_once = max(1, FRAMES_AT_ONCE // self.form.segments)
-        done_s = 0.0
-        for number in range(0, len(plan.starts), at_once):
-            starts = plan.starts[number : number + at_once]
-            frames, sound = reader.frames(starts).to(self.device), self._sound(path, plan, starts)
-            with torch.inference_mode():
-                spectrogram = self.log_mel(sound)
-                maps = self.model.localize(frames, spectrogram).float()
-                if look is not None:
-                    times_s = np.stack([plan.moment_s(plan.of_window(start)) for start in starts])
-                    look(Seen(number, len(plan.starts), times_s, frames, spectrogram, maps))
-                shown = part.of_maps(maps).cpu().numpy()
-            for start, window in zip(starts, shown, strict=True):
-                blender.add(start, window)
-            now_s = info.duration_s * min(1.0, (number + len(starts)) / len(plan.starts))
-            advance(now_s - done_s)
-            done_s = now_s
-        time_s, heatmap = plan.resampled(blender.maps())
-        size = (info.height, info.width)
-        return Localization(sample_id or path.stem, path, info.duration_s, size, time_s, heatmap, self.threshold)
+        _, found = next(self.localize_all([(sample_id or path.stem, path)], maps_per_second, aspect, advance))
+        if isinstance(found, MediaError):
+            raise found
+        return found
 
-    def _sound(self, path: Path, plan: Plan, starts: tuple[int, ...]) -> Tensor:
-        """(B, L) waveforms of some windows, from one reading."""
-        first_s, last_s = int(plan.start_s(starts[0])), plan.start_s(starts[-1])
-        sound = media.read_waveform(path, first_s, last_s - first_s + self.form.duration_s)
-        length = round(self.form.duration_s * media.SAMPLE_RATE_HZ)
-        waveforms = np.zeros((len(starts), length), np.float32)
-        for waveform, start in zip(waveforms, starts, strict=True):
-            piece = sound[round((plan.start_s(start) - first_s) * media.SAMPLE_RATE_HZ) :][:length]
-            waveform[: len(piece)] = piece
-        return torch.from_numpy(waveforms).to(self.device)
+    def localize_all(
+        self,
+        videos: Iterable[tuple[str, Path]],
+        maps_per_second: float | None = None,
+        aspect: Aspect = "squash",
+        advance: Callable[[float], object] = lambda seconds: None,
+        look: Callable[[Seen], None] | None = None,
+    ) -> Iterator[tuple[str, Localization | MediaError]]:
+        """The maps of many videos, each as soon as it is done; windows of short ones pass through the model together.
+
+        Args:
+            videos: (name, file) of each; taken when its turn to be read comes.
+            maps_per_second: as `localize`.
+            aspect: as `localize`.
+            advance: as `localize`.
+            look: shown every batch of windows of a video.
+
+        Yields:
+            name, and maps or why there are none: the file cannot be read, has no picture or no sound.
+        """
+        most = max(1, FRAMES_AT_ONCE // self.form.segments)
+        batch: list[_Piece] = []
+        for sample_id, path in videos:
+            try:
+                video = _Video.opened(sample_id, path, self.form, maps_per_second, aspect)
+                while video.read < len(video.plan.starts):
+                    batch.append(video.piece(most - sum(len(piece.starts) for piece in batch)))
+                    if sum(len(piece.starts) for piece in batch) == most:
+                        yield from self._finish(batch, advance, look)
+                        batch = []
+            except MediaError as error:  # no piece of it waits: one that does is a video's last
+                yield sample_id, error
+        if batch:
+            yield from self._finish(batch, advance, look)
+
+    def _finish(
+        self, batch: list["_Piece"], advance: Callable[[float], object], look: Callable[[Seen], None] | None
+    ) -> list[tuple[str, Localization]]:
+        """Maps the windows of a batch; the videos that have all their maps now."""
+        sizes = [len(piece.starts) for piece in batch]
+        frames = torch.cat([piece.frames for piece in batch]).to(self.device)
+        with torch.inference_mode():
+            spectrogram = self.log_mel(torch.cat([piece.sound for piece in batch]).to(self.device))
+            maps = self.model.localize(frames, spectrogram).float()
+            parts = [frames.split(sizes), spectrogram.split(sizes), maps.split(sizes)]
+            for piece, seen, heard, scores in zip(batch, *parts, strict=True):
+                video, plan = piece.video, piece.video.plan
+                if look is not None:
+                    times_s = np.stack([plan.moment_s(plan.of_window(start)) for start in piece.starts])
+                    look(Seen(video.sample_id, piece.number, len(plan.starts), times_s, seen, heard, scores))
+                for start, window in zip(piece.starts, video.part.of_maps(scores).cpu().numpy(), strict=True):
+                    video.blender.add(start, window)
+                advance(video.info.duration_s * len(piece.starts) / len(plan.starts))
+        whole = [piece.video for piece in batch if piece.number + len(piece.starts) == len(piece.video.plan.starts)]
+        return [(video.sample_id, video.localization(self.threshold)) for video in whole]
 
 
 class _Part(NamedTuple):
@@ -193,6 +219,74 @@ def _part(size: tuple[int, int], side: int, aspect: Aspect) -> _Part:
         return _Part(side, side, side)
     scale = side / max(size)
     return _Part(side, max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some windows of a video, read.
+
+    Attributes:
+        video: whose they are.
+        number: of the first one.
+        starts: first moments of all.
+        frames: (B, T, 3, H, W) uint8.
+        sound: (B, L) float32, 16 kHz.
+    """
+
+    video: "_Video"
+    number: int
+    starts: tuple[int, ...]
+    frames: Tensor
+    sound: Tensor
+
+
+@dataclass
+class _Video:
+    """A video that is being localized; `read` windows were read."""
+
+    sample_id: str
+    path: Path
+    info: media.MediaInfo
+    form: Form
+    plan: Plan
+    part: _Part
+    read: int = 0
+    blender: Blender = field(init=False)
+    reader: "_Reader" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.blender = Blender(self.plan)
+        self.reader = _Reader(self.path, self.plan, self.part)
+
+    @classmethod
+    def opened(cls, sample_id: str, path: Path, form: Form, maps_per_second: float | None, aspect: Aspect) -> "_Video":
+        """A file, once its headers are read."""
+        info = media.probe(path)
+        plan = Plan.of(info.duration_s, form.segments, form.duration_s, maps_per_second)
+        return cls(sample_id, path, info, form, plan, _part((info.height, info.width), form.image_size, aspect))
+
+    def piece(self, most: int) -> _Piece:
+        """Reads the next windows."""
+        number, starts = self.read, self.plan.starts[self.read : self.read + most]
+        self.read += len(starts)
+        return _Piece(self, number, starts, self.reader.frames(starts), self._sound(starts))
+
+    def _sound(self, starts: tuple[int, ...]) -> Tensor:
+        """(B, L) waveforms of some windows, from one reading."""
+        first_s, last_s = int(self.plan.start_s(starts[0])), self.plan.start_s(starts[-1])
+        sound = media.read_waveform(self.path, first_s, last_s - first_s + self.form.duration_s)
+        length = round(self.form.duration_s * media.SAMPLE_RATE_HZ)
+        waveforms = np.zeros((len(starts), length), np.float32)
+        for waveform, start in zip(waveforms, starts, strict=True):
+            piece = sound[round((self.plan.start_s(start) - first_s) * media.SAMPLE_RATE_HZ) :][:length]
+            waveform[: len(piece)] = piece
+        return torch.from_numpy(waveforms)
+
+    def localization(self, threshold: float | None) -> Localization:
+        """What was found, once all windows are mapped."""
+        time_s, heatmap = self.plan.resampled(self.blender.maps())
+        size = (self.info.height, self.info.width)
+        return Localization(self.sample_id, self.path, self.info.duration_s, size, time_s, heatmap, threshold)
 
 
 class _Reader:

@@ -7,8 +7,9 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tavlo_pl.files import whole_file
 from tavlo_pl.predict.attention import write_attention
 from tavlo_pl.predict.film import write_film, write_poster
 from tavlo_pl.predict.gallery import write_gallery
-from tavlo_pl.predict.localizer import Aspect, Localizer
+from tavlo_pl.predict.localizer import Aspect, Localizer, Model, Seen
 from tavlo_pl.predict.sources import Localization
 from tavlo_pl.runs import write_whole
 
@@ -30,6 +31,9 @@ NAME_BYTES = 230
 
 REASONS = 3
 """So many failures are told again at the end; each was told when it happened."""
+
+FILM_SHARE = 0.5
+"""Of the progress of a video that its maps are, where a film follows: both take about as long."""
 
 CLAIMS = ".claims"
 """Folder of locks that say which video a process is at; the system frees them when a process ends in any way."""
@@ -132,37 +136,23 @@ class Folder:
                 if path.is_file() and (not archive.is_file() or path.samefile(video)):
                     raise ConfigError(f"{path} was not written by tavlo and would be replaced; give another --out")
 
-    def write(self, localizer: Localizer, sample_id: str, video: Path, advance: Callable[[float], object]) -> None:
-        """Localizes one video and writes its files; ``sources.json`` last, by which it is finished.
+    def write(self, found: Localization, advance: Callable[[float], object]) -> None:
+        """Writes the files of one video; ``sources.json`` last, by which it is finished.
 
         Raises:
-            MediaError: it cannot be read.
+            MediaError: the video is damaged where its film is made.
         """
-        archive, poster, *films, sources = self.files(sample_id)
+        archive, poster, *films, sources = self.files(found.sample_id)
         sources.unlink(missing_ok=True)
-        share = 0.5 if films else 1.0  # films take about as long as maps
-        look = None
-        if self.options.save_attention:
-            stem = self.path / sample_id
-
-            def look(seen: Any) -> None:
-                write_attention(localizer.model, seen, stem)
-
-        found = localizer.localize(
-            video,
-            sample_id,
-            self.options.maps_per_second,
-            self.options.aspect,
-            lambda seconds: advance(share * seconds),
-            look,
-        )
         write_archive(found, archive)
         write_poster(found, poster)
         for film in films:
-            write_film(
-                found, film, self.options.box, self.options.spectrogram, lambda seconds: advance((1 - share) * seconds)
-            )
+            write_film(found, film, self.options.box, self.options.spectrogram, advance)
         write_whole(sources, found.to_json(self.made_with))
+
+    def write_attention(self, model: Model, seen: Seen) -> None:
+        """Writes the attention of some windows of a video beside its other files."""
+        write_attention(model, seen, self.path / checked_name(seen.sample_id))
 
     @contextmanager
     def claimed(self, name: str, wait: bool = False) -> Iterator[bool]:
@@ -215,44 +205,73 @@ def predict_all(
     todo = [video for video in videos if overwrite or not folder.is_finished(video[0])]
     outcome = Outcome(kept=len(videos) - len(todo))
     lengths_s = {sample_id: _length_s(path) for sample_id, path in todo}
+    maps_share = FILM_SHARE if folder.options.films else 1.0
     began_s, done_s = time.monotonic(), 0.0
-    with tqdm(
+    bar = tqdm(
         total=round(sum(lengths_s.values()), 1),
         disable=not progress,
         bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s of video [{elapsed}<{remaining}{postfix}]",
-    ) as bar:
+    )
 
-        def advance(seconds: float) -> None:
-            bar.set_postfix_str(f"{bar.n / max(time.monotonic() - began_s, 1e-3):.1f} times real time", refresh=False)
-            bar.update(max(0.0, min(seconds, bar.total - bar.n)))
+    def advance(seconds: float) -> None:
+        bar.set_postfix_str(f"{bar.n / max(time.monotonic() - began_s, 1e-3):.1f} times real time", refresh=False)
+        bar.update(max(0.0, min(seconds, bar.total - bar.n)))
 
-        localizer = make_localizer() if todo else None
-        for sample_id, path in todo:
-            with folder.claimed(sample_id) as mine:
-                if not mine:
+    with bar, ExitStack() as everything:
+        claims: dict[str, ExitStack] = {}
+
+        def claimed() -> Iterator[tuple[str, Path]]:
+            """The videos that are this process's to do; each stays its own until it is written."""
+            for sample_id, path in todo:
+                claim = everything.enter_context(ExitStack())
+                if not claim.enter_context(folder.claimed(sample_id)):
                     outcome.elsewhere += 1
                 elif not overwrite and folder.is_finished(sample_id):
                     outcome.kept += 1  # by another process, meanwhile
+                    claim.close()
                 else:
-                    bar.set_description(sample_id[:24], refresh=False)
-                    assert localizer is not None, "there is something to do"
-                    try:
-                        folder.write(localizer, sample_id, path, advance)
-                    except MediaError as error:
-                        outcome.failed[sample_id] = str(error)
-                        bar.write(f"failed: {error}", file=sys.stderr)
-                    else:
-                        outcome.written.append(sample_id)
-                        done_s += lengths_s[sample_id]
+                    claims[sample_id] = claim
+                    yield sample_id, path
+
+        localizer = make_localizer() if todo else None
+        for sample_id, found in _localized(localizer, claimed(), folder, lambda seconds: advance(maps_share * seconds)):
+            bar.set_description(sample_id[:24], refresh=False)
+            with claims.pop(sample_id):
+                try:
+                    if isinstance(found, MediaError):
+                        raise found
+                    folder.write(found, lambda seconds: advance((1 - maps_share) * seconds))
+                except MediaError as error:
+                    outcome.failed[sample_id] = str(error)
+                    bar.write(f"failed: {error}", file=sys.stderr)
+                else:
+                    outcome.written.append(sample_id)
+                    done_s += lengths_s[sample_id]
+    told = outcome.summary(done_s / max(time.monotonic() - began_s, 1e-3))
     if folder.path.is_dir():
         with folder.claimed("index.html", wait=True):
-            write_gallery(folder.path)
+            page = write_gallery(folder.path)
         _tidy(folder.path / CLAIMS)
-    print(outcome.summary(done_s / max(time.monotonic() - began_s, 1e-3)), flush=True)
+        told += f"; to see them, open {page}"
+    print(told, flush=True)
     if outcome.failed:
         reasons = "; ".join([*outcome.failed.values()][:REASONS] + ["…"] * (len(outcome.failed) > REASONS))
         raise RunFailedError(f"{len(outcome.failed)} of {len(videos)} videos failed, all others are there: {reasons}")
     return outcome
+
+
+def _localized(
+    localizer: Localizer | None,
+    videos: Iterator[tuple[str, Path]],
+    folder: Folder,
+    advance: Callable[[float], object],
+) -> Iterator[tuple[str, Localization | MediaError]]:
+    """The maps of all videos; no localizer where there is nothing to do."""
+    if localizer is None:
+        return iter(())
+    options = folder.options
+    look = partial(folder.write_attention, localizer.model) if options.save_attention else None
+    return localizer.localize_all(videos, options.maps_per_second, options.aspect, advance, look)
 
 
 def write_archive(found: Localization, path: Path) -> None:

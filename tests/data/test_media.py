@@ -1,6 +1,7 @@
 """Is it the right frame and the right sound, are they on one clock, and does damage end as a clear error?"""
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,14 @@ def test_mono_is_the_mean_of_the_channels(tmp_path: Path, name: str, codec: str)
         assert peaks_s(waveform) == pytest.approx([0.5, 1.5], abs=1e-3)
 
 
+def test_surround_sound_is_as_loud_as_its_stereo_mix(tmp_path: Path) -> None:
+    path = tmp_path / "film.mov"
+    weights = (0.5, 0.5, 0.707, 0.0, 0.354, 0.354)  # front left, front right, centre, effects, back left, back right
+    for channel, weight in enumerate(weights):
+        write_numbered(path, audio_codec="pcm_s16le", channel_gains=np.eye(6)[channel], video=False)
+        assert read_waveform(path, 0.0, 2.0).max() == pytest.approx(0.8 * weight, rel=0.07, abs=1e-3)
+
+
 def test_the_waveform_is_exactly_as_long_as_asked_and_silent_where_there_is_no_sound(
     clip: Callable[[str], NumberedClip],
 ) -> None:
@@ -276,6 +285,13 @@ def test_a_broken_file_is_one_clear_error(clip: Callable[[str], NumberedClip], n
     with pytest.raises(expected) as caught:
         read_clip(path, np.arange(10) / 5, None, 0.0, 2.0)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_list_of_other_files_is_no_media(tmp_path: Path) -> None:
+    write_numbered(tmp_path / "private.mp4", seconds=0.4, click_s=())
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile private.mp4\n")
+    with pytest.raises(NotMediaError, match=r"a\.mp4: a list of other files"):
+        probe(tmp_path / "a.mp4")
 
 
 def test_most_flipped_bits_are_noticed(tmp_path: Path) -> None:
@@ -438,6 +454,15 @@ def test_a_film_of_a_cut_file_begins_with_its_first_whole_frame(
     time_s = frame_times(tmp_path / "film.mp4")
     np.testing.assert_allclose(time_s, frame_times(tmp_path / "cut.ts"), atol=1e-4)
     assert numbers(read_clip(tmp_path / "film.mp4", time_s, None, 0.0, 0.0).frames) == list(range(24, 50))
+
+
+@pytest.mark.parametrize("turn_deg", [0, -90])
+def test_a_film_keeps_the_shape_of_pixels(turn_deg: int, tmp_path: Path) -> None:
+    pixel = Fraction(16, 11)
+    source = write_numbered(tmp_path / "cctv.mp4", seconds=0.2, turn_deg=turn_deg, pixel=pixel, click_s=()).path
+    map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        assert film.streams.video[0].sample_aspect_ratio == (1 / pixel if turn_deg else pixel)
 
 
 def test_a_film_has_the_very_packets_of_the_sound_or_all_of_it_anew(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def write_numbered(
     x264: str = "keyint=12:bframes=0",
     video_codec: str = "libx264",
     turn_deg: int = 0,
+    pixel: Fraction | None = None,
     audio: bool = True,
     audio_start_s: float = 0.0,
     audio_codec: str = "aac",
@@ -106,6 +107,7 @@ def write_numbered(
         x264: x264 parameters, among them ``bframes``, ``keyint`` and ``open-gop``.
         video_codec: Name of another FFmpeg encoder, which makes `x264` idle.
         turn_deg: The picture is stored turned so that it has to be turned back by this, counterclockwise.
+        pixel: Width by height of a pixel as stored, where it is no square.
         audio: Whether there is sound at all.
         audio_start_s: Added to the time of each sample; the clicks move with it.
         audio_codec: Name of an FFmpeg encoder that the container can hold.
@@ -128,6 +130,8 @@ def write_numbered(
             pictures.pix_fmt = CODECS[video_codec][0]
             if video_codec in ("libx264", "libvpx-vp9"):
                 pictures.codec_context.time_base = TICK
+            if pixel:
+                pictures.codec_context.sample_aspect_ratio = pixel
             if turn_deg:
                 pictures.set_display_rotation(turn_deg)
         if audio:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.data import media
-from tavlo_pl.errors import NoAudioError, NoVideoError
+from tavlo_pl.errors import MediaError, NoAudioError, NoVideoError
 from tavlo_pl.predict.localizer import Localizer
 from tests.helpers.clips import write_numbered
 from tests.helpers.predict import FORM, Brightness, brightness, localizer
@@ -55,6 +55,31 @@ def test_each_window_hears_its_own_second(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("tavlo_pl.predict.localizer.FRAMES_AT_ONCE", 4)
     monkeypatch.setattr("tavlo_pl.predict.localizer.READ_AHEAD_S", 0.5)
     assert one.localize(path, maps_per_second=12.0).heatmap == pytest.approx(whole.heatmap, abs=1e-3)
+
+
+def test_windows_of_several_videos_pass_through_the_model_together(tmp_path: Path) -> None:
+    lengths_s = {"a": 0.8, "b": 2.4, "broken": 2.4, "c": 0.8, "d": 3.4}
+    paths = {
+        name: write_numbered(tmp_path / f"{name}.mp4", seconds=seconds, click_s=()).path
+        for name, seconds in lengths_s.items()
+    }
+    write_numbered(paths["broken"], seconds=2.4, audio=False)
+    batches: list[int] = []
+
+    class Counting(Brightness):
+        def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+            batches.append(len(frames))
+            return brightness(frames)
+
+    one = Localizer(Counting(), FORM, 0.0, torch.device("cpu"))
+    alone = {name: one.localize(path).heatmap for name, path in paths.items() if name != "broken"}
+    batches.clear()
+    found = dict(one.localize_all(paths.items()))
+    assert list(found) == ["broken", *alone]  # told when it was met, before the batch was full
+    assert isinstance(found.pop("broken"), MediaError)
+    assert batches == [10, 2]  # 1 + 4 + 1 + 6 windows
+    for name, maps in alone.items():
+        assert found[name].heatmap == pytest.approx(maps)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("size", [(32, 96), (96, 32)])
