@@ -26,7 +26,7 @@ from tests.benchmarks.report import Row, cpu_s, ratio, single, write
 WIDTH, HEADS = 576, 8
 GRID = {"T": [(4, 196), (8, 196), (16, 196), (32, 196)], "cells": [(8, 49), (8, 100), (8, 196), (8, 400)]}
 LARGEST = (32, 196)
-ROUNDS = 3
+ROUNDS = 2
 FORMS: dict[str, tuple[Among, ...]] = {"factorised": ("spatial", "temporal"), "joint": ("joint",)}
 
 

@@ -80,7 +80,7 @@ def main() -> None:
             single(f"training step, {name}", mib / plain, "× plain", f"{mib:.0f} MiB against {plain:.0f}", claim)
         )
     frame_mib = CELLS * WIDTH * 4 / 2**20
-    for clips, segments in ((4, 8), (8, 8), (16, 8)):
+    for clips, segments in ((4, 4), (8, 4), (16, 4)):
         tokens_mib = clips * segments * frame_mib
         direct, chunks = (peak_mib("loss", way, clips, segments) for way in ("direct", "chunks"))
         told = f"{direct:.0f} MiB against {chunks:.0f}; the tokens have {tokens_mib:.0f}"

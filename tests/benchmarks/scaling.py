@@ -19,7 +19,7 @@ from tavlo_pl.nn.visual import ResNet18, ShuffleNet
 from tests.benchmarks.report import ROOT, Row, ratio, read, single, write
 from tests.helpers.processes import run_processes
 
-ROUNDS = 5
+ROUNDS = 3
 STEPS = 4
 CLIPS, SEGMENTS, SIZE = 8, 8, 96
 """Of each process, as the demo has them, with a quarter of its batch."""

@@ -9,7 +9,7 @@ import sys
 
 from tests.benchmarks.report import Row, command_cpu_s, ratio, write
 
-ROUNDS = 5
+ROUNDS = 3
 TAVLO = [sys.executable, "-m", "tavlo_pl"]
 COMMANDS = {
     "import lightning.pytorch": [sys.executable, "-c", "import lightning.pytorch"],
@@ -24,11 +24,9 @@ WANTED = {"tavlo --version": "under 0.3 s", "tavlo --help": "at most 0.7 s above
 def main() -> None:
     """Measures and writes."""
     taken: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for number in range(ROUNDS + 1):
+    for _ in range(ROUNDS):
         for name, command in COMMANDS.items():
-            seconds = command_cpu_s(command)
-            if number:  # the first round fills the disk's cache
-                taken[name].append(seconds)
+            taken[name].append(command_cpu_s(command))
     (yardstick, bare), *others = taken.items()
     rows: list[Row] = []
     for name, values in others:
