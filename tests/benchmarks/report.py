@@ -77,10 +77,7 @@ def write(benchmark: str, rows: Sequence[Row]) -> None:
     """Prints the figures and leaves them as JSON."""
     for row in rows:
         told = f"{row.what:<58} {_figure(row):>24} {row.unit}"
-        print(
-            told
-            + "".join(f"; {name} {text}" for name, text in (("", row.detail), ("predicted", row.predicted)) if text)
-        )
+        print("; ".join(filter(None, (told, row.detail, row.predicted and f"predicted: {row.predicted}"))))
     FOLDER.mkdir(parents=True, exist_ok=True)
     content = {"command": f"python -m tests.benchmarks.{benchmark}", "machine": machine(), "rows": [*map(asdict, rows)]}
     path = FOLDER / f"{benchmark}.json"
@@ -112,7 +109,10 @@ def machine() -> dict[str, object]:
 
 def table(benchmark: str) -> str:
     """A benchmark's figures as a Markdown table with its command and machine."""
-    content = json.loads((FOLDER / f"{benchmark}.json").read_text())
+    path = FOLDER / f"{benchmark}.json"
+    if not path.is_file():
+        return f"Not measured yet: `python -m tests.benchmarks.{benchmark}`.\n"
+    content = json.loads(path.read_text())
     where, rows = content["machine"], [Row(**row) for row in content["rows"]]
     predicted = any(row.predicted for row in rows)
     head = ["", "ratio (range)", "", *(["predicted"] if predicted else []), "here"]
