@@ -75,12 +75,11 @@ lint: $(STAMP) ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP) ## timings, as ratios: decoding, indexing, metrics, shards, predict
-	$(BIN)/python -m tests.benchmarks.decode
-	$(BIN)/python -m tests.benchmarks.index
-	$(BIN)/python -m tests.benchmarks.metrics
-	$(BIN)/python -m tests.benchmarks.shards
-	$(BIN)/python -m tests.benchmarks.predict
+BENCHMARKS := decode index shards metrics startup attention memory step scaling predict gpu
+
+bench: $(STAMP) ## timings and memory, as ratios: docs/performance/*.json, and the tables of docs/performance.md
+	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m tests.benchmarks.$$name || exit 1; done
+	$(BIN)/python -m tests.benchmarks.report
 
 fuzz: $(STAMP) ## read 10,000 damaged annotations and 300 damaged videos; what is not refused in a sentence is a bug
 	$(BIN)/python -m tests.fuzz.run

@@ -140,6 +140,15 @@ def test_the_default_folder_is_named_after_the_configuration(
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "tiny.yaml"}
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_trains_with_clipped_gradients(world: Path, tmp_path: Path, precision: str) -> None:
+    config = tiny_config(world, tmp_path, precision=precision, gradient_clip_val=1.0, max_steps=1)
+    outcome = tavlo("fit", "-c", config, "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    (weights,) = [v for k, v in load(tmp_path / "out/checkpoints/last.ckpt")["state_dict"].items() if k == "see.weight"]
+    assert weights.dtype == torch.float32 and weights.isfinite().all()
+
+
 def test_a_full_folder_is_refused_and_overwritten_on_demand(world: Path, tmp_path: Path) -> None:
     words = ("fit", "-c", tiny_config(world, tmp_path, max_steps=1), "--out", tmp_path / "out")
     (tmp_path / "out").mkdir()

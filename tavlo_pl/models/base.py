@@ -157,10 +157,9 @@ class AVLocalizer(LightningModule, ABC):
         decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
         others = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        plain = "mixed" not in str(
-            self.trainer.precision
-        )  # Lightning clips no gradients of a fused one in mixed precision
-        optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=plain)
+        # Lightning refuses to clip gradients for a fused optimiser in mixed precision
+        fused = None if "mixed" in str(self.trainer.precision) else True
+        optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=fused)
         total = max(1, int(self.trainer.estimated_stepping_batches))
         rise = max(1, round(self.warmup * total))
 

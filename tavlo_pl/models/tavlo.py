@@ -177,11 +177,9 @@ class TAVLO(AVLocalizer):
             return super().temporal_attention(frames, spectrogram)
         seen: dict[nn.Module, list[Tensor]] = {step: [] for step in steps}
         hooks = [step.register_forward_pre_hook(lambda m, args: seen[m].append(m.weights(args[0]))) for step in steps]
-        plain = (
-            torch.compiler.set_stance("force_eager") if self.compiler else nullcontext()
-        )  # compiled code has no hooks
+        hooked = torch.compiler.set_stance("force_eager") if self.compiler else nullcontext()
         try:
-            with plain:
+            with hooked:
                 self.encode(frames, spectrogram)
         finally:
             for hook in hooks:

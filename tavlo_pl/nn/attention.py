@@ -49,7 +49,7 @@ class SelfAttention(nn.Module):
             tokens: all tokens of B clips.
             scale: (D,) factor of the outputs.
         """
-        query, key, value = (self._sets(part) for part in self._project(tokens, 3))
+        query, key, value = (as_sets(part, self.heads, self.among) for part in self._project(tokens, 3))
         mixed = scaled_dot_product_attention(query, key, value).transpose(1, 2)
         out: Tensor = self.out(mixed.reshape(tokens.shape), scale)
         return out
@@ -63,7 +63,7 @@ class SelfAttention(nn.Module):
         Returns:
             (BT, 1, S, S) of spatial attention, (B, S, T, T) of temporal, (B, 1, TS, TS) of joint.
         """
-        query, key = (self._sets(part) for part in self._project(tokens, 2))
+        query, key = (as_sets(part, self.heads, self.among) for part in self._project(tokens, 2))
         weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
         return weights.unflatten(1, (-1, self.heads)).mean(2)
 
@@ -72,15 +72,16 @@ class SelfAttention(nn.Module):
         weights, biases = self.qkv.weight.chunk(3), self.qkv.bias.chunk(3)
         return [project(tokens, weights[part], biases[part]) for part in range(parts)]
 
-    def _sets(self, tokens: Tensor) -> Tensor:
-        """(B, T, S, D) to (sets, heads, seen, D / heads), a view; over time, each token is a few heads more."""
-        b, t, s, d = tokens.shape
-        sets, seen, heads = {
-            "spatial": (b * t, s, self.heads),
-            "temporal": (b, t, s * self.heads),
-            "joint": (b, t * s, self.heads),
-        }[self.among]
-        return tokens.view(sets, seen, heads, d // self.heads).transpose(1, 2)
+
+def as_sets(tokens: Tensor, heads: int, among: Among) -> Tensor:
+    """(B, T, S, D) to (sets, heads, seen, D / heads), a view; over time, each token is a few heads more."""
+    b, t, s, d = tokens.shape
+    sets, seen, count = {
+        "spatial": (b * t, s, heads),
+        "temporal": (b, t, s * heads),
+        "joint": (b, t * s, heads),
+    }[among]
+    return tokens.view(sets, seen, count, d // heads).transpose(1, 2)
 
 
 class ASTBlock(nn.Module):

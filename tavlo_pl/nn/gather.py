@@ -25,7 +25,7 @@ def everyone(tensor: Tensor, dim: int = 0) -> Tensor:
         tensor: of the same shape on every process.
         dim: along which they are put together.
     """
-    if processes()[1] == 1:
+    if processes()[1] == 1 or not tensor.numel():
         return tensor
     gathered: Tensor = _Gather.apply(tensor, dim)
     return gathered

@@ -1,7 +1,7 @@
 """How much of a full decode does reading T frames, the sound and its log-mel cost?   make bench
 
 The clips are the procedural world's at 640 x 360, 30 fps and 10 s. The rounds of all ways are interleaved; a ratio is
-that of the fastest rounds, so that no other program on the machine decides, and beside it is its range over rounds.
+the median over rounds, with its range.
 """
 
 import tempfile
@@ -16,6 +16,7 @@ import torch
 from tavlo_pl.data.media import read_clip
 from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.data.synthetic.write import Job, World, write_job
+from tests.benchmarks.report import ratio, write
 
 CLIPS = 4
 ROUNDS = 7
@@ -45,7 +46,7 @@ def read(frames: int) -> Callable[[Path], None]:
 
 
 def main() -> None:
-    """Prints the fastest CPU time a clip of each way, and its ratio to the limit."""
+    """Measures the CPU time a clip of each way, and its ratio to the limit, and writes."""
     torch.set_num_threads(1)
     limit = "all frames decoded"
     ways = {limit: decode_all, "T = 10 and log-mel": read(10), "T = 32 and log-mel": read(32)}
@@ -60,12 +61,13 @@ def main() -> None:
                 for path in paths:
                     way(path)
                 taken_s[number, column] = (time.process_time() - start_s) / CLIPS
-    least_s, ratios = taken_s.min(0), taken_s / taken_s[:, :1]
-    for column, name in enumerate(ways):
-        print(
-            f"{name:<20}{1000 * least_s[column]:7.0f} ms CPU a clip{least_s[column] / least_s[0]:7.2f} of the limit"
-            f" ({ratios[:, column].min():.2f} to {ratios[:, column].max():.2f})"
-        )
+    told = [f"{1000 * least_s:.0f} ms CPU a clip" for least_s in taken_s.min(0)]
+    first, *others = taken_s.T
+    rows = [
+        ratio(name, way, first, f"of {limit}", f"{cost}, the limit {told[0]}")
+        for name, way, cost in zip([*ways][1:], others, told[1:], strict=True)
+    ]
+    write("decode", rows)
 
 
 if __name__ == "__main__":

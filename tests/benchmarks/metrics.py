@@ -18,6 +18,7 @@ from tavlo_pl.metrics.functional.thresholds import parse_rule
 from tavlo_pl.metrics.functional.upsample import upsample
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.types import Scenario, Targets
+from tests.benchmarks.report import Row, cpu_s, ratio, single, write
 
 SIZE = 224
 CELLS = 14
@@ -69,28 +70,20 @@ def f_by_thresholds(scores: torch.Tensor, truth: torch.Tensor) -> np.ndarray:
     return curves
 
 
-def compare(title: str, slow: Callable[[], np.ndarray], fast: Callable[[], np.ndarray], count: int) -> None:
-    """Prints the time a map of both ways, and the ratio of each round as median, lowest and highest."""
+def compare(title: str, slow: Callable[[], np.ndarray], fast: Callable[[], np.ndarray], count: int) -> Row:
+    """The ratio of both ways' processor time; they must agree."""
     np.testing.assert_allclose(slow(), fast(), atol=1e-5)
-    times_s = np.zeros((ROUNDS, 2))
-    for row in times_s:
-        for way, work in enumerate((slow, fast)):
-            start_s = time.perf_counter()
-            work()
-            row[way] = (time.perf_counter() - start_s) / count
-    ratio = times_s[:, 0] / times_s[:, 1]
-    slow_ms, fast_ms = 1000 * np.median(times_s, axis=0)
-    print(
-        f"{title:<34}{slow_ms:8.2f} ms a map against {fast_ms:6.3f} ms: {np.median(ratio):6.1f} times "
-        f"({ratio.min():.1f} to {ratio.max():.1f})"
-    )
+    times_s = [[cpu_s(work) / count for work in (slow, fast)] for _ in range(ROUNDS)]
+    slow_s, fast_s = zip(*times_s, strict=True)
+    told = f"{1000 * min(slow_s):.2f} ms CPU a map against {1000 * min(fast_s):.3f}"
+    return ratio(title, slow_s, fast_s, "× faster than one map at a time", told)
 
 
-def avatar_size() -> None:
-    """Prints time and memory of the default suite on as many frames as AVATAR has, a fifth of them off-screen."""
+def avatar_size() -> Row:
+    """Time and memory of the default suite on as many frames as AVATAR has, a fifth of them off-screen."""
     suite = LocalizationSuite()
     maps, masks = sets(BATCH)
-    start_s = time.perf_counter()
+    start_s = time.process_time()
     for first in range(0, FRAMES, BATCH):
         number = torch.arange(first, min(first + BATCH, FRAMES))
         count = len(number)
@@ -113,20 +106,21 @@ def avatar_size() -> None:
             ),
         )
     suite.compute()
-    wall_s = time.perf_counter() - start_s
+    taken_s = time.process_time() - start_s
     memory_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"default suite, {FRAMES} frames of {CELLS}x{CELLS}: {wall_s:.0f} s, at most {memory_gib:.2f} GiB in all")
+    name = f"default suite, {FRAMES:,} frames of {CELLS}×{CELLS}"
+    return single(name, taken_s, "s CPU", f"at most {memory_gib:.2f} GiB in all")
 
 
 def main() -> None:
-    """Prints the three figures."""
+    """Measures and writes."""
     maps, masks = sets(200)
-    compare("cIoU, top_half", lambda: ciou_one_by_one(maps, masks), lambda: ours(maps, masks), len(maps))
     scores = probability(upsample(4 * maps[:10], SIZE).flatten(1))
     truth = masks[:10].flatten(1)
+    one, all_ = (lambda: ciou_one_by_one(maps, masks)), (lambda: ours(maps, masks))
     slow, fast = (lambda: f_by_thresholds(scores, truth)), (lambda: f_curve(scores, truth).numpy())
-    compare("F-score of AVSBench", slow, fast, 10)
-    avatar_size()
+    rows = [compare("cIoU, top_half", one, all_, len(maps)), compare("F-score of AVSBench", slow, fast, 10)]
+    write("metrics", [*rows, avatar_size()])
 
 
 if __name__ == "__main__":

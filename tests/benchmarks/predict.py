@@ -15,19 +15,15 @@ import numpy as np
 
 from tavlo_pl.data.media import write_clip
 from tavlo_pl.data.synthetic.write import Job, write_job
-from tests.benchmarks.decode import WORLD
+from tests.benchmarks.decode import DURATION_S, WORLD
+from tests.benchmarks.report import ratio, single, write
 
+ROUNDS = 3
 MAPS_PER_SECOND = 4.0
 LONG_S = (60, 600)
 SMALL = (90, 160)
 LONG_IMAGE_SIZE = 64
 """So that ten minutes take one; what a batch needs is the same for both lengths, and less, so growth would show."""
-
-
-def write_world_clip(folder: Path) -> Path:
-    """A 10-s clip of 640 x 360 pixels at 30 fps, of the procedural world."""
-    write_job(Job(WORLD, folder, "train", None, 0))
-    return next(folder.rglob("*.mp4"))
 
 
 def write_long(path: Path, seconds: int) -> None:
@@ -66,20 +62,24 @@ def measure(path: Path, out: Path, image_size: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints seconds, times real time and the ratio of memory."""
+    """Measures and writes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clip = write_world_clip(folder / "world")
-        runs = [measure(clip, folder / f"out{number}", 224) for number in range(3)]
-        wall_s, cpu_s = (min(run[key] for run in runs) for key in ("wall_s", "cpu_s"))
-        print(f"10 s of 640x360 at 4 maps a second, film and poster included: {wall_s:.1f} s, {cpu_s:.1f} s CPU")
-        print("  of 3 processes the fastest, without imports")
+        write_job(Job(WORLD, folder / "world", "train", None, 0))
+        (clip,) = (folder / "world").rglob("*.mp4")
+        runs = [measure(clip, folder / f"out{number}", 224) for number in range(ROUNDS)]
+        cpu_s = [run["cpu_s"] for run in runs]
+        told = f"{min(cpu_s):.1f} s CPU, {min(run['wall_s'] for run in runs):.1f} s on the clock, without imports"
+        name = f"{DURATION_S:.0f} s of 640×360, 4 maps a second, with film"
+        rows = [ratio(name, [DURATION_S] * ROUNDS, cpu_s, "× real time, by processor time", told)]
         peaks = []
         for seconds in LONG_S:
             write_long(folder / f"{seconds}.mp4", seconds)
             peaks.append(measure(folder / f"{seconds}.mp4", folder / str(seconds), LONG_IMAGE_SIZE)["peak_mib"])
-            print(f"{seconds // 60} min: peak {peaks[-1]:.0f} MiB")
-        print(f"memory of {LONG_S[1] // 60} min / {LONG_S[0] // 60} min: {peaks[1] / peaks[0]:.2f}")
+        told = f"{peaks[1]:.0f} MiB against {peaks[0]:.0f}"
+        name = f"memory of {LONG_S[1]} s of video"
+        rows.append(single(name, peaks[1] / peaks[0], f"× of {LONG_S[0]} s", told))
+    write("predict", rows)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ worker makes them, on one core. Rounds of both ways are interleaved and counted 
 programs on the machine decide little; the ratio is given for the minima and for each round.
 """
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.data.synthetic.write import Job, write_job
 from tavlo_pl.data.vggsound import VGGSound
 from tests.benchmarks.decode import WORLD
+from tests.benchmarks.report import Row, cpu_s, ratio, single, write
 
 CLIPS = 6
 ROUNDS = 7
@@ -32,13 +32,6 @@ REPEATS = {"mp4": 1, "shards": 12}
 """Passes over the clips a round, so that rounds of both ways take about as long."""
 
 LISTED = 200_000
-
-
-def cpu_s(work: Callable[[], object]) -> float:
-    """Processor time of one call."""
-    start_s = time.process_time()
-    work()
-    return time.process_time() - start_s
 
 
 def wall_s(work: Callable[[], object]) -> float:
@@ -74,7 +67,7 @@ def listing_s(shards: Path) -> float:
 
 
 def main() -> None:
-    """Prints CPU time a clip, ratio, time to the first batch, and bytes."""
+    """Measures CPU time a clip, ratio, time to the first batch, and bytes, and writes."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         world, shards = Path(folder, "world"), Path(folder, "shards")
@@ -103,19 +96,21 @@ def main() -> None:
         }
         listed_s = listing_s(shards)
     fastest = {name: min(values) for name, values in seconds.items()}
-    for name in seconds:
-        print(
-            f"{name:<8}{1000 * fastest[name]:7.1f} ms CPU a clip{1 / fastest[name]:8.1f} clips a second and core"
-            f"{1000 * first_s[name]:8.0f} ms to the first batch of {CLIPS}{sizes[name] / CLIPS / 1e6:7.2f} MB a clip"
-        )
-    ratios = sorted(mp4 / shard for mp4, shard in zip(seconds["mp4"], seconds["shards"], strict=True))
-    ratio = fastest["mp4"] / fastest["shards"]
-    with_mel = (fastest["mp4"] + log_mel_s) / (fastest["shards"] + log_mel_s)
-    print(
-        f"shards against mp4: {ratio:.1f} times by the fastest rounds, {statistics.median(ratios):.1f} by the median "
-        f"round ({ratios[0]:.1f} to {ratios[-1]:.1f}); {with_mel:.1f} with {1000 * log_mel_s:.1f} ms of log-mel on top"
-    )
-    print(f"writing shards: {1000 * writing_s / CLIPS:.0f} ms CPU a clip; {LISTED:,} clips listed in {listed_s:.1f} s")
+    rows: list[Row] = []
+    for name, values in seconds.items():
+        told = f"{1000 * fastest[name]:.1f} ms CPU a clip, {1000 * first_s[name]:.0f} ms to the first batch of {CLIPS}"
+        told += f", {sizes[name] / CLIPS / 1e6:.2f} MB a clip"
+        rates = sorted(1 / value for value in values)
+        rows.append(Row(f"from {name}", 1 / fastest[name], rates[0], rates[-1], "clips a second and core", told))
+    mp4, stored = seconds["mp4"], seconds["shards"]
+    rows.append(ratio("reading from shards", mp4, stored, "× faster than from mp4"))
+    with_mel = [[value + log_mel_s for value in values] for values in (mp4, stored)]
+    told = f"{1000 * log_mel_s:.1f} ms CPU of log-mel a clip"
+    rows.append(ratio("reading from shards, and the log-mel", *with_mel, "× faster than from mp4", told))
+    told = f"{1000 * writing_s / CLIPS:.0f} ms CPU a clip"
+    rows.append(single("writing shards", writing_s / CLIPS / fastest["mp4"], "× reading an mp4 once", told))
+    rows.append(single(f"listing {LISTED:,} clips", listed_s, "s"))
+    write("shards", rows)
 
 
 if __name__ == "__main__":

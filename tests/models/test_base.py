@@ -29,6 +29,7 @@ class Brightness(AVLocalizer):
 
 class FakeTrainer:
     estimated_stepping_batches = 10
+    precision = "32-true"
 
 
 def annotated_batch() -> Batch:
@@ -70,6 +71,15 @@ def test_weight_decay_spares_vectors() -> None:
     decayed, spared = model.configure_optimizers()["optimizer"].param_groups
     assert decayed["weight_decay"] == 0.01 and [p.ndim for p in decayed["params"]] == [2]
     assert spared["weight_decay"] == 0.0 and [p.ndim for p in spared["params"]] == [1]
+
+
+def test_the_optimiser_is_fused_where_lightning_can_clip_gradients_for_it() -> None:
+    for precision, fused in (("32-true", True), ("bf16-mixed", None)):
+        trainer = FakeTrainer()
+        trainer.precision = precision
+        model = Brightness()
+        model._trainer = trainer  # type: ignore[assignment]
+        assert model.configure_optimizers()["optimizer"].defaults["fused"] is fused
 
 
 def test_a_batch_of_one_clip_has_nothing_to_contrast() -> None:
