@@ -330,7 +330,8 @@ class ClipDataModule(LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Adds the spectrograms, computed on the batch's device."""
+        """Adds the spectrograms and sets the colours of frames apart in memory, on the batch's device."""
+        batch["frames"] = batch["frames"].contiguous()
         log_mel = self.log_mel.to(batch["waveform"].device)
         with torch.no_grad():
             batch["spectrogram"] = log_mel(batch["waveform"])
