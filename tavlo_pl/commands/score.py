@@ -12,13 +12,13 @@ from tavlo_pl import __version__
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.errors import ConfigError, PredictionError
-from tavlo_pl.results import PER_SAMPLE, to_csv
+from tavlo_pl.results import MAPS, PER_SAMPLE, SampleMaps, to_csv
 from tavlo_pl.runs import write_whole
 from tavlo_pl.types import BadClip, Scenario
 from tavlo_pl.viz.table import Table, results_tables
 
 if TYPE_CHECKING:
-    from tavlo_pl.data.heatmaps import Heatmaps, Sample
+    from tavlo_pl.data.heatmaps import Heatmaps, Sample, ScoreLoader
 
 NAMED = 20
 """So many missing predictions are named in a message."""
@@ -40,13 +40,13 @@ def score(
     noise: str | None = None,
     swapped: str | None = None,
 ) -> None:
-    """Scores saved heatmaps (DIR/<sample_id>.npz, array heatmap) and writes results.json and per_sample.csv.
+    """Scores saved heatmaps (DIR/<sample_id>.npz, array heatmap) and writes results.json, per_sample.csv and maps.npz.
 
     Args:
         dataset: whose annotations these are.
         annotations: AVATAR's root or its metadata, vggss.json, Flickr-SoundNet's folder of XML, or a JSON list.
         predictions: folder of heatmaps; raw scores, at any size that all share.
-        out: results.json; per_sample.csv goes beside it.
+        out: results.json; per_sample.csv, and maps.npz for tavlo report, go beside it.
         rule: top_half, top_tenth, adaptive, fixed:<score> or universal:<quantile>.
         interpolation: from cells to pixels; bilinear_corners is what EZ-VSL and FNAC do.
         size: evaluation pixels a side.
@@ -103,8 +103,10 @@ def score(
     path.parent.mkdir(parents=True, exist_ok=True)
     column = f"model/{rule}"
     write_whole(path.with_name(PER_SAMPLE), to_csv([{**_first(row), "ciou": row[column], **row} for row in rows]))
+    _sample_maps(samples, loader, size).write(path.with_name(MAPS))
     write_whole(path, json.dumps(results, indent=2) + "\n")
-    print("\n".join(["", *(table.to_text() for table in _tables(results)), "", f"{path} and {PER_SAMPLE} written."]))
+    written = f"{path}, {PER_SAMPLE} and {MAPS} written."
+    print("\n".join(["", *(table.to_text() for table in _tables(results)), "", written]))
 
 
 def main(args: list[str]) -> int:
@@ -168,6 +170,27 @@ def _left_out(absent: Iterable["Sample"]) -> list[BadClip]:
 def _reason(lost: list["Sample"]) -> str:
     all_of_it = len(lost) == sum(len(frame.scenarios) for frame in lost[0].clip.annotations)
     return "no prediction" if all_of_it else f"no prediction for {', '.join(sample.name for sample in lost)}"
+
+
+def _sample_maps(samples: list["Sample"], loader: "ScoreLoader", size: int) -> SampleMaps:
+    """What is needed to draw them."""
+    import numpy as np  # comes late, as torch does
+
+    kept = {name: np.concatenate(parts) for name, parts in loader.kept.items()}
+    paths = {sample.number: sample.clip.path for sample in samples}
+    found = {number: str(path.absolute()) if path.is_file() else "" for number, path in paths.items()}
+    number = np.arange(len(samples))
+    return SampleMaps(
+        sample_id=np.array([sample.name for sample in samples]),
+        showing=number,
+        segment=np.zeros_like(number),
+        mask=kept["mask"],
+        size=np.array(size),
+        clip=np.array([sample.clip.sample_id for sample in samples]),
+        path=np.array([found[sample.number] for sample in samples]),
+        frame_time_s=kept["time_s"][:, None],
+        heatmap=kept["heatmap"][:, None],
+    )
 
 
 def _first(row: dict[str, Any]) -> dict[str, Any]:

@@ -225,6 +225,8 @@ class ScoreLoader:
 
     Attributes:
         timed: whether the time of every frame was known.
+        kept: of all samples read so far, a batch an item: ``mask`` packed by ``numpy.packbits``, ``time_s`` (NaN where
+            it is not known), ``heatmap`` of the model.
     """
 
     def __init__(self, samples: Sequence[Sample], heatmaps: Mapping[str, Heatmaps], size: int) -> None:
@@ -236,6 +238,7 @@ class ScoreLoader:
         first = next(sample for sample in samples if model.file_of(sample) is not None)
         self._shape = (first.name, model.map_of(first).shape)
         self._digests = {"annotations": hashlib.sha256(), "predictions": hashlib.sha256()}
+        self.kept: dict[str, list[NDArray[Any]]] = {"mask": [], "time_s": [], "heatmap": []}
 
     def __len__(self) -> int:
         return -(-len(self.samples) // BATCH_SAMPLES)
@@ -262,7 +265,11 @@ class ScoreLoader:
         chosen = {
             name: np.stack([self._map(each, sample) for sample in samples]) for name, each in self.heatmaps.items()
         }
-        truth = np.stack([sample.frame.truth(sample.scenario, (self.size, self.size)) for sample in samples])
+        truth: NDArray[Any] = np.stack(
+            [sample.frame.truth(sample.scenario, (self.size, self.size)) for sample in samples]
+        )
+        self.kept["mask"].append(np.packbits(truth.reshape(len(truth), -1) > 0, axis=1))
+        self.kept["heatmap"].append(chosen["model"])
         for sample, mask, *found in zip(samples, truth, *chosen.values(), strict=True):
             bits = np.packbits(mask) if mask.dtype == bool else mask
             self._digests["annotations"].update(f"{sample.name}\0{self.size}\0".encode() + bits.tobytes())
@@ -286,6 +293,7 @@ class ScoreLoader:
     def _targets(self, samples: Sequence[Sample], truth: NDArray[Any]) -> Targets:
         times_s = [self.heatmaps["model"].time_s(sample) for sample in samples]
         self.timed &= None not in times_s
+        self.kept["time_s"].append(np.array(times_s, np.float64))  # None becomes NaN
         order = [float(sample.frame.number or 0) for sample in samples]
         moments = [number if time_s is None else time_s for number, time_s in zip(order, times_s, strict=True)]
         return Targets(

@@ -23,7 +23,7 @@ LOOK = (
     "Outlined: the ground truth. Lit: what the map claims at the slider's threshold, brighter for a higher raw score "
     "on one scale for all maps; dimmed: what it does not. The slider moves all maps at once."
 )
-NO_MAPS = "No run left its maps (maps.npz), which tavlo test does, so there are no pictures and no films."
+NO_MAPS = "No run left its maps (maps.npz), so there are no pictures and no films."
 
 
 def report_page(
