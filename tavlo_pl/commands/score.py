@@ -106,7 +106,7 @@ def score(
     _sample_maps(samples, loader, size).write(path.with_name(MAPS))
     write_whole(path, json.dumps(results, indent=2) + "\n")
     written = f"{path}, {PER_SAMPLE} and {MAPS} written."
-    print("\n".join(["", *(table.to_text() for table in _tables(results)), "", written]))
+    print("\n" + "\n\n".join([*(table.to_text() for table in _tables(results)), written]))
 
 
 def main(args: list[str]) -> int:
