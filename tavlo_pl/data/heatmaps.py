@@ -262,12 +262,18 @@ class ScoreLoader:
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
     def _read(self, samples: Sequence[Sample]) -> ScoredBatch:
-        chosen = {
-            name: np.stack([self._map(each, sample) for sample in samples]) for name, each in self.heatmaps.items()
-        }
+        found_maps: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.heatmaps}
+        times_s = []
+        for sample in samples:
+            for name, heatmaps in self.heatmaps.items():
+                found_maps[name].append(self._map(heatmaps, sample))
+            times_s.append(self.heatmaps["model"].time_s(sample))  # while its video is the one that was opened last
+        chosen = {name: np.stack(maps) for name, maps in found_maps.items()}
         truth: NDArray[Any] = np.stack(
             [sample.frame.truth(sample.scenario, (self.size, self.size)) for sample in samples]
         )
+        self.timed &= None not in times_s
+        self.kept["time_s"].append(np.array(times_s, np.float64))  # None becomes NaN
         self.kept["mask"].append(np.packbits(truth.reshape(len(truth), -1) > 0, axis=1))
         self.kept["heatmap"].append(chosen["model"])
         for sample, mask, *found in zip(samples, truth, *chosen.values(), strict=True):
@@ -275,8 +281,8 @@ class ScoreLoader:
             self._digests["annotations"].update(f"{sample.name}\0{self.size}\0".encode() + bits.tobytes())
             for each in found:
                 self._digests["predictions"].update(f"{sample.name}\0{each.shape}\0".encode() + each.tobytes())
-        maps = {name: torch.from_numpy(each[:, None]) for name, each in chosen.items()}
-        return ScoredBatch(maps, self._targets(samples, truth))
+        batch = {name: torch.from_numpy(each[:, None]) for name, each in chosen.items()}
+        return ScoredBatch(batch, self._targets(samples, truth, times_s))
 
     def _map(self, heatmaps: Heatmaps, sample: Sample) -> NDArray[np.float32]:
         name, shape = self._shape
@@ -290,10 +296,7 @@ class ScoreLoader:
             )
         return found
 
-    def _targets(self, samples: Sequence[Sample], truth: NDArray[Any]) -> Targets:
-        times_s = [self.heatmaps["model"].time_s(sample) for sample in samples]
-        self.timed &= None not in times_s
-        self.kept["time_s"].append(np.array(times_s, np.float64))  # None becomes NaN
+    def _targets(self, samples: Sequence[Sample], truth: NDArray[Any], times_s: Sequence[float | None]) -> Targets:
         order = [float(sample.frame.number or 0) for sample in samples]
         moments = [number if time_s is None else time_s for number, time_s in zip(order, times_s, strict=True)]
         return Targets(

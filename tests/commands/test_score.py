@@ -194,6 +194,15 @@ def test_maps_are_matched_by_number_time_rate_or_video(tmp_path: Path) -> None:
     (tmp_path / "video").mkdir()
     write_numbered(tmp_path / "video" / f"{clip}.mp4", rate=25)
     assert scores() == by_number
+    other = "zzz__zzz-zz_00100"  # a second video, so that none stays open by chance
+    write_annotation(tmp_path, other, "00035", [instance(segmentation=[DOG])])
+    save(tmp_path, other, heatmap=maps, frame_time_s=[0.3, 0.8, 1.3])
+    write_numbered(tmp_path / "video" / f"{other}.mp4", rate=25)
+    outcome, _, rows = run(tmp_path, "avatar", tmp_path)
+    assert [float(row["time_s"]) for row in rows] == pytest.approx([0.4, 1.4, 1.4])
+    for path in (tmp_path / "metadata" / other / "00035.json", tmp_path / "maps" / f"{other}.npz"):
+        path.unlink()
+    (tmp_path / "metadata" / other).rmdir()
     outcome, _, _ = run(tmp_path, "avatar", tmp_path, "--frame_rate", 2)
     assert "frame 00010 is at 5.00 s and no map is near (0.30 to 1.30 s)" in outcome.err
     for name, chosen in ((clip, 1), (f"{clip}/00010", 2), (f"{clip}/00035/single_sound", 0)):
