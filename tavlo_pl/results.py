@@ -6,7 +6,7 @@
     RUN/per_sample.csv  one line an annotated sample
     RUN/maps.npz        the maps and the ground truth of those samples, to draw them; absent where nothing was kept
 
-``tavlo score`` leaves the first two.
+``tavlo score`` leaves them too: a showing there is one sample, with the video where it lies beside the annotations.
 """
 
 import csv
@@ -35,9 +35,10 @@ class SampleMaps(NamedTuple):
         mask: (N, ⌈S²/8⌉) uint8, ground truth of S x S pixels, packed by ``numpy.packbits``.
         size: () int64, S.
         clip: (M,) names.
-        path: (M,) absolute paths of the videos.
-        frame_time_s: (M, T) float64, presentation times of the frames that were shown, on the video's clock.
-        heatmap: (M, T, h, w) float16, the model's raw scores for the clip's own sound.
+        path: (M,) absolute paths of the videos; empty where there is none.
+        frame_time_s: (M, T) float64, presentation times of the frames that were shown, on the video's clock; NaN where
+            they are not known.
+        heatmap: (M, T, h, w) float16 or float32, the raw scores for the clip's own sound.
     """
 
     sample_id: np.ndarray

@@ -12,6 +12,8 @@ name                     shape, type            meaning
 ``targets``              ``Targets``            ground truth of N annotated (frame, scenario) samples
 ``swapped_waveform``     (B, L) float32         the sound of another clip of the test list (test only)
 ``swapped_spectrogram``  (B, 1, F, W) float32   the same, as a spectrogram (test only)
+``silence_spectrogram``  (B, 1, F, W) float32   of silence (test only)
+``noise_spectrogram``    (B, 1, F, W) float32   of white noise, as loud as the clip's own sound (test only)
 ``bad_clips``            list of ``BadClip``    clips of this batch that could not be read
 ``heatmap``              (B, T, h, w) float32   raw score of each cell at each segment, in [-1, 1]
 =======================  =====================  ===========================================================
@@ -119,4 +121,6 @@ class Batch(TypedDict):
     targets: NotRequired[Targets]
     swapped_waveform: NotRequired[Tensor]
     swapped_spectrogram: NotRequired[Tensor]
+    silence_spectrogram: NotRequired[Tensor]
+    noise_spectrogram: NotRequired[Tensor]
     bad_clips: NotRequired[list[BadClip]]

@@ -1,6 +1,7 @@
 """``tavlo score``: anyone's saved heatmaps against the annotations of a data set; no model, no Trainer, no video."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,13 +12,13 @@ from tavlo_pl import __version__
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.errors import ConfigError, PredictionError
-from tavlo_pl.results import PER_SAMPLE, to_csv
+from tavlo_pl.results import MAPS, PER_SAMPLE, SampleMaps, to_csv
 from tavlo_pl.runs import write_whole
 from tavlo_pl.types import BadClip, Scenario
 from tavlo_pl.viz.table import Table, results_tables
 
 if TYPE_CHECKING:
-    from tavlo_pl.data.heatmaps import Heatmaps, Sample
+    from tavlo_pl.data.heatmaps import Heatmaps, Sample, ScoreLoader
 
 NAMED = 20
 """So many missing predictions are named in a message."""
@@ -35,19 +36,25 @@ def score(
     size: int = 224,
     missing: Literal["error", "skip", "zero"] = "error",
     frame_rate: float | None = None,
+    silence: str | None = None,
+    noise: str | None = None,
+    swapped: str | None = None,
 ) -> None:
-    """Scores saved heatmaps (DIR/<sample_id>.npz, array heatmap) and writes results.json and per_sample.csv.
+    """Scores saved heatmaps (DIR/<sample_id>.npz, array heatmap) and writes results.json, per_sample.csv and maps.npz.
 
     Args:
         dataset: whose annotations these are.
         annotations: AVATAR's root or its metadata, vggss.json, Flickr-SoundNet's folder of XML, or a JSON list.
         predictions: folder of heatmaps; raw scores, at any size that all share.
-        out: results.json; per_sample.csv goes beside it.
+        out: results.json; per_sample.csv, and maps.npz for tavlo report, go beside it.
         rule: top_half, top_tenth, adaptive, fixed:<score> or universal:<quantile>.
         interpolation: from cells to pixels; bilinear_corners is what EZ-VSL and FNAC do.
         size: evaluation pixels a side.
         missing: what to do with samples that have no heatmap; zero scores them as a map of zeros.
         frame_rate: frames a second of AVATAR's videos, where a film of maps has times and frames have only numbers.
+        silence: folder of heatmaps of the same names for the same frames with silence, for pIA.
+        noise: the same with white noise.
+        swapped: the same with the sound of another clip.
 
     Raises:
         ConfigError: an option that cannot be.
@@ -63,17 +70,19 @@ def score(
     from tavlo_pl.metrics.suite import LocalizationSuite
 
     samples = samples_of(_source(dataset, annotations).clips())
-    heatmaps = Heatmaps(Path(predictions), frame_rate)
-    absent = _absent(samples, heatmaps, missing)
-    silent = any(sample.scenario is Scenario.OFF_SCREEN for sample in samples)
-    suite = LocalizationSuite([rule], size, interpolation, keep_maps=silent, segmentation=dataset == "avsbench")
+    folders = {"model": predictions, "swapped_audio": swapped, "silence": silence, "white_noise": noise}
+    heatmaps = {name: Heatmaps(Path(folder), frame_rate) for name, folder in folders.items() if folder is not None}
+    absent = _absent(samples, heatmaps.values(), missing)
+    keep_maps = len(heatmaps) > 1 or any(sample.scenario is Scenario.OFF_SCREEN for sample in samples)
+    suite = LocalizationSuite([rule], size, interpolation, keep_maps=keep_maps, segmentation=dataset == "avsbench")
     if missing == "skip":
         gone = {sample.index for sample in absent}
-        suite.update_left_out([BadClip(s.index, s.name, "no prediction", 1) for s in absent])
+        suite.update_left_out(_left_out(absent))
         samples = [sample for sample in samples if sample.index not in gone]
     loader = ScoreLoader(samples, heatmaps, size)
     for maps, targets in tqdm(loader, desc="score", unit="batch"):
-        suite.update({"model": maps}, targets)
+        made = {name: maps.pop(name) for name in ("silence", "white_noise") if name in maps}
+        suite.update(maps, targets, made)
     metrics, rows = suite.compute(), suite.samples()
     if not loader.timed:
         metrics["scenarios"].get("cross_event", {}).pop("switch_delay", None)
@@ -94,8 +103,10 @@ def score(
     path.parent.mkdir(parents=True, exist_ok=True)
     column = f"model/{rule}"
     write_whole(path.with_name(PER_SAMPLE), to_csv([{**_first(row), "ciou": row[column], **row} for row in rows]))
+    _sample_maps(samples, loader, size).write(path.with_name(MAPS))
     write_whole(path, json.dumps(results, indent=2) + "\n")
-    print("\n".join(["", *(table.to_text() for table in _tables(results)), "", f"{path} and {PER_SAMPLE} written."]))
+    written = f"{path}, {PER_SAMPLE} and {MAPS} written."
+    print("\n" + "\n\n".join([*(table.to_text() for table in _tables(results)), written]))
 
 
 def main(args: list[str]) -> int:
@@ -122,22 +133,64 @@ def _source(dataset: str, annotations: str) -> ClipSource:
     return readers[dataset](annotations)
 
 
-def _absent(samples: list["Sample"], heatmaps: "Heatmaps", missing: str) -> list["Sample"]:
-    """The samples without a heatmap, if they may be without.
+def _absent(samples: list["Sample"], folders: Iterable["Heatmaps"], missing: str) -> list["Sample"]:
+    """The samples without a heatmap in one of the folders, if they may be without.
 
     Raises:
         PredictionError: they may not, or no sample has one.
     """
-    absent = [sample for sample in samples if heatmaps.file_of(sample) is None]
-    if absent and (missing == "error" or len(absent) == len(samples)):
-        names = ", ".join(f"{sample.name}.npz" for sample in absent[:NAMED])
-        more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
-        advice = "predict them too, or give --missing skip or zero" if len(absent) < len(samples) else "check the names"
-        raise PredictionError(
-            f"{heatmaps.folder}: no heatmap for {len(absent)} of {len(samples)} samples ({names}{more}); there are "
-            f"{len(heatmaps.names)} files such as {min(heatmaps.names)}.npz; {advice}."
-        )
-    return absent
+    gone: dict[int, Sample] = {}
+    for heatmaps in folders:
+        absent = [sample for sample in samples if heatmaps.file_of(sample) is None]
+        if absent and (missing == "error" or len(absent) == len(samples)):
+            names = ", ".join(f"{sample.name}.npz" for sample in absent[:NAMED])
+            more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
+            some = len(absent) < len(samples)
+            advice = "predict them too, or give --missing skip or zero" if some else "check the names"
+            raise PredictionError(
+                f"{heatmaps.folder}: no heatmap for {len(absent)} of {len(samples)} samples ({names}{more}); there are "
+                f"{len(heatmaps.names)} files such as {min(heatmaps.names)}.npz; {advice}."
+            )
+        gone |= {sample.index: sample for sample in absent}
+    if missing == "skip" and len(gone) == len(samples):
+        raise PredictionError("no sample has a heatmap in every folder given; predict the same samples in all of them.")
+    return [gone[index] for index in sorted(gone)]
+
+
+def _left_out(absent: Iterable["Sample"]) -> list[BadClip]:
+    """The clips that they belong to, with what lacks of each."""
+    by_clip: dict[int, list[Sample]] = {}
+    for sample in absent:
+        by_clip.setdefault(sample.number, []).append(sample)
+    return [
+        BadClip(number, lost[0].clip.sample_id, _reason(lost), len(lost)) for number, lost in sorted(by_clip.items())
+    ]
+
+
+def _reason(lost: list["Sample"]) -> str:
+    all_of_it = len(lost) == sum(len(frame.scenarios) for frame in lost[0].clip.annotations)
+    return "no prediction" if all_of_it else f"no prediction for {', '.join(sample.name for sample in lost)}"
+
+
+def _sample_maps(samples: list["Sample"], loader: "ScoreLoader", size: int) -> SampleMaps:
+    """What is needed to draw them."""
+    import numpy as np  # comes late, as torch does
+
+    kept = {name: np.concatenate(parts) for name, parts in loader.kept.items()}
+    paths = {sample.number: sample.clip.path for sample in samples}
+    found = {number: str(path.absolute()) if path.is_file() else "" for number, path in paths.items()}
+    number = np.arange(len(samples))
+    return SampleMaps(
+        sample_id=np.array([sample.name for sample in samples]),
+        showing=number,
+        segment=np.zeros_like(number),
+        mask=kept["mask"],
+        size=np.array(size),
+        clip=np.array([sample.clip.sample_id for sample in samples]),
+        path=np.array([found[sample.number] for sample in samples]),
+        frame_time_s=kept["time_s"][:, None],
+        heatmap=kept["heatmap"][:, None],
+    )
 
 
 def _first(row: dict[str, Any]) -> dict[str, Any]:
@@ -165,6 +218,8 @@ def _figures(metrics: dict[str, Any], rule: str, dataset: str) -> dict[str, Any]
     extra = _spread(metrics.get("detection", {}).get("model", {}).get(rule, {}))
     extra |= _spread(metrics.get("scenes", {}).get("rows", {}).get("model", {}).get(rule, {}))
     extra |= _spread(metrics.get("segmentation", {}).get("model", {}))
+    for sound, figures in metrics.get("pia", {"rows": {}})["rows"].items():
+        extra |= {f"pia_{sound}": _spread(figures)["pia"]}
     model = found.pop("model", {})
     if ALL in model:
         model[ALL] |= extra
@@ -191,19 +246,7 @@ def _spread(figures: dict[str, Any]) -> dict[str, Any]:
 def _tables(results: dict[str, Any]) -> list[Table]:
     metrics = results["metrics"]
     tables = results_tables(metrics | {"scenarios": _shown(metrics, results["dataset"])})
-    names = (
-        "ciou_at_50",
-        "ciou_mean",
-        "ciou_auc",
-        "pointing",
-        "ap",
-        "max_f1",
-        "loc_acc",
-        "iiou",
-        "iauc",
-        "miou",
-        "f_score",
-    )
+    names = ("ciou_at_50", "ciou_mean", "ciou_auc")
     figures = results["scenarios"].get(ALL, {})
     rows = [
         [name, *(_percent(figures[name][part]) for part in ("value", "low", "high"))]

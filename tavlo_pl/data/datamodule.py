@@ -330,12 +330,15 @@ class ClipDataModule(LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Adds the spectrograms, computed on the batch's device."""
+        """Adds the spectrograms and sets the colours of frames apart in memory, on the batch's device."""
+        batch["frames"] = batch["frames"].contiguous()
         log_mel = self.log_mel.to(batch["waveform"].device)
         with torch.no_grad():
             batch["spectrogram"] = log_mel(batch["waveform"])
             if "swapped_waveform" in batch:
                 batch["swapped_spectrogram"] = log_mel(batch["swapped_waveform"])
+                batch["silence_spectrogram"] = log_mel(torch.zeros_like(batch["waveform"]))
+                batch["noise_spectrogram"] = log_mel(_white_noise(batch["waveform"]))
             if self.augment.masks and self.trainer is not None and self.trainer.training:
                 batch["spectrogram"] = self._masked(batch["spectrogram"], batch["index"])
         return batch
@@ -418,3 +421,9 @@ class ClipDataModule(LightningDataModule):
             if bad.index not in self.left_out:
                 log.warning("Left out, with %d samples: %s", bad.samples, bad.reason)
             self.left_out[bad.index] = bad
+
+
+def _white_noise(waveform: Tensor) -> Tensor:
+    """(B, L) one noise for all clips, whatever batch they are in, each time as loud as the clip's own sound."""
+    noise = torch.randn(waveform.shape[-1], generator=torch.Generator().manual_seed(0)).to(waveform.device)
+    return noise * waveform.square().mean(-1, keepdim=True).sqrt()

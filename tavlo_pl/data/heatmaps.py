@@ -14,7 +14,7 @@ import hashlib
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -207,11 +207,11 @@ class ScoredBatch(NamedTuple):
     """Maps and ground truth of N samples.
 
     Attributes:
-        maps: (N, 1, h, w) float32 raw scores.
+        maps: name -> (N, 1, h, w) float32 raw scores.
         targets: their ground truth.
     """
 
-    maps: torch.Tensor
+    maps: dict[str, torch.Tensor]
     targets: Targets
 
 
@@ -220,21 +220,25 @@ class ScoreLoader:
 
     Args:
         samples: to be scored, those of a clip next to each other; at least one has a map.
-        heatmaps: their maps; a sample without one gets a map of zeros.
+        heatmaps: name -> their maps, ``model`` and those for wrong sounds; a sample without one gets a map of zeros.
         size: of the ground truth in pixels a side.
 
     Attributes:
         timed: whether the time of every frame was known.
+        kept: of all samples read so far, a batch an item: ``mask`` packed by ``numpy.packbits``, ``time_s`` (NaN where
+            it is not known), ``heatmap`` of the model.
     """
 
-    def __init__(self, samples: Sequence[Sample], heatmaps: Heatmaps, size: int) -> None:
+    def __init__(self, samples: Sequence[Sample], heatmaps: Mapping[str, Heatmaps], size: int) -> None:
         self.samples = samples
         self.heatmaps = heatmaps
         self.size = size
         self.timed = True
-        first = next(sample for sample in samples if heatmaps.file_of(sample) is not None)
-        self._shape = (first.name, heatmaps.map_of(first).shape)
+        model = heatmaps["model"]
+        first = next(sample for sample in samples if model.file_of(sample) is not None)
+        self._shape = (first.name, model.map_of(first).shape)
         self._digests = {"annotations": hashlib.sha256(), "predictions": hashlib.sha256()}
+        self.kept: dict[str, list[NDArray[Any]]] = {"mask": [], "time_s": [], "heatmap": []}
 
     def __len__(self) -> int:
         return -(-len(self.samples) // BATCH_SAMPLES)
@@ -258,29 +262,41 @@ class ScoreLoader:
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
     def _read(self, samples: Sequence[Sample]) -> ScoredBatch:
-        maps = [None if self.heatmaps.file_of(sample) is None else self.heatmaps.map_of(sample) for sample in samples]
-        chosen = np.stack([self._checked(sample, found) for sample, found in zip(samples, maps, strict=True)])
-        truth = np.stack([sample.frame.truth(sample.scenario, (self.size, self.size)) for sample in samples])
-        for sample, mask, found in zip(samples, truth, chosen, strict=True):
+        found_maps: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.heatmaps}
+        times_s = []
+        for sample in samples:
+            for name, heatmaps in self.heatmaps.items():
+                found_maps[name].append(self._map(heatmaps, sample))
+            times_s.append(self.heatmaps["model"].time_s(sample))  # while its video is the one that was opened last
+        chosen = {name: np.stack(maps) for name, maps in found_maps.items()}
+        truth: NDArray[Any] = np.stack(
+            [sample.frame.truth(sample.scenario, (self.size, self.size)) for sample in samples]
+        )
+        self.timed &= None not in times_s
+        self.kept["time_s"].append(np.array(times_s, np.float64))  # None becomes NaN
+        self.kept["mask"].append(np.packbits(truth.reshape(len(truth), -1) > 0, axis=1))
+        self.kept["heatmap"].append(chosen["model"])
+        for sample, mask, *found in zip(samples, truth, *chosen.values(), strict=True):
             bits = np.packbits(mask) if mask.dtype == bool else mask
             self._digests["annotations"].update(f"{sample.name}\0{self.size}\0".encode() + bits.tobytes())
-            self._digests["predictions"].update(f"{sample.name}\0{found.shape}\0".encode() + found.tobytes())
-        return ScoredBatch(torch.from_numpy(chosen[:, None]), self._targets(samples, truth))
+            for each in found:
+                self._digests["predictions"].update(f"{sample.name}\0{each.shape}\0".encode() + each.tobytes())
+        batch = {name: torch.from_numpy(each[:, None]) for name, each in chosen.items()}
+        return ScoredBatch(batch, self._targets(samples, truth, times_s))
 
-    def _checked(self, sample: Sample, found: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    def _map(self, heatmaps: Heatmaps, sample: Sample) -> NDArray[np.float32]:
         name, shape = self._shape
-        if found is None:
+        if heatmaps.file_of(sample) is None:
             return np.zeros(shape, np.float32)
+        found = heatmaps.map_of(sample)
         if found.shape != shape:
             raise PredictionError(
-                f"{self.heatmaps.folder}: the map of {sample.name} has {found.shape[0]}x{found.shape[1]} cells and "
+                f"{heatmaps.folder}: the map of {sample.name} has {found.shape[0]}x{found.shape[1]} cells and "
                 f"that of {name} {shape[0]}x{shape[1]}; write all in one size."
             )
         return found
 
-    def _targets(self, samples: Sequence[Sample], truth: NDArray[Any]) -> Targets:
-        times_s = [self.heatmaps.time_s(sample) for sample in samples]
-        self.timed &= None not in times_s
+    def _targets(self, samples: Sequence[Sample], truth: NDArray[Any], times_s: Sequence[float | None]) -> Targets:
         order = [float(sample.frame.number or 0) for sample in samples]
         moments = [number if time_s is None else time_s for number, time_s in zip(order, times_s, strict=True)]
         return Targets(

@@ -10,7 +10,7 @@ from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.ciou import auc_of_each, ceiling, ciou_at_50, ciou_auc, ciou_mean, scene_minimum
 from tavlo_pl.metrics.functional.slavc import detection_figures
 from tavlo_pl.metrics.functional.thresholds import Rule
-from tavlo_pl.metrics.functional.video import delays, median_delay, share_of_clip, switches
+from tavlo_pl.metrics.functional.video import delay_figures, share_of_clip, switches
 from tavlo_pl.metrics.per_sample import Table
 from tavlo_pl.types import SCENARIOS, Scenario
 
@@ -217,14 +217,8 @@ def _switch_delay(scores: Scores, chosen: np.ndarray) -> dict[str, Any]:
     found = switches(**table)
     if not found:
         return {}
-    figures = {}
-    for r, row in enumerate(scores.rows):
-        waited, followed = delays(found, table["time_s"], scores.pointing[chosen, r])
-        figures[row] = {
-            "switches": len(found),
-            "followed": float(followed.mean()),
-            "median_s": median_delay(waited, followed),
-        }
+    hits = scores.pointing[chosen].T
+    figures = {row: delay_figures(found, table["time_s"], hit) for row, hit in zip(scores.rows, hits, strict=True)}
     return {"switch_delay": figures}
 
 

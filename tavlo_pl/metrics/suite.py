@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.errors import ConfigError, RunFailedError
-from tavlo_pl.metrics.functional.avsbench import f_curve, f_score, mask_iou, probability
+from tavlo_pl.metrics.functional.avsbench import f_curve, mask_iou, probability, segmentation_figures
 from tavlo_pl.metrics.functional.baselines import centred_disk, random_maps
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.ciou import ciou_of_maps, ciou_of_pixels, truth_area, truth_weight
@@ -72,33 +73,38 @@ class LocalizationSuite(PerSampleMetric):
         self.add_columns("index", "clip", "scenario", "cross_event", "time_s", "sources", "area", "weight")
         self.add_columns("ciou", "pointing", "confidence", "maps", "truth", "mask_iou", "f_curve")
         self.add_text_columns("sample_id", "category")
-        self.add_columns("row_index")
-        self.add_text_columns("row_name")
+        self.add_columns("row_index", "wrong_index", "wrong_maps")
+        self.add_text_columns("row_name", "wrong_name")
         self.add_columns("left_out_index", "left_out_samples")
         self.add_text_columns("left_out_id", "left_out_reason")
         self._disk = centred_disk(size)
         self._rows: tuple[str, ...] = ()
+        self._wrong: tuple[str, ...] = ()
         self._scores: Scores | None = None
 
     def reset(self) -> None:
         """Forgets all samples."""
         super().reset()
-        self._rows = ()
+        self._rows = self._wrong = ()
         self._scores = None
 
-    def update(self, maps: Mapping[str, Tensor], targets: Targets) -> None:
+    def update(
+        self, maps: Mapping[str, Tensor], targets: Targets, wrong_sounds: Mapping[str, Tensor] = MappingProxyType({})
+    ) -> None:
         """Scores the annotated samples of a batch.
 
         Args:
             maps: row name -> (B, T, h, w) raw scores; the same rows, h and w in every update.
             targets: ground truth of N samples, N >= 0, with (N, size, size) masks.
+            wrong_sounds: name -> (B, T, h, w) raw scores for sounds that no picture makes, of which pIA is taken and
+                nothing else; the same names in every update.
 
         Raises:
             ConfigError: the masks have another size, or weights under a universal rule.
             RunFailedError: a score is NaN or infinite.
         """
         self._scores = None
-        self._name_rows(tuple(maps))
+        self._name_rows(tuple(maps), tuple(wrong_sounds) if self.keep_maps else ())
         if not len(targets.index):
             return
         if targets.mask.shape[1:] != (self.size, self.size):
@@ -112,9 +118,12 @@ class LocalizationSuite(PerSampleMetric):
                 f"The rule {self.rules[self.universal[0]].name} needs masks of 0 and 1, and this data set has weights "
                 "on which annotators may disagree: use top_half."
             )
-        # (N, rows, h, w)
-        chosen = torch.stack([m[targets.row, targets.segment] for m in maps.values()], 1).float()
-        self._check_finite(chosen, targets.sample_id)
+        chosen = _of_samples(maps, targets)
+        self._check_finite(chosen, targets.sample_id, self._rows)
+        if self._wrong:
+            wrong = _of_samples(wrong_sounds, targets)
+            self._check_finite(wrong, targets.sample_id, self._wrong)
+            self.append(wrong_maps=wrong)
         truth = targets.mask.to(chosen.device).flatten(1)
         self.append(
             index=targets.index,
@@ -193,19 +202,20 @@ class LocalizationSuite(PerSampleMetric):
         """
         return sample_rows(self._scored())
 
-    def _name_rows(self, names: tuple[str, ...]) -> None:
+    def _name_rows(self, names: tuple[str, ...], wrong: tuple[str, ...]) -> None:
         if not self._rows:
-            self._rows = names
+            self._rows, self._wrong = names, wrong
             self.append(row_index=torch.arange(len(names)), row_name=list(names))
+            self.append(wrong_index=torch.arange(len(wrong)), wrong_name=list(wrong))
             assert not set(names) & set(TRIVIAL_ROWS)
-        assert names == self._rows, f"rows {names} after {self._rows}"
+        assert (names, wrong) == (self._rows, self._wrong), f"rows {names} {wrong} after {self._rows} {self._wrong}"
 
-    def _check_finite(self, chosen: Tensor, sample_ids: list[str]) -> None:
+    def _check_finite(self, chosen: Tensor, sample_ids: list[str], rows: tuple[str, ...]) -> None:
         finite = torch.isfinite(chosen).all(dim=3).all(dim=2)
         if not finite.all():
             sample, row = (~finite).nonzero()[0].tolist()
             raise RunFailedError(
-                f"The {self._rows[row]!r} heatmap of {sample_ids[sample]} holds NaN or infinity and cannot "
+                f"The {rows[row]!r} heatmap of {sample_ids[sample]} holds NaN or infinity and cannot "
                 "be scored: the training has diverged; use an earlier checkpoint, or train with a lower "
                 "learning rate."
             )
@@ -338,22 +348,32 @@ class LocalizationSuite(PerSampleMetric):
             return {}
         table = self.gather("index", "mask_iou", "f_curve")
         return {
-            row: {"miou": float(table["mask_iou"][:, r].mean()), "f_score": f_score(table["f_curve"][:, r])}
+            row: segmentation_figures(table["mask_iou"][:, r], table["f_curve"][:, r], scores.table["clip"])
             for r, row in enumerate(self._given(scores))
         }
 
     def _pia(self, scores: Scores) -> dict[str, Any]:
-        """pIA of the given rows beside the model's, which are maps of a wrong sound; empty without such rows."""
+        """pIA of the given rows beside the model's and of the wrong sounds; empty without any."""
         given, on_screen = self._given(scores), is_on_screen(scores)
-        negatives = [row for row in given if row != MODEL_ROW]
-        if not (self.keep_maps and negatives and MODEL_ROW in given and on_screen.any()):
+        if not (self.keep_maps and MODEL_ROW in given and on_screen.any()):
             return {}
-        model = self._maps(MODEL_ROW, given.index(MODEL_ROW), scores.table, on_screen)
+        names = self.gather("wrong_index", "wrong_name")["wrong_name"]
+        wrong = self.gather("index", "wrong_maps")["wrong_maps"] if len(names) else None
+        negatives = {row: self._maps(row, r, scores.table, on_screen) for r, row in enumerate(given)}
+        model = negatives.pop(MODEL_ROW)
+        if wrong is not None:
+            negatives |= {name: torch.from_numpy(wrong[on_screen, k]) for k, name in enumerate(names)}
+        if not negatives:
+            return {}
         threshold = universal_threshold(model, self.quantile, self.size, self.interpolation)
         rows = {}
-        for row in negatives:
-            maps = self._maps(row, given.index(row), scores.table, on_screen)
+        for row, maps in negatives.items():
             values = pia(maps, threshold, self.size, self.interpolation).numpy()
             interval = bootstrap_interval(values[:, None], scores.table["clip"][on_screen])[:, 0]
             rows[row] = {"pia": float(values.mean()), "pia_interval": interval.tolist(), "pia_auc": pia_auc(values)}
         return {"threshold": threshold, "rows": rows}
+
+
+def _of_samples(maps: Mapping[str, Tensor], targets: Targets) -> Tensor:
+    """(N, rows, h, w) float32: of (B, T, h, w) maps those that the samples are scored by."""
+    return torch.stack([each[targets.row, targets.segment] for each in maps.values()], 1).float()

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -64,6 +65,10 @@ class AVLocalizer(LightningModule, ABC):
         Returns:
             (B, T, h, w) raw scores in [-1, 1].
         """
+
+    def localize_each(self, frames: Tensor, spectrograms: Sequence[Tensor]) -> list[Tensor]:
+        """`localize` of the same frames for several sounds; a model that need not look anew for each may look once."""
+        return [self.localize(frames, spectrogram) for spectrogram in spectrograms]
 
     @abstractmethod
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
@@ -134,15 +139,18 @@ class AVLocalizer(LightningModule, ABC):
         self.test_suite.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor] | None:
-        """The map for the clip's own sound, and for the sound of another clip, against the ground truth."""
+        """The maps for the clip's own sound and for wrong ones: of another clip, silence, white noise."""
         if batch.get("bad_clips"):
             self.test_suite.update_left_out(batch["bad_clips"])
         if "targets" not in batch:
             return None
         maps = {"model": self(batch)}
+        wrong: dict[str, Tensor] = {}
         if "swapped_spectrogram" in batch:
-            maps["swapped_audio"] = self.localize(batch["frames"], batch["swapped_spectrogram"])
-        self.test_suite.update(maps, batch["targets"])
+            sounds = [batch["swapped_spectrogram"], batch["silence_spectrogram"], batch["noise_spectrogram"]]
+            found = self.localize_each(batch["frames"], sounds)
+            maps["swapped_audio"], wrong["silence"], wrong["white_noise"] = found
+        self.test_suite.update(maps, batch["targets"], wrong)
         return {"heatmap": maps["model"]}
 
     def on_test_epoch_end(self) -> None:

@@ -3,6 +3,7 @@
 Every option defaults to the form we recommend; ``configs/exp/tavlo_paper.yaml`` sets the published one.
 """
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Literal
 
@@ -188,8 +189,13 @@ class TAVLO(AVLocalizer):
 
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, h, w) cosine of each segment's audio token with the cells of its frame."""
+        return self.localize_each(frames, [spectrogram])[0]
+
+    def localize_each(self, frames: Tensor, spectrograms: Sequence[Tensor]) -> list[Tensor]:
+        """Looks once; see the base class."""
         visual, grid = self.look(frames)
-        return self._map(self.hear(spectrogram, frames.shape[1]), visual).unflatten(-1, grid)
+        heard = (self.hear(spectrogram, frames.shape[1]) for spectrogram in spectrograms)
+        return [self._map(audio, visual).unflatten(-1, grid) for audio in heard]
 
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
         """The MIL loss, and how often a clip's own sound scores best among the candidates."""

@@ -117,7 +117,11 @@ def comparison_table(comparison: Comparison) -> Table:
 def _notes(comparison: Comparison) -> Sequence[str]:
     """What the comparison stands on."""
     both, in_a, in_b = comparison.to_json()["samples"].values()
-    notes = ["Paired bootstrap by video of the differences sample by sample; nothing is corrected for many looks."]
+    size, interpolation = (comparison.first.metrics[name] for name in ("size", "interpolation"))
+    notes = [
+        "Paired bootstrap by video of the differences sample by sample; nothing is corrected for many looks.",
+        f"Maps upsampled to {size}×{size} ({interpolation}).",
+    ]
     if both < max(in_a, in_b):
         notes.append(f"Compared on the {both} samples that both runs have, of {in_a} in A and {in_b} in B.")
     if comparison.same_data is False:

@@ -117,10 +117,11 @@ def _show(runs: Sequence[RunResults], name: str) -> Shown | None:
     maps, row = next(iter(kept.values()))
     showing, segment = int(maps.showing[row]), int(maps.segment[row])
     time_s = float(maps.frame_time_s[showing, segment])
-    frame, problem = _frame(Path(str(maps.path[showing])), time_s)
+    frame, problem = _frame(str(maps.path[showing]), time_s)
     sample = next(place for place in _rows(runs[0].samples.sample_id, name))
     scenario = str(runs[0].samples.scenario[sample])
-    lines = [f"{scenario} · {runs[0].samples.category[sample]} · at {time_s:.2f} s", *([problem] if problem else [])]
+    known = [scenario, str(runs[0].samples.category[sample]), "" if np.isnan(time_s) else f"at {time_s:.2f} s"]
+    lines = [" · ".join(word for word in known if word), *([problem] if problem else [])]
     return Shown(
         title=name.removesuffix(f"/{scenario}"),
         lines=lines,
@@ -133,7 +134,7 @@ def _show(runs: Sequence[RunResults], name: str) -> Shown | None:
 
 
 def make_films(runs: Sequence[RunResults], clips: dict[str, str], folder: Path, bar: "tqdm[None]") -> list[Film]:
-    """Overlay films with sound of some clips, for every run that kept their maps.
+    """Overlay films with sound of some clips, for every run that kept several maps of each.
 
     Args:
         runs: of the page.
@@ -143,7 +144,7 @@ def make_films(runs: Sequence[RunResults], clips: dict[str, str], folder: Path, 
     """
     films: list[Film] = []
     for remark, clip in clips.items():
-        for run, maps in ((run, run.maps) for run in runs if run.maps):
+        for run, maps in ((run, run.maps) for run in runs if run.maps and run.maps.heatmap.shape[1] > 1):
             for showing in _rows(maps.clip, clip)[:1]:
                 said = f"{remark}: {clip}{f', {run.name}' if len(runs) > 1 else ''}"
                 films.append(_film(maps, showing, folder, f"films/{len(films) + 1}.mp4", said))
@@ -164,8 +165,10 @@ def _film(maps: SampleMaps, showing: int, folder: Path, name: str, said: str) ->
     return Film(name, said)
 
 
-def _frame(path: Path, time_s: float) -> tuple[np.ndarray | None, str | None]:
-    """(H, W, 3) uint8 picture of a moment, or why there is none."""
+def _frame(path: str, time_s: float) -> tuple[np.ndarray | None, str | None]:
+    """(H, W, 3) uint8 picture of a moment, or why there is none; no reason where no video was known."""
+    if not path or np.isnan(time_s):
+        return None, None
     try:
         frame = media.read_clip(path, [time_s], None, 0.0, 0.0).frames[0]
     except MediaError as error:

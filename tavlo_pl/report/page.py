@@ -15,22 +15,15 @@ from tavlo_pl.viz import slider
 from tavlo_pl.viz.page import details, drawing, facts, film, grid, html_page, paragraph, section, subheading, table_html
 from tavlo_pl.viz.plots import Interval, interval_plot, success_curves
 from tavlo_pl.viz.slider import Shown
-from tavlo_pl.viz.table import results_tables
-
-BREAKDOWNS = {
-    "category": "By category",
-    "size": "By size of the source",
-    "sources": "By number of sources",
-}
-"""Groups of samples in ``results.json`` that get a plot of their own, and its heading."""
+from tavlo_pl.viz.table import GROUPS, group_table, results_tables
 
 CURVES = "Share of the samples whose cIoU reaches a threshold. The name's figure, the mean cIoU, is the area below."
-GROUPS = "The mean cIoU with its 95 % interval by video; in brackets the number of samples."
+INTERVALS = "The mean cIoU with its 95 % interval by video; in brackets the number of samples."
 LOOK = (
     "Outlined: the ground truth. Lit: what the map claims at the slider's threshold, brighter for a higher raw score "
     "on one scale for all maps; dimmed: what it does not. The slider moves all maps at once."
 )
-NO_MAPS = "No run left its maps (maps.npz), which tavlo test does, so there are no pictures and no films."
+NO_MAPS = "No run left its maps (maps.npz), so there are no pictures and no films."
 
 
 def report_page(
@@ -70,6 +63,9 @@ def _results(runs: Sequence[RunResults]) -> list[str]:
     for run in runs:
         blocks += [subheading(run.name)] if len(runs) > 1 else []
         blocks += [table_html(table) for table in results_tables(run.metrics)]
+        by_category = group_table(run.metrics, "category")
+        if by_category is not None:
+            blocks.append(details(f"{GROUPS['category']} ({len(by_category.rows)})", table_html(by_category)))
         reasons = run.metrics["left_out"]["reasons"]
         if reasons:
             blocks.append(details(f"Left out, with the reason ({len(reasons)})", facts(reasons)))
@@ -99,7 +95,7 @@ def _curves(runs: Sequence[RunResults]) -> list[str]:
 def _intervals(runs: Sequence[RunResults]) -> list[str]:
     """Plots by scenario, category, size and number of sources, from the figures in ``results.json``."""
     plots = {"By scenario": _groups(runs, [run.metrics["scenarios"] for run in runs])}
-    for kind, heading in BREAKDOWNS.items():
+    for kind, heading in GROUPS.items():
         groups = _groups(runs, [run.metrics.get("breakdown", {}).get(kind, {}) for run in runs])
         if len(runs) == 1:
             groups = {name: {MODEL_ROW: group[MODEL_ROW]} for name, group in groups.items()}
@@ -110,7 +106,7 @@ def _intervals(runs: Sequence[RunResults]) -> list[str]:
         for heading, groups in plots.items()
         if groups
     ]
-    return [section("Groups of samples", paragraph(GROUPS), grid(drawn, 380))] if drawn else []
+    return [section("Groups of samples", paragraph(INTERVALS), grid(drawn, 380))] if drawn else []
 
 
 def _groups(runs: Sequence[RunResults], figures: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Interval]]:

@@ -161,9 +161,7 @@ def test_each_run_has_its_map_beside_the_truth(pair: tuple[Outcome, Path]) -> No
     assert all(data["maps"][n]["map"] != data["maps"][n + 1]["map"] for n in range(0, len(data["maps"]), 2))
 
 
-def test_heatmaps_of_anyone_are_reported_and_compared_without_pictures(
-    world: Path, tests: list[Path], tmp_path: Path
-) -> None:
+def test_heatmaps_of_anyone_are_reported_and_compared(world: Path, tests: list[Path], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     (tested,) = read_runs(tests[:1])
     for name in tested.samples.sample_id.tolist():
@@ -175,7 +173,13 @@ def test_heatmaps_of_anyone_are_reported_and_compared_without_pictures(
     assert outcome.code == 0, outcome.err
     outcome = tavlo("report", tmp_path / "scored")
     assert outcome.code == 0, outcome.err
-    assert "no pictures and no films" in (tmp_path / "scored" / "report" / "report.html").read_text()
+    text = (tmp_path / "scored" / "report" / "report.html").read_text()
+    assert text.count("<canvas data-map") == text.count("<canvas data-truth") > 3
+    assert "<video" not in text
+    (scored,) = read_runs([tmp_path / "scored"])
+    assert scored.maps is not None and tested.maps is not None
+    assert scored.maps.fingerprint() == tested.maps.fingerprint(), "the same names and masks as in a test"
+    assert all(Path(path).is_file() for path in scored.maps.path)
     found = compare(tested, *read_runs([tmp_path / "scored" / "results.json"]))
     assert len(found.rows) == len(tested.samples.sample_id)
     assert found.differences.keys() == tested.samples.groups().keys()

@@ -194,6 +194,15 @@ def test_maps_are_matched_by_number_time_rate_or_video(tmp_path: Path) -> None:
     (tmp_path / "video").mkdir()
     write_numbered(tmp_path / "video" / f"{clip}.mp4", rate=25)
     assert scores() == by_number
+    other = "zzz__zzz-zz_00100"  # a second video, so that none stays open by chance
+    write_annotation(tmp_path, other, "00035", [instance(segmentation=[DOG])])
+    save(tmp_path, other, heatmap=maps, frame_time_s=[0.3, 0.8, 1.3])
+    write_numbered(tmp_path / "video" / f"{other}.mp4", rate=25)
+    outcome, _, rows = run(tmp_path, "avatar", tmp_path)
+    assert [float(row["time_s"]) for row in rows] == pytest.approx([0.4, 1.4, 1.4])
+    for path in (tmp_path / "metadata" / other / "00035.json", tmp_path / "maps" / f"{other}.npz"):
+        path.unlink()
+    (tmp_path / "metadata" / other).rmdir()
     outcome, _, _ = run(tmp_path, "avatar", tmp_path, "--frame_rate", 2)
     assert "frame 00010 is at 5.00 s and no map is near (0.30 to 1.30 s)" in outcome.err
     for name, chosen in ((clip, 1), (f"{clip}/00010", 2), (f"{clip}/00035/single_sound", 0)):
@@ -222,7 +231,7 @@ def test_missing_predictions_are_listed_skipped_or_zero(tmp_path: Path) -> None:
     outcome, results, rows = run(tmp_path, "vggss", annotations, "--missing", "skip")
     assert results["n"] == len(rows) == 1
     assert results["metrics"]["left_out"]["reasons"] == {"a": "no prediction", "c": "no prediction"}
-    assert "2 clips with 2 samples (a, c)" in outcome.out
+    assert "2 clips with 2 samples (a: no prediction; c: no prediction)" in outcome.out
     _, results, rows = run(tmp_path, "vggss", annotations, "--missing", "zero", "--rule", "fixed:0.5")
     assert results["missing"] == {"policy": "zero", "samples": 2, "names": ["a", "c"]}
     assert [float(row["ciou"]) > 0 for row in rows] == [False, True, False]
@@ -230,6 +239,48 @@ def test_missing_predictions_are_listed_skipped_or_zero(tmp_path: Path) -> None:
     outcome, _, _ = run(tmp_path, "vggss", annotations, "--missing", "zero")
     assert outcome.code == 2
     assert "check the names" in outcome.err
+
+
+def test_wrong_sounds_light_up_and_every_figure_is_named(tmp_path: Path) -> None:
+    annotations = write_vggss(tmp_path, {name: [[0.0, 0.0, 0.5, 0.5]] for name in "ab"})
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        maps = rng.uniform(size=(1, 4, 4))
+        save(tmp_path, name, heatmap=maps)
+        for folder, factor in (("silence", 0.0), ("noise", 0.9), ("swapped", 1.0)):
+            save(tmp_path / folder, name, heatmap=factor * maps)
+    wrong = [word for sound in ("silence", "noise", "swapped") for word in (f"--{sound}", tmp_path / sound / "maps")]
+    outcome, results, rows = run(tmp_path, "vggss", annotations, *wrong)
+    assert outcome.code == 0, outcome.err
+    figures = results["scenarios"]["all"]
+    assert figures["pia_silence"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert 0 < figures["pia_white_noise"]["value"] < figures["pia_swapped_audio"]["value"]
+    assert figures["pia_swapped_audio"]["value"] == pytest.approx(0.1, abs=1e-4), "by the threshold's definition"
+    assert rows[0]["swapped_audio/top_half"] == rows[0]["model/top_half"]
+    assert "pia, white_noise" in outcome.out
+    (tmp_path / "noise" / "maps" / "b.npz").unlink()
+    outcome, _, _ = run(tmp_path, "vggss", annotations, *wrong)
+    assert outcome.code == 2 and f"{tmp_path / 'noise' / 'maps'}: no heatmap for 1 of 2" in outcome.err
+    (tmp_path / "silence" / "maps" / "a.npz").unlink()
+    outcome, _, _ = run(tmp_path, "vggss", annotations, *wrong, "--missing", "skip")
+    assert outcome.code == 2 and "no sample has a heatmap in every folder" in outcome.err
+
+
+def test_samples_left_out_are_counted_by_clip(tmp_path: Path) -> None:
+    write_tree(tmp_path)
+    first, second, _ = sorted(TREE)
+    for name in (first, second):
+        (tmp_path / "maps" / f"{name}.npz").unlink()
+    save(tmp_path, f"{second}/00010", heatmap=np.ones((4, 5)))
+    outcome, results, _ = run(tmp_path, "avatar", tmp_path, "--missing", "skip", "--frame_rate", FRAME_RATE)
+    assert outcome.code == 0, outcome.err
+    left_out = results["metrics"]["left_out"]
+    lost = sum(len({item["task"] for item in instances}) for instances in TREE[first].values())
+    assert left_out == {
+        "clips": 2,
+        "samples": lost + 1,
+        "reasons": {first: "no prediction", second: f"no prediction for {second}/00035/mixed_sound"},
+    }
 
 
 @pytest.mark.parametrize(

@@ -349,7 +349,7 @@ def test_spectrograms_are_masked_in_training_only_and_alike_after_a_resume() -> 
 
     def spectrogram(epoch: int, training: bool = True) -> torch.Tensor:
         data.trainer = SimpleNamespace(training=training, current_epoch=epoch)  # type: ignore[assignment]
-        batch: Any = {"waveform": waveform, "index": torch.arange(4)}
+        batch: Any = {"frames": torch.zeros(4, 1, 3, 2, 2), "waveform": waveform, "index": torch.arange(4)}
         return data.on_after_batch_transfer(batch, 0)["spectrogram"]
 
     plain = data.log_mel(waveform)
@@ -358,3 +358,10 @@ def test_spectrograms_are_masked_in_training_only_and_alike_after_a_resume() -> 
     assert ((masked != plain).flatten(1).any(1)).all()
     assert torch.equal(masked, spectrogram(1))
     assert not torch.equal(masked, spectrogram(2))
+
+
+def test_the_models_device_sets_the_colours_apart() -> None:
+    frames = torch.arange(2 * 3 * 5 * 4 * 3).reshape(2, 3, 5, 4, 3).permute(0, 1, 4, 2, 3)
+    batch: Any = {"frames": frames, "waveform": torch.randn(2, 16_000), "index": torch.arange(2)}
+    given = ClipDataModule(**SMALL).on_after_batch_transfer(batch, 0)["frames"]
+    assert given.is_contiguous() and torch.equal(given, frames)

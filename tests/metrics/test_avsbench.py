@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
-from tavlo_pl.metrics.functional.avsbench import THRESHOLDS, f_curve, f_score, mask_iou, probability
+from tavlo_pl.metrics.functional.avsbench import THRESHOLDS, f_curve, mask_iou, probability, segmentation_figures
 
 
 def maps(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -23,6 +24,22 @@ def test_the_histogram_gives_what_255_comparisons_give() -> None:
         with np.errstate(invalid="ignore"):
             expected = np.nan_to_num(1.3 * precision * recall / (0.3 * precision + recall))
         np.testing.assert_allclose(curve[:, k], expected, atol=1e-12)
+
+
+def f_score(curves: np.ndarray) -> float | None:
+    found: float | None = segmentation_figures(np.zeros(len(curves)), curves, np.arange(len(curves)))["f_score"]
+    return found
+
+
+def test_intervals_are_by_video() -> None:
+    scores, truth = maps(8)
+    curves, ious = f_curve(scores, truth).numpy(), mask_iou(scores, truth).numpy()
+    figures = segmentation_figures(ious, curves, np.arange(8) // 2)
+    for name in ("miou", "f_score"):
+        low, high = figures[f"{name}_interval"]
+        assert low < figures[name] < high
+    alone = segmentation_figures(ious, curves, np.zeros(8, int))  # one video
+    assert alone["f_score_interval"] == [pytest.approx(alone["f_score"])] * 2
 
 
 def test_the_maximum_is_taken_once_and_empty_truths_are_left_out() -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.errors import ConfigError, RunFailedError
-from tavlo_pl.metrics import localization
+from tavlo_pl.metrics import localization, wrong_sound
+from tavlo_pl.metrics.detection import Detection, SceneCIoU
 from tavlo_pl.metrics.functional.baselines import random_maps
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.ciou import ciou_of_maps
@@ -17,7 +18,10 @@ from tavlo_pl.metrics.functional.offscreen import true_negative_share
 from tavlo_pl.metrics.functional.slavc import detection_figures
 from tavlo_pl.metrics.functional.thresholds import parse_rule
 from tavlo_pl.metrics.localization import CIoU, TrueNegativeRate
+from tavlo_pl.metrics.segmentation import Segmentation
 from tavlo_pl.metrics.suite import LocalizationSuite
+from tavlo_pl.metrics.video import Pointing, Stability
+from tavlo_pl.metrics.wrong_sound import PIA
 from tavlo_pl.types import SCENARIOS, BadClip, Scenario, Targets
 from tests.helpers.processes import run_processes
 
@@ -72,8 +76,12 @@ def batches(clips: list[int], size: int) -> Iterator[tuple[dict[str, Tensor], Ta
 def filled(clips: list[int], size: int = 2, **options: object) -> LocalizationSuite:
     suite = LocalizationSuite(size=SIZE, **options)  # type: ignore[arg-type]
     for maps, targets in batches(clips, size):
-        suite.update(maps, targets)
+        update(suite, maps, targets)
     return suite
+
+
+def update(suite: LocalizationSuite, maps: dict[str, Tensor], targets: Targets) -> None:
+    suite.update(maps, targets, {"silence": 0.9 * maps["model"]})
 
 
 def shard(rank: int, processes: int, clips: list[int]) -> list[int]:
@@ -148,23 +156,60 @@ def test_the_report_has_the_stated_shape() -> None:
 def test_the_suite_agrees_with_the_classes_and_formulas() -> None:
     clips = list(range(8))
     report = filled(clips).compute()
-    ciou, tn_rate = CIoU("adaptive"), TrueNegativeRate(size=SIZE)
+    ciou, tn_rate, pia = CIoU("adaptive"), TrueNegativeRate(size=SIZE), PIA(size=SIZE)
+    detection, segmentation, scenes = Detection("adaptive"), Segmentation(), SceneCIoU("adaptive")
+    pointing, stability = Pointing(), Stability(size=SIZE)
     for maps, targets in batches(clips, 3):
-        chosen = maps["model"][targets.row, targets.segment]
+        chosen, swapped = (maps[row][targets.row, targets.segment] for row in ("model", "swapped_audio"))
         on_screen = targets.scenario != Scenario.OFF_SCREEN.id
-        ciou.update(chosen[on_screen], targets.mask[on_screen], targets.index[on_screen])
+        seen = chosen[on_screen], targets.mask[on_screen], targets.index[on_screen]
+        ciou.update(*seen)
         tn_rate.update(chosen, on_screen, targets.index)
+        pia.update(chosen[on_screen], swapped[on_screen], targets.index[on_screen])
+        detection.update(chosen, targets.mask, targets.index, targets.clip)
+        segmentation.update(chosen, targets.mask, targets.index, targets.clip)
+        scenes.update(*seen, targets.clip[on_screen])
+        names = [name for name, shown in zip(targets.category, on_screen, strict=True) if shown]
+        pointing.update(*seen, targets.clip[on_screen], targets.time_s[on_screen], names)
+        stability.update(chosen, on_screen, targets.index, targets.clip, targets.time_s)
     figures = report["scenarios"]["on_screen"]["rows"]["model"]["adaptive"]
     assert {name: figures[name] for name in ("ciou_at_50", "ciou_mean", "ciou_auc")} == ciou.compute()
     assert tn_rate.compute() == {
         "tn_rate": report["scenarios"]["off_screen"]["rows"]["model"]["universal:0.9"]["tn_rate"],
         "threshold": report["universal_threshold"]["model"],
     }
+    found = pia.compute()
+    expected = {name: value for name, value in report["pia"]["rows"]["swapped_audio"].items() if name != "pia_interval"}
+    assert found == {**expected, "threshold": report["pia"]["threshold"]}
+    assert detection.compute() == report["detection"]["model"]["adaptive"]
+    assert segmentation.compute() == filled(clips, segmentation=True).compute()["segmentation"]["model"]
+    rows = [row for row in filled(clips).samples() if row["scenario"] != "off_screen"]
+    worst = [min(r["model/adaptive"] for r in rows if r["clip"] == clip) for clip in {row["clip"] for row in rows}]
+    assert scenes.compute()["iiou"] == np.mean(np.array(worst) >= 0.5)
+    moved = pointing.compute()
+    assert moved["pointing"] == figures["pointing"]
+    assert moved["switches"] == 6  # all on-screen clips but those with one moment alone: class 4 gives way to dög+cat
+    assert stability.compute() == {"stability": None}
+
+
+def test_stability_is_that_of_the_suite() -> None:
+    suite, alone = LocalizationSuite(("top_half",), SIZE), Stability(size=SIZE)
+    for maps, targets in (
+        moments(Scenario.SINGLE_SOUND, ["dog"], [0]),
+        moments(Scenario.OFF_SCREEN, ["dog"] * 3, [0, 0, 3]),
+    ):
+        suite.update(maps, targets)
+        chosen = maps["model"][targets.row, targets.segment]
+        seen = targets.scenario != Scenario.OFF_SCREEN.id
+        alone.update(chosen, seen, targets.index, targets.clip, targets.time_s)
+    figures = suite.compute()["scenarios"]["off_screen"]["rows"]["model"]["universal:0.9"]
+    assert alone.compute() == {"stability": figures["stability"]}
 
 
 def test_the_examples_in_the_docstrings() -> None:
-    outcome = doctest.testmod(localization)
-    assert (outcome.attempted > 0, outcome.failed) == (True, 0)
+    for module in (localization, wrong_sound):
+        outcome = doctest.testmod(module)
+        assert (outcome.attempted > 0, outcome.failed) == (True, 0)
 
 
 def test_the_samples_list_every_value() -> None:
@@ -215,7 +260,7 @@ def test_the_samples_follow_an_update() -> None:
     suite = filled([0])
     suite.compute()
     assert len(suite.samples()) == 2
-    suite.update(*next(batches([1], 1)))
+    update(suite, *next(batches([1], 1)))
     assert len(suite.samples()) == 4
 
 
@@ -254,7 +299,7 @@ def test_left_out_clips_are_counted_once_and_forgotten_on_reset() -> None:
         "reasons": {"x_00001": "x_00001.mp4: no\nvideo"},
     }
     suite.reset()
-    suite.update(*next(batches([1], 1)))
+    update(suite, *next(batches([1], 1)))
     report = suite.compute()
     assert report["left_out"] == {"clips": 0, "samples": 0, "reasons": {}}
     assert report["scenarios"]["on_screen"]["samples"] == 2
@@ -377,13 +422,16 @@ def test_another_sound_has_a_pia_at_the_models_threshold() -> None:
     report = suite.compute()
     found = report["pia"]
     assert found["threshold"] == report["universal_threshold"]["model"]
-    assert list(found["rows"]) == ["swapped_audio"]
+    assert list(found["rows"]) == ["swapped_audio", "silence"]
     shares = []
     for maps, targets in batches(list(range(8)), 8):
         on_screen = targets.scenario != Scenario.OFF_SCREEN.id
         swapped = maps["swapped_audio"][targets.row, targets.segment][on_screen]
         shares = (1 - true_negative_share(swapped, found["threshold"], SIZE)).tolist()
+    wrong = [row["pia"] for row in filled(list(range(8)), 3).compute()["pia"]["rows"].values()]
+    assert wrong == [row["pia"] for row in found["rows"].values()]
     figures = found["rows"]["swapped_audio"]
+    assert 0 < found["rows"]["silence"]["pia"] < 0.1, "which is that of the model itself"
     assert figures["pia"] == pytest.approx(np.mean(shares), abs=1e-12)
     assert figures["pia_interval"][0] < figures["pia"] < figures["pia_interval"][1]
 

@@ -31,7 +31,7 @@ def test_clips_left_out_are_listed_with_the_reason(tmp_path: Path) -> None:
     left_out = {"clips": 1, "samples": 3, "reasons": {"broken": "broken.mp4: cut <short>"}}
     runs = read_runs([with_metrics(write_results(tmp_path / "run", {"a": 0.5}), left_out=left_out)])
     text = report_page(runs, [], {}, [])
-    assert "1 clips with 3 samples (broken)" in text
+    assert "1 clips with 3 samples (broken: broken.mp4: cut &lt;short&gt;)" in text
     assert "broken.mp4: cut &lt;short&gt;" in text
 
 

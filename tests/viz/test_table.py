@@ -7,7 +7,7 @@ import torch
 
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.types import SCENARIOS, BadClip, Scenario, Targets
-from tavlo_pl.viz.table import Table, results_tables
+from tavlo_pl.viz.table import Table, beyond_table, group_table, results_tables
 
 SIZE = 32
 
@@ -39,7 +39,7 @@ def metrics() -> dict[str, Any]:
     suite = LocalizationSuite(size=SIZE)
     wanted = targets([*SCENARIOS, *SCENARIOS])
     heatmap = torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    suite.update({"model": heatmap, "swapped_audio": heatmap.flip(0)}, wanted)
+    suite.update({"model": heatmap, "swapped_audio": heatmap.flip(0)}, wanted, {"silence": heatmap / 2})
     suite.update_left_out([BadClip(9, "broken", "broken.mp4: damaged", 3)])
     result: dict[str, Any] = suite.compute()
     return result
@@ -50,7 +50,7 @@ def cells(table: Table) -> dict[str, dict[str, str]]:
 
 
 def test_one_line_a_row_and_one_column_a_scenario(metrics: dict[str, Any]) -> None:
-    main, others = results_tables(metrics)
+    main, *_, others = results_tables(metrics)
     rows = ["model", "swapped_audio", "whole_image", "centred_disk", "random", "ceiling"]
     assert [row[0] for row in main.rows] == [*rows, "samples (clips)"]
     assert list(main.header) == ["", "single_sound", "mixed_sound", "multi_entity", "on_screen", "off_screen"]
@@ -58,7 +58,7 @@ def test_one_line_a_row_and_one_column_a_scenario(metrics: dict[str, Any]) -> No
 
 
 def test_each_cell_is_the_figure_of_its_row_and_scenario(metrics: dict[str, Any]) -> None:
-    main, others = results_tables(metrics)
+    main, *_, others = results_tables(metrics)
     figures = metrics["scenarios"]["multi_entity"]["rows"]["swapped_audio"]["top_tenth"]
     low, high = figures["ciou_mean_interval"]
     wanted = f"{100 * figures['ciou_mean']:.1f} ±{50 * (high - low):.1f} / {100 * figures['ciou_at_50']:.1f}"
@@ -77,9 +77,45 @@ def test_each_cell_is_the_figure_of_its_row_and_scenario(metrics: dict[str, Any]
     assert shown == f"{100 * half['ciou_mean']:.1f} / {100 * half['ciou_at_50']:.1f}"
 
 
+def test_what_else_was_measured_has_a_table(metrics: dict[str, Any]) -> None:
+    beyond = beyond_table(metrics)
+    assert beyond is not None
+    shown = cells(beyond)
+    assert list(shown) == ["pointing, share of time", "pia, swapped_audio", "pia, silence", "AP", "max-F1", "LocAcc"]
+    figures = metrics["pia"]["rows"]["silence"]
+    low, high = figures["pia_interval"]
+    assert shown["pia, silence"]["model"] == f"{100 * figures['pia']:.1f} ±{50 * (high - low):.1f}"
+    assert (shown["pia, silence"]["random"], shown["AP"]["random"]) == ("–", "–")
+    assert shown["pointing, share of time"]["whole_image"] == "25.0 ±0.0"
+    scenario = metrics["scenarios"]["on_screen"] | {"switch_delay": {"model": {"followed": 0.5, "median_s": 1.2}}}
+    late = beyond_table(metrics | {"scenarios": {"cross_event": scenario}})
+    assert late is not None
+    assert cells(late)["switch delay, median, s"]["model"] == "1.20"
+
+
+def test_groups_of_samples_have_tables(metrics: dict[str, Any]) -> None:
+    category, size = group_table(metrics, "category"), group_table(metrics, "size")
+    assert category is not None and size is not None
+    assert list(cells(category)) == ["dog"]
+    assert list(cells(size)) == ["large"]
+    main = cells(results_tables(metrics)[0])
+    assert cells(size)["large"]["model"] == main["model"]["on_screen"]
+    assert cells(size)["large"]["samples (clips)"] == "6 (6)"
+    titles = [table.title.partition(":")[0] for table in results_tables(metrics)[2:]]
+    assert titles == ["By size of the source", "By number of sources", "Other rules"]
+    assert group_table(metrics | {"breakdown": {"category": {}}}, "category") is None
+
+
 def test_rule_size_interpolation_and_what_was_left_out_are_named(metrics: dict[str, Any]) -> None:
+    assert all("32×32 (bilinear)" in table.to_text() and "rule" in table.to_text() for table in results_tables(metrics))
     text = results_tables(metrics)[0].to_text()
-    for words in ("rule top_tenth", "32×32", "bilinear", "universal:0.9", "1 clips with 3 samples (broken)"):
+    for words in (
+        "rule top_tenth",
+        "32×32",
+        "bilinear",
+        "universal:0.9",
+        "1 clips with 3 samples (broken: broken.mp4: damaged)",
+    ):
         assert words in text
 
 

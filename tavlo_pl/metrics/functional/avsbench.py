@@ -5,10 +5,13 @@ its maximum and averages the batches, so that the same maps gave 0.338 to 0.298 
 the curve over the whole set and take the maximum once.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval, interval_of, sum_by_video, video_draws
 from tavlo_pl.metrics.functional.rows import count, count_both
 
 BETA_SQUARED = 0.3
@@ -56,7 +59,23 @@ def f_curve(probability: Tensor, truth: Tensor) -> Tensor:
     return torch.from_numpy(curves)
 
 
-def f_score(curves: np.ndarray) -> float | None:
-    """The maximum of the mean of (N, 255) curves; None where every truth is empty."""
-    known = curves[~np.isnan(curves).any(1)]
-    return float(known.mean(0).max()) if len(known) else None
+def segmentation_figures(ious: np.ndarray, curves: np.ndarray, clip: np.ndarray) -> dict[str, Any]:
+    """mIoU, and the maximum of the mean F curve, with their 95 % intervals by video.
+
+    Args:
+        ious: (N,) `mask_iou`, N > 0.
+        curves: (N, 255) `f_curve`.
+        clip: (N,) int64, the video of each sample.
+
+    Returns:
+        ``miou``, ``f_score`` and ``<name>_interval``; the F-score and its interval are None where every truth is empty.
+    """
+    miou_interval = bootstrap_interval(ious[:, None], clip)[:, 0].tolist()
+    figures: dict[str, Any] = {"miou": float(ious.mean()), "miou_interval": miou_interval}
+    known = ~np.isnan(curves).any(1)
+    if not known.any():
+        return figures | {"f_score": None, "f_score_interval": None}
+    video, times = video_draws(clip[known])
+    sums, sizes = sum_by_video(curves[known], video), np.bincount(video).astype(np.float64)
+    best = (np.einsum("rv,vk->rk", times, sums) / np.einsum("rv,v->r", times, sizes)[:, None]).max(1)
+    return figures | {"f_score": float(curves[known].mean(0).max()), "f_score_interval": interval_of(best).tolist()}

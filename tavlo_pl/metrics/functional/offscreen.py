@@ -54,5 +54,5 @@ def pia(maps: Tensor, threshold: float, size: int, interpolation: Interpolation 
 
 def pia_auc(values: np.ndarray) -> float:
     """Area under the share of samples with pIA <= t over t = 0, 0.05, ..., 1: 1 where no map ever lights up."""
-    reached = np.array([np.mean(values <= 0.05 * step) for step in range(21)])
-    return float(np.trapezoid(reached, dx=0.05))
+    dark = [np.count_nonzero(values <= 0.05 * step) for step in range(21)]
+    return float((2 * sum(dark) - dark[0] - dark[-1]) / (40 * len(values)))

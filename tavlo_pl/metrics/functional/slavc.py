@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tavlo_pl.metrics.functional.bootstrap import interval_of, sum_by_video, video_draws
+from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval, interval_of, sum_by_video, video_draws
 
 AP_STEPS = 200
 F1_STEPS = 10
@@ -41,7 +41,7 @@ def detection_figures(
 
     Returns:
         ``ap``, ``max_f1``, ``loc_acc`` (share of samples with a visible source that have cIoU >= 0.5), and
-        ``<name>_interval``; ``loc_acc`` is None where no source is visible.
+        ``<name>_interval``; ``loc_acc`` and its interval are None where no source is visible.
     """
     ordered = np.sort(confidence)
     many = ordered[:: max(1, len(ordered) // AP_STEPS)][::-1][1:]
@@ -67,7 +67,10 @@ def detection_figures(
     result: dict[str, object] = {}
     for name, values in (("ap", ap), ("max_f1", f1)):
         result |= {name: float(values[0]), f"{name}_interval": interval_of(values[1:]).tolist()}
-    return result | {"loc_acc": float(good.sum() / visible.sum()) if visible.any() else None}
+    if not visible.any():
+        return result | {"loc_acc": None, "loc_acc_interval": None}
+    interval = bootstrap_interval(good[visible, None].astype(np.float64), clip[visible])
+    return result | {"loc_acc": float(good.sum() / visible.sum()), "loc_acc_interval": interval[:, 0].tolist()}
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

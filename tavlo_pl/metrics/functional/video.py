@@ -4,6 +4,8 @@ None of these has a peer. All are taken at the annotated moments of a clip, so t
 annotations.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -113,6 +115,22 @@ def median_delay(waited: np.ndarray, followed: np.ndarray) -> float | None:
         if waiting <= 0.5:
             return float(time_s)
     return None
+
+
+def delay_figures(found: list[list[np.ndarray]], time_s: np.ndarray, hit: np.ndarray) -> dict[str, Any]:
+    """``switches``, their number, at least 1; ``followed``, the share that the peak followed; ``median_s``, how soon.
+
+    Args:
+        found: see `switches`.
+        time_s: (N,) float64 seconds.
+        hit: (N,) float64, `peak_on_source`.
+    """
+    waited, followed = delays(found, time_s, hit)
+    return {
+        "switches": len(found),
+        "followed": float(followed.mean()),
+        "median_s": median_delay(waited, followed),
+    }
 
 
 def silent_pairs(clip: np.ndarray, time_s: np.ndarray, silent: np.ndarray) -> np.ndarray:
