@@ -10,7 +10,6 @@ What differs from the LightningCLI that is inherited, and why:
 
 import logging
 import os
-import re
 import shlex
 import sys
 import traceback
@@ -21,11 +20,11 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import torch
 import yaml
-from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -33,7 +32,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from tavlo_pl import __version__, env, runs
+from tavlo_pl import __version__, env, runs, trust
 from tavlo_pl.callbacks.checkpoints import RunCheckpoints, Stopped
 from tavlo_pl.callbacks.gallery import Gallery
 from tavlo_pl.callbacks.results import ResultsWriter
@@ -44,11 +43,11 @@ from tavlo_pl.errors import CheckpointError, ConfigError, RunFailedError, TavloE
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import (
     FORM,
-    IMPORTABLE,
     NO_THRESHOLD,
     TOY_WORLD,
     read_checkpoint,
     ready_checkpoint,
+    stored_config,
     threshold_of,
 )
 from tavlo_pl.predict.localizer import Form, Localizer
@@ -83,15 +82,6 @@ WARNINGS = (
 
 class Parser(ShortErrors, LightningArgumentParser):
     """Lightning's parser with one-sentence errors."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """As inherited; what jsonargparse says of an import that is not allowed is meant for programmers."""
-        if denied := re.search(r"Importing '([^']*)' is not allowed", message):
-            message = (
-                f"the configuration names {denied[1]}, and naming a class runs its module: that is done for "
-                f"{', '.join(IMPORTABLE)} alone; if you trust it, add --allow_import {denied[1].split('.')[0]}"
-            )
-        super().error(message, ex)
 
 
 class RunLogger(TensorBoardLogger):
@@ -220,7 +210,7 @@ class TavloCLI(LightningCLI):
             nargs="+",
             default=[],
             metavar="PKG",
-            help=f"Packages of yours whose classes a configuration may name, besides {', '.join(IMPORTABLE)}.",
+            help=f"Packages of yours whose classes a configuration may name, besides {', '.join(trust.IMPORTABLE)}.",
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -236,9 +226,14 @@ class TavloCLI(LightningCLI):
         if not {"-h", "--help"} & set(options):
             stored = _stored_config(verb, given)
             options = [*(["--config", stored] if stored else []), *options]
-        # from the command line alone: a configuration does not allow itself more
-        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *given.allow_import])
-        self.config = parser.parse_args([verb, *options])
+        # from the command line alone: a configuration does not allow itself more, nor clears a folder away
+        trust.confine(given.allow_import)
+        try:
+            self.config = parser.parse_args([verb, *options])
+        except (ValueError, RecursionError) as error:  # bytes that are no text, say
+            raise ConfigError(f"the configuration cannot be read: {error}") from error
+        trust.check_named(self.config[verb], given.allow_import)
+        self.config[verb].overwrite = "--overwrite" in options
         self._choose_folder(self.config[verb], verb, given)
 
     def _choose_folder(self, config: Namespace, verb: str, given: Given) -> None:
@@ -424,12 +419,7 @@ def _stored_config(verb: str, given: Given) -> str | None:
     if verb == "fit":
         config = checkpoint.parent.parent / runs.CONFIG
         return str(config) if given.ckpt_path == runs.LAST and config.is_file() else None
-    match content.get("tavlo"):
-        case None:
-            return None
-        case {"config": str(stored)}:
-            return stored
-    raise CheckpointError(f"{checkpoint}: what it says of its configuration is no text; give one of tavlo's own")
+    return stored_config(content, checkpoint)
 
 
 def _silence() -> None:

@@ -3,14 +3,15 @@
 Nothing here imports torch or Lightning, so that these verbs and ``--help`` answer at once.
 """
 
+import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
-from tavlo_pl import env
+from tavlo_pl import env, trust
 from tavlo_pl.errors import TavloError
 
 INTERRUPTED = 130
@@ -33,22 +34,29 @@ class ShortErrors(ArgumentParser):
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         program = parser.prog.replace(" [options]", "")
+        if denied := re.search(r"Importing '([^']*)' is not allowed", message):  # meant for programmers
+            message = (
+                f"the configuration names {denied[1]}, and naming a class runs its module: that is done for "
+                f"{', '.join(trust.IMPORTABLE)} alone; if you trust it, add --allow_import {denied[1].split('.')[0]}"
+            )
         sentence = " ".join(message.split())
         print(f"{program}: {sentence} (options: {program} --help)", file=sys.stderr)
         sys.exit(2)
 
 
-def to_exit_code(verb: str, run: Callable[[], object]) -> int:
+def to_exit_code(verb: str, run: Callable[[], object], allow_import: Sequence[str] = ()) -> int:
     """Runs a verb and turns what happened into an exit code, with one sentence on stderr where it failed.
 
     Args:
         verb: named in front of the sentence.
         run: does the work; raises a ``TavloError`` for everything that the user should be told.
+        allow_import: packages whose classes its configuration may name besides the known ones.
 
     Returns:
         0, or what the error asks for: 2 for a user's mistake, 1 for a failed run, 130 after Ctrl-C.
     """
     try:
+        trust.confine(allow_import)
         run()
     except TavloError as error:
         if env.debug():

@@ -1,17 +1,16 @@
 """A checkpoint as a `Localizer`, and the ready one that comes with the package."""
 
 import pickle
-from argparse import ArgumentError
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser
 
-from tavlo_pl.errors import CheckpointError
+from tavlo_pl import trust
+from tavlo_pl.errors import CheckpointError, TavloError
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.localizer import Form, Localizer
 
@@ -23,10 +22,6 @@ NO_THRESHOLD = (
     "the checkpoint holds no threshold (it is from before tavlo stored one): maps are written, and whether a source is "
     "visible at all is left open"
 )
-IMPORTABLE = ("tavlo_pl", "torch", "torchvision", "torchaudio", "lightning", "torchmetrics")
-"""Packages whose classes a configuration may name. Naming a class imports its module, which runs it: a configuration
-from a stranger must not do that with anything else."""
-
 FORM = tuple(Form.__dataclass_fields__)
 
 
@@ -67,10 +62,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def stored_config(content: dict[str, Any], path: Path) -> str | None:
+    """YAML text of the configuration that a checkpoint was made with; None where it holds none.
+
+    Raises:
+        CheckpointError: what stands there is no text.
+    """
+    match content.get("tavlo"):
+        case None:
+            return None
+        case {"config": str(stored)}:
+            return stored
+    raise CheckpointError(f"{path}: what it says of its configuration is no text; give one of tavlo's own")
+
+
 def threshold_of(content: dict[str, Any]) -> float | None:
     """The score from which on a pixel is said to sound; None in checkpoints from before it was stored."""
-    threshold: float | None = content.get("tavlo", {}).get("threshold")
-    return threshold
+    stored = content.get("tavlo")
+    threshold = stored.get("threshold") if isinstance(stored, dict) else None
+    return float(threshold) if isinstance(threshold, int | float) else None
 
 
 def load_localizer(path: Path, device: torch.device | str | None = None, allow_import: Sequence[str] = ()) -> Localizer:
@@ -85,29 +95,34 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
         CheckpointError: it is missing, unreadable, or not of this package.
     """
     content = read_checkpoint(path)
-    if "tavlo" not in content:
+    stored = stored_config(content, path)
+    if stored is None:
         raise CheckpointError(f"{path} does not hold its configuration; give one that tavlo fit has written")
-    config = yaml.safe_load(content["tavlo"]["config"])
-    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *allow_import])
+    trust.confine(allow_import)
     try:
-        model = _model(config["model"])
-    except ArgumentError as error:
+        config = trust.read_yaml(stored)
+        model = _model(config["model"], allow_import)
+        form = Form(**{name: config["data"][name] for name in FORM if name in config["data"]})
+    except TavloError:
+        raise
+    except Exception as error:  # what a stranger wrote fails in as many ways as there are texts
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: its model cannot be made: {reason}") from error
     try:
         model.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from error
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    form = Form(**{name: config["data"][name] for name in FORM if name in config["data"]})
     return Localizer(model.eval().to(place), form, threshold_of(content), place)
 
 
-def _model(config: dict[str, Any]) -> AVLocalizer:
+def _model(config: dict[str, Any], allow_import: Sequence[str]) -> AVLocalizer:
     visual = config.get("init_args", {}).get("visual", {}).get("init_args", {})
     if "weights" in visual:
         visual["weights"] = "none"  # the checkpoint's own follow
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(AVLocalizer, "model")
-    model: AVLocalizer = parser.instantiate(parser.parse_object({"model": config})).model
+    parsed = parser.parse_object({"model": config})
+    trust.check_named(parsed, allow_import)
+    model: AVLocalizer = parser.instantiate(parsed).model
     return model
