@@ -228,10 +228,7 @@ class TavloCLI(LightningCLI):
             options = [*(["--config", stored] if stored else []), *options]
         # from the command line alone: a configuration does not allow itself more, nor clears a folder away
         trust.confine(given.allow_import)
-        try:
-            self.config = parser.parse_args([verb, *options])
-        except (ValueError, RecursionError) as error:  # bytes that are no text, say
-            raise ConfigError(f"the configuration cannot be read: {error}") from error
+        self.config = parser.parse_args([verb, *options])
         trust.check_named(self.config[verb], given.allow_import)
         self.config[verb].overwrite = "--overwrite" in options
         self._choose_folder(self.config[verb], verb, given)

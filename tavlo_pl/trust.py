@@ -11,11 +11,11 @@ All parsers of the package share this: jsonargparse keeps such settings for the 
 import inspect
 import sys
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
+from jsonargparse import Namespace, Path, get_loader, set_loader, set_parsing_settings
 
 from tavlo_pl.errors import ConfigError
 
@@ -60,16 +60,17 @@ def confine(allow_import: Sequence[str] = ()) -> None:
     Raises:
         ConfigError: one of them is no name of a package.
     """
-    wanted = set(allow_import)
+    wanted = {*IMPORTABLE, *allow_import}
+    denied = {place for place in _allowed_before if not _is_below(place, wanted)}
     try:
         set_parsing_settings(
-            import_path_denylist=["*", *sorted(_allowed_before - wanted)],
-            import_path_allowlist=[*IMPORTABLE, *sorted(wanted)],
+            import_path_denylist=["*", *sorted(denied)],
+            import_path_allowlist=sorted(wanted | _allowed_before - denied),
             instantiate_subclass_spec_in_any=False,
         )
     except ValueError as error:
         raise ConfigError(f"--allow_import takes names of packages, such as mypackage: {error}") from error
-    _allowed_before.update(wanted)
+    _allowed_before.update(allow_import)
     set_loader("yaml", read_yaml, (yaml.YAMLError,))
 
 
@@ -143,7 +144,7 @@ def check_named(config: Any, allow_import: Sequence[str] = ()) -> None:
             waiting.extend(value.values())
         elif isinstance(value, list | tuple | set):
             waiting.extend(value)
-        elif callable(value):
+        elif callable(value) and not isinstance(value, Path):  # that of a configuration opens itself when called
             _check_trusted(_place_of(value), allow_import)
 
 
@@ -166,9 +167,13 @@ def _place_of(named: Any) -> str:
 
 
 def _check_trusted(place: str, allow_import: Sequence[str]) -> None:
-    if not any(f"{place}.".startswith(f"{package}.") for package in allow_import):
+    if not _is_below(place, allow_import):
         raise ConfigError(
             f"the configuration names {place}, which is none of the classes that a run is made of (models, layers, "
             "data, callbacks, loggers, profilers, strategies, plugins) and would be called; if you trust it, add "
             f"--allow_import {place}"
         )
+
+
+def _is_below(place: str, packages: Collection[str]) -> bool:
+    return any(f"{place}.".startswith(f"{package}.") for package in packages)

@@ -24,6 +24,13 @@ class ShortErrors(ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """As inherited; a configuration of bytes that are no text is a wrong option too."""
+        try:
+            return super().parse_args(*args, **kwargs)
+        except (UnicodeDecodeError, RecursionError) as error:
+            self.error(f"the configuration cannot be read: {error}")
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the sentence and exits with code 2.
 
