@@ -47,8 +47,8 @@ $(DEMO)/predict/.done: $(RUN)/.done
 	@touch $@
 
 weights: $(RUN)/test/results.json ## renew the ready checkpoint of the package by the demo's; then its card, tavlo_pl/weights/world.md
-	$(BIN)/python -c "import torch; c = torch.load('$(RUN)/checkpoints/best.ckpt', weights_only=True); \
-	torch.save({k: c[k] for k in ('state_dict', 'tavlo')}, 'tavlo_pl/weights/world.ckpt')"
+	$(BIN)/python -c "from tavlo_pl.predict.checkpoint import release; \
+	release('$(RUN)/checkpoints/best.ckpt', 'tavlo_pl/weights/world.safetensors')"
 
 # The demo's world and network with a third of its training; two runs at a time, one processor each.
 COMPARE = $(TAVLO) compare --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false) \

@@ -49,6 +49,7 @@ from tavlo_pl.predict.checkpoint import (
     ready_checkpoint,
     stored_config,
     threshold_of,
+    weights_of,
 )
 from tavlo_pl.predict.localizer import Form, Localizer
 from tavlo_pl.predict.run import Folder, PredictOptions, predict_all
@@ -124,7 +125,7 @@ class VerbTrainer(Trainer):
     def prepare(self, model: AVLocalizer, ckpt_path: str | None) -> torch.device:
         """Puts weights into a model and the model, in evaluation mode, where it is to run; returns the place."""
         if ckpt_path is not None:
-            model.load_state_dict(read_checkpoint(Path(ckpt_path))["state_dict"])
+            _load_weights(model, ckpt_path)
         model.to(self.strategy.root_device).eval()
         return self.strategy.root_device
 
@@ -271,7 +272,7 @@ class TavloCLI(LightningCLI):
             return [self.checkpoints, ReadAnew(), Gallery(), *learning_rate]
         if self.verb == "test":
             command = shlex.join(["tavlo", *self.words])
-            return [ResultsWriter(self.folder, self._tested(), parts["seed_everything"], command)]
+            return [ResultsWriter(self.folder, self._tested(), parts["seed_everything"], command, config.ckpt_path)]
         return []
 
     @cached_property
@@ -287,11 +288,19 @@ class TavloCLI(LightningCLI):
 
     def validate(self, **kwargs: Any) -> None:
         """Prepares measuring on the validation clips."""
-        self.stage = partial(self.trainer.validate, **kwargs, weights_only=True)
+        self.stage = partial(self.trainer.validate, **self._with_weights(kwargs))
 
     def test(self, **kwargs: Any) -> None:
         """Prepares measuring on the test clips."""
-        self.stage = partial(self.trainer.test, **kwargs, weights_only=True, verbose=False)
+        self.stage = partial(self.trainer.test, **self._with_weights(kwargs), verbose=False)
+
+    @staticmethod
+    def _with_weights(kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a Trainer's method, with the weights in the model: Lightning reads no ``.safetensors``."""
+        checkpoint = kwargs.pop("ckpt_path")
+        if checkpoint is not None:
+            _load_weights(kwargs["model"], checkpoint)
+        return kwargs
 
     def predict(self, **kwargs: Any) -> None:
         """Prepares writing heatmaps and films."""
@@ -373,6 +382,11 @@ def _sentence(error: Exception, log: Path | None) -> TavloError:
             traceback.print_exception(error, file=file)
         where = f"traceback in {log}"
     return RunFailedError(f"{type(error).__name__}: {message} ({where})")
+
+
+def _load_weights(model: AVLocalizer, checkpoint: str) -> None:
+    path = Path(checkpoint)
+    model.load_state_dict(weights_of(read_checkpoint(path), path))
 
 
 def _without_init_from(parts: dict[str, Any]) -> dict[str, Any]:

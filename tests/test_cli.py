@@ -293,6 +293,26 @@ def test_without_a_checkpoint_the_ready_one_is_used_and_says_what_it_knows(
     assert (folder / "index.html").is_file()
 
 
+def test_released_weights_are_safe_tensors_that_test_and_predict_as_the_checkpoint_does(
+    run: Path, world: Path, tmp_path: Path
+) -> None:
+    best, safe = run / "checkpoints" / "best.ckpt", tmp_path / "best.safetensors"
+    checkpoint.release(best, safe)
+    for path, out in ((best, "one"), (safe, "two")):
+        outcome = tavlo("test", "--ckpt_path", path, "--out", tmp_path / out)
+        assert outcome.code == 0, outcome.err
+    assert (tmp_path / "one" / "per_sample.csv").read_text() == (tmp_path / "two" / "per_sample.csv").read_text()
+    assert json.loads((tmp_path / "two" / "results.json").read_text())["checkpoint"]["path"] == str(safe)
+    video = next((world / "test" / "video").iterdir())
+    one, two = (
+        tavlo_pl.localize(video, checkpoint=path, device="cpu", allow_import=("tests",)) for path in (best, safe)
+    )
+    assert (one.heatmap == two.heatmap).all() and one.threshold == two.threshold
+    with pytest.raises(CheckpointError, match="does not hold its configuration"):
+        torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+        checkpoint.release(tmp_path / "other.ckpt", safe)
+
+
 def test_flags_overrule_the_checkpoint_and_config_files_too(run: Path, tmp_path: Path) -> None:
     (tmp_path / "more.yaml").write_text("data: {seed: 7}")
     words = ("--ckpt_path", run / "checkpoints" / "best.ckpt", "--model.init_args.lr", "0.5", "-c")

@@ -1,6 +1,5 @@
 """A checkpoint as a `Localizer`, and the ready one that comes with the package."""
 
-import pickle
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -8,10 +7,12 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
+from torch import Tensor
 
 from tavlo_pl import trust
 from tavlo_pl.errors import CheckpointError, TavloError
 from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.models.weights_file import read_plain, write_safe
 from tavlo_pl.predict.localizer import Form, Localizer
 
 TOY_WORLD = (
@@ -22,6 +23,7 @@ NO_THRESHOLD = (
     "the checkpoint holds no threshold (it is from before tavlo stored one): maps are written, and whether a source is "
     "visible at all is left open"
 )
+READY = ("world.safetensors", "world.ckpt")
 FORM = tuple(Form.__dataclass_fields__)
 
 
@@ -31,13 +33,31 @@ def ready_checkpoint() -> Path:
     Raises:
         CheckpointError: this installation has none.
     """
-    path = Path(str(files("tavlo_pl") / "weights" / "world.ckpt"))
-    if not path.is_file():
+    folder = Path(str(files("tavlo_pl") / "weights"))
+    found = next((path for name in READY if (path := folder / name).is_file()), None)
+    if found is None:
         raise CheckpointError(
-            f"no --ckpt_path was given and this installation has no ready checkpoint at {path}; "
+            f"no --ckpt_path was given and this installation has no ready checkpoint at {folder / READY[0]}; "
             "give --ckpt_path RUN/checkpoints/best.ckpt"
         )
-    return path
+    return found
+
+
+def release(checkpoint: str | Path, path: str | Path) -> None:
+    """Writes what is needed of a checkpoint to test and to predict, its weights, configuration and threshold, as
+    ``.safetensors``: to be handed on.
+
+    Args:
+        checkpoint: what ``tavlo fit`` wrote.
+        path: of the new file, ``<name>.safetensors``.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, unreadable, or not of this package.
+    """
+    content = read_checkpoint(Path(checkpoint))
+    if stored_config(content, Path(checkpoint)) is None:
+        raise CheckpointError(f"{checkpoint} does not hold its configuration; give one that tavlo fit has written")
+    write_safe(weights_of(content, Path(checkpoint)), content["tavlo"], Path(path))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -48,18 +68,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give one that tavlo fit has written")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: it holds objects whose reading would run code, or is damaged"
-        ) from error
-    except Exception as error:  # a damaged file fails in as many ways as it has bytes
-        reason = str(error).split("\n")[0]
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from error
+    content = read_plain(path, f"{path} cannot be read as a checkpoint")
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} cannot be read as a checkpoint: it holds a {type(content).__name__}")
     return content
+
+
+def weights_of(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint, by name.
+
+    Raises:
+        CheckpointError: it holds none.
+    """
+    weights = content.get("state_dict")
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise CheckpointError(f"{path} holds no table of weights; give a checkpoint that tavlo fit has written")
+    return weights
 
 
 def stored_config(content: dict[str, Any], path: Path) -> str | None:
@@ -109,8 +133,8 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: its model cannot be made: {reason}") from error
     try:
-        model.load_state_dict(content["state_dict"])
-    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        model.load_state_dict(weights_of(content, path))
+    except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from error
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return Localizer(model.eval().to(place), form, threshold_of(content), place)
