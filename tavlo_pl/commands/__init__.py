@@ -12,7 +12,10 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser
 
 from tavlo_pl import env, trust
-from tavlo_pl.errors import TavloError
+from tavlo_pl.errors import RunFailedError, TavloError
+
+LONGEST_SENTENCE = 4_000
+"""Letters of what is told; a list of weights that are missing has as many."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
@@ -46,7 +49,7 @@ class ShortErrors(ArgumentParser):
                 f"the configuration names {denied[1]}, and naming a class runs its module: that is done for "
                 f"{', '.join(trust.IMPORTABLE)} alone; if you trust it, add --allow_import {denied[1].split('.')[0]}"
             )
-        sentence = " ".join(message.split())
+        sentence = one_line(message)
         print(f"{program}: {sentence} (options: {program} --help)", file=sys.stderr)
         sys.exit(2)
 
@@ -69,14 +72,26 @@ def to_exit_code(verb: str, run: Callable[[], object], allow_import: Sequence[st
         if env.debug():
             traceback.print_exc()
         process = f" (process {env.process_number()})" if env.process_number() else ""
-        print(f"tavlo {verb}{process}: {error}", file=sys.stderr)
+        print(f"tavlo {verb}{process}: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"tavlo {verb}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except Exception as error:  # noqa: BLE001  # nobody foresaw it, so it is no mistake of the user
+        if env.debug():
+            traceback.print_exc()
+        print(f"tavlo {verb}: {type(error).__name__}: {one_line(error)} ({env.DEBUG}=1 shows where)", file=sys.stderr)
+        return RunFailedError.exit_code
     return 0
+
+
+def one_line(message: object) -> str:
+    """What is told, as one line: names from files of strangers may hold what would make a terminal do things."""
+    words = " ".join(str(message).split())
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in words)
+    return text if len(text) <= LONGEST_SENTENCE else f"{text[:LONGEST_SENTENCE]}..."
 
 
 def first_line(function: Callable[..., object]) -> str:

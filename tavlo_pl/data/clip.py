@@ -16,6 +16,9 @@ from tavlo_pl.data.walk import files_below
 from tavlo_pl.errors import AnnotationError, CorruptMediaError, DatasetNotFoundError
 from tavlo_pl.types import SCENARIOS, Scenario
 
+MOST_DIGITS = 9
+"""Of a start in seconds; Python takes no number of thousands of digits."""
+
 YOUTUBE_ID_LENGTH = 11
 
 ClipKey = tuple[str, int | None]
@@ -325,7 +328,7 @@ def clip_key(name: str) -> ClipKey:
     """
     name = name.removesuffix(".mp4")
     head, _, tail = name.rpartition("_")
-    if head and tail.isdecimal() and len(name) != YOUTUBE_ID_LENGTH:
+    if head and tail.isdecimal() and len(tail) <= MOST_DIGITS and len(name) != YOUTUBE_ID_LENGTH:
         return head, int(tail)
     return name, None
 

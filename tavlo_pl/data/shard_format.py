@@ -25,11 +25,15 @@ from PIL import Image
 
 from tavlo_pl.data import segments
 from tavlo_pl.data.media import DecodedClip, MediaInfo
+from tavlo_pl.data.media_limits import limits
 from tavlo_pl.errors import ConfigError, CorruptMediaError
 
 NOTE = "shards.json"
 INDEX = "index.parquet"
 BAD_CLIPS = "bad_clips.csv"
+
+LARGEST_RECORD_BYTES = 2**28
+"""Of a clip; one of ten seconds has a megabyte."""
 
 FULL_SCALE = 32_768
 """An int16 of so much would be 1.0."""
@@ -162,20 +166,27 @@ def from_record(
     """
     if zlib.crc32(data) != crc32:
         raise CorruptMediaError(f"{where}: damaged: the checksum differs; copy the shard again or make it anew.")
-    record = pa.ipc.read_record_batch(pa.ipc.read_message(data), RECORD)
-    shown_s = record["frame_time_s"].values.to_numpy()
-    samples = record["waveform"].values.to_numpy()
-    return DecodedClip(
-        frames=_decoded([record["frames"].values[at].as_py() for at in chosen], size),
-        frame_time_s=shown_s[list(chosen)] if chosen else np.empty(0),
-        waveform=np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32),
-    )
+    try:
+        record = pa.ipc.read_record_batch(pa.ipc.read_message(data), RECORD)
+        record.validate(full=True)  # whoever wrote them may have written other bytes than ours, with their checksum
+        shown_s = record["frame_time_s"].values.to_numpy()
+        samples = record["waveform"].values.to_numpy()
+        return DecodedClip(
+            frames=_decoded([record["frames"].values[at].as_py() for at in chosen], size),
+            frame_time_s=shown_s[list(chosen)] if chosen else np.empty(0),
+            waveform=np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32),
+        )
+    except (pa.ArrowException, ValueError, TypeError, LookupError, OSError, MemoryError) as error:
+        raise CorruptMediaError(f"{where}: damaged: no clip of tavlo's ({error}); make the shard anew.") from error
 
 
 def _decoded(pictures: Sequence[bytes], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     """(N, H, W, 3) frames, with their colours apart in memory, as a batch has them, which spares it a copy."""
     planes, decoded = np.empty((len(pictures), 3, *(size or (0, 0))), np.uint8), None
     for number, picture in enumerate(pictures):
+        height, width, *_ = simplejpeg.decode_jpeg_header(picture)
+        if height * width > limits().pixels or (decoded is not None and decoded.shape[:2] != (height, width)):
+            raise ValueError(f"a picture of {width} x {height} pixels")
         decoded = simplejpeg.decode_jpeg(picture, buffer=decoded)  # all pictures of a clip have one size
         frame = decoded if size in (None, decoded.shape[:2]) else _scaled(decoded, size)
         if size is None and number == 0:
