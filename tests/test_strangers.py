@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,8 +30,9 @@ NASTY = '<script>alert(1)</script>" onerror="alert(2)'
 def assert_refused(outcome: Outcome, told: str) -> None:
     assert outcome.code == 2, outcome.err
     assert told in outcome.err
-    assert [line for line in outcome.err.splitlines() if "\r" not in line] == outcome.err.splitlines()[-1:]
-    assert outcome.err.splitlines()[-1].isprintable()
+    sentence = outcome.err.splitlines()[-1]
+    assert sentence.startswith("tavlo ") and sentence.isprintable()
+    assert "Traceback" not in outcome.err
 
 
 def score(folder: Path, dataset: str, annotations: Path) -> Outcome:
@@ -181,14 +183,8 @@ def of_index(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        (
-            {"sample_id": [1], "path": [[2]], "member": [None], "label": [None], "split": ["x"], "reason": [""]},
-            "no index",
-        ),
-        (
-            {"sample_id": [None], "path": ["a"], "member": ["a"], "label": ["a"], "split": ["a"], "reason": [""]},
-            "rows wi",
-        ),
+        ({name: [[2]] for name in SCHEMA.names}, "no index of tavlo data index"),
+        ({name: ["1"] for name in SCHEMA.names} | {"sample_id": [None]}, "'sample_id' with null values"),
         ({"sample_id": ["a"]}, "no index of tavlo data index"),
         ({name: [b"\xff\xfe"] for name in SCHEMA.names}, "no index of tavlo data index"),
     ],
@@ -240,7 +236,8 @@ def test_the_report_escapes_names_categories_and_commands(tmp_path: Path) -> Non
     outcome = tavlo("report", folder)
     assert outcome.code == 0, outcome.err
     page = (folder / "report" / "report.html").read_text()
-    assert "<script>alert" not in page and 'onerror="alert' not in page
+    assert "<script>alert" not in page
+    assert not re.search(r"<[^<>]*onerror=\"alert", page), "an attribute"
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
     (folder / "results.json").write_text(json.dumps(results | {"metrics": {"rules": [3], "scenarios": 4}}))
     outcome = tavlo("report", folder)
