@@ -176,7 +176,7 @@ def from_record(
             frame_time_s=shown_s[list(chosen)] if chosen else np.empty(0),
             waveform=np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32),
         )
-    except (pa.ArrowException, ValueError, TypeError, LookupError, OSError, MemoryError) as error:
+    except (pa.ArrowException, ValueError, TypeError, LookupError, EOFError, OSError, MemoryError) as error:
         raise CorruptMediaError(f"{where}: damaged: no clip of tavlo's ({error}); make the shard anew.") from error
 
 

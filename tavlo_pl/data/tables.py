@@ -35,9 +35,9 @@ def read_columns(source: Any, fields: Collection[pa.Field], problem: str, remedy
         empty = [field.name for field in fields if not field.nullable and table[field.name].null_count]
         if empty:
             raise ValueError(f"rows without {', '.join(empty)}")
-    except OSError:
-        raise
-    except (pa.ArrowException, ValueError, KeyError, TypeError, MemoryError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # Arrow calls damage an OSError too, without number
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise AnnotationError(f"{problem} ({reason}); {remedy}") from error
     return table
