@@ -82,8 +82,9 @@ bench: $(STAMP) ## timings, as ratios: decoding, indexing, metrics, shards, pred
 	$(BIN)/python -m tests.benchmarks.shards
 	$(BIN)/python -m tests.benchmarks.predict
 
-fuzz: $(STAMP) ## read 10,000 damaged annotations and 300 damaged videos; what is not refused in a sentence is a bug
+fuzz: $(STAMP) ## read 10,000 damaged files of all kinds and 300 damaged videos; what is not refused in a sentence is a bug
 	$(BIN)/python -m tests.fuzz.run
+	$(BIN)/python -m tests.fuzz.guided
 
 clean: ## remove what demo and the tools left; keeps .venv and runs/
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

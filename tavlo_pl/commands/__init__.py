@@ -28,10 +28,12 @@ class ShortErrors(ArgumentParser):
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Any:
-        """As inherited; a configuration of bytes that are no text is a wrong option too."""
+        """As inherited; whatever a configuration makes of the parser is a wrong option too."""
         try:
             return super().parse_args(*args, **kwargs)
-        except (UnicodeDecodeError, RecursionError) as error:
+        except TavloError:
+            raise
+        except Exception as error:  # noqa: BLE001  # bytes that are no text, numbers that are too long, …
             self.error(f"the configuration cannot be read: {error}")
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

@@ -96,7 +96,8 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
             _check_container(container, path)
             yield container
         except av.FFmpegError as error:
-            if isinstance(error, OSError):  # a full disk, say, while a film is written: not this file's fault
+            # A full disk, say, while a film is written, is not this file's fault; "try again" is.
+            if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
                 raise
             raise CorruptMediaError(
                 f"{path}: damaged: {error.strerror}; fetch the file again or leave it out"
