@@ -32,8 +32,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from tavlo_pl import __version__, env, runs, trust
+from tavlo_pl import __version__, env, origin, runs, trust
 from tavlo_pl.callbacks.checkpoints import RunCheckpoints, Stopped
+from tavlo_pl.callbacks.data_note import DataNote
 from tavlo_pl.callbacks.gallery import Gallery
 from tavlo_pl.callbacks.results import ResultsWriter
 from tavlo_pl.commands import INTERRUPTED, ShortErrors, to_exit_code
@@ -159,6 +160,7 @@ class TavloCLI(LightningCLI):
         self.words = args
         self.verb = args[0]
         self.is_toy = False
+        self.goes_on = False
         self.folder = Path()
         self.stage: Callable[[], object]
         self.checkpoints: RunCheckpoints | None = None
@@ -243,7 +245,8 @@ class TavloCLI(LightningCLI):
             raise ConfigError("trainer.default_root_dir is not used; give the run folder as --out")
         self.folder = runs.choose(verb, config.out, None if self.is_toy else checkpoint, given.config)
         if verb == "fit" and env.process_number() == 0:
-            runs.claim(self.folder, resuming=config.ckpt_path == runs.LAST, overwrite=config.overwrite)
+            self.goes_on = config.ckpt_path == runs.LAST
+            runs.claim(self.folder, resuming=self.goes_on, overwrite=config.overwrite)
         config.ckpt_path = str(checkpoint) if checkpoint else None
 
     def _parse_ckpt_path(self) -> None:
@@ -269,11 +272,12 @@ class TavloCLI(LightningCLI):
             stored = yaml.safe_dump(_without_init_from(parts), sort_keys=False)
             self.checkpoints = RunCheckpoints(self.folder / runs.CHECKPOINTS, stored, __version__, config.monitor)
             learning_rate = [LearningRateMonitor()] if logged else []
-            return [self.checkpoints, ReadAnew(), Gallery(), *learning_rate]
+            return [self.checkpoints, ReadAnew(), Gallery(), DataNote(self.folder), *learning_rate]
         if self.verb == "test":
             command = shlex.join(["tavlo", *self.words])
-            return [ResultsWriter(self.folder, self._tested(), parts["seed_everything"], command, config.ckpt_path)]
-        return []
+            results = ResultsWriter(self.folder, self._tested(), parts["seed_everything"], command, config.ckpt_path)
+            return [results, DataNote(self.folder)]
+        return [DataNote(self.folder)]
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
@@ -344,6 +348,7 @@ class TavloCLI(LightningCLI):
             (self.folder / runs.CONFIG).write_text(
                 f"# tavlo {__version__}\n{yaml.safe_dump(self.resolved, sort_keys=False)}"
             )
+            origin.note_start(self.folder, self.words, goes_on=self.goes_on)
             print(f"run folder: {self.folder}", flush=True)
             os.environ[env.RUN_FOLDER] = str(self.folder)  # for the processes that Lightning starts
         try:

@@ -1,10 +1,13 @@
 """What every dataset reader hands on: clips, their annotated frames, and masks at any size."""
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -316,6 +319,24 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.boo
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise AnnotationError(f"{path}: no picture that holds a mask ({error}); unpack it again.") from error
     return np.asarray(grey if size is None else grey.resize(size[::-1], Image.Resampling.NEAREST)) > 0
+
+
+def fingerprint(clips: Sequence[Clip]) -> dict[str, Any]:
+    """Number and sha256 of clips: two lists with the same one are the same data, as far as that can be told without
+    reading videos."""
+    lazy = isinstance(clips, LazyClips)
+    digest = sha256()
+    for facts in clips.sample_ids() if isinstance(clips, LazyClips) else map(_facts, clips):
+        digest.update(f"{facts}\0".encode("utf-8", "backslashreplace"))
+    return {"clips": len(clips), "sha256": digest.hexdigest(), "by": "names" if lazy else "names, sizes, annotations"}
+
+
+def _facts(clip: Clip) -> str:
+    try:
+        size = os.stat(clip.path).st_size
+    except OSError:
+        size = None
+    return repr((clip.sample_id, clip.member, clip.start_s, size, clip.annotations))
 
 
 def clip_key(name: str) -> ClipKey:

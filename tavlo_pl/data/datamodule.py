@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from tavlo_pl.data.augment import NOTHING, Augment
-from tavlo_pl.data.clip import ClipSource, LazyClips
+from tavlo_pl.data.clip import ClipSource, LazyClips, fingerprint
 from tavlo_pl.data.dataset import ClipDataset, Item, Stage, collate
 from tavlo_pl.data.folder import Folder
 from tavlo_pl.data.leak import refuse_overlap
@@ -268,6 +268,11 @@ class ClipDataModule(LightningDataModule):
                 log.info("%s: %d clips.", name, len(self.datasets[name].clips))
         if stage == "fit":
             self._check_leak()
+
+    def fingerprints(self) -> dict[str, dict[str, Any]]:
+        """Number and sha256 of the clips of each stage that is set up: their names, places in time, sizes of their
+        files and annotations, in order; of clips from tables the names alone."""
+        return {stage: fingerprint(dataset.clips) for stage, dataset in self.datasets.items()}
 
     def videos(self) -> list[tuple[str, Path]]:
         """Name and path of each video to predict.
