@@ -32,7 +32,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from tavlo_pl import __version__, env, origin, runs, trust
+from tavlo_pl import __version__, env, origin, runs, shipped, trust
 from tavlo_pl.callbacks.checkpoints import RunCheckpoints, Stopped
 from tavlo_pl.callbacks.data_note import DataNote
 from tavlo_pl.callbacks.gallery import Gallery
@@ -218,7 +218,7 @@ class TavloCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses, with the configuration that a checkpoint or a resumed run holds in front as defaults."""
-        verb, options = self.verb, [*args[1:]]
+        verb, options = self.verb, [shipped.find(word) for word in args[1:]]
         given = _look_up(options)
         if verb != "fit" and given.ckpt_path is given.config is None and not {"-h", "--help"} & set(options):
             if verb != "predict":

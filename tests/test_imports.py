@@ -18,11 +18,15 @@ ALLOWED = {
     "runs": BASE,
     "origin": BASE | {"runs"},
     "trust": BASE,
+    "shipped": BASE,
     "results": BASE,
     "report": BASE | PURE | {"report", "data", "results", "runs"},
     "diagnose": BASE | PURE | {"diagnose", "data", "runs"},
-    "commands": BASE | PURE | {"commands", "data", "runs", "results", "report", "trust"},
-    "cli": BASE | PURE | {"commands", "data", "models", "callbacks", "diagnose", "predict", "runs", "trust", "origin"},
+    "commands": BASE | PURE | {"commands", "data", "runs", "results", "report", "trust", "shipped"},
+    "cli": BASE
+    | PURE
+    | {"commands", "data", "models", "callbacks", "diagnose", "predict"}
+    | {"runs", "trust", "origin", "shipped"},
     "__main__": {"cli", "commands"},
     "__init__": set(),
 }
