@@ -47,8 +47,8 @@ $(DEMO)/predict/.done: $(RUN)/.done
 	@touch $@
 
 weights: $(RUN)/test/results.json ## renew the ready checkpoint of the package by the demo's; then its card, tavlo_pl/weights/world.md
-	$(BIN)/python -c "import torch; c = torch.load('$(RUN)/checkpoints/best.ckpt', weights_only=True); \
-	torch.save({k: c[k] for k in ('state_dict', 'tavlo')}, 'tavlo_pl/weights/world.ckpt')"
+	$(BIN)/python -c "from tavlo_pl.predict.checkpoint import release; \
+	release('$(RUN)/checkpoints/best.ckpt', 'tavlo_pl/weights/world.safetensors')"
 
 # The demo's world and network, two runs at a time, one processor each; where variants are many, half of its training.
 COMPARE = $(TAVLO) compare --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false)
@@ -81,8 +81,9 @@ bench: $(STAMP) ## timings and memory, as ratios: docs/performance/*.json, and t
 	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m tests.benchmarks.$$name || exit 1; done
 	$(BIN)/python -m tests.benchmarks.report
 
-fuzz: $(STAMP) ## read 10,000 damaged annotations and 300 damaged videos; what is not refused in a sentence is a bug
+fuzz: $(STAMP) ## read 10,000 damaged files of all kinds and 300 damaged videos; what is not refused in a sentence is a bug
 	$(BIN)/python -m tests.fuzz.run
+	$(BIN)/python -m tests.fuzz.guided
 
 clean: ## remove what demo and the tools left; keeps .venv and runs/
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

@@ -28,7 +28,7 @@ HELP = "\n".join(
         "",
         *(f"  {verb:<10}{line}" for verb, line in (RUNS | COMMANDS).items()),
         "",
-        "start: tavlo data synth --out world    then    tavlo fit -c configs/exp/demo.yaml",
+        "start: tavlo data synth --out .demo/world    then    tavlo fit -c configs/exp/demo.yaml",
     ]
 )
 

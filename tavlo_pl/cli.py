@@ -10,7 +10,6 @@ What differs from the LightningCLI that is inherited, and why:
 
 import logging
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -24,11 +23,11 @@ from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import torch
 import yaml
-from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -37,9 +36,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.distributed import DistError
 
-from tavlo_pl import __version__, env, runs
+from tavlo_pl import __version__, env, origin, runs, shipped, trust
 from tavlo_pl.callbacks.checkpoint_io import WholeCheckpoints
 from tavlo_pl.callbacks.checkpoints import REQUEUE, RunCheckpoints, Stopped
+from tavlo_pl.callbacks.data_note import DataNote
 from tavlo_pl.callbacks.finite import Finite
 from tavlo_pl.callbacks.gallery import Gallery
 from tavlo_pl.callbacks.results import ResultsWriter
@@ -51,12 +51,13 @@ from tavlo_pl.files import alone, refusal
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import (
     FORM,
-    IMPORTABLE,
     NO_THRESHOLD,
     TOY_WORLD,
     read_checkpoint,
     ready_checkpoint,
+    stored_config,
     threshold_of,
+    weights_of,
 )
 from tavlo_pl.predict.localizer import Form, Localizer
 from tavlo_pl.predict.run import Folder, PredictOptions, predict_all
@@ -93,15 +94,6 @@ WARNINGS = (
 
 class Parser(ShortErrors, LightningArgumentParser):
     """Lightning's parser with one-sentence errors."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """As inherited; what jsonargparse says of an import that is not allowed is meant for programmers."""
-        if denied := re.search(r"Importing '([^']*)' is not allowed", message):
-            message = (
-                f"the configuration names {denied[1]}, and naming a class runs its module: that is done for "
-                f"{', '.join(IMPORTABLE)} alone; if you trust it, add --allow_import {denied[1].split('.')[0]}"
-            )
-        super().error(message, ex)
 
 
 class RunLogger(TensorBoardLogger):
@@ -144,7 +136,7 @@ class VerbTrainer(Trainer):
     def prepare(self, model: AVLocalizer, ckpt_path: str | None) -> torch.device:
         """Puts weights into a model and the model, in evaluation mode, where it is to run; returns the place."""
         if ckpt_path is not None:
-            model.load_state_dict(read_checkpoint(Path(ckpt_path))["state_dict"])
+            _load_weights(model, ckpt_path)
         model.to(self.strategy.root_device).eval()
         return self.strategy.root_device
 
@@ -180,6 +172,7 @@ class TavloCLI(LightningCLI):
         self.held = held
         self.verb = args[0]
         self.is_toy = False
+        self.goes_on = False
         self.folder = Path()
         self.stage: Callable[[], object]
         self.checkpoints: RunCheckpoints | None = None
@@ -232,12 +225,12 @@ class TavloCLI(LightningCLI):
             nargs="+",
             default=[],
             metavar="PKG",
-            help=f"Packages of yours whose classes a configuration may name, besides {', '.join(IMPORTABLE)}.",
+            help=f"Packages of yours whose classes a configuration may name, besides {', '.join(trust.IMPORTABLE)}.",
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses, with the configuration that a checkpoint or a resumed run holds in front as defaults."""
-        verb, options = self.verb, [*args[1:]]
+        verb, options = self.verb, [shipped.find(word) for word in args[1:]]
         given = _look_up(options)
         if verb != "fit" and given.ckpt_path is given.config is None and not {"-h", "--help"} & set(options):
             if verb != "predict":
@@ -248,9 +241,11 @@ class TavloCLI(LightningCLI):
         if not {"-h", "--help"} & set(options):
             stored = _stored_config(verb, given)
             options = [*(["--config", stored] if stored else []), *options]
-        # from the command line alone: a configuration does not allow itself more
-        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *given.allow_import])
+        # from the command line alone: a configuration does not allow itself more, nor clears a folder away
+        trust.confine(given.allow_import)
         self.config = parser.parse_args([verb, *options])
+        trust.check_named(self.config[verb], given.allow_import)
+        self.config[verb].overwrite = "--overwrite" in options
         self._choose_folder(self.config[verb], verb, given)
 
     def _choose_folder(self, config: Namespace, verb: str, given: Given) -> None:
@@ -261,10 +256,11 @@ class TavloCLI(LightningCLI):
         if config.trainer.default_root_dir is not None:
             raise ConfigError("trainer.default_root_dir is not used; give the run folder as --out")
         self.folder = runs.choose(verb, config.out, None if self.is_toy else checkpoint, given.config)
+        self.goes_on = verb == "fit" and config.ckpt_path == runs.LAST
         if env.process_number() == 0 and verb != "predict":  # there several processes share a folder, by video
             self.held.enter_context(alone(self.folder))
         if env.process_number() == 0 and verb == "fit":
-            runs.claim(self.folder, resuming=config.ckpt_path == runs.LAST, overwrite=config.overwrite)
+            runs.claim(self.folder, resuming=self.goes_on, overwrite=config.overwrite)
         config.ckpt_path = str(checkpoint) if checkpoint else None
 
     def _parse_ckpt_path(self) -> None:
@@ -293,11 +289,13 @@ class TavloCLI(LightningCLI):
             stored = yaml.safe_dump(_without_init_from(parts), sort_keys=False)
             self.checkpoints = RunCheckpoints(self.folder / runs.CHECKPOINTS, stored, __version__, config.monitor)
             learning_rate = [LearningRateMonitor()] if logged else []
-            return [self.checkpoints, Finite(), ReadAnew(), Gallery(), *learning_rate]
+            noted = [Finite(), ReadAnew(), Gallery(), DataNote(self.folder)]
+            return [self.checkpoints, *noted, *learning_rate]
         if self.verb == "test":
             command = shlex.join(["tavlo", *self.words])
-            return [ResultsWriter(self.folder, self._tested(), parts["seed_everything"], command)]
-        return []
+            results = ResultsWriter(self.folder, self._tested(), parts["seed_everything"], command, config.ckpt_path)
+            return [results, DataNote(self.folder)]
+        return [DataNote(self.folder)]
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
@@ -312,11 +310,19 @@ class TavloCLI(LightningCLI):
 
     def validate(self, **kwargs: Any) -> None:
         """Prepares measuring on the validation clips."""
-        self.stage = partial(self.trainer.validate, **kwargs, weights_only=True)
+        self.stage = partial(self.trainer.validate, **self._with_weights(kwargs))
 
     def test(self, **kwargs: Any) -> None:
         """Prepares measuring on the test clips."""
-        self.stage = partial(self.trainer.test, **kwargs, weights_only=True, verbose=False)
+        self.stage = partial(self.trainer.test, **self._with_weights(kwargs), verbose=False)
+
+    @staticmethod
+    def _with_weights(kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a Trainer's method, with the weights in the model: Lightning reads no ``.safetensors``."""
+        checkpoint = kwargs.pop("ckpt_path")
+        if checkpoint is not None:
+            _load_weights(kwargs["model"], checkpoint)
+        return kwargs
 
     def predict(self, **kwargs: Any) -> None:
         """Prepares writing heatmaps and films."""
@@ -360,6 +366,7 @@ class TavloCLI(LightningCLI):
             runs.write_whole(
                 self.folder / runs.CONFIG, f"# tavlo {__version__}\n{yaml.safe_dump(self.resolved, sort_keys=False)}"
             )
+            origin.note_start(self.folder, self.words, goes_on=self.goes_on)
             print(f"run folder: {self.folder}", flush=True)
             os.environ[env.RUN_FOLDER] = str(self.folder)  # for the processes that Lightning starts
         elif env.RUN_FOLDER in os.environ:
@@ -433,6 +440,11 @@ def _sentence(error: Exception, log: Path | None) -> TavloError:
     return RunFailedError(f"{type(error).__name__}: {message} ({where})")
 
 
+def _load_weights(model: AVLocalizer, checkpoint: str) -> None:
+    path = Path(checkpoint)
+    model.load_state_dict(weights_of(read_checkpoint(path), path))
+
+
 def _without_init_from(parts: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint stores: it holds what became of the weights it began with, and needs their file no more."""
     model = parts["model"]
@@ -479,12 +491,7 @@ def _stored_config(verb: str, given: Given) -> str | None:
     if verb == "fit":
         config = checkpoint.parent.parent / runs.CONFIG
         return str(config) if given.ckpt_path == runs.LAST and config.is_file() else None
-    match content.get("tavlo"):
-        case None:
-            return None
-        case {"config": str(stored)}:
-            return stored
-    raise CheckpointError(f"{checkpoint}: what it says of its configuration is no text; give one of tavlo's own")
+    return stored_config(content, checkpoint)
 
 
 def _silence() -> None:

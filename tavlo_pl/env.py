@@ -10,6 +10,10 @@ DEBUG = "TAVLO_DEBUG"
 RUN_FOLDER = "TAVLO_RUN_FOLDER"
 """The run folder that the first process chose, for the processes that Lightning starts beside it."""
 
+MEDIA_LIMITS = "TAVLO_MEDIA_LIMITS"
+"""What media files may state of themselves, as JSON: ``{"pixels": 67108864, "duration_s": 86400, "streams": 32}``.
+The options ``--data.limits`` and ``--limits`` set it, for the processes that read beside this one."""
+
 
 CLIP_TIMEOUT_S = "TAVLO_CLIP_TIMEOUT_S"
 """Seconds that reading one clip may take before it counts as unreadable; 120 by default, 0 for no limit."""

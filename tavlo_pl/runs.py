@@ -3,6 +3,7 @@
 ::
 
     RUN/config.yaml                      what was run, every default spelled out
+    RUN/run.json                         command, versions, git revision, machine and data of each start
     RUN/checkpoints/best.ckpt last.ckpt  best on the validation clips; last to go on from
     RUN/events.out.tfevents.*            TensorBoard
     RUN/error.log                        traceback of a failed run
@@ -21,10 +22,11 @@ from tavlo_pl.errors import CheckpointError, ConfigError
 from tavlo_pl.files import LOCK, whole_file
 
 CONFIG = "config.yaml"
+ORIGIN = "run.json"
 CHECKPOINTS = "checkpoints"
 LAST = "last"
 ERROR_LOG = "error.log"
-ATTEMPTED = (CONFIG, ERROR_LOG, "events.out.tfevents.*")
+ATTEMPTED = (CONFIG, ORIGIN, ERROR_LOG, "events.out.tfevents.*")
 """What a run leaves that ended before it had anything to keep."""
 OVERWRITTEN = (*ATTEMPTED, CHECKPOINTS, "results.json", "*.csv", "gallery")
 

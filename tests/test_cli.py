@@ -17,6 +17,7 @@ import yaml
 from lightning.pytorch import cli as lightning_cli
 
 import tavlo_pl
+from tavlo_pl import origin
 from tavlo_pl.callbacks import checkpoints
 from tavlo_pl.cli import TavloCLI
 from tavlo_pl.errors import CheckpointError
@@ -24,7 +25,7 @@ from tavlo_pl.predict import checkpoint
 from tests.helpers.cli import tavlo
 from tests.helpers.faults import interrupt
 from tests.helpers.processes import run_processes
-from tests.helpers.run import tiny_config
+from tests.helpers.run import data_config, tiny_config
 from tests.helpers.tiny import Tiny
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +119,41 @@ def test_a_run_leaves_exactly_these_files(run: Path) -> None:
     left = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     events = {name for name in left if name.startswith("events.out.tfevents.")}
     assert len(events) == 1
-    assert left - events == {"config.yaml", "checkpoints/best.ckpt", "checkpoints/last.ckpt"}
+    assert left - events == {"config.yaml", "run.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"}
+
+
+def test_a_run_says_where_it_comes_from(run: Path, world: Path) -> None:
+    (start,) = origin.read(run)
+    assert start["command"].startswith("tavlo fit -c ") and start["folder"] == os.getcwd()
+    assert start["version"] == tavlo_pl.__version__
+    revision = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (start["git"] or "").removesuffix("+changes") == revision.stdout.strip()
+    assert start["packages"].get("torch", torch.__version__).split("+")[0] == torch.__version__.split("+")[0]
+    assert start["machine"]["processors"] == os.cpu_count()
+    assert {stage: data["clips"] for stage, data in start["data"].items()} == {"train": 8, "val": 5}
+    marks = {data["sha256"] for data in start["data"].values()}
+    assert len(marks) == 2 and all(len(mark) == 64 for mark in marks)
+
+
+def test_the_configuration_of_a_run_repeats_it(run: Path, tmp_path: Path) -> None:
+    outcome = tavlo("fit", "--config", run / "config.yaml", "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    assert_same_end(run, tmp_path / "out")
+    assert (run / "config.yaml").read_text() == (tmp_path / "out" / "config.yaml").read_text()
+    one, two = (origin.read(folder)[0]["data"] for folder in (run, tmp_path / "out"))
+    assert one == two
+
+
+def test_other_data_have_another_fingerprint(run: Path, world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world, tmp_path / "world")
+    annotation = next((tmp_path / "world" / "val" / "metadata").rglob("*.json"))
+    changed = json.loads(annotation.read_text())
+    changed["annotations"][0]["audio_visual_category"] = "other"
+    annotation.write_text(json.dumps(changed))
+    config = tiny_config(tmp_path / "world", tmp_path, max_steps=1)
+    assert tavlo("fit", "-c", config, "--out", tmp_path / "out").code == 0
+    one, two = (origin.read(folder)[0]["data"] for folder in (run, tmp_path / "out"))
+    assert one["train"] == two["train"] and one["val"] != two["val"]
 
 
 def test_a_checkpoint_is_plain_data_and_knows_its_configuration(run: Path) -> None:
@@ -232,6 +267,7 @@ def test_a_checkpoint_alone_is_enough_to_test(run: Path) -> None:
     assert "single_sound" in outcome.out
     assert {path.name for path in (run / "test").iterdir()} == {
         "config.yaml",
+        "run.json",
         "results.json",
         "per_sample.csv",
         "maps.npz",
@@ -301,6 +337,26 @@ def test_without_a_checkpoint_the_ready_one_is_used_and_says_what_it_knows(
     assert tavlo(*words[:-2]).code == 0
     (folder,) = (tmp_path / "runs" / "predict").iterdir()  # not beside the checkpoint, in the installed package
     assert (folder / "index.html").is_file()
+
+
+def test_released_weights_are_safe_tensors_that_test_and_predict_as_the_checkpoint_does(
+    run: Path, world: Path, tmp_path: Path
+) -> None:
+    best, safe = run / "checkpoints" / "best.ckpt", tmp_path / "best.safetensors"
+    checkpoint.release(best, safe)
+    for path, out in ((best, "one"), (safe, "two")):
+        outcome = tavlo("test", "--ckpt_path", path, "--out", tmp_path / out)
+        assert outcome.code == 0, outcome.err
+    assert (tmp_path / "one" / "per_sample.csv").read_text() == (tmp_path / "two" / "per_sample.csv").read_text()
+    assert json.loads((tmp_path / "two" / "results.json").read_text())["checkpoint"]["path"] == str(safe)
+    video = next((world / "test" / "video").iterdir())
+    one, two = (
+        tavlo_pl.localize(video, checkpoint=path, device="cpu", allow_import=("tests",)) for path in (best, safe)
+    )
+    assert (one.heatmap == two.heatmap).all() and one.threshold == two.threshold
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match="does not hold its configuration"):
+        checkpoint.release(tmp_path / "other.ckpt", safe)
 
 
 def test_flags_overrule_the_checkpoint_and_config_files_too(run: Path, tmp_path: Path) -> None:
@@ -434,6 +490,8 @@ def test_a_run_folder_is_enough_to_go_on(
     resumed = tavlo("fit", "--ckpt_path", "last", "--out", tmp_path / "out")
     assert resumed.code == 0, resumed.err
     assert_same_end(run, tmp_path / "out")
+    first, second = origin.read(tmp_path / "out")
+    assert "--ckpt_path last" in second["command"] and first["data"] == second["data"]
 
 
 def test_an_exception_in_training_leaves_a_checkpoint_to_go_on_from(
@@ -485,6 +543,19 @@ def test_two_processes_test_to_the_numbers_of_one(run: Path, world: Path, tmp_pa
         else:
             assert values[0] == values[1], column
     assert len(list((world / "test" / "video").iterdir())) % 2  # so that one clip is read twice
+
+
+@pytest.mark.slow
+def test_the_demos_model_repeats_bit_for_bit_whatever_the_number_of_workers(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({"data": data_config(world) | {"image_size": 64}}))
+    trainer = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "2", "--trainer.enable_progress_bar", "false"]
+    words = ("fit", "-c", ROOT / "configs/exp/demo.yaml", "-c", tmp_path / "tiny.yaml", *trainer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        for workers in (0, 2):
+            outcome = tavlo(*words, "--data.num_workers", workers, "--out", tmp_path / str(workers))
+            assert outcome.code == 0, outcome.err
+    assert_same_end(tmp_path / "0", tmp_path / "2")
 
 
 @pytest.mark.slow

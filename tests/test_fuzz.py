@@ -4,19 +4,85 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tavlo_pl import trust
+from tavlo_pl.commands import one_line
 from tavlo_pl.data.avatar import AVATAR
 from tavlo_pl.data.clip import read_mask
-from tavlo_pl.errors import AnnotationError
-from tests.fuzz import run
+from tavlo_pl.errors import AnnotationError, ConfigError, TavloError
+from tavlo_pl.predict.run import checked_name
+from tests.fuzz import guided, run, targets
 from tests.helpers.trees import instance, write_avatar
 
 
 def test_changed_files_are_read_or_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    code = run.main(["--files", "450", "--media", "15"])
+    code = run.main(["--files", "360", "--media", "15"])
     shown = capsys.readouterr().out
     assert code == 0, shown
-    assert " 50 files" in shown and "0 escapes" in shown
+    assert shown.count(" 20 files") == 18 and "0 escapes" in shown
+
+
+def test_what_is_changed_can_be_read_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "mutate_bytes", lambda data, draw: data)
+    monkeypatch.setattr(targets, "mutate_json", lambda value, draw: json.dumps(value).encode())
+    for kind, target in targets.targets(tmp_path).items():
+        assert run.outcome(target, "seed", tmp_path / kind) == run.GOOD, kind
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=30,
+)
+FREELY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@FREELY
+@given(JSON, st.sampled_from(["segmentation", "bbox", "task", "audio_visual_category", ""]))
+def test_whatever_stands_in_an_annotation_is_read_or_refused(tmp_path: Path, value: object, field: str) -> None:
+    annotation = instance() | {field: value} if field else value
+    record = {"original_width": 96, "original_height": 64, "annotations": [annotation]}
+    path = tmp_path / "metadata" / "abcdefghijk_00010" / "00003.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record))
+    try:
+        (clip,) = AVATAR(str(tmp_path), videos=False).clips()
+    except TavloError:
+        return
+    for frame in clip.annotations:
+        assert all(frame.truth(scenario, (8, 8)).shape == (8, 8) for scenario in frame.scenarios)
+
+
+@FREELY
+@given(st.text() | JSON.map(yaml.safe_dump) | JSON.map(json.dumps))
+def test_any_text_is_a_configuration_or_none(text: str) -> None:
+    try:
+        value = trust.read_yaml(text)
+    except yaml.YAMLError:
+        return
+    trust.check_named(value if not isinstance(value, dict) or "class_path" not in value else {})
+
+
+@FREELY
+@given(st.text() | st.from_regex(r"(\.|/|\.\.|a|\\|\x00){1,8}", fullmatch=True))
+def test_a_name_stays_in_its_folder_or_is_refused(name: str) -> None:
+    try:
+        path = Path("out", f"{checked_name(name)}.npz")
+    except ConfigError:
+        return
+    assert path.parent == Path("out") and len(path.parts) == 2
+    assert one_line(name).isprintable()
+
+
+def test_guided_fuzzing_says_that_it_is_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guided.importlib.util, "find_spec", lambda name: None)
+    assert guided.main([]) == 0
+    assert capsys.readouterr().out.startswith("guided fuzzing is left out")
 
 
 def test_an_escape_and_a_hang_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,15 +13,21 @@ ALLOWED = {
     **dict.fromkeys(PURE, BASE | PURE),
     "data": BASE | {"data", "metrics", "viz"},
     "models": BASE | {"models", "nn", "losses", "metrics"},
-    "callbacks": BASE | {"callbacks", "viz", "metrics", "runs", "results"},
-    "predict": BASE | PURE | {"predict", "data", "models", "runs"},
+    "callbacks": BASE | {"callbacks", "viz", "metrics", "runs", "results", "origin"},
+    "predict": BASE | PURE | {"predict", "data", "models", "runs", "trust"},
     "app": BASE | PURE | {"app", "data", "predict", "runs"},
     "runs": BASE,
+    "origin": BASE | {"runs"},
+    "trust": BASE,
+    "shipped": BASE,
     "results": BASE,
     "report": BASE | PURE | {"report", "data", "results", "runs"},
     "diagnose": BASE | PURE | {"diagnose", "data", "runs"},
-    "commands": BASE | PURE | {"commands", "app", "data", "runs", "results", "report"},
-    "cli": BASE | PURE | {"commands", "data", "models", "callbacks", "diagnose", "predict", "runs"},
+    "commands": BASE | PURE | {"commands", "app", "data", "runs", "results", "report", "trust", "shipped"},
+    "cli": BASE
+    | PURE
+    | {"commands", "data", "models", "callbacks", "diagnose", "predict"}
+    | {"runs", "trust", "origin", "shipped"},
     "__main__": {"cli", "commands"},
     "__init__": set(),
 }

@@ -36,13 +36,22 @@ class ResultsWriter(Callback):
         data: one line that says which clips were tested.
         seed: of the run.
         command: the command line.
+        checkpoint: whose weights are tested.
     """
 
-    def __init__(self, folder: str | Path, data: str = "", seed: int | None = None, command: str = "") -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        data: str = "",
+        seed: int | None = None,
+        command: str = "",
+        checkpoint: str | Path | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.data = data
         self.seed = seed
         self.command = command
+        self.checkpoint = checkpoint
         self._maps = MapKeeper()
         self._started_s = 0.0
         self._clock: ForwardClock
@@ -74,7 +83,7 @@ class ResultsWriter(Callback):
             return
         results = {
             "metrics": metrics,
-            "checkpoint": runs.fingerprint(trainer.ckpt_path),
+            "checkpoint": runs.fingerprint(self.checkpoint),
             "data_fingerprint": maps.fingerprint() if maps else None,
             "version": __version__,
             "seed": self.seed,

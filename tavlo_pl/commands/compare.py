@@ -29,6 +29,7 @@ from jsonargparse import auto_cli
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tqdm import tqdm
 
+from tavlo_pl import shipped
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
@@ -99,6 +100,7 @@ def compare(
     """
     if quick:
         seeds, settings = seeds[:1], [*settings, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1"]
+    base = shipped.find(base)
     runs = _plan(base, variants, untrained, Path(out), seeds)
     waiting = [run for run in runs if not run.tested]
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
@@ -142,7 +144,7 @@ def _files(option: str, patterns: Sequence[str]) -> list[Path]:
     Raises:
         ConfigError: one of them is not there.
     """
-    files = [Path(file) for pattern in patterns for file in sorted(glob(pattern)) or [pattern]]
+    files = [Path(file) for pattern in patterns for file in sorted(glob(shipped.pattern(pattern))) or [pattern]]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise ConfigError(f"{option}: no such configuration: {', '.join(missing)}")

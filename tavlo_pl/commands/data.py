@@ -12,6 +12,7 @@ from tavlo_pl.commands.data_audit import audit
 from tavlo_pl.commands.data_index import index
 from tavlo_pl.commands.data_shard import shard
 from tavlo_pl.data.synthetic.write import write_world
+from tavlo_pl.trust import take_allowed
 
 VERBS: dict[str, Any] = {"synth": write_world, "audit": audit, "index": index, "shard": shard}
 
@@ -20,11 +21,12 @@ def main(args: list[str]) -> int:
     """Runs ``tavlo data VERB …`` and returns the exit code.
 
     Args:
-        args: the words after ``tavlo data``.
+        args: the words after ``tavlo data``; ``--allow_import PKG`` is for data sets of one's own.
     """
     settings: dict[str, Any] = {
         "prog": "tavlo data",
         "description": "Makes, audits and indexes data sets.",
         "parser_class": ShortErrors,
     }
-    return to_exit_code("data", lambda: auto_cli(VERBS, args=args, as_positional=False, **settings))
+    words, allowed = take_allowed(args)
+    return to_exit_code("data", lambda: auto_cli(VERBS, args=words, as_positional=False, **settings), allowed)

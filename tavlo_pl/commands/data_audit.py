@@ -11,6 +11,7 @@ from tavlo_pl.data.audit import check_files, read_listing, report
 from tavlo_pl.data.clip import clip_key
 from tavlo_pl.data.frame_base import OFFSETS
 from tavlo_pl.data.leak import NAMED, Overlap, find_overlap, video_of
+from tavlo_pl.data.media import USUAL, Limits, set_limits
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.runs import write_whole
 from tavlo_pl.viz.table import NOTHING, Table
@@ -26,6 +27,7 @@ def audit(
     test_videos: str | None = None,
     duration_s: float = 10.0,
     out: str = ".",
+    limits: Limits = USUAL,
 ) -> None:
     """Says whether training clips leak into the test and what is wrong with lists and files; writes OUT/audit.json.
 
@@ -39,6 +41,7 @@ def audit(
         test_videos: folder of the test videos, where test is a mere list.
         duration_s: length that picture and sound of a clip should have.
         out: folder of audit.json.
+        limits: what media files may state of themselves.
 
     Raises:
         ConfigError: an option that cannot be.
@@ -47,6 +50,7 @@ def audit(
     """
     if duration_s <= 0:
         raise ConfigError(f"--duration_s {duration_s} must be above 0.")
+    set_limits(limits)
     listings = {
         "train": read_listing(Path(train), "train", Path(train_videos) if train_videos else None),
         "test": read_listing(Path(test), "test", Path(test_videos) if test_videos else None),

@@ -13,6 +13,7 @@ from tavlo_pl.data.clip import ClipKey, clip_key, read_ids
 from tavlo_pl.data.index import Row, read_probed, write_index
 from tavlo_pl.data.index_probe import Journal, find_files, probe_files
 from tavlo_pl.data.index_select import Filter, make_rows
+from tavlo_pl.data.media import USUAL, Limits, set_limits
 from tavlo_pl.data.vggsound import read_table
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.viz.table import Table
@@ -34,6 +35,7 @@ def index(
     draw: int | None = None,
     seed: int = 0,
     jobs: int = 2,
+    limits: Limits = USUAL,
 ) -> None:
     """Writes one table of all videos in folders and tar archives, with the reason for each that is left out.
 
@@ -55,6 +57,7 @@ def index(
         draw: take so many of the training clips, drawn by the seed.
         seed: of the draw.
         jobs: processes that open files.
+        limits: what media files may state of themselves.
 
     Raises:
         ConfigError: an option that cannot be, or an archive that is not to be trusted.
@@ -63,6 +66,7 @@ def index(
     """
     if jobs < 1 or duration_s <= 0 or min_frames > max_frames or (draw is not None and draw < 1):
         raise ConfigError("--jobs and --draw must be at least 1, --duration_s above 0, --min_frames <= --max_frames.")
+    set_limits(limits)
     table = {key: (label, split) for key, label, split in read_table(Path(csv))} if csv is not None else None
     lists = {name: set(read_listing(Path(name), "test").clips) for name in _several(held_out)}
     wanted = read_ids(Path(ids)) if ids is not None else None

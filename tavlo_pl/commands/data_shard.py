@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from tavlo_pl.data.clip import ClipSource
+from tavlo_pl.data.media import USUAL, Limits, set_limits
 from tavlo_pl.data.shard_format import Form
 from tavlo_pl.data.shard_write import write_shards
 from tavlo_pl.errors import ConfigError
@@ -22,6 +23,7 @@ def shard(
     part: str = "0/1",
     workers: int = 2,
     max_bad_share: float = 0.05,
+    limits: Limits = USUAL,
 ) -> None:
     """Writes training shards: a few frames a segment as JPEG, and the 16 kHz sound. A killed run goes on.
 
@@ -41,6 +43,7 @@ def shard(
         part: i/n, this machine's part of the work: 0/4 to 3/4 on four machines.
         workers: processes that read clips.
         max_bad_share: end the run if more than this share of the clips cannot be read.
+        limits: what media files may state of themselves.
 
     Raises:
         ConfigError: an option that cannot be, or OUT holds shards of another kind.
@@ -53,6 +56,7 @@ def shard(
         raise ConfigError(f"--part is {part}; give i/n with i from 0 to n - 1, such as 0/4.")
     if min(clips_per_shard, workers) < 1 or not 0 <= max_bad_share <= 1:
         raise ConfigError("shards need --clips_per_shard and --workers of at least 1, and --max_bad_share from 0 to 1.")
+    set_limits(limits)
     form = Form(segments, frames_per_segment, duration_s, image_size, longest_side, quality)
     done = write_shards(source.clips(), Path(out), form, clips_per_shard, (i, n), workers, max_bad_share)
     print(

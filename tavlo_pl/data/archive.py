@@ -1,9 +1,12 @@
 """Videos inside of tar archives, plain or compressed; nothing is ever unpacked to the disk.
 
 What comes from elsewhere is not trusted: an archive with a member that would leave its folder or that is no plain
-file (a link, a device) is refused as a whole, and so is one that is larger than any part of a data set.
+file (a link, a device) is refused as a whole, and so is one that is larger than any part of a data set, or that a few
+bytes blow up to be.
 """
 
+import bz2
+import gzip
 import lzma
 import tarfile
 import zlib
@@ -11,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from tavlo_pl.data.media import MemoryFile
 from tavlo_pl.data.media_open import is_video
@@ -23,6 +27,19 @@ LARGEST_MEMBER_BYTES = 2**28
 
 MOST_MEMBERS = 2_000_000
 """Ten times all of VGGSound."""
+
+MOST_GROWTH = 20
+"""Times that an archive may grow when it is unpacked; videos are compressed already, and hardly grow at all."""
+
+GROWTH_ALLOWED_BYTES = 2**26
+"""A small archive may grow so far at any rate: its headers are padded."""
+
+_OPENERS: dict[bytes, Any] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+"""How compressed archives are opened, by their first bytes."""
 
 _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
@@ -53,10 +70,11 @@ def members(
         Name of the member inside of the archive, and the video.
 
     Raises:
-        ConfigError: a member with an absolute name or ``..`` in it, a link, a device, or beyond the limits.
+        ConfigError: a member with an absolute name or ``..`` in it, a link, a device, or beyond the limits; the archive
+            grows more than any archive of videos.
         MediaError: the archive is missing, no archive, cut short or damaged; what came before is whole.
     """
-    with _opened(path, "r:*") as tar:
+    with _opened(path, largest_bytes) as tar:
         for info in _checked(tar, path, largest_bytes, most):
             file = tar.extractfile(info)
             assert file is not None, "only plain files come here"
@@ -87,7 +105,7 @@ def read_member(path: Path, member: str) -> MemoryFile:
 def _places(path: Path) -> dict[str, tuple[int, int]]:
     """First byte and size of every member, by name."""
     try:
-        with _opened(path, "r:") as tar:
+        with _opened(path, LARGEST_MEMBER_BYTES, packed=False) as tar:
             return {
                 info.name: (info.offset_data, info.size)
                 for info in _checked(tar, path, LARGEST_MEMBER_BYTES, MOST_MEMBERS)
@@ -130,11 +148,65 @@ def _check_end(tar: tarfile.TarFile, path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path, mode: str) -> Iterator[tarfile.TarFile]:
+def _opened(path: Path, largest_bytes: int, packed: bool = True) -> Iterator[tarfile.TarFile]:
+    """The archive, which must not be compressed unless `packed`; what damage makes of it names the file."""
     if not path.is_file():
         raise MediaError(f"{path}: no such archive; check the name")
     try:
-        with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
-            yield tar
+        with _open_stream(path, packed) as stream:
+            bounded: Any = _Bounded(stream, path, largest_bytes)
+            with tarfile.open(fileobj=bounded, mode="r:") as tar:
+                yield tar
     except _DAMAGE as error:
         raise CorruptMediaError(f"{path}: the archive is cut short or damaged ({error}); fetch it again") from error
+
+
+def _open_stream(path: Path, packed: bool) -> IO[bytes]:
+    with path.open("rb") as file:
+        head = file.read(max(map(len, _OPENERS)))
+    opener = next((opener for begin, opener in _OPENERS.items() if head.startswith(begin)), None)
+    return opener(path) if packed and opener else path.open("rb")
+
+
+class _Bounded:
+    """The bytes of an archive, as far as an honest one would have them: tarfile reads any header into memory whole.
+
+    Args:
+        stream: unpacked.
+        path: of the archive.
+        largest_bytes: that may be read at once.
+    """
+
+    def __init__(self, stream: IO[bytes], path: Path, largest_bytes: int) -> None:
+        self._stream = stream
+        self._path = path
+        self._at_once = max(largest_bytes, tarfile.RECORDSIZE) + tarfile.BLOCKSIZE  # members are padded
+        self._most_bytes = max(MOST_GROWTH * path.stat().st_size, GROWTH_ALLOWED_BYTES)
+        self.tell = stream.tell
+
+    def read(self, size: int) -> bytes:
+        """The next bytes.
+
+        Raises:
+            ConfigError: there are too many.
+        """
+        if size > self._at_once:
+            raise ConfigError(f"{self._path}: it has a header of {size:,} bytes; take this archive away.")
+        self._check(self._stream.tell() + size)
+        return self._stream.read(size)
+
+    def seek(self, place: int) -> int:
+        """Goes to a place from the beginning.
+
+        Raises:
+            ConfigError: it is too far away.
+        """
+        self._check(place)
+        return self._stream.seek(place)
+
+    def _check(self, place: int) -> None:
+        if place > self._most_bytes:
+            raise ConfigError(
+                f"{self._path}: it unpacks to more than {self._most_bytes:,} bytes, far more than videos do that were "
+                "packed; take this archive away."
+            )

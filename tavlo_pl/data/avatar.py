@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tavlo_pl.data.checked import are_sizes, brief, is_number, is_picture, read_json
+from tavlo_pl.data.checked import LARGEST_FRAME_BYTES, are_sizes, brief, is_number, is_picture, read_json
 from tavlo_pl.data.clip import (
     AnnotatedFrame,
     Clip,
@@ -103,7 +103,7 @@ class AVATAR(ClipSource):
         number = int(path.stem) - self.frame_base
         if number < 0:
             raise AnnotationError(f"{path}: frame {path.stem} is before frame_base {self.frame_base}; set it to 0.")
-        record = read_json(path)
+        record = read_json(path, LARGEST_FRAME_BYTES)
         if not isinstance(record, dict):
             raise AnnotationError(f"{path}: must be an object with original_width, original_height, annotations.")
         width, height = (_pixels(record, field, path) for field in ("original_width", "original_height"))

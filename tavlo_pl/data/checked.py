@@ -10,36 +10,47 @@ from tavlo_pl.errors import AnnotationError
 LARGEST_FILE_BYTES = 256 * 2**20
 """Of a list or an annotation; the longest published list, of all of VGGSound, has 15 MB."""
 
+LARGEST_FRAME_BYTES = 16 * 2**20
+"""Of the annotation of one frame; AVATAR's largest have a hundredth of it."""
+
 LARGEST_NUMBER = 1e18
 """Of an edge or a point; far outside of any picture, where VGG-SS has an edge at -3e16."""
 
-LARGEST_PICTURE_PIXELS = 2**28
+LARGEST_PICTURE_PIXELS = 2**26
 """Of an annotated picture or a mask."""
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
     """The whole of a text file.
+
+    Args:
+        path: of the file.
+        largest_bytes: that it may have.
 
     Raises:
         AnnotationError: it is too long, or no UTF-8.
     """
     size = path.stat().st_size
-    if size > LARGEST_FILE_BYTES:
-        raise AnnotationError(f"{path}: {size} bytes are more than any annotation has; is it the right file?")
+    if size > largest_bytes:
+        raise AnnotationError(f"{path}: {size:,} bytes are more than any annotation has; is it the right file?")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: no text in UTF-8 ({error}); unpack or download it again.") from error
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> Any:
     """The value of a JSON file.
+
+    Args:
+        path: of the file.
+        largest_bytes: that it may have.
 
     Raises:
         AnnotationError: it is none.
     """
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path, largest_bytes))
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: no JSON file ({error}); unpack or download it again.") from error
 

@@ -1,10 +1,13 @@
 """What every dataset reader hands on: clips, their annotated frames, and masks at any size."""
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,9 @@ from tavlo_pl.data.time_limit import time_limit
 from tavlo_pl.data.walk import files_below
 from tavlo_pl.errors import AnnotationError, CorruptMediaError, DatasetNotFoundError
 from tavlo_pl.types import SCENARIOS, Scenario
+
+MOST_DIGITS = 9
+"""Of a start in seconds; Python takes no number of thousands of digits."""
 
 YOUTUBE_ID_LENGTH = 11
 
@@ -319,6 +325,24 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.boo
     return np.asarray(grey if size is None else grey.resize(size[::-1], Image.Resampling.NEAREST)) > 0
 
 
+def fingerprint(clips: Sequence[Clip]) -> dict[str, Any]:
+    """Number and sha256 of clips: two lists with the same one are the same data, as far as that can be told without
+    reading videos."""
+    lazy = isinstance(clips, LazyClips)
+    digest = sha256()
+    for facts in clips.sample_ids() if isinstance(clips, LazyClips) else map(_facts, clips):
+        digest.update(f"{facts}\0".encode("utf-8", "backslashreplace"))
+    return {"clips": len(clips), "sha256": digest.hexdigest(), "by": "names" if lazy else "names, sizes, annotations"}
+
+
+def _facts(clip: Clip) -> str:
+    try:
+        size = os.stat(clip.path).st_size
+    except OSError:
+        size = None
+    return repr((clip.sample_id, clip.member, clip.start_s, size, clip.annotations))
+
+
 def clip_key(name: str) -> ClipKey:
     """Id and start of ``<id>_<start>``, split at the last underscore, since ids hold underscores too.
 
@@ -329,7 +353,7 @@ def clip_key(name: str) -> ClipKey:
     """
     name = name.removesuffix(".mp4")
     head, _, tail = name.rpartition("_")
-    if head and tail.isdecimal() and len(name) != YOUTUBE_ID_LENGTH:
+    if head and tail.isdecimal() and len(tail) <= MOST_DIGITS and len(name) != YOUTUBE_ID_LENGTH:
         return head, int(tail)
     return name, None
 

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from tavlo_pl.data.augment import NOTHING, Augment
-from tavlo_pl.data.clip import ClipSource, LazyClips
+from tavlo_pl.data.clip import ClipSource, LazyClips, fingerprint
 from tavlo_pl.data.dataset import ClipDataset, Item, Stage, collate
 from tavlo_pl.data.folder import Folder
 from tavlo_pl.data.leak import refuse_overlap
-from tavlo_pl.data.media import SAMPLE_RATE_HZ
+from tavlo_pl.data.media import SAMPLE_RATE_HZ, USUAL, Limits, set_limits
 from tavlo_pl.data.spectrogram import WINDOW_SAMPLES, Frequencies, LogMel
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError, TavloError
 from tavlo_pl.types import BadClip, Batch
@@ -158,6 +158,7 @@ class ClipDataModule(LightningDataModule):
             name, or be left out and named in the batch. Training always goes on without it, naming it once.
         max_bad_share: more unreadable training clips than this share of all end the run.
         allow_leak: train although clips of the same videos are validated or tested on.
+        limits: what media files may state of themselves; it holds for the whole process.
         seed: of the order of clips and of all draws.
 
     Attributes:
@@ -190,6 +191,7 @@ class ClipDataModule(LightningDataModule):
         on_bad_clip: Literal["error", "skip"] = "error",
         max_bad_share: float = 0.05,
         allow_leak: bool = False,
+        limits: Limits = USUAL,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -215,6 +217,7 @@ class ClipDataModule(LightningDataModule):
                 f"data.columns_per_segment is {columns_per_segment}, so sound between columns is lost; "
                 f"segments of {duration_s / segments:g} s need at least {least}."
             )
+        set_limits(limits)
         self.sources: dict[Stage, ClipSource | None] = {
             "train": train,
             "val": val,
@@ -265,6 +268,11 @@ class ClipDataModule(LightningDataModule):
                 log.info("%s: %d clips.", name, len(self.datasets[name].clips))
         if stage == "fit":
             self._check_leak()
+
+    def fingerprints(self) -> dict[str, dict[str, Any]]:
+        """Number and sha256 of the clips of each stage that is set up: their names, places in time, sizes of their
+        files and annotations, in order; of clips from tables the names alone."""
+        return {stage: fingerprint(dataset.clips) for stage, dataset in self.datasets.items()}
 
     def videos(self) -> list[tuple[str, Path]]:
         """Name and path of each video to predict.

@@ -30,8 +30,17 @@ from tavlo_pl.types import Scenario, Targets
 
 BATCH_SAMPLES = 64
 
-LARGEST_BYTES = 4 * 2**30
-"""Of the arrays of a file; an hour with four maps of 64 x 64 a second in float32 has a twentieth of it."""
+LARGEST_BYTES = 2**30
+"""Of the arrays of a file; an hour with four maps of 64 x 64 a second in float32 has a fifth of it."""
+
+MOST_CELLS = 2**24
+"""Of a map: 4096 x 4096."""
+
+ARRAYS = ("heatmap", "frame_time_s", "frame_number", "frame_rate")
+"""What is read of a file."""
+
+NAMED = 5
+"""So many other arrays are named where there is no heatmap."""
 
 BROKEN = (OSError, ValueError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What a damaged archive of arrays makes `numpy.load` raise."""
@@ -185,13 +194,19 @@ class Heatmaps:
             if unpacked > LARGEST_BYTES:
                 raise ValueError(f"it would unpack to {unpacked} bytes")
             with np.load(path) as arrays_in_it:
-                arrays = {name: arrays_in_it[name] for name in arrays_in_it.files}
+                there = arrays_in_it.files
+                wanted = [name for name in ARRAYS if name in there] if "heatmap" in there else there[:NAMED]
+                arrays = {name: arrays_in_it[name] for name in wanted}
         except BROKEN as error:
             raise PredictionError(f"{path}: no archive of arrays ({error}); write it again.") from error
         maps = arrays.get("heatmap")
         if maps is None or maps.ndim not in (2, 3) or not maps.size or maps.dtype.kind not in "fiu":
             known = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in arrays.items())
             raise PredictionError(f"{path}: needs an array heatmap (T, h, w) of numbers, found {known or 'nothing'}.")
+        if np.prod(maps.shape[-2:]) > MOST_CELLS:
+            raise PredictionError(
+                f"{path}: maps of {maps.shape[-2]:,} x {maps.shape[-1]:,} cells are more than any has."
+            )
         arrays["heatmap"] = maps.reshape(-1, *maps.shape[-2:])
         for name in ("frame_time_s", "frame_number"):
             if name in arrays and arrays[name].shape != (len(arrays["heatmap"]),):

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, clip_key, is_listed, read_ids
 from tavlo_pl.data.index_probe import File, Probed
-from tavlo_pl.errors import AnnotationError, ConfigError, DatasetNotFoundError
+from tavlo_pl.data.tables import read_columns
+from tavlo_pl.errors import ConfigError, DatasetNotFoundError
 from tavlo_pl.files import whole_file
 
 SCHEMA = pa.schema(
@@ -39,6 +40,7 @@ SCHEMA = pa.schema(
 )
 """The columns of the table; `Row` and `tavlo_pl.data.index_probe` say what they mean."""
 
+_ALWAYS = {"sample_id", "path", "reason", "file_bytes", "mtime_ns"}
 _CLIP = ["sample_id", "path", "member", "label"]  # all that a clip needs
 _PROBED = ["video_bytes", "picture_s", "sound_s", "width", "height", "frame_rate", "frame_count", "fault"]
 
@@ -197,12 +199,8 @@ def _clip(sample_id: str, path: str, member: str | None, label: str | None) -> C
 def _read(path: Path, columns: list[str]) -> pa.Table:
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such index; make it with tavlo data index --out {path}.")
-    try:
-        return pq.read_table(path, columns=columns, partitioning=None)
-    except (pa.ArrowException, KeyError) as error:
-        raise AnnotationError(
-            f"{path}: no index of tavlo data index ({str(error).splitlines()[0]}); make it again."
-        ) from error
+    fields = [SCHEMA.field(name).with_nullable(name not in _ALWAYS) for name in columns]
+    return read_columns(path, fields, f"{path}: no index of tavlo data index", "make it again.")
 
 
 def _text(name: str | None) -> str | None:

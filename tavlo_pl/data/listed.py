@@ -94,9 +94,9 @@ def picture_instances(entry: dict[str, Any], category: str, where: str, folder: 
 
 
 def _below(folder: Path, name: str, where: str) -> Path:
-    """The file of which the list knows a longer path."""
-    parts = Path(name).parts
-    candidates = (folder.joinpath(*parts[start:]) for start in range(len(parts)))  # the first one is absolute
+    """The file of which the list knows a longer path; never one outside of the folder, whatever the path."""
+    parts = [part for part in Path(name).parts if part != ".." and part.strip("/")]
+    candidates = (folder.joinpath(*parts[start:]) for start in range(len(parts)))
     path = next((path for path in candidates if os.path.isfile(path)), None)  # the method raises for names too long
     if path is None:
         raise AnnotationError(

@@ -8,7 +8,7 @@ do not shift it.
 
 Importers need this module only. The parts behind it: `media_open` (errors of opening, the clock), on which
 reading and writing both stand, `media_pictures` and `media_sound` (packets to frames and to a waveform) and
-`media_write`.
+`media_write`; `media_limits` says what is too large.
 """
 
 import math
@@ -24,6 +24,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from tavlo_pl.data.media_limits import USUAL, Limits, limits, set_limits
 from tavlo_pl.data.media_open import (
     MediaFile,
     MemoryFile,
@@ -45,7 +46,9 @@ from tavlo_pl.errors import CorruptMediaError
 
 __all__ = [
     "SAMPLE_RATE_HZ",
+    "USUAL",
     "DecodedClip",
+    "Limits",
     "MediaFile",
     "MediaInfo",
     "MemoryFile",
@@ -57,6 +60,7 @@ __all__ = [
     "probe_audio_duration",
     "read_clip",
     "read_waveform",
+    "set_limits",
     "write_clip",
 ]
 
@@ -135,6 +139,7 @@ def probe(path: str | Path | MemoryFile) -> MediaInfo:
             duration_s = container.duration / av.time_base
         else:
             duration_s = float(frame_times(path)[-1]) + (float(1 / rate) if rate else 0.0)
+            limits().check_duration(duration_s, path)
         height, width = shown_size(path)
         return MediaInfo(
             path=path,

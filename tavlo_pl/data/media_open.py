@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from tavlo_pl import env
+from tavlo_pl.data.media_limits import FORMATS, limits
 from tavlo_pl.data.time_limit import too_slow
 from tavlo_pl.errors import (
     CorruptMediaError,
@@ -32,8 +33,6 @@ _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 _TURNING = {"mov", "matroska"}
 # The first bytes of Matroska and WebM.
 _MATROSKA = b"\x1aE\xdf\xa3"
-# Lists of other files: whoever sends one would choose which files of this machine are read.
-_LISTS = {"concat", "dash", "hls", "imf"}
 
 
 VIDEO_SUFFIXES = frozenset(
@@ -73,7 +72,8 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
         EmptyMediaError: The file has no bytes.
         NotMediaError: The bytes are no known container.
         CorruptMediaError: The file is cut short or damaged.
-        MediaError: There is no such file, it cannot be opened, or its container keeps no presentation times.
+        MediaError: There is no such file, it cannot be opened, its container keeps no presentation times, or its
+            headers state more than the limits allow (see `media_limits`).
     """
     if isinstance(path, Path) and not path.is_file():
         raise MediaError(f"{path}: no such file; check the name or take it off the list")
@@ -83,10 +83,13 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
     try:
         # The protocol is named, or FFmpeg would take one from a relative name such as "a:b.mp4".
         opened = BytesIO(path.content) if isinstance(path, MemoryFile) else f"file:{path}"
-        container = av.open(opened, "r", metadata_errors="ignore", timeout=env.clip_timeout_s() or None)
+        options = {"format_whitelist": ",".join(FORMATS), **limits().for_decoder}
+        container = av.open(
+            opened, "r", options=options, metadata_errors="ignore", timeout=env.clip_timeout_s() or None
+        )
     except av.error.ExitError as error:
         raise too_slow(path) from error
-    except av.InvalidDataError as error:
+    except (av.InvalidDataError, av.ArgumentError) as error:
         if head[4:8] in _MP4_BOXES:
             raise CorruptMediaError(
                 f"{path}: cut short or damaged: an MP4 without its index; fetch it again or leave it out"
@@ -101,7 +104,8 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
         except av.error.ExitError as error:
             raise too_slow(path) from error
         except av.FFmpegError as error:
-            if isinstance(error, OSError):  # a full disk, say, while a film is written: not this file's fault
+            # A full disk, say, while a film is written, is not this file's fault; "try again" is.
+            if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
                 raise
             raise CorruptMediaError(
                 f"{path}: damaged: {error.strerror}; fetch the file again or leave it out"
@@ -140,9 +144,8 @@ def first_bytes(path: MediaFile, count: int = 12) -> bytes:
 
 
 def _check_container(container: InputContainer, path: MediaFile) -> None:
-    """Refuse what would decode without an error and yet wrongly, or leads to other files."""
-    if container.format.name in _LISTS:
-        raise NotMediaError(f"{path}: a list of other files ({container.format.name}), no media; give those")
+    """Refuse what states too much, and what would decode without an error and yet wrongly."""
+    limits().check(container, path)
     pictures = container.streams.video[:1]
     if is_avi(container) and pictures and pictures[0].codec_context and pictures[0].codec_context.has_b_frames:
         raise MediaError(f"{path}: AVI keeps no presentation times and this one has B-frames; convert the file to MP4")
@@ -211,7 +214,13 @@ def video_stream(container: InputContainer, path: MediaFile) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             _check_decoder(stream, path)
+            if not stream.codec_context.width * stream.codec_context.height:  # FFmpeg takes none that is too large
+                raise CorruptMediaError(
+                    f"{path}: damaged: its picture states no size, or more than the {limits().pixels:,} pixels that "
+                    "limits.pixels allows; leave the file out"
+                )
             stream.codec_context.thread_count = 1  # more cost CPU and gain nothing beside other workers
+            stream.codec_context.options = limits().for_decoder  # pictures may outgrow their headers
             return stream
     raise NoVideoError(f"{path}: no video stream; leave the file out or give one with pictures")
 

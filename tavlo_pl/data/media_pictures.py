@@ -39,7 +39,7 @@ def decode_pictures(
     usable = _showable(packets, path)
     if len(usable) == len(packets):
         # Damage that the decoder would conceal becomes an error; so would a start in an open GOP.
-        video.codec_context.options = {"err_detect": "explode"}
+        video.codec_context.options |= {"err_detect": "explode"}
     try:
         pictures = _decode_groups(video, _plan(usable, wanted), wanted, size, skip="NONREF")
     except av.InvalidDataError:

@@ -25,11 +25,15 @@ from PIL import Image
 
 from tavlo_pl.data import segments
 from tavlo_pl.data.media import DecodedClip, MediaInfo
+from tavlo_pl.data.media_limits import limits
 from tavlo_pl.errors import ConfigError, CorruptMediaError
 
 NOTE = "shards.json"
 INDEX = "index.parquet"
 BAD_CLIPS = "bad_clips.csv"
+
+LARGEST_RECORD_BYTES = 2**28
+"""Of a clip; one of ten seconds has a megabyte."""
 
 FULL_SCALE = 32_768
 """An int16 of so much would be 1.0."""
@@ -162,14 +166,18 @@ def from_record(
     """
     if zlib.crc32(data) != crc32:
         raise CorruptMediaError(f"{where}: damaged: the checksum differs; copy the shard again or make it anew.")
-    record = pa.ipc.read_record_batch(pa.ipc.read_message(data), RECORD)
-    shown_s = record["frame_time_s"].values.to_numpy()
-    samples = record["waveform"].values.to_numpy()
-    return DecodedClip(
-        frames=_decoded([record["frames"].values[at].as_py() for at in chosen], size),
-        frame_time_s=shown_s[list(chosen)] if chosen else np.empty(0),
-        waveform=np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32),
-    )
+    try:
+        record = pa.ipc.read_record_batch(pa.ipc.read_message(data), RECORD)
+        record.validate(full=True)  # whoever wrote them may have written other bytes than ours, with their checksum
+        shown_s = record["frame_time_s"].values.to_numpy()
+        samples = record["waveform"].values.to_numpy()
+        return DecodedClip(
+            frames=_decoded([record["frames"].values[at].as_py() for at in chosen], size),
+            frame_time_s=shown_s[list(chosen)] if chosen else np.empty(0),
+            waveform=np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32),
+        )
+    except (pa.ArrowException, ValueError, TypeError, LookupError, EOFError, OSError, MemoryError) as error:
+        raise CorruptMediaError(f"{where}: damaged: no clip of tavlo's ({error}); make the shard anew.") from error
 
 
 def _decoded(pictures: Sequence[bytes], size: tuple[int, int] | None) -> NDArray[np.uint8]:
@@ -177,6 +185,9 @@ def _decoded(pictures: Sequence[bytes], size: tuple[int, int] | None) -> NDArray
     stored = simplejpeg.decode_jpeg_header(pictures[0])[:2] if pictures else (0, 0)  # one size in all of a clip
     frames = np.empty((len(pictures), *(size or stored), 3), np.uint8)
     for frame, picture in zip(frames, pictures, strict=True):
+        height, width, *_ = simplejpeg.decode_jpeg_header(picture)
+        if height * width > limits().pixels or (height, width) != stored:
+            raise ValueError(f"a picture of {width} x {height} pixels")
         if frame.shape[:2] == stored:
             simplejpeg.decode_jpeg(picture, fastdct=True, fastupsample=True, buffer=frame)
         else:

@@ -6,6 +6,7 @@ centre the one that is stored for it.
 """
 
 import json
+import math
 import os
 import posixpath
 from collections.abc import Sequence
@@ -18,15 +19,17 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from numpy.typing import NDArray
 
 from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, clip_key, is_listed, read_ids
-from tavlo_pl.data.media import DecodedClip
-from tavlo_pl.data.shard_format import INDEX, NOTE, Form, from_record, shard_name
-from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError
+from tavlo_pl.data.media import SAMPLE_RATE_HZ, DecodedClip
+from tavlo_pl.data.shard_format import ENTRY, INDEX, LARGEST_RECORD_BYTES, NOTE, Form, from_record, shard_name
+from tavlo_pl.data.tables import read_columns
+from tavlo_pl.errors import AnnotationError, ConfigError, CorruptMediaError, DatasetNotFoundError, MediaError
+
+REMEDY = "make the shards anew with tavlo data shard."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,11 @@ class Store:
         """
         try:
             note = json.loads(self.read(NOTE))
-        except (OSError, ImportError, ValueError) as error:
+            return Form(**note["form"])
+        except (OSError, ImportError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DatasetNotFoundError(
                 f"{self.path(NOTE)}: no training shards there ({error}); make them with tavlo data shard --out DIR."
             ) from error
-        return Form(**note["form"])
 
 
 @lru_cache
@@ -123,7 +126,10 @@ class StoredClip(Clip):
             data = self.store.read(shard_name(place.shard), place.offset, place.offset + place.bytes)
         except OSError as error:
             raise MediaError(f"{where}: cannot be read ({error}); is the whole folder of shards there?") from error
-        return from_record(data, place.crc32, chosen, size, where)
+        clip = from_record(data, place.crc32, chosen, size, where)
+        if len(clip.waveform) != round(self.store.form.duration_s * SAMPLE_RATE_HZ):
+            raise CorruptMediaError(f"{where}: damaged: its sound has another length; make the shard anew.")
+        return clip
 
 
 class StoredClips(LazyClips):
@@ -167,6 +173,25 @@ class StoredClips(LazyClips):
         return names
 
 
+def _good_rows(table: pa.Table, path: str) -> pa.Table:
+    """The clips that could be read, whose places are checked.
+
+    Raises:
+        AnnotationError: a clip lies nowhere, or takes more than any does.
+    """
+    good = table.filter(pc.is_null(table["reason"]))
+    if not len(good):
+        return good
+    ends = {"shard": len(table), "offset": 2**63, "bytes": LARGEST_RECORD_BYTES, "crc32": 2**32, "start_s": math.inf}
+    for name, end in ends.items():
+        low, high = pc.min_max(good[name]).as_py().values()
+        if good[name].null_count or not 0 <= low <= high < end:
+            raise AnnotationError(f"{path}: the column {name} holds what cannot be; {REMEDY}")
+    if good["sample_id"].null_count:
+        raise AnnotationError(f"{path}: a clip has no name; {REMEDY}")
+    return good
+
+
 class Shards(ClipSource):
     """Reads what ``tavlo data shard`` wrote.
 
@@ -176,6 +201,7 @@ class Shards(ClipSource):
 
     Raises:
         DatasetNotFoundError: there are no shards, parts are missing, or none of the wanted clips is among them.
+        AnnotationError: their index is damaged.
     """
 
     def __init__(self, root: str, ids: str | None = None) -> None:
@@ -187,17 +213,16 @@ class Shards(ClipSource):
         path = self.store.path(INDEX)
         try:
             with fsspec.open(path) as file:
-                table = pq.read_table(file)
+                table = read_columns(file, list(ENTRY), f"{path}: no index of training shards", REMEDY)
         except FileNotFoundError as error:
             raise DatasetNotFoundError(
                 f"{path}: no complete set of training shards there; run tavlo data shard, all of its parts."
             ) from error
-        wanted = pc.is_null(table["reason"])
+        chosen = _good_rows(table, path)
         if self.ids is not None:
             ids = read_ids(self.ids)
-            listed = [is_listed(clip_key(name), ids) for name in table["sample_id"].to_pylist()]
-            wanted = pc.and_(wanted, pa.array(listed, pa.bool_()))
-        chosen = table.filter(wanted)
+            listed = [is_listed(clip_key(name), ids) for name in chosen["sample_id"].to_pylist()]
+            chosen = chosen.filter(pa.array(listed, pa.bool_()))
         if not len(chosen):
             raise DatasetNotFoundError(f"{path}: none of its {len(table)} clips is wanted and readable.")
         return StoredClips(self.store, chosen)

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Literal
 
 from tavlo_pl.data.checked import read_text
-from tavlo_pl.data.clip import Clip, ClipKey, ClipSource, clip_key, is_listed, read_ids, report_missing, videos_below
+from tavlo_pl.data.clip import (
+    MOST_DIGITS,
+    Clip,
+    ClipKey,
+    ClipSource,
+    clip_key,
+    is_listed,
+    read_ids,
+    report_missing,
+    videos_below,
+)
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 
 
@@ -85,7 +95,7 @@ def read_table(path: Path) -> list[tuple[ClipKey, str, str]]:
 
 def _row(row: list[str], where: str) -> tuple[ClipKey, str, str]:
     match row:
-        case [name, start, label, "train" | "test" as split] if start.strip().isdecimal():
+        case [name, start, label, "train" | "test" as split] if start.strip().isdecimal() and len(start) <= MOST_DIGITS:
             return (name, int(start)), label, split
         case [file, label] if file.endswith(".mp4"):
             return clip_key(file), label, "test"

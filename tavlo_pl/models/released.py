@@ -1,6 +1,6 @@
 """The weights that the peers' authors released: how they name them, and where they go here.
 
-Only names and shapes are known; a file is read as plain data (``weights_only``). EZ-VSL, SLAVC and FNAC store them
+Only names and shapes are known; a file is read as plain data (``weights_file.py``). EZ-VSL, SLAVC and FNAC store them
 under ``model``, LVS under ``model_state_dict``, SSL-TIE under ``state_dict``, with ``module.`` in front where they were
 trained on several devices.
 """
@@ -8,12 +8,12 @@ trained on several devices.
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import CheckpointError
+from tavlo_pl.models.weights_file import read_plain
 
 log = logging.getLogger(__name__)
 
@@ -117,10 +117,7 @@ def _read(file: str) -> dict[str, Tensor]:
     """
     if not Path(file).is_file():
         raise CheckpointError(f"model.init_from {file}: no such file; give the file that the authors released")
-    try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file fails in as many ways as it has bytes
-        raise CheckpointError(f"model.init_from {file} cannot be read: {str(error).splitlines()[0]}") from error
+    content = read_plain(Path(file), f"model.init_from {file} cannot be read")
     if isinstance(content, dict):
         content = next((content[key] for key in CONTAINERS if key in content), content)
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

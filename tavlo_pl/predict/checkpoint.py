@@ -1,19 +1,18 @@
 """A checkpoint as a `Localizer`, and the ready one that comes with the package."""
 
-import pickle
-import zipfile
-from argparse import ArgumentError
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser
+from torch import Tensor
 
-from tavlo_pl.errors import CheckpointError
+from tavlo_pl import trust
+from tavlo_pl.errors import CheckpointError, TavloError
 from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.models.weights_file import read_plain, write_safe
 from tavlo_pl.predict.localizer import Form, Localizer
 
 TOY_WORLD = (
@@ -24,10 +23,7 @@ NO_THRESHOLD = (
     "the checkpoint holds no threshold (it is from before tavlo stored one): maps are written, and whether a source is "
     "visible at all is left open"
 )
-IMPORTABLE = ("tavlo_pl", "torch", "torchvision", "torchaudio", "lightning", "torchmetrics")
-"""Packages whose classes a configuration may name. Naming a class imports its module, which runs it: a configuration
-from a stranger must not do that with anything else."""
-
+READY = ("world.safetensors", "world.ckpt")
 FORM = tuple(Form.__dataclass_fields__)
 
 
@@ -37,13 +33,31 @@ def ready_checkpoint() -> Path:
     Raises:
         CheckpointError: this installation has none.
     """
-    path = Path(str(files("tavlo_pl") / "weights" / "world.ckpt"))
-    if not path.is_file():
+    folder = Path(str(files("tavlo_pl") / "weights"))
+    found = next((path for name in READY if (path := folder / name).is_file()), None)
+    if found is None:
         raise CheckpointError(
-            f"no --ckpt_path was given and this installation has no ready checkpoint at {path}; "
+            f"no --ckpt_path was given and this installation has no ready checkpoint at {folder / READY[0]}; "
             "give --ckpt_path RUN/checkpoints/best.ckpt"
         )
-    return path
+    return found
+
+
+def release(checkpoint: str | Path, path: str | Path) -> None:
+    """Writes what is needed of a checkpoint to test and to predict, its weights, configuration and threshold, as
+    ``.safetensors``: to be handed on.
+
+    Args:
+        checkpoint: what ``tavlo fit`` wrote.
+        path: of the new file, ``<name>.safetensors``.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, unreadable, or not of this package.
+    """
+    content = read_checkpoint(Path(checkpoint))
+    if stored_config(content, Path(checkpoint)) is None:
+        raise CheckpointError(f"{checkpoint} does not hold its configuration; give one that tavlo fit has written")
+    write_safe(weights_of(content, Path(checkpoint)), content["tavlo"], Path(path))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -54,27 +68,43 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give one that tavlo fit has written")
-    try:
-        with zipfile.ZipFile(path) as archive:  # torch compares no checksums
-            if damaged := archive.testzip():
-                raise zipfile.BadZipFile(f"{damaged} is damaged")
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: it holds objects whose reading would run code, or is damaged"
-        ) from error
-    except Exception as error:  # a damaged file fails in as many ways as it has bytes
-        reason = str(error).split("\n")[0]
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}") from error
+    content = read_plain(path, f"{path} cannot be read as a checkpoint")
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} cannot be read as a checkpoint: it holds a {type(content).__name__}")
     return content
 
 
+def weights_of(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint, by name.
+
+    Raises:
+        CheckpointError: it holds none.
+    """
+    weights = content.get("state_dict")
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise CheckpointError(f"{path} holds no table of weights; give a checkpoint that tavlo fit has written")
+    return weights
+
+
+def stored_config(content: dict[str, Any], path: Path) -> str | None:
+    """YAML text of the configuration that a checkpoint was made with; None where it holds none.
+
+    Raises:
+        CheckpointError: what stands there is no text.
+    """
+    match content.get("tavlo"):
+        case None:
+            return None
+        case {"config": str(stored)}:
+            return stored
+    raise CheckpointError(f"{path}: what it says of its configuration is no text; give one of tavlo's own")
+
+
 def threshold_of(content: dict[str, Any]) -> float | None:
     """The score from which on a pixel is said to sound; None in checkpoints from before it was stored."""
-    threshold: float | None = content.get("tavlo", {}).get("threshold")
-    return threshold
+    stored = content.get("tavlo")
+    threshold = stored.get("threshold") if isinstance(stored, dict) else None
+    return float(threshold) if isinstance(threshold, int | float) else None
 
 
 def load_localizer(path: Path, device: torch.device | str | None = None, allow_import: Sequence[str] = ()) -> Localizer:
@@ -89,29 +119,34 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
         CheckpointError: it is missing, unreadable, or not of this package.
     """
     content = read_checkpoint(path)
-    if "tavlo" not in content:
+    stored = stored_config(content, path)
+    if stored is None:
         raise CheckpointError(f"{path} does not hold its configuration; give one that tavlo fit has written")
-    config = yaml.safe_load(content["tavlo"]["config"])
-    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTABLE, *allow_import])
+    trust.confine(allow_import)
     try:
-        model = _model(config["model"])
-    except ArgumentError as error:
+        config = trust.read_yaml(stored)
+        model = _model(config["model"], allow_import)
+        form = Form(**{name: config["data"][name] for name in FORM if name in config["data"]})
+    except TavloError:
+        raise
+    except Exception as error:  # what a stranger wrote fails in as many ways as there are texts
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: its model cannot be made: {reason}") from error
     try:
-        model.load_state_dict(content["state_dict"])
+        model.load_state_dict(weights_of(content, path))
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from error
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    form = Form(**{name: config["data"][name] for name in FORM if name in config["data"]})
     return Localizer(model.eval().to(place), form, threshold_of(content), place)
 
 
-def _model(config: dict[str, Any]) -> AVLocalizer:
+def _model(config: dict[str, Any], allow_import: Sequence[str]) -> AVLocalizer:
     visual = config.get("init_args", {}).get("visual", {}).get("init_args", {})
     if "weights" in visual:
         visual["weights"] = "none"  # the checkpoint's own follow
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(AVLocalizer, "model")
-    model: AVLocalizer = parser.instantiate(parser.parse_object({"model": config})).model
+    parsed = parser.parse_object({"model": config})
+    trust.check_named(parsed, allow_import)
+    model: AVLocalizer = parser.instantiate(parsed).model
     return model

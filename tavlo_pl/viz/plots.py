@@ -21,6 +21,7 @@ SERIES = ("#3b82d6", "#e07b00", "#1a9e77", "#b565c9", "#8a929e", "#d6455d")
 """Colours that can be told apart by most eyes and stand out on white as on near-black."""
 
 LOOK: dict[Any, Any] = {
+    "text.parse_math": False,  # a dollar in a name begins no formula
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "tavlo",  # ids would be drawn at random
     "font.family": "sans-serif",

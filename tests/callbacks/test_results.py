@@ -74,7 +74,7 @@ def run(folder: Path, checkpoint: Path | None) -> None:
     trainer = Trainer(
         accelerator="cpu",
         logger=False,
-        callbacks=[ResultsWriter(folder, data="made up", seed=7, command="tavlo test x")],
+        callbacks=[ResultsWriter(folder, data="made up", seed=7, command="tavlo test x", checkpoint=checkpoint)],
         enable_progress_bar=False,
         enable_model_summary=False,
     )

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tavlo_pl.data import media
+from tavlo_pl.data import archive, media
 from tavlo_pl.data.archive import members, read_member
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.errors import ConfigError, MediaError
+from tests.helpers.cli import tavlo
 from tests.helpers.clips import write_numbered
 
 
@@ -125,3 +126,38 @@ def test_damage_between_members_is_no_end(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(MediaError, match="cut short or damaged"):
         list(members(path))
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+def test_an_archive_that_a_few_bytes_blow_up_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(archive, "GROWTH_ALLOWED_BYTES", 2**20)
+    path = write_tar(tmp_path / "bomb.tar", {f"{name}.mp4": bytes(2**18) for name in "abcdef"}, mode)
+    with pytest.raises(ConfigError, match=r"bomb\.tar: it unpacks to more than 1,048,576 bytes"):
+        list(members(path))
+    passed_over = write_tar(tmp_path / "other.tar", {f"{name}.txt": bytes(2**18) for name in "abcdef"}, mode)
+    with pytest.raises(ConfigError, match=r"other\.tar: it unpacks to more"):
+        list(members(passed_over, largest_bytes=2**18))
+
+
+def test_a_header_of_an_archive_is_not_read_into_memory_whatever_its_size(tmp_path: Path) -> None:
+    name = "long/" * 100_000 + "a.mp4"  # tar keeps such a name in a header of its own
+    path = write_tar(tmp_path / "bomb.tar.gz", {name: b"x"}, "w:gz")
+    assert [found for found, _ in members(path)] == [name]
+    with pytest.raises(ConfigError, match=r"it has a header of 500,[0-9]+ bytes; take this archive away"):
+        list(members(path, largest_bytes=400_000))
+
+
+@pytest.mark.parametrize(("name", "told"), [("../evil.mp4", "leads out of the archive"), ("bomb", "unpacks to more")])
+def test_the_command_line_refuses_an_archive_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    monkeypatch.setattr(archive, "GROWTH_ALLOWED_BYTES", 2**20)
+    path = write_tar(tmp_path / "part.tar.gz", {name: bytes(2**22 if name == "bomb" else 1)}, "w:gz")
+    outcome = tavlo("data", "index", "--root", path, "--out", tmp_path / "out" / "index.parquet", "--jobs", 1)
+    assert outcome.code == 2 and told in outcome.err
+    assert [line for line in outcome.err.splitlines() if line.startswith("tavlo data: ")] == outcome.err.splitlines()[
+        -1:
+    ]
+    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} <= {"part.tar.gz", "index.parquet.journal"}

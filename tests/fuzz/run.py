@@ -61,7 +61,7 @@ def fuzz(kind: str, target: Target, count: int, first: int, folder: Path) -> dic
 def main(arguments: list[str] | None = None) -> int:
     """Prints a line a kind; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=FILES, help="annotations, lists and predictions in all")
+    parser.add_argument("--files", type=int, default=FILES, help="files that are no media in all")
     parser.add_argument("--media", type=int, default=MEDIA_FILES, help="media files in all")
     parser.add_argument("--first", type=int, default=0, help="number of the first file: another one, other files")
     options = parser.parse_args(arguments)

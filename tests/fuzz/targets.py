@@ -3,27 +3,62 @@
 import io
 import json
 import random
+import tarfile
+import zlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
 from PIL import Image
+from safetensors.torch import save
 
 from tavlo_pl.data import media
+from tavlo_pl.data.archive import members
 from tavlo_pl.data.avatar import AVATAR
 from tavlo_pl.data.avsbench import AVSBench
 from tavlo_pl.data.clip import ClipSource, read_ids
 from tavlo_pl.data.flickr import FlickrSoundNet
 from tavlo_pl.data.heatmaps import Heatmaps, samples_of
+from tavlo_pl.data.index import SCHEMA, Index, read_probed
 from tavlo_pl.data.is3 import IS3
+from tavlo_pl.data.media import DecodedClip
+from tavlo_pl.data.shard_format import ENTRY, Form, from_record, to_record
+from tavlo_pl.data.shards import Shards, Store
 from tavlo_pl.data.vggsound import read_table
 from tavlo_pl.data.vggss import VGGSS
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.predict.checkpoint import read_checkpoint
 from tests.fuzz.mutate import mutate_bytes, mutate_json
+from tests.helpers.cli import tavlo
 from tests.helpers.clips import write_numbered
 from tests.helpers.trees import RECTANGLE, instance
 
 MASK_PIXELS = (56, 56)
+
+CONFIG = {
+    "seed_everything": 3,
+    "trainer": {
+        "accelerator": "cpu",
+        "max_epochs": 2,
+        "callbacks": [
+            {"class_path": "lightning.pytorch.callbacks.EarlyStopping", "init_args": {"monitor": "val/loss"}}
+        ],
+        "strategy": {"class_path": "lightning.pytorch.strategies.DDPStrategy", "init_args": {"timeout": "0:30:00"}},
+    },
+    "model": {"class_path": "tests.helpers.tiny.Tiny", "init_args": {"width": 4, "lr": 0.01}},
+    "data": {
+        "train": {"class_path": "tavlo_pl.data.vggsound.VGGSound", "init_args": {"root": "data", "ids": None}},
+        "segments": 3,
+        "augment": {"colour": 0.1},
+        "limits": {"pixels": 1000},
+        "duration_s": 2.0,
+    },
+}
 
 
 class Target(NamedTuple):
@@ -78,7 +113,89 @@ def targets(folder: Path) -> dict[str, Target]:
         "list of ids": Target("ids.txt", lambda draw: mutate_bytes(table, draw), read_ids),
         "heatmaps": Target("v_000010.npz", lambda draw: mutate_bytes(_npz(draw), draw), _read_heatmap),
     }
+    found |= _tables() | _of_weights() | {f"archive {packed or 'tar'}": _of_archive(packed) for packed in ("", "gz")}
+    found["configuration"] = Target("config.yaml", lambda draw: mutate_json(CONFIG, draw), _read_config)
     return found | {f"video {suffix}": _of_media(folder, suffix) for suffix in ("mp4", "mkv", "ts")}
+
+
+def _tables() -> dict[str, Target]:
+    """Index and shards: Parquet and Arrow."""
+    indexed = [dict.fromkeys(SCHEMA.names) | {"sample_id": f"v_{n}", "path": "v.mp4", "reason": ""} for n in range(20)]
+    index = _parquet(indexed, SCHEMA)
+    form = Form(segments=2, frames_per_segment=1, duration_s=0.5, image_size=16)
+    clip = DecodedClip(np.zeros((2, 16, 16, 3), np.uint8), np.array([0.1, 0.4]), np.zeros(8000, np.float32))
+    record = to_record("v_1", "dog", 0.0, form, clip).serialize().to_pybytes()
+    place = {"shard": 0, "offset": 0, "bytes": len(record), "crc32": 1}
+    entries = [{"sample_id": f"v_{n}", "category": "dog", "start_s": 0.0, "reason": None, **place} for n in range(20)]
+    shards = _parquet(entries, ENTRY)
+    note = {"form": asdict(form), "clips": 20}
+
+    def read_record(path: Path) -> None:
+        data = path.read_bytes()
+        decoded = from_record(data, zlib.crc32(data), (0, 1), (8, 8), str(path))
+        assert decoded.frames.shape == (2, 8, 8, 3)
+
+    return {
+        "index": Target(
+            "index.parquet",
+            lambda draw: mutate_bytes(index, draw),
+            lambda path: [list(Index(str(path), split=None).clips()), read_probed(path)],
+        ),
+        "index of shards": Target(
+            "index.parquet",
+            lambda draw: mutate_bytes(shards, draw),
+            lambda path: list(Shards(str(path.parent)).clips()),
+        ),
+        "shard": Target("00000.arrow", lambda draw: mutate_bytes(record, draw), read_record),
+        "shards.json": Target(
+            "shards.json", lambda draw: mutate_json(note, draw), lambda path: Store(str(path.parent)).form
+        ),
+    }
+
+
+def _of_weights() -> dict[str, Target]:
+    content = {"state_dict": {"a.weight": torch.zeros(3, 2), "b": torch.ones(2)}, "tavlo": {"config": "model: 3"}}
+    file = io.BytesIO()
+    torch.save(content, file)
+
+    def make_safe(draw: random.Random) -> bytes:
+        return mutate_bytes(save(content["state_dict"], metadata={"tavlo": '{"config": "model: 3"}'}), draw)
+
+    return {
+        "checkpoint": Target("best.ckpt", lambda draw: mutate_bytes(file.getvalue(), draw), read_checkpoint),
+        "safetensors": Target("best.safetensors", make_safe, read_checkpoint),
+    }
+
+
+def _of_archive(packed: str) -> Target:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=f"w:{packed}") as tar:  # type: ignore[call-overload]
+        for name, size in (("a.mp4", 900), ("b/c.txt", 10), ("long/" * 40 + "d.mp4", 3000)):
+            info = tarfile.TarInfo(name)
+            info.size = size
+            tar.addfile(info, io.BytesIO(bytes(size)))
+    return Target(
+        f"part.tar{packed and '.'}{packed}",
+        lambda draw: mutate_bytes(file.getvalue(), draw),
+        lambda path: list(members(path)),
+    )
+
+
+def _read_config(path: Path) -> None:
+    """As far as ``--print_config``: nothing is made of it."""
+    outcome = tavlo("fit", "-c", path, "--print_config", "--allow_import", "tests")
+    if outcome.code == ConfigError.exit_code:
+        raise ConfigError(outcome.err)
+    assert outcome.code == 0, outcome.err
+
+
+def _parquet(rows: list[dict[str, Any]], schema: pa.Schema) -> bytes:
+    """A Parquet file; numbers that a row lacks are 0."""
+    numbers = {field.name: 0 for field in schema if not pa.types.is_string(field.type)}
+    filled = [numbers | {name: value for name, value in row.items() if value is not None} for row in rows]
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(filled, schema), file)
+    return file.getvalue()
 
 
 def _of_json(name: str, value: Any, reader: Callable[[str], ClipSource]) -> Target:

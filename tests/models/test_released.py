@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from tavlo_pl.errors import CheckpointError
@@ -13,8 +13,10 @@ from tavlo_pl.models.ezvsl import EZVSL
 from tavlo_pl.models.fnac import FNAC
 from tavlo_pl.models.image_level import ImageLevel
 from tavlo_pl.models.lvs import LVS
+from tavlo_pl.models.released import Renaming, load_released
 from tavlo_pl.models.slavc import SLAVC
 from tavlo_pl.models.ssltie import SSLTIE
+from tavlo_pl.models.weights_file import write_safe
 from tavlo_pl.nn.clip_audio import AudioResNet18, SmallAudio
 from tavlo_pl.nn.visual import ResNet18, ShuffleNet
 from tests.helpers.cli import tavlo
@@ -95,6 +97,19 @@ def test_missing_unknown_and_misshapen_weights_are_named(tmp_path: Path) -> None
         assert words in str(refused.value)
     with pytest.raises(CheckpointError, match="of another shape"):
         EZVSL(ShuffleNet(), SmallAudio(8), init_from=str(file))
+
+
+def test_safe_tensors_are_read_too(tmp_path: Path) -> None:
+    theirs, ours = nn.Linear(3, 2), nn.Sequential(nn.Linear(3, 2))
+    names = Renaming({"net.": "0."})
+    write_safe({f"net.{key}": value for key, value in theirs.state_dict().items()}, {}, tmp_path / "x.safetensors")
+    load_released(ours, str(tmp_path / "x.safetensors"), names)
+    assert torch.equal(ours[0].weight, theirs.weight)
+    content = (tmp_path / "x.safetensors").read_bytes()
+    for bad in (b"", content[:-4], b"\xff" * 8 + content[8:], content[:8] + b"[" * 5_000, b"<html>" * 9):
+        (tmp_path / "bad.safetensors").write_bytes(bad)
+        with pytest.raises(CheckpointError, match=r"init_from .*bad\.safetensors cannot be read: "):
+            load_released(ours, str(tmp_path / "bad.safetensors"), names)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
