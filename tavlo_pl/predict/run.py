@@ -157,11 +157,13 @@ class Folder:
     @contextmanager
     def claimed(self, name: str, wait: bool = False) -> Iterator[bool]:
         """Whether this process alone is at a video, as long as the block lasts; so several can share a folder."""
-        place = self.path / CLAIMS
-        place.mkdir(parents=True, exist_ok=True)
-        path = place / name
+        path = self.path / CLAIMS / name
         while True:
-            handle = os.open(path, os.O_CREAT | os.O_RDWR)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                handle = os.open(path, os.O_CREAT | os.O_RDWR)
+            except FileNotFoundError:  # another process has just tidied up
+                continue
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
