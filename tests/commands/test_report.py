@@ -78,6 +78,10 @@ def test_the_page_says_what_the_results_say(tests: list[Path]) -> None:
         "ceiling",
         "samples (clips)",
         "No clip was left",
+        "pia, silence",
+        "pia, white_noise",
+        "By size of the source",
+        "<summary>By category (",
     ):
         assert words in text
 
