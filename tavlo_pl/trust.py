@@ -12,6 +12,7 @@ import inspect
 import sys
 from argparse import ArgumentParser
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -45,6 +46,9 @@ MOST_NODES = 100_000
 
 MOST_DEPTH = 32
 """Of lists and maps in each other; ours have 8."""
+
+SHORT = 64
+"""Letters of a word that cannot hold as much."""
 
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _load = get_loader("yaml")
@@ -117,6 +121,9 @@ def _check_size(text: str) -> None:
             nodes += 1
             if event.anchor:
                 sizes[event.anchor] = 1
+            if SHORT < len(event.value) < len(text):  # a word that is no name may be read once more, as what it holds
+                with suppress(yaml.reader.ReaderError, yaml.MarkedYAMLError):  # it holds no YAML
+                    _check_size(event.value)
         if nodes > MOST_NODES or len(begun) > MOST_DEPTH:
             raise yaml.YAMLError(
                 f"more than {MOST_NODES:,} values or {MOST_DEPTH} levels; no configuration has as many"

@@ -180,12 +180,27 @@ REPEATED = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("trainer: " + "{a: " * 2_000 + "1" + "}" * 2_000, "32 levels"),
         (REPEATED + "trainer: {callbacks: *a11}", "100,000 values"),
         ("trainer: &t {callbacks: *t}", "inside of what it stands for"),
+        (f"trainer: {{callbacks: '{'[' * 100_000}'}}", "32 levels"),
+        (f"data: {{augment: '{'- ' * 100_000}'}}", "32 levels"),
+        (yaml.safe_dump({"trainer": {"logger": REPEATED}}), "100,000 values"),
         ("seed_everything: " + "9" * 10_000, "4300 digits"),
         ("!!python/object/apply:os.mkdir [owned]", "could not determine a constructor"),
         ("model: a\0b", "control characters"),
         (b"\xff\xfe\x00\x01", "cannot be read"),
     ],
-    ids=["deep list", "deep map", "repeated", "in itself", "digits", "object", "null", "no text"],
+    ids=[
+        "deep list",
+        "deep map",
+        "repeated",
+        "in itself",
+        "word",
+        "word 2",
+        "word 3",
+        "digits",
+        "object",
+        "null",
+        "no text",
+    ],
 )
 def test_a_configuration_without_end_is_refused(tmp_path: Path, content: str | bytes, told: str) -> None:
     (tmp_path / "odd.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -1,6 +1,6 @@
 """Reads many changed files and counts what becomes of each.   make fuzz
 
-The only ways out of a reader are its result and a `TavloError`. Anything else, and anything that takes longer than
+The only ways out of a reader are its result and a `TavloError`. Anything else, and anything that works longer than
 ``LIMIT_S``, is an escape; it is printed with what makes it again, and the exit code is 1.
 """
 
@@ -90,13 +90,17 @@ def _limited() -> Iterator[None]:
     def hang(*_: Any) -> None:
         raise Hang(f"no answer in {LIMIT_S} s")
 
-    before = signal.signal(signal.SIGALRM, hang)
-    signal.alarm(LIMIT_S)
+    # Of work, for other work on the machine must make no hang; and of waiting, far more.
+    timers = {signal.SIGPROF: (signal.ITIMER_PROF, LIMIT_S), signal.SIGALRM: (signal.ITIMER_REAL, 30 * LIMIT_S)}
+    before = {number: signal.signal(number, hang) for number in timers}
+    for timer, seconds in timers.values():
+        signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for number, (timer, _) in timers.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
 if __name__ == "__main__":
