@@ -24,7 +24,7 @@ _X264 = {
     "preset": "veryfast",
     "tune": "fastdecode",
     "g": "25",
-    # With AVX-512, x264's look-ahead takes what lies in memory by chance: of 40 films of the same pictures 7 differed.
+    # With AVX-512, x264's look-ahead reads what lies in memory by chance: 40 films of the same pictures had 7 forms.
     "x264-params": "cpu-independent=1",
 }
 # Noise is coded, not made up anew at each decode, so that a span always sounds the same.
