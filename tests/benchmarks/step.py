@@ -2,8 +2,9 @@
 
 make bench. The recommended form at 224 pixels, T = 10, B = 4, one thread; 14 x 14 cells as configured, and 7 x 7. Each
 version runs in a process of its own that does one thing at a time on demand; rounds alternate between all of them and
-count processor time without the kernel's, which is that of pages that a full machine takes and gives. A step is loss, gradient, clipping, optimiser. Earlier versions come from git; without the
-history they are left out, and a line says so.
+count processor time without the kernel's, which is that of pages that a full machine takes and gives. A step is loss,
+gradient, clipping, optimiser. Earlier versions come from git; without the history they are left out, and a line says
+so.
 """
 
 import io
