@@ -11,7 +11,7 @@ the softmax written out, which is what a paper counts; both are measured, each i
 
 import json
 import math
-import resource
+import os
 import statistics
 import subprocess
 import sys
@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from tavlo_pl.nn.attention import Among, ASTBlock, as_sets
-from tests.benchmarks.report import Row, cpu_s, ratio, single, write
+from tests.benchmarks.report import Row, cpu_s, grown_mib, ratio, single, write
 
 WIDTH, HEADS = 576, 8
 FEW = 2
@@ -66,7 +66,8 @@ def pairs(form: str, segments: int, cells: int) -> int:
 def peak_mib(form: str, textbook: bool) -> float:
     """Largest memory of a process that does attention once, above what it had before."""
     command = [sys.executable, "-m", "tests.benchmarks.attention", form, *(["textbook"] if textbook else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    freed_at_once = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=freed_at_once)
     return float(json.loads(done.stdout))
 
 
@@ -74,9 +75,7 @@ def measured_alone(form: str, textbook: bool) -> float:
     """MiB that forward and backward pass of the largest size add to this process."""
     once(lambda tokens: attention(form, tokens, textbook), 2, 16)
     tokens = torch.randn(1, *LARGEST, WIDTH, requires_grad=True)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    attention(form, tokens, textbook).sum().backward()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+    return grown_mib(lambda: attention(form, tokens, textbook).sum().backward())
 
 
 def main() -> None:
