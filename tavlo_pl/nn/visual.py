@@ -5,6 +5,7 @@ small pictures and no GPU is ShuffleNetV2 (Ma et al., arXiv 1807.11164). Both co
 """
 
 import logging
+from itertools import pairwise
 from typing import Literal
 from urllib.error import URLError
 
@@ -65,9 +66,14 @@ class VisualEncoder(nn.Module):
         if not self.recompute:
             features = self.trunk(features)
             return features
-        for part in self.trunk:
-            features = recomputed(part, features)
+        for stage in self._stages():
+            features = recomputed(stage, features)
         return features
+
+    def _stages(self) -> list[nn.Sequential]:
+        """The trunk in pieces; single layers belong to the piece before, for a ReLU may work in its input's place."""
+        firsts = [number for number, part in enumerate(self.trunk) if number == 0 or isinstance(part, nn.Sequential)]
+        return [self.trunk[first:end] for first, end in pairwise([*firsts, len(self.trunk)])]
 
 
 class ResNet18(VisualEncoder):

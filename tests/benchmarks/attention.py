@@ -3,14 +3,15 @@
 make bench. One clip, forward and backward, processor time of one thread. The curves are those of the scores and
 mixtures alone, with two heads as wide as the model's: every head costs the same. At the largest size whole AST blocks
 of the model's width are compared too; their projections and MLP cost as much for every token whoever sees whom.
-Exponents are least-squares slopes of the logarithms. Scores of all pairs need not be in memory at once: torch's
-kernels hold a block of them. "textbook" memory is that of the softmax written out, which is what a paper counts; both
-are measured, each in a process of its own.
+Exponents are least-squares slopes of the logarithms.
+
+Scores of all pairs need not be in memory at once: torch's kernels hold a block of them. "textbook" memory is that of
+the softmax written out, which is what a paper counts; both are measured, each in a process of its own.
 """
 
 import json
 import math
-import resource
+import os
 import statistics
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from tavlo_pl.nn.attention import Among, ASTBlock, as_sets
-from tests.benchmarks.report import Row, cpu_s, ratio, single, write
+from tests.benchmarks.report import Row, cpu_s, grown_mib, ratio, single, write
 
 WIDTH, HEADS = 576, 8
 FEW = 2
@@ -65,7 +66,8 @@ def pairs(form: str, segments: int, cells: int) -> int:
 def peak_mib(form: str, textbook: bool) -> float:
     """Largest memory of a process that does attention once, above what it had before."""
     command = [sys.executable, "-m", "tests.benchmarks.attention", form, *(["textbook"] if textbook else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    freed_at_once = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=freed_at_once)
     return float(json.loads(done.stdout))
 
 
@@ -73,9 +75,7 @@ def measured_alone(form: str, textbook: bool) -> float:
     """MiB that forward and backward pass of the largest size add to this process."""
     once(lambda tokens: attention(form, tokens, textbook), 2, 16)
     tokens = torch.randn(1, *LARGEST, WIDTH, requires_grad=True)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    attention(form, tokens, textbook).sum().backward()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+    return grown_mib(lambda: attention(form, tokens, textbook).sum().backward())
 
 
 def main() -> None:

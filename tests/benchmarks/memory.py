@@ -1,12 +1,11 @@
 """How much memory do a training step and the loss of a large batch take?   make bench
 
-Each in a process of its own, one thread, largest resident size above what the process had before. The allocator is told
+Each in a process of its own, one thread, largest resident size above that before. The allocator is told
 to give freed memory back at once (glibc's MALLOC_MMAP_THRESHOLD_), so that the figure is that of the tensors; without
 that, gaps in its heap add up to 0.1 GiB.
 """
 
 import os
-import resource
 import subprocess
 import sys
 
@@ -18,7 +17,7 @@ from tavlo_pl.losses.mil import Pool, pool_bag
 from tavlo_pl.models.tavlo import TAVLO
 from tavlo_pl.nn.similarity import score_map
 from tavlo_pl.nn.visual import ResNet18
-from tests.benchmarks.report import ROOT, Row, single, write
+from tests.benchmarks.report import ROOT, Row, grown_mib, single, write
 
 POOLS: tuple[Pool, ...] = ("smooth_max", "mean")
 CELLS, WIDTH = 196, 576
@@ -32,10 +31,13 @@ def step(recompute: str, precision: str) -> None:
     TAVLO.global_step = 0  # type: ignore[assignment, misc]
     frames = torch.randint(0, 256, (2, 10, 3, 224, 224), dtype=torch.uint8)
     sound = torch.randn(2, 1, 64, 1000)
-    say_growth()
-    with torch.autocast("cpu", enabled=precision == "bf16"):
-        loss = model.training_loss(frames, sound)["loss"]
-    loss.backward()
+
+    def work() -> None:
+        with torch.autocast("cpu", enabled=precision == "bf16"):
+            loss = model.training_loss(frames, sound)["loss"]
+        loss.backward()
+
+    print(grown_mib(work))
 
 
 def loss(way: str, clips: int, segments: int) -> None:
@@ -43,18 +45,16 @@ def loss(way: str, clips: int, segments: int) -> None:
     visual = torch.empty(clips, segments, CELLS, WIDTH).uniform_(-1, 1).requires_grad_()
     sounds = torch.randn(2 * clips + 3, segments, WIDTH, requires_grad=True)
     own = torch.randn(2, clips, segments, WIDTH, requires_grad=True)
-    say_growth()
-    if way == "chunks":
-        bags = bag_scores(sounds, own, visual, POOLS)
-    else:
-        scores = torch.cat([torch.stack([score_map(sound.expand_as(own[0]), visual) for sound in sounds])])
-        bags = torch.stack([pool_bag(scores, pool) for pool in POOLS])
-    bags.square().sum().backward()
 
+    def work() -> None:
+        if way == "chunks":
+            bags = bag_scores(sounds, own, visual, POOLS)
+        else:
+            scores = torch.cat([score_map(sounds[:, None].expand(-1, clips, -1, -1), visual), score_map(own, visual)])
+            bags = torch.stack([pool_bag(scores, pool) for pool in POOLS])
+        bags.square().sum().backward()
 
-def say_growth() -> None:
-    """Prints the largest size so far."""
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, flush=True)
+    print(grown_mib(work))
 
 
 def peak_mib(*words: object) -> float:
@@ -62,8 +62,7 @@ def peak_mib(*words: object) -> float:
     command = [sys.executable, "-m", "tests.benchmarks.memory", *map(str, words)]
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT)
-    before, after = map(float, done.stdout.split())
-    return after - before
+    return float(done.stdout)
 
 
 def main() -> None:
@@ -97,9 +96,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["step", recompute, precision]:
             step(recompute, precision)
-            say_growth()
         case ["loss", way, clips, segments]:
             loss(way, int(clips), int(segments))
-            say_growth()
         case _:
             main()

@@ -73,6 +73,18 @@ def command_cpu_s(command: list[str]) -> float:
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
+def grown_mib(work: Callable[[], object]) -> float:
+    """How much larger this process is during a call than before it (Linux)."""
+    status = Path("/proc/self/status")
+    Path("/proc/self/clear_refs").write_text("5")  # the largest size so far is the size now
+    before, after = "VmRSS", "VmHWM"
+    size = {before: status.read_text()}
+    work()
+    size[after] = status.read_text()
+    now, most = (int(re.search(rf"{key}:\s*(\d+) kB", text)[1]) for key, text in size.items())  # type: ignore[index]
+    return (most - now) / 2**10
+
+
 def write(benchmark: str, rows: Sequence[Row]) -> None:
     """Prints the figures and leaves them as JSON."""
     for row in rows:
