@@ -19,8 +19,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Runs the processes of a comparison in this one, and keeps what they were told."""
     told: list[list[str]] = []
+    really = subprocess.run
 
-    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        if "tavlo_pl" not in command:  # git is asked for the revision
+            return really(command, **options)
         words = command[command.index("tavlo_pl") + 1 :]
         told.append(words)
         outcome = tavlo(*words)

@@ -43,7 +43,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 def test_a_checkpoint_alone_is_enough(checkpoint: Path, diagnosed: Outcome) -> None:
     folder = checkpoint.parent.parent / "diagnose"
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", "diagnose.json", "diagnose.html"}
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", "run.json", "diagnose.json", "diagnose.html"}
     found = read(folder)
     assert found["verdict"] in diagnosed.out
     assert found["checkpoint"]["path"] == str(checkpoint) and len(found["checkpoint"]["sha256"]) == 64
