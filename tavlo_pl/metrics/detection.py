@@ -4,25 +4,17 @@ from typing import Any
 
 from torch import Tensor
 
-from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, ciou_of_maps, scene_minimum
+from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, scene_minimum
 from tavlo_pl.metrics.functional.slavc import confidence, detection_figures
-from tavlo_pl.metrics.functional.thresholds import parse_rule
 from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.per_sample import PerSampleMetric
+from tavlo_pl.metrics.ruled import ByRule
 
 
-class Detection(PerSampleMetric):
+class Detection(ByRule):
     """SLAVC's average precision, highest F1 and LocAcc: whether a model knows when nothing in the picture sounds."""
 
     def __init__(self, rule: str = "top_half", interpolation: Interpolation = "bilinear") -> None:
-        """
-        Args:
-            rule: ``top_half``, ``top_tenth``, ``adaptive`` or ``fixed:<score>``.
-            interpolation: from cells to the size of the masks.
-        """
-        super().__init__()
-        self.rule = parse_rule(rule)
-        self.interpolation = interpolation
+        super().__init__(rule, interpolation)
         self.add_columns("index", "clip", "ciou", "confidence", "visible")
 
     def update(self, maps: Tensor, truth: Tensor, index: Tensor, clip: Tensor) -> None:
@@ -33,7 +25,7 @@ class Detection(PerSampleMetric):
             index: (N,) int64, unique over the dataset.
             clip: (N,) int64, the video of each sample.
         """
-        values = ciou_of_maps(maps, truth, [self.rule], self.interpolation)[:, 0]
+        values = self.ciou_of(maps, truth)
         visible = truth.flatten(1).any(1)
         self.append(index=index, clip=clip, ciou=values, confidence=confidence(maps), visible=visible)
 
@@ -43,18 +35,11 @@ class Detection(PerSampleMetric):
         return detection_figures(table["ciou"], table["confidence"], table["visible"], table["clip"])
 
 
-class SceneCIoU(PerSampleMetric):
+class SceneCIoU(ByRule):
     """IIoU and IAUC: a scene, one picture with several sources, counts by its worst source."""
 
     def __init__(self, rule: str = "top_half", interpolation: Interpolation = "bilinear") -> None:
-        """
-        Args:
-            rule: ``top_half``, ``top_tenth``, ``adaptive`` or ``fixed:<score>``.
-            interpolation: from cells to the size of the masks.
-        """
-        super().__init__()
-        self.rule = parse_rule(rule)
-        self.interpolation = interpolation
+        super().__init__(rule, interpolation)
         self.add_columns("index", "scene", "ciou")
 
     def update(self, maps: Tensor, truth: Tensor, index: Tensor, scene: Tensor) -> None:
@@ -65,7 +50,7 @@ class SceneCIoU(PerSampleMetric):
             index: (N,) int64, unique over the dataset.
             scene: (N,) int64, the picture that each sample is of.
         """
-        self.append(index=index, scene=scene, ciou=ciou_of_maps(maps, truth, [self.rule], self.interpolation)[:, 0])
+        self.append(index=index, scene=scene, ciou=self.ciou_of(maps, truth))
 
     def compute(self) -> dict[str, float]:
         """``iiou`` and ``iauc``, 0..1, over all processes."""

@@ -3,14 +3,13 @@
 import torch
 from torch import Tensor
 
-from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, ciou_mean, ciou_of_maps
+from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, ciou_mean
 from tavlo_pl.metrics.functional.offscreen import true_negative_share
-from tavlo_pl.metrics.functional.thresholds import parse_rule, universal_quantile, universal_threshold
 from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.per_sample import PerSampleMetric
+from tavlo_pl.metrics.ruled import ByRule, ByUniversal
 
 
-class CIoU(PerSampleMetric):
+class CIoU(ByRule):
     """cIoU of maps against masks: the share of samples at 0.5 or more, the mean, and the area under the
     curve.
 
@@ -25,14 +24,7 @@ class CIoU(PerSampleMetric):
     """
 
     def __init__(self, rule: str = "top_tenth", interpolation: Interpolation = "bilinear") -> None:
-        """
-        Args:
-            rule: ``top_half``, ``top_tenth``, ``adaptive`` or ``fixed:<score>``.
-            interpolation: from cells to the size of the masks.
-        """
-        super().__init__()
-        self.rule = parse_rule(rule)
-        self.interpolation = interpolation
+        super().__init__(rule, interpolation)
         self.add_columns("index", "ciou")
 
     def update(self, maps: Tensor, truth: Tensor, index: Tensor) -> None:
@@ -42,7 +34,7 @@ class CIoU(PerSampleMetric):
             truth: (N, S, S) bool, pixels of the sounding source.
             index: (N,) int64, unique over the dataset.
         """
-        self.append(index=index, ciou=ciou_of_maps(maps, truth, [self.rule], self.interpolation)[:, 0])
+        self.append(index=index, ciou=self.ciou_of(maps, truth))
 
     def compute(self) -> dict[str, float]:
         """``ciou_at_50``, ``ciou_mean`` and ``ciou_auc``, 0..1, over all processes."""
@@ -54,23 +46,14 @@ class CIoU(PerSampleMetric):
         }
 
 
-class SoundingThreshold(PerSampleMetric):
+class SoundingThreshold(ByUniversal):
     """The score from which on a pixel is said to sound: a quantile of the scores of frames with a visible source.
 
     Found on validation maps and kept in the checkpoint, it tells ``tavlo predict`` where no source is visible.
     """
 
     def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
-        """
-        Args:
-            rule: ``universal:<quantile>``.
-            size: evaluation pixels a side.
-            interpolation: from cells to pixels.
-        """
-        super().__init__()
-        self.quantile = universal_quantile(rule)
-        self.size = size
-        self.interpolation = interpolation
+        super().__init__(rule, size, interpolation)
         self.add_columns("index", "maps")
 
     def update(self, maps: Tensor, index: Tensor) -> None:
@@ -84,26 +67,17 @@ class SoundingThreshold(PerSampleMetric):
     def compute(self) -> float | None:
         """The threshold on the raw scale; None where no map was seen."""
         maps = torch.from_numpy(self.gather("index", "maps")["maps"])
-        return universal_threshold(maps, self.quantile, self.size, self.interpolation) if len(maps) else None
+        return self.threshold_of(maps) if len(maps) else None
 
 
-class TrueNegativeRate(PerSampleMetric):
+class TrueNegativeRate(ByUniversal):
     """Share of pixels below the run's threshold in frames whose source is off-screen.
 
     The threshold is a quantile of the scores of all frames with a visible source, so both kinds are given.
     """
 
     def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
-        """
-        Args:
-            rule: ``universal:<quantile>``.
-            size: evaluation pixels a side.
-            interpolation: from cells to pixels.
-        """
-        super().__init__()
-        self.quantile = universal_quantile(rule)
-        self.size = size
-        self.interpolation = interpolation
+        super().__init__(rule, size, interpolation)
         self.add_columns("index", "maps", "on_screen")
 
     def update(self, maps: Tensor, on_screen: Tensor, index: Tensor) -> None:
@@ -124,6 +98,6 @@ class TrueNegativeRate(PerSampleMetric):
         table = self.gather("index", "maps", "on_screen")
         maps = torch.from_numpy(table["maps"])
         on_screen = torch.from_numpy(table["on_screen"])
-        threshold = universal_threshold(maps[on_screen], self.quantile, self.size, self.interpolation)
+        threshold = self.threshold_of(maps[on_screen])
         shares = true_negative_share(maps[~on_screen], threshold, self.size, self.interpolation)
         return {"tn_rate": float(shares.numpy().mean()), "threshold": threshold}

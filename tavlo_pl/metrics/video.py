@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tavlo_pl.metrics.functional.thresholds import universal_quantile, universal_threshold
 from tavlo_pl.metrics.functional.upsample import Interpolation, upsample
 from tavlo_pl.metrics.functional.video import (
     delay_figures,
@@ -16,6 +15,7 @@ from tavlo_pl.metrics.functional.video import (
     switches,
 )
 from tavlo_pl.metrics.per_sample import PerSampleMetric
+from tavlo_pl.metrics.ruled import ByUniversal
 
 
 class Pointing(PerSampleMetric):
@@ -56,20 +56,11 @@ class Pointing(PerSampleMetric):
         return {"pointing": float(share.mean()), **delay}
 
 
-class Stability(PerSampleMetric):
+class Stability(ByUniversal):
     """Share of pixels that stay on their side of the run's threshold from one silent moment of a clip to the next."""
 
     def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
-        """
-        Args:
-            rule: ``universal:<quantile>`` of the maps with a visible source.
-            size: evaluation pixels a side.
-            interpolation: from cells to pixels.
-        """
-        super().__init__()
-        self.quantile = universal_quantile(rule)
-        self.size = size
-        self.interpolation = interpolation
+        super().__init__(rule, size, interpolation)
         self.add_columns("index", "maps", "on_screen", "clip", "time_s")
 
     def update(self, maps: Tensor, on_screen: Tensor, index: Tensor, clip: Tensor, time_s: Tensor) -> None:
@@ -91,7 +82,7 @@ class Stability(PerSampleMetric):
         """
         table = self.gather("index", "maps", "on_screen", "clip", "time_s")
         maps, seen = torch.from_numpy(table["maps"]), table["on_screen"].astype(bool)
-        threshold = universal_threshold(maps[seen], self.quantile, self.size, self.interpolation)
+        threshold = self.threshold_of(maps[seen])
         pairs = silent_pairs(table["clip"], table["time_s"], ~seen)
         first, second = (upsample(maps[side], self.size, self.interpolation).flatten(1) for side in pairs.T)
         return {"stability": float(stability(first, second, threshold).mean()) if len(pairs) else None}

@@ -4,12 +4,11 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.metrics.functional.offscreen import pia, pia_auc
-from tavlo_pl.metrics.functional.thresholds import universal_quantile, universal_threshold
 from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.per_sample import PerSampleMetric
+from tavlo_pl.metrics.ruled import ByUniversal
 
 
-class PIA(PerSampleMetric):
+class PIA(ByUniversal):
     """Share of pixels that light up for silence, noise or a swapped sound, at the threshold of the right sound's maps.
 
     Near 0 is right. All frames have a visible source.
@@ -23,16 +22,7 @@ class PIA(PerSampleMetric):
     """
 
     def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
-        """
-        Args:
-            rule: ``universal:<quantile>``.
-            size: evaluation pixels a side.
-            interpolation: from cells to pixels.
-        """
-        super().__init__()
-        self.quantile = universal_quantile(rule)
-        self.size = size
-        self.interpolation = interpolation
+        super().__init__(rule, size, interpolation)
         self.add_columns("index", "right", "wrong")
 
     def update(self, right: Tensor, wrong: Tensor, index: Tensor) -> None:
@@ -52,6 +42,6 @@ class PIA(PerSampleMetric):
         """
         table = self.gather("index", "right", "wrong")
         right, wrong = (torch.from_numpy(table[name]) for name in ("right", "wrong"))
-        threshold = universal_threshold(right, self.quantile, self.size, self.interpolation)
+        threshold = self.threshold_of(right)
         values = pia(wrong, threshold, self.size, self.interpolation).numpy()
         return {"pia": float(values.mean()), "pia_auc": pia_auc(values), "threshold": threshold}
