@@ -328,7 +328,7 @@ def test_without_a_checkpoint_the_ready_one_is_used_and_says_what_it_knows(
     with pytest.raises(CheckpointError, match="no ready checkpoint"), pytest.warns(UserWarning, match="toy world"):
         tavlo_pl.localize(video)
     (tmp_path / "weights").mkdir()
-    shutil.copy(run / "checkpoints" / "best.ckpt", tmp_path / "weights" / "world.ckpt")
+    checkpoint.release(run / "checkpoints" / "best.ckpt", tmp_path / "weights" / "world.safetensors")
     outcome = tavlo(*words)
     assert outcome.code == 0, outcome.err
     assert outcome.out.count("toy world") == 1

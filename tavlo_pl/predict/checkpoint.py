@@ -23,7 +23,7 @@ NO_THRESHOLD = (
     "the checkpoint holds no threshold (it is from before tavlo stored one): maps are written, and whether a source is "
     "visible at all is left open"
 )
-READY = ("world.safetensors", "world.ckpt")
+READY = "world.safetensors"
 FORM = tuple(Form.__dataclass_fields__)
 
 
@@ -33,14 +33,13 @@ def ready_checkpoint() -> Path:
     Raises:
         CheckpointError: this installation has none.
     """
-    folder = Path(str(files("tavlo_pl") / "weights"))
-    found = next((path for name in READY if (path := folder / name).is_file()), None)
-    if found is None:
+    path = Path(str(files("tavlo_pl") / "weights" / READY))
+    if not path.is_file():
         raise CheckpointError(
-            f"no --ckpt_path was given and this installation has no ready checkpoint at {folder / READY[0]}; "
+            f"no --ckpt_path was given and this installation has no ready checkpoint at {path}; "
             "give --ckpt_path RUN/checkpoints/best.ckpt"
         )
-    return found
+    return path
 
 
 def release(checkpoint: str | Path, path: str | Path) -> None:

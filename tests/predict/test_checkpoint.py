@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import yaml
 
-from tavlo_pl.predict.checkpoint import load_localizer, ready_checkpoint
+from tavlo_pl.predict.checkpoint import load_localizer, read_checkpoint, ready_checkpoint
 
 MOST_BYTES = 6 * 2**20
 
@@ -23,7 +23,7 @@ def test_the_ready_checkpoint_is_small_whole_and_has_a_card() -> None:
 
 
 def test_the_spectrogram_is_the_one_of_training(tmp_path: Path) -> None:
-    content = torch.load(ready_checkpoint(), weights_only=True)
+    content = read_checkpoint(ready_checkpoint())
     config = yaml.safe_load(content["tavlo"]["config"])
     for frequencies, bands in (
         ("linear", 257),
