@@ -11,15 +11,12 @@ What differs from the LightningCLI that is inherited, and why:
 import logging
 import os
 import shlex
-import subprocess
 import sys
 import threading
-import time
-import traceback
 import warnings
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -33,10 +30,8 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch.distributed import DistError
 
-from tavlo_pl import __version__, env, origin, runs, shipped, trust
+from tavlo_pl import __version__, endings, env, origin, runs, shipped, trust
 from tavlo_pl.callbacks.checkpoint_io import WholeCheckpoints
 from tavlo_pl.callbacks.checkpoints import REQUEUE, RunCheckpoints, Stopped
 from tavlo_pl.callbacks.data_note import DataNote
@@ -46,7 +41,7 @@ from tavlo_pl.callbacks.results import ResultsWriter
 from tavlo_pl.commands import INTERRUPTED, TERMINATED, ShortErrors, to_exit_code
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.diagnose import run as diagnosis
-from tavlo_pl.errors import CheckpointError, ConfigError, RunFailedError, TavloError
+from tavlo_pl.errors import CheckpointError, ConfigError
 from tavlo_pl.files import alone, refusal
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import (
@@ -70,9 +65,6 @@ TRAINER_DEFAULTS = {
 
 
 PREDICT_OPTIONS = tuple(PredictOptions.__dataclass_fields__)
-
-PARENT_CHECK_S = 5.0
-"""As often does Lightning's first process look after those that it started."""
 
 CHATTER = (
     "💡 Tip",  # advertises other packages
@@ -370,7 +362,7 @@ class TavloCLI(LightningCLI):
             print(f"run folder: {self.folder}", flush=True)
             os.environ[env.RUN_FOLDER] = str(self.folder)  # for the processes that Lightning starts
         elif env.RUN_FOLDER in os.environ:
-            threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+            threading.Thread(target=endings.end_with, args=[os.getppid()], daemon=True).start()
         try:
             with self.checkpoints.signals_taken() if self.checkpoints else nullcontext():
                 self.stage()
@@ -380,7 +372,7 @@ class TavloCLI(LightningCLI):
             again = f"tavlo fit --ckpt_path last --out {self.folder}"
             print(f"\n{stop}; go on with: {again}", file=sys.stderr, flush=True)
             if stop.signal_number == REQUEUE:
-                _requeue()
+                endings.requeue()
             sys.exit(128 + stop.signal_number)
         except SystemExit as stop:  # Lightning's answer to a KeyboardInterrupt, or to a SIGTERM before training
             sys.exit(INTERRUPTED if stop.code else TERMINATED)
@@ -389,55 +381,6 @@ class TavloCLI(LightningCLI):
                 os.environ.pop(env.RUN_FOLDER, None)
         if first:
             print(f"run folder: {self.folder}", flush=True)
-
-
-def _end_with(parent: int) -> None:
-    """Ends this process when the first one of the run is gone: on GPUs it would wait for it, for half an hour."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_S)
-    os._exit(1)
-
-
-def _requeue() -> None:
-    """Has SLURM start the job again; it goes on if its command says ``--ckpt_path last``."""
-    command = ["scontrol", "requeue", str(env.slurm_job())]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", None) or error
-        print(f"{shlex.join(command)} failed ({str(reason).strip()}); queue the job again by hand", file=sys.stderr)
-
-
-def _sentence(error: Exception, log: Path | None) -> TavloError:
-    """What the user is told about an error; the traceback of a failed run goes to the file ``log``."""
-    told: BaseException | None = error
-    while told is not None:  # jsonargparse wraps what is raised while it makes an object from the configuration
-        if isinstance(told, TavloError):
-            return told
-        if refused := refusal(told, log.parent if log else None):
-            return refused
-        told = told.__cause__
-    message = " ".join(str(error).split())
-    if isinstance(error, MisconfigurationException):
-        return ConfigError(message)
-    if message.startswith("DataLoader worker"):
-        return RunFailedError(
-            f"a process that reads clips was ended from outside, by too little memory perhaps ({message}); "
-            "the same command goes on, fit with --ckpt_path last"
-        )
-    if isinstance(error, DistError) or "gloo/transport" in message:
-        return RunFailedError(
-            f"another process of this run ended, or its machine cannot be reached ({message[:200]}); "
-            "the same command goes on, fit with --ckpt_path last"
-        )
-    if message.startswith("Error(s) in loading state_dict"):
-        return CheckpointError(f"the checkpoint's weights do not fit the configured model: {message}")
-    where = f"{env.DEBUG}=1 shows where"
-    if log is not None and log.parent.is_dir():
-        with suppress(OSError), log.open("a") as file:
-            traceback.print_exception(error, file=file)
-        where = f"traceback in {log}"
-    return RunFailedError(f"{type(error).__name__}: {message} ({where})")
 
 
 def _load_weights(model: AVLocalizer, checkpoint: str) -> None:
@@ -516,7 +459,7 @@ def _parse_and_run(words: list[str]) -> None:
             cli = TavloCLI(words, held)
             cli.run()
     except Exception as error:  # whatever it is, the user gets a sentence and the log gets the traceback
-        raise _sentence(error, cli.folder / runs.ERROR_LOG if cli else None) from error
+        raise endings.sentence(error, cli.folder / runs.ERROR_LOG if cli else None) from error
 
 
 def main(args: list[str] | None = None) -> int:

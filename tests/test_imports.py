@@ -18,6 +18,7 @@ ALLOWED = {
     "app": BASE | PURE | {"app", "data", "predict", "runs"},
     "runs": BASE,
     "origin": BASE | {"runs"},
+    "endings": BASE,
     "trust": BASE,
     "shipped": BASE,
     "results": BASE,
@@ -27,7 +28,7 @@ ALLOWED = {
     "cli": BASE
     | PURE
     | {"commands", "data", "models", "callbacks", "diagnose", "predict"}
-    | {"runs", "trust", "origin", "shipped"},
+    | {"runs", "trust", "origin", "shipped", "endings"},
     "__main__": {"cli", "commands"},
     "__init__": set(),
 }
