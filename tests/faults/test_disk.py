@@ -1,6 +1,5 @@
 """A disk that is full, and a place that may not be written to."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.helpers.faults import (
     sentence,
     small_disk,
     small_files,
+    used_kilobytes,
 )
 from tests.helpers.run import tiny_config
 
@@ -38,17 +38,19 @@ def assert_same_end(out: Path, undisturbed: Undisturbed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kilobytes", "kept"),
-    [(28, []), (300, ["best.ckpt", "last.ckpt"])],
+    ("step", "kept"),
+    [(1, []), (6, ["best.ckpt", "last.ckpt"])],
     ids=["first-checkpoint", "later"],
 )
 def test_a_fit_on_a_full_disk_goes_on_when_there_is_room(
-    undisturbed: Undisturbed, world: Path, tmp_path: Path, kilobytes: int, kept: list[str]
+    undisturbed: Undisturbed, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, kept: list[str]
 ) -> None:
     out = tmp_path / "disk" / "out"
     words = ("fit", "-c", tiny_config(world, tmp_path), "--out", out, "--ckpt_path", "last")
-    with small_disk(tmp_path / "disk", kilobytes) as resize:
-        full = tavlo(*words)
+    with small_disk(tmp_path / "disk", 10_000) as resize:
+        with monkeypatch.context() as patch:
+            interrupt(patch, "training_step", step, lambda: resize(used_kilobytes(out)))
+            full = tavlo(*words)
         assert full.code == 1, full.err
         assert "No space left on device; make room" in sentence(full)
         assert_nothing_half(out)
@@ -79,8 +81,9 @@ def test_any_other_verb_on_a_full_disk_is_completed_by_the_same_command(
     request: pytest.FixtureRequest, undisturbed: Undisturbed, world: Path, tmp_path: Path, verb: str
 ) -> None:
     out = tmp_path / "disk" / "out"
-    words, whole, kilobytes = commands(request, undisturbed, world, out)[verb]
-    with small_disk(tmp_path / "disk", kilobytes) as resize:
+    words, fixture = commands(request, undisturbed, world, out)[verb]
+    whole: Path = request.getfixturevalue(fixture)
+    with small_disk(tmp_path / "disk", half_of(whole)) as resize:
         full = tavlo(*words)
         assert full.code == 1, full.err
         assert "No space left on device; make room" in sentence(full)
@@ -93,18 +96,18 @@ def test_any_other_verb_on_a_full_disk_is_completed_by_the_same_command(
 
 def commands(
     request: pytest.FixtureRequest, undisturbed: Undisturbed, world: Path, out: Path
-) -> dict[str, tuple[tuple[object, ...], Path, int]]:
-    """Words, what an undisturbed run left, and a disk on which about half of it fits; by verb."""
-    makers: dict[str, Callable[[], tuple[tuple[object, ...], Path, int]]] = {
-        "predict": lambda: (predict_words(undisturbed, world, out), request.getfixturevalue("maps"), 40),
-        "score": lambda: (
-            score_words(request.getfixturevalue("maps"), world, out),
-            request.getfixturevalue("scores"),
-            40,
-        ),
-        "shard": lambda: (shard_words(world, out), request.getfixturevalue("shards"), 400),
+) -> dict[str, tuple[tuple[object, ...], str]]:
+    """Words, and the fixture that holds what an undisturbed run left; by verb."""
+    return {
+        "predict": (predict_words(undisturbed, world, out), "maps"),
+        "score": (score_words(request.getfixturevalue("maps"), world, out), "scores"),
+        "shard": (shard_words(world, out), "shards"),
     }
-    return {verb: make() for verb, make in makers.items()}
+
+
+def half_of(folder: Path) -> int:
+    """Kilobytes on the disk of half of what a folder holds, in whole pages."""
+    return sum(-(-path.stat().st_size // 4096) * 4 for path in folder.rglob("*") if path.is_file()) // 2
 
 
 @pytest.mark.parametrize("verb", ["fit", "test", "predict", "score", "shard"])

@@ -124,6 +124,12 @@ def small_disk(place: Path, kilobytes: int) -> Iterator[Callable[[int], object]]
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+def used_kilobytes(folder: Path) -> int:
+    """What the disk of a folder holds now; a disk of that size has no room left."""
+    disk = os.statvfs(folder)
+    return (disk.f_blocks - disk.f_bfree) * disk.f_frsize // 1024
+
+
 @contextmanager
 def small_files(largest_bytes: int) -> Iterator[None]:
     """No file may grow beyond a size; needs no rights, and meets the writer at any byte, as a full disk does."""
