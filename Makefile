@@ -53,16 +53,17 @@ weights: $(RUN)/test/results.json ## renew the ready checkpoint of the package b
 # The demo's world and network, two runs at a time, one processor each; where variants are many, half of its training.
 COMPARE = $(TAVLO) compare --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false)
 HALF = --settings "['--trainer.max_epochs=2']"
+SHOWN = --page docs/results.md
 
 search: $(DEMO)/world/.done ## compare the objectives of configs/search, three seeds each; resumable, QUICK=true for a look
 	$(COMPARE) $(HALF) --variants "['configs/search/*.yaml']" --out $(DEMO)/search$(if $(QUICK),-quick)
 
 ablations: $(DEMO)/world/.done ## compare the ablations of configs/ablation, three seeds each; resumable, QUICK=true for a look
-	$(COMPARE) $(HALF) --variants "['configs/ablation/*.yaml']" --out $(DEMO)/ablations$(if $(QUICK),-quick)
+	$(COMPARE) $(HALF) --variants "['configs/ablation/*.yaml']" --out $(DEMO)/ablations$(if $(QUICK),-quick, $(SHOWN))
 
-peers: $(DEMO)/world/.done ## compare TAVLO with its image-level peers and untrained rows; resumable, QUICK=true for a look
+peers: $(DEMO)/world/.done ## compare TAVLO with its image-level peers and untrained rows, in docs/results.md; resumable, QUICK=true for a look
 	$(COMPARE) --variants "['configs/peers/*.yaml','configs/ablation/reference.yaml']" \
-		--untrained "['configs/untrained/motion_*.yaml']" --out $(DEMO)/peers$(if $(QUICK),-quick)
+		--untrained "['configs/untrained/motion_*.yaml']" --out $(DEMO)/peers$(if $(QUICK),-quick, $(SHOWN))
 
 test: $(STAMP) ## all tests that take seconds (under 5 minutes on 2 cores)
 	$(BIN)/python -m pytest

@@ -15,6 +15,7 @@ What is there already is kept: after an interruption, the same command goes on w
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -82,6 +83,7 @@ def compare(
     jobs: int = 1,
     settings: Sequence[str] = (),
     untrained: Sequence[str] = (),
+    page: str | None = None,
     quick: bool = False,
 ) -> None:
     """Trains and tests variants of an experiment with several seeds each, and writes a table and a plot.
@@ -96,12 +98,16 @@ def compare(
         jobs: runs at a time; the processors are shared out among them.
         settings: further options of every fit, such as --trainer.max_epochs=2, and of the test of what is not trained.
         untrained: configurations of models that need no training, laid over the base, with patterns too.
+        page: Markdown page that shows the table too, between <!-- table: NAME --> and <!-- end -->, NAME being the
+            last part of OUT.
         quick: one epoch with the first seed, to see that all runs through and about where it goes.
     """
     if quick:
         seeds, settings = seeds[:1], [*settings, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1"]
     base = shipped.find(base)
     runs = _plan(base, variants, untrained, Path(out), seeds)
+    if page is not None:
+        _shown_in(Path(page), Path(out).name, "")  # a page without the place is a mistake to be told before the work
     waiting = [run for run in runs if not run.tested]
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     environment = os.environ | {"OMP_NUM_THREADS": threads}
@@ -116,7 +122,9 @@ def compare(
         problems = [problem for problem in pool.map(finish, waiting) if problem]
     done = [run for run in runs if run.tested]
     if done:
-        _write(done, Path(out))
+        table = _write(done, Path(out))
+        if page is not None:
+            write_whole(Path(page), _shown_in(Path(page), Path(out).name, table))
     if problems:
         raise RunFailedError(f"{len(problems)} of {len(runs)} runs failed: {'; '.join(problems)}")
 
@@ -179,14 +187,29 @@ def _make(run: Run, base: str, settings: Sequence[str], environment: dict[str, s
     return None
 
 
-def _write(runs: Sequence[Run], out: Path) -> None:
-    """The comparison as numbers, as a table and as a plot; the table also on the screen."""
+def _shown_in(page: Path, name: str, table: str) -> str:
+    """The text of a page with a table in the place of that name.
+
+    Raises:
+        ConfigError: there is no page, or no such place in it.
+    """
+    place = re.compile(rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    text = page.read_text() if page.is_file() else ""
+    shown, places = place.subn(lambda found: found[1] + table + found[2], text)
+    if not places:
+        raise ConfigError(f"--page {page}: no page with a line <!-- table: {name} --> and a line <!-- end --> below it")
+    return shown
+
+
+def _write(runs: Sequence[Run], out: Path) -> str:
+    """The comparison as numbers, as a table and as a plot; the table, in Markdown, also on the screen as text."""
     names = list(dict.fromkeys(run.name for run in runs))
     figures = {name: _figures([run for run in runs if run.name == name]) for name in names}
     write_whole(out / "compare.json", json.dumps(figures, indent=2) + "\n")
     disk = {group: _mean([_samples(runs[0])], group, f"centred_disk/{RULE}")["value"] for group in GROUPS}
     table = _table(figures, disk)
-    write_whole(out / "table.md", table.to_markdown())
+    markdown = table.to_markdown()
+    write_whole(out / "table.md", markdown)
     intervals = {
         name: {group: Interval(*(row["ciou_mean"][group][key] for key in Interval._fields)) for group in GROUPS}
         for name, row in figures.items()
@@ -194,6 +217,7 @@ def _write(runs: Sequence[Run], out: Path) -> None:
     write_whole(out / "plot.svg", interval_plot(intervals, f"ciou_mean, rule {RULE}, mean of the seeds"))
     write_whole(out / "curves.svg", step_curves({scalar: _curves(runs, scalar) for scalar in CURVES}))
     print("\n" + table.to_text())
+    return markdown
 
 
 def _curves(runs: Sequence[Run], scalar: str) -> dict[str, list[np.ndarray]]:

@@ -110,6 +110,7 @@ class AVLocalizer(LightningModule, ABC):
         """
         if len(batch["index"]) < 2:
             raise ConfigError("training contrasts clips of a batch with each other: set data.batch_size to 2 or more")
+        torch.manual_seed(self.global_step * self.trainer.world_size + self.global_rank)  # dropout, when a run goes on
         scalars = self.training_loss(batch["frames"], batch["spectrogram"])
         for name, value in scalars.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(batch["index"]))

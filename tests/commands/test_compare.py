@@ -52,7 +52,9 @@ def test_all_variants_and_seeds_in_one_table_and_nothing_is_done_twice(
     assert [c[0] for c in commands] == ["fit", "test"] * 2
     assert yaml.safe_load((out / "width_2/0/config.yaml").read_text())["trainer"]["max_epochs"] == 1
     commands.clear()
-    second = tavlo(*words, "--seeds", "[0,1]", "--settings", "['--trainer.max_epochs=1']")
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- table: out -->\n<!-- end -->\nafter\n")
+    second = tavlo(*words, "--seeds", "[0,1]", "--settings", "['--trainer.max_epochs=1']", "--page", page)
     assert second.code == 0, second.err
     assert [c[0] for c in commands] == ["fit", "test"] * 2  # seed 1 alone
     figures = json.loads((out / "compare.json").read_text())
@@ -70,6 +72,7 @@ def test_all_variants_and_seeds_in_one_table_and_nothing_is_done_twice(
     assert row["parameters"] == 848 and len(row["fit_s"]) == len(row["inference_s"]) == 2
     assert min(row["fit_s"] + row["inference_s"]) > 0
     table = (out / "table.md").read_text()
+    assert page.read_text() == f"before\n<!-- table: out -->\n{table}<!-- end -->\nafter\n"
     assert "width_4" in second.out and "width_4" in table and "A centred disk: single_sound" in table
     assert "<svg" in (out / "plot.svg").read_text()
     assert "val/ciou_mean" in (out / "curves.svg").read_text()
@@ -122,3 +125,13 @@ def test_missing_files_are_named(tmp_path: Path, base: str, variant: str, senten
     ]
     outcome = tavlo("compare", "--base", paths[0], "--variants", f"['{paths[1]}']", "--out", tmp_path / "out")
     assert outcome.code == 2 and sentence in outcome.err
+
+
+def test_a_page_without_the_place_is_a_mistake_before_anything_is_done(
+    world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
+) -> None:
+    words = ["compare", "--base", tiny_config(world, tmp_path), "--variants", f"['{variants}/*.yaml']"]
+    for page in (tmp_path / "none.md", tiny_config(world, tmp_path)):
+        refused = tavlo(*words, "--out", tmp_path / "out", "--page", page)
+        assert refused.code == 2 and f"--page {page}: no page with a line <!-- table: out -->" in refused.err
+    assert not commands

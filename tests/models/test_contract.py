@@ -1,6 +1,8 @@
 """What every model promises, for each of ``configs/model``; a new model is covered by its configuration."""
 
+from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -67,3 +69,20 @@ def test_every_trainable_parameter_gets_a_gradient(model: AVLocalizer, clips: tu
     model.training_loss(*clips)["loss"].backward()
     without = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert not without
+
+
+def test_what_a_step_draws_follows_from_its_number(
+    model: AVLocalizer, clips: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss(step: int) -> Tensor:
+        monkeypatch.setattr(type(model), "global_step", step)
+        monkeypatch.setattr(type(model), "trainer", SimpleNamespace(world_size=1))
+        monkeypatch.setattr(type(model), "log", lambda *_, **__: None)
+        batch = {"frames": clips[0], "spectrogram": clips[1], "index": torch.arange(CLIPS)}
+        return deepcopy(model).train().training_step(batch, 0)
+
+    torch.manual_seed(5)  # where another run is with its draws
+    first = loss(7)
+    assert torch.equal(loss(7), first)
+    if any(isinstance(part, torch.nn.Dropout) for part in model.modules()):
+        assert not torch.equal(loss(8), first)
