@@ -2,7 +2,7 @@
 
 ::
 
-    DIR/<sample_id>.npz    heatmap (T, h, w), raw scores; (h, w) for T = 1
+    DIR/<sample_id>.npz    heatmap (T, h, w), raw scores; (h, w) for T = 1; of a long video in pieces, heatmap_0000, …
                            frame_time_s (T,), seconds, or frame_number (T,), as in the annotations; not needed for T = 1
                            frame_rate (), frames a second, optional
 
@@ -12,6 +12,7 @@ picture's name alone) and its clip's, so that a film of maps and one map a pictu
 
 import hashlib
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,9 @@ LARGEST_BYTES = 2**30
 MOST_CELLS = 2**24
 """Of a map: 4096 x 4096."""
 
+MAPS_A_PIECE = 4096
+"""A video with more maps has them in pieces, which can be read one by one; 17 minutes at four maps a second."""
+
 ARRAYS = ("heatmap", "frame_time_s", "frame_number", "frame_rate")
 """What is read of a file."""
 
@@ -44,6 +48,14 @@ NAMED = 5
 
 BROKEN = (OSError, ValueError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What a damaged archive of arrays makes `numpy.load` raise."""
+
+
+def in_pieces(heatmap: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """(T, h, w) maps as the arrays of a file: ``heatmap``, or pieces of it, ``heatmap_0000`` and so on."""
+    if len(heatmap) <= MAPS_A_PIECE:
+        return {"heatmap": heatmap}
+    starts = range(0, len(heatmap), MAPS_A_PIECE)
+    return {f"heatmap_{number:04d}": heatmap[start : start + MAPS_A_PIECE] for number, start in enumerate(starts)}
 
 
 class Sample(NamedTuple):
@@ -195,14 +207,18 @@ class Heatmaps:
                 raise ValueError(f"it would unpack to {unpacked} bytes")
             with np.load(path) as arrays_in_it:
                 there = arrays_in_it.files
-                wanted = [name for name in ARRAYS if name in there] if "heatmap" in there else there[:NAMED]
+                pieces = sorted(name for name in there if re.fullmatch(r"heatmap_\d{4}", name))
+                known = "heatmap" in there or pieces
+                wanted = [name for name in ARRAYS if name in there] if known else there[:NAMED]
                 arrays = {name: arrays_in_it[name] for name in wanted}
+                if pieces and "heatmap" not in there:
+                    arrays["heatmap"] = np.concatenate([arrays_in_it[name] for name in pieces])
         except BROKEN as error:
             raise PredictionError(f"{path}: no archive of arrays ({error}); write it again.") from error
         maps = arrays.get("heatmap")
         if maps is None or maps.ndim not in (2, 3) or not maps.size or maps.dtype.kind not in "fiu":
-            known = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in arrays.items())
-            raise PredictionError(f"{path}: needs an array heatmap (T, h, w) of numbers, found {known or 'nothing'}.")
+            found = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in arrays.items())
+            raise PredictionError(f"{path}: needs an array heatmap (T, h, w) of numbers, found {found or 'nothing'}.")
         if np.prod(maps.shape[-2:]) > MOST_CELLS:
             raise PredictionError(
                 f"{path}: maps of {maps.shape[-2]:,} x {maps.shape[-1]:,} cells are more than any has."

@@ -77,7 +77,7 @@ class TAVLO(AVLocalizer):
         temporal_width: int = 64,
         positions: Kind | Literal["none"] = "sinusoidal",
         reach: Reach = "factorised",
-        layers: int = 2,
+        layers: int = 1,
         heads: int = 8,
         mlp_ratio: float = 2.0,
         audio_visual_link: bool = False,

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tavlo_pl.data import media
+from tavlo_pl.data.heatmaps import in_pieces
 from tavlo_pl.errors import ConfigError, MediaError, PredictionError, RunFailedError
 from tavlo_pl.files import whole_file
 from tavlo_pl.predict.attention import write_attention
@@ -279,13 +280,14 @@ def _localized(
 def write_archive(found: Localization, path: Path) -> None:
     """Writes ``<id>.npz``.
 
-    It holds ``heatmap`` (T, h, w) float16, raw; ``frame_time_s`` (T,) float64, the moments on the video's clock;
-    ``duration_s`` float64; ``size`` (2,) int64, height and width of the video in pixels.
+    It holds ``heatmap`` (T, h, w) float16, raw, of a long video in pieces (``data.heatmaps.in_pieces``);
+    ``frame_time_s`` (T,) float64, the moments on the video's clock; ``duration_s`` float64; ``size`` (2,) int64, height
+    and width of the video in pixels.
     """
     with whole_file(path) as part, part.open("wb") as file:
         np.savez_compressed(
             file,
-            heatmap=found.heatmap,
+            **in_pieces(found.heatmap),
             frame_time_s=found.time_s,
             duration_s=np.float64(found.duration_s),
             size=np.array(found.size, np.int64),

@@ -187,6 +187,8 @@ def test_maps_are_matched_by_number_time_rate_or_video(tmp_path: Path) -> None:
     by_number = scores()
     save(tmp_path, clip, heatmap=maps[[2, 1, 0]], frame_time_s=[0.3, 0.8, 1.3], frame_rate=25.0)
     assert scores() == by_number
+    save(tmp_path, clip, heatmap_0001=maps[[0]], heatmap_0000=maps[[2, 1]], frame_number=[10, 9, 35])
+    assert scores() == by_number
     save(tmp_path, clip, heatmap=maps[[2, 1, 0]], frame_time_s=[0.3, 0.8, 1.3])
     outcome, _, _ = run(tmp_path, "avatar", tmp_path)
     assert outcome.code == 2

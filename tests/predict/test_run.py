@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tavlo_pl.data import media
+from tavlo_pl.data import heatmaps, media
 from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.predict import film
 from tavlo_pl.predict.run import Folder, Outcome, PredictOptions, checked_name, predict_all
@@ -55,6 +55,18 @@ def test_a_video_leaves_an_archive_a_poster_a_film_and_its_sources(
     assert archive["size"].tolist() == [64, 96] and float(archive["duration_s"]) == pytest.approx(0.8, abs=0.1)
     sources = json.loads((tmp_path / "out" / "a.sources.json").read_text())
     assert len(sources["steps"]) == len(archive["heatmap"])
+
+
+def test_a_long_video_leaves_its_maps_in_pieces(
+    videos: list[tuple[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(videos[:1], tmp_path / "out")
+    whole = np.load(tmp_path / "out" / "a.npz")["heatmap"]
+    monkeypatch.setattr(heatmaps, "MAPS_A_PIECE", len(whole) - 1)
+    predict(videos[:1], tmp_path / "out", overwrite=True)
+    archive = np.load(tmp_path / "out" / "a.npz")
+    assert sorted(archive) == ["duration_s", "frame_time_s", "heatmap_0000", "heatmap_0001", "size"]
+    assert np.array_equal(np.concatenate([archive["heatmap_0000"], archive["heatmap_0001"]]), whole)
 
 
 def test_what_is_finished_is_not_even_opened_again(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
