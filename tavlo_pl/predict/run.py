@@ -284,14 +284,14 @@ def write_archive(found: Localization, path: Path) -> None:
     ``frame_time_s`` (T,) float64, the moments on the video's clock; ``duration_s`` float64; ``size`` (2,) int64, height
     and width of the video in pixels.
     """
+    arrays: dict[str, Any] = {
+        **in_pieces(found.heatmap),
+        "frame_time_s": found.time_s,
+        "duration_s": np.float64(found.duration_s),
+        "size": np.array(found.size, np.int64),
+    }
     with whole_file(path) as part, part.open("wb") as file:
-        np.savez_compressed(
-            file,
-            **in_pieces(found.heatmap),
-            frame_time_s=found.time_s,
-            duration_s=np.float64(found.duration_s),
-            size=np.array(found.size, np.int64),
-        )
+        np.savez_compressed(file, **arrays)
 
 
 def checked_name(sample_id: str) -> str:

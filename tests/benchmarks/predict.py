@@ -43,7 +43,7 @@ def predict(path: Path, out: Path, image_size: int) -> None:
     from tavlo_pl.predict.localizer import Form, Localizer
     from tavlo_pl.predict.run import Folder, PredictOptions, predict_all
 
-    model = TAVLO(ResNet18(weights="none")).eval()
+    model = TAVLO(ResNet18(weights="none", stride=16)).eval()
     form = Form(segments=10, duration_s=10.0, image_size=image_size, mel_bands=64, columns_per_segment=100)
     localizer = Localizer(model, form, None, torch.device("cpu"))
     began_s, began_cpu_s = time.monotonic(), time.process_time()
