@@ -33,6 +33,7 @@ from tavlo_pl.data.media_open import (
     demux,
     open_media,
     origin_s,
+    pixel_shape,
     shown_size,
     to_seconds,
     to_ticks,
@@ -91,6 +92,7 @@ class MediaInfo:
         duration_s: Length in seconds.
         width: Width of the picture in pixels, as it is to be seen.
         height: Height of the picture in pixels, as it is to be seen.
+        pixel_shape: Width of such a pixel by its height; 1 for nearly all videos.
         frame_rate: Frames per second on average; 0 where the file does not tell. Never find a frame by it.
         frame_count: Number of frames where the container states it.
         picture_s: Length of the picture in seconds, as far as the headers tell it apart from the file's.
@@ -102,6 +104,7 @@ class MediaInfo:
     duration_s: float
     width: int
     height: int
+    pixel_shape: float
     frame_rate: float
     frame_count: int | None
     picture_s: float
@@ -146,6 +149,7 @@ def probe(path: str | Path | MemoryFile) -> MediaInfo:
             duration_s=duration_s,
             width=width,
             height=height,
+            pixel_shape=float(pixel_shape(video, (height, width))),
             frame_rate=float(rate) if rate else 0.0,
             frame_count=video.frames or None,
             picture_s=float(to_seconds(np.int64(video.duration), video)) if video.duration else duration_s,

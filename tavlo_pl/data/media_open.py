@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -207,6 +208,13 @@ def shown_size(path: MediaFile) -> tuple[int, int]:
         except av.FFmpegError:  # damage is told where the frames are wanted
             frame = None
         return size[::-1] if frame is not None and quarter_turns(frame) % 2 else size
+
+
+def pixel_shape(video: VideoStream, shown: tuple[int, int]) -> Fraction:
+    """Width of a pixel by its height in the picture as it is to be seen, whose (height, width) `shown_size` tells."""
+    pixel = video.codec_context.sample_aspect_ratio or Fraction(1)  # None and 0: not stated
+    lies = shown != (video.codec_context.height, video.codec_context.width)
+    return 1 / pixel if lies else pixel
 
 
 def video_stream(container: InputContainer, path: MediaFile) -> VideoStream:

@@ -15,7 +15,16 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from tavlo_pl.data.media_open import audio_stream, demux, open_media, origin_s, quarter_turns, shown_size, video_stream
+from tavlo_pl.data.media_open import (
+    audio_stream,
+    demux,
+    open_media,
+    origin_s,
+    pixel_shape,
+    quarter_turns,
+    shown_size,
+    video_stream,
+)
 from tavlo_pl.errors import CorruptMediaError, EmptyMediaError
 from tavlo_pl.files import whole_file
 
@@ -109,9 +118,7 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
         rate = video.average_rate or video.guessed_rate or Fraction(25)
         size = shown_size(source)
         encoder = _PictureEncoder(film, size, rate, video.time_base, _CRF_FILM, threads=1)
-        if pixel := video.codec_context.sample_aspect_ratio:  # width of a pixel by its height
-            lies = size != (video.codec_context.height, video.codec_context.width)
-            encoder.set_pixel_shape(1 / pixel if lies else pixel)
+        encoder.set_pixel_shape(pixel_shape(video, size))
         sound = _SoundTrack(film, audio, origin) if audio is not None else None
         reformatter = VideoReformatter()
         drawn = False

@@ -67,16 +67,19 @@ def write_film(
 
 
 def write_poster(found: Localization, path: Path) -> None:
-    """The frame of the highest score under its map, as a JPEG file.
+    """The frame of the highest score under its map, as a JPEG file; pixels that are no squares are made such.
 
     Raises:
         MediaError: that frame is damaged.
     """
     best = found.best
     frame = media.read_clip(found.path, [best.time_s], None, 0.0, 0.0).frames[0]
-    picture = blend(frame, scale_of(found)(map_at(found.heatmap, found.time_s, best.time_s)))
+    picture = Image.fromarray(blend(frame, scale_of(found)(map_at(found.heatmap, found.time_s, best.time_s))))
+    pixel = media.probe(found.path).pixel_shape
+    height, width = picture.height / max(pixel, 1), picture.width * min(pixel, 1)  # neither side grows
     with whole_file(path) as part:
-        Image.fromarray(picture).save(part, "JPEG", quality=JPEG_QUALITY)
+        shown = picture.resize((max(1, round(width)), max(1, round(height))))
+        shown.save(part, "JPEG", quality=JPEG_QUALITY)
 
 
 class _Strips:

@@ -214,11 +214,12 @@ class _Part(NamedTuple):
         return cut.reshape(maps.shape)
 
 
-def _part(size: tuple[int, int], side: int, aspect: Aspect) -> _Part:
+def _part(info: media.MediaInfo, side: int, aspect: Aspect) -> _Part:
     if aspect == "squash":
         return _Part(side, side, side)
-    scale = side / max(size)
-    return _Part(side, max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    height, width = info.height, info.width * info.pixel_shape
+    scale = side / max(height, width)
+    return _Part(side, max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 @dataclass(frozen=True)
@@ -263,7 +264,7 @@ class _Video:
         """A file, once its headers are read."""
         info = media.probe(path)
         plan = Plan.of(info.duration_s, form.segments, form.duration_s, maps_per_second)
-        return cls(sample_id, path, info, form, plan, _part((info.height, info.width), form.image_size, aspect))
+        return cls(sample_id, path, info, form, plan, _part(info, form.image_size, aspect))
 
     def piece(self, most: int) -> _Piece:
         """Reads the next windows."""

@@ -1,6 +1,7 @@
 """The film: the video under its maps, with its own rate, size and sound, in step."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,13 @@ def test_the_poster_is_the_moment_of_the_highest_score(found: Localization, tmp_
     with Image.open(tmp_path / "poster.jpg") as poster:
         assert np.abs(np.asarray(poster).astype(int) - wanted).mean() < 6
     assert [path.name for path in tmp_path.iterdir()] == ["poster.jpg"]
+
+
+@pytest.mark.parametrize(("pixel", "size"), [(Fraction(2), (96, 32)), (Fraction(1, 2), (48, 64))])
+def test_a_poster_has_the_shape_that_players_show(pixel: Fraction, size: tuple[int, int], tmp_path: Path) -> None:
+    from PIL import Image
+
+    path = write_numbered(tmp_path / "dv.mp4", seconds=0.4, size=(64, 96), pixel=pixel, click_s=()).path
+    write_poster(localizer().localize(path), tmp_path / "poster.jpg")
+    with Image.open(tmp_path / "poster.jpg") as poster:
+        assert poster.size == size

@@ -1,5 +1,6 @@
 """Maps of whole videos: the right frame and the right sound for each, in the picture's own coordinates."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,22 @@ def test_a_kept_aspect_is_mapped_back_to_the_picture(size: tuple[int, int], tmp_
         assert found.heatmap.shape[1:] == (16, 16)
         assert found.best.box == pytest.approx((0, 0, size[1] / 2, size[0] / 2), abs=4)
     assert np.abs(squashed.heatmap - kept.heatmap).mean() < 0.1
+
+
+def test_a_kept_aspect_is_that_of_the_picture_as_players_show_it(tmp_path: Path) -> None:
+    rows: list[int] = []
+
+    class Rows(Brightness):
+        def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+            bright = frames.amax((0, 1, 2, 4)).nonzero()
+            rows.append(int(bright.max() - bright.min()))
+            return super().localize(frames, spectrogram)
+
+    for pixel in (None, Fraction(2)):
+        name = tmp_path / f"{pixel}.mp4"
+        path = write_numbered(name, seconds=0.4, size=(32, 48), pixel=pixel, click_s=()).path
+        Localizer(Rows(), FORM, 0.0, torch.device("cpu")).localize(path, aspect="keep")
+    assert rows[1] == pytest.approx(rows[0] / 2, abs=1)
 
 
 def test_a_video_shorter_than_a_window_and_one_without_sound_or_picture(tmp_path: Path) -> None:
