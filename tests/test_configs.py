@@ -111,3 +111,17 @@ def test_a_data_part_parses(config: Path) -> None:
 def test_a_trainer_part_parses(config: Path) -> None:
     outcome = tavlo("fit", "--model", CONFIGS / "model" / "tavlo.yaml", "--trainer", config, "--print_config")
     assert outcome.code == 0, outcome.err
+
+
+VARIANTS = sorted([*(CONFIGS / "search").glob("*.yaml"), *(CONFIGS / "ablation").glob("*.yaml")])
+
+
+@pytest.mark.parametrize("config", VARIANTS, ids=[f"{file.parent.name}-{file.stem}" for file in VARIANTS])
+def test_a_variant_of_the_demo_takes_a_step(config: Path, world: Path, tmp_path: Path) -> None:
+    tiny = tmp_path / "tiny.yaml"
+    trainer = TRAINER | {"max_steps": 1, "limit_val_batches": 0, "logger": False}
+    data = data_config(world) | {"image_size": 32, "segments": 8}
+    tiny.write_text(yaml.safe_dump({"trainer": trainer, "data": data}))
+    words = ["fit", "-c", CONFIGS / "exp" / "demo.yaml", "-c", config, "-c", tiny, "--out", tmp_path / "out"]
+    outcome = tavlo(*words)
+    assert outcome.code == 0, outcome.err
