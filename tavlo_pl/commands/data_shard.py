@@ -18,7 +18,7 @@ def shard(
     duration_s: float = 10.0,
     image_size: int = 224,
     longest_side: int | None = None,
-    quality: int = 85,
+    quality: int = 80,
     clips_per_shard: int = 256,
     part: str = "0/1",
     workers: int = 2,

@@ -87,7 +87,7 @@ class Form:
     duration_s: float = 10.0
     image_size: int = 224
     longest_side: int | None = None
-    quality: int = 85
+    quality: int = 80
 
     def __post_init__(self) -> None:
         if min(self.segments, self.image_size, self.longest_side or 1) < 1 or self.duration_s <= 0:

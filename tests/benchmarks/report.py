@@ -65,6 +65,13 @@ def cpu_s(work: Callable[[], object]) -> float:
     return time.process_time() - start_s
 
 
+def wall_s(work: Callable[[], object]) -> float:
+    """Time of one call by the clock, which means something on an idle machine only."""
+    start_s = time.perf_counter()
+    work()
+    return time.perf_counter() - start_s
+
+
 def command_cpu_s(command: list[str]) -> float:
     """CPU seconds of a command and its processes."""
     before = os.times()

@@ -7,8 +7,7 @@ for the sums of each round.
 """
 
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,19 +26,12 @@ from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.data.synthetic.write import Job, write_job
 from tavlo_pl.data.vggsound import VGGSound
 from tests.benchmarks.decode import WORLD
-from tests.benchmarks.report import Row, cpu_s, ratio, single, write
+from tests.benchmarks.report import Row, cpu_s, ratio, single, wall_s, write
 
 CLIPS = 6
 ROUNDS = 20
 
 LISTED = 200_000
-
-
-def wall_s(work: Callable[[], object]) -> float:
-    """Time of one call by the clock."""
-    start_s = time.perf_counter()
-    work()
-    return time.perf_counter() - start_s
 
 
 def read_all(dataset: ClipDataset, epoch: int) -> list[float]:
