@@ -95,7 +95,7 @@ def read_yaml(text: str) -> Any:
     _check_size(text)
     try:
         return _load(text)
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits
+    except (ValueError, RecursionError, TypeError) as error:  # a number of thousands of digits; a key that is no text
         raise yaml.YAMLError(str(error)) from error
 
 

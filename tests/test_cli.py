@@ -568,7 +568,8 @@ def test_the_command_itself_starts_a_second_process(world: Path, tmp_path: Path)
     environment["PYTHONPATH"] = str(ROOT)
 
     def call(*words: object) -> None:
-        subprocess.run([*command, *map(str, words)], cwd=tmp_path, env=environment, check=True, timeout=120)
+        told = [*command, *map(str, words), "--allow_import", "tests.helpers"]
+        subprocess.run(told, cwd=tmp_path, env=environment, check=True, timeout=120)
 
     call("fit", "-c", config)
     (folder,) = (tmp_path / "runs" / "tiny").iterdir()  # one, although the second process has a clock of its own

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tavlo_pl import trust
@@ -58,6 +58,7 @@ def test_whatever_stands_in_an_annotation_is_read_or_refused(tmp_path: Path, val
 
 @FREELY
 @given(st.text() | JSON.map(yaml.safe_dump) | JSON.map(json.dumps))
+@example("?")
 def test_any_text_is_a_configuration_or_none(text: str) -> None:
     try:
         value = trust.read_yaml(text)

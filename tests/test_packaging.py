@@ -108,7 +108,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_what_it_should_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
-    named = {str(path.relative_to(ROOT)) for path in (ROOT / "tavlo_pl").rglob("*.py")}
+    kinds = ("*.py", "app/*.html", "app/*.css", "app/*.js")
+    named = {str(path.relative_to(ROOT)) for kind in kinds for path in (ROOT / "tavlo_pl").rglob(kind)}
     named |= {f"tavlo_pl/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
     named |= {str(path.relative_to(ROOT)) for path in (ROOT / "tavlo_pl" / "weights").iterdir()} | {"tavlo_pl/py.typed"}
     assert {name for name in packed if ".dist-info/" not in name} == named

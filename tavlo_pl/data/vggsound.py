@@ -96,7 +96,7 @@ def read_table(path: Path) -> list[tuple[ClipKey, str, str]]:
 def _row(row: list[str], where: str) -> tuple[ClipKey, str, str]:
     match row:
         case [name, start, label, "train" | "test" as split] if start.strip().isdecimal() and len(start) <= MOST_DIGITS:
-            return (name, int(start)), label, split
+            return (name, int(start.strip())), label, split  # int alone leaves separators such as \x1c
         case [file, label] if file.endswith(".mp4"):
             return clip_key(file), label, "test"
     raise AnnotationError(

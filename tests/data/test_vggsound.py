@@ -42,6 +42,12 @@ def test_ids_choose_within_the_split(root: Path, tmp_path: Path) -> None:
     assert [clip.sample_id for clip in VGGSound(str(root), ids=str(ids)).clips()] == [NAMES[0], NAMES[2]]
 
 
+def test_a_start_may_have_any_separator_around_it(tmp_path: Path) -> None:
+    table = tmp_path / "vggsound.csv"
+    table.write_bytes(b"l_7B1wnTNtA, 20\x1c,dog,train\n")
+    assert read_table(table) == [(("l_7B1wnTNtA", 20), "dog", "train")]
+
+
 def test_missing_files_are_counted_and_never_an_error(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     (root / f"{NAMES[1]}.mp4").unlink()
     assert len(VGGSound(str(root)).clips()) == 2
