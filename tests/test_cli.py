@@ -329,6 +329,7 @@ def test_without_a_checkpoint_the_ready_one_is_used_and_says_what_it_knows(
         tavlo_pl.localize(video)
     (tmp_path / "weights").mkdir()
     checkpoint.release(run / "checkpoints" / "best.ckpt", tmp_path / "weights" / "world.safetensors")
+    assert (tmp_path / "weights" / "world.safetensors").stat().st_mode == video.stat().st_mode  # others may read it
     outcome = tavlo(*words)
     assert outcome.code == 0, outcome.err
     assert outcome.out.count("toy world") == 1

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from tavlo_pl.errors import CheckpointError
 from tavlo_pl.files import whole_file
@@ -57,7 +57,7 @@ def write_safe(weights: Mapping[str, torch.Tensor], note: Any, path: Path) -> No
     """
     own = {name: value.clone().contiguous() for name, value in weights.items()}  # two may share their memory
     with whole_file(path) as part:
-        save_file(own, part, metadata={NOTE: json.dumps(note)})
+        part.write_bytes(save(own, metadata={NOTE: json.dumps(note)}))  # its own way lets nobody else read the file
 
 
 def _read_safe(path: Path) -> dict[str, Any]:
