@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tavlo_pl.viz.table import PLACE
 from tests.benchmarks import report
 
 
@@ -31,5 +32,5 @@ def test_figures_go_through_json_into_the_page(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_page_shows_the_figures_that_lie_beside_it() -> None:
-    for found in report.PLACE.finditer(report.PAGE.read_text()):
+    for found in PLACE.finditer(report.PAGE.read_text()):
         assert found[0] == f"{found[1]}{report.table(found[2])}{found[3]}", f"make bench, or report: {found[2]}"

@@ -15,7 +15,6 @@ What is there already is kept: after an interruption, the same command goes on w
 import csv
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -37,7 +36,7 @@ from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.runs import CHECKPOINTS, LAST, write_whole
 from tavlo_pl.types import Scenario
 from tavlo_pl.viz.plots import Interval, interval_plot, step_curves
-from tavlo_pl.viz.table import NOTHING, Table
+from tavlo_pl.viz.table import NOTHING, PLACE, Table
 
 RULE = "top_tenth"
 SWAPPED = "swapped_audio"
@@ -193,12 +192,10 @@ def _shown_in(page: Path, name: str, table: str) -> str:
     Raises:
         ConfigError: there is no page, or no such place in it.
     """
-    place = re.compile(rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
     text = page.read_text() if page.is_file() else ""
-    shown, places = place.subn(lambda found: found[1] + table + found[2], text)
-    if not places:
+    if name not in {found[2] for found in PLACE.finditer(text)}:
         raise ConfigError(f"--page {page}: no page with a line <!-- table: {name} --> and a line <!-- end --> below it")
-    return shown
+    return PLACE.sub(lambda found: found[1] + table + found[3] if found[2] == name else found[0], text)
 
 
 def _write(runs: Sequence[Run], out: Path) -> str:

@@ -1,5 +1,6 @@
 """The tables at the end of ``test``, as text for a terminal and as Markdown for a README."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ ON_SCREEN = "on_screen"
 GROUPS = {"category": "By category", "size": "By size of the source", "sources": "By number of sources"}
 PRINTED = ("size", "sources")
 """Groups whose table is short enough for a terminal; the page of ``tavlo report`` has all."""
+
+PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+"""Where a Markdown page shows a table: its first line, the table's name, what is replaced, its last line."""
 
 SIZES = "Sizes by the area of the ground truth: small up to 32², medium 96², large 144² of 224² pixels."
 PIA = "pia: the share of pixels that light up for a sound that no picture makes or another clip's; 0 is right."

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from packaging.version import Version
 from torch import Tensor
 
 from tests.helpers.shared import shared_file
@@ -42,8 +41,3 @@ def expected() -> dict[str, Any]:
 def maps() -> Tensor:
     """(200, 7, 7) float32, the made-up maps of `expected`."""
     return torch.from_numpy(np.load(shared_file("golden", "public_maps.npz"))["maps"])
-
-
-BICUBIC_EXACT = 1e-6 if Version(torch.__version__) >= Version("2.14") else 1e-4
-"""How near the peers' values a bicubic cIoU is: torch 2.14 gives them; 2.9 rounds otherwise, and in two of 150
-samples a pixel comes out on the other side of the threshold. (Between the two nothing was tried.)"""

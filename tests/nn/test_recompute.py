@@ -27,4 +27,4 @@ def test_nothing_in_between_is_kept() -> None:
     kept: list[torch.Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
         recomputed(block, tokens)
-    assert all(x.data_ptr() == tokens.data_ptr() for x in kept if x.numel())  # torch 2.9 keeps an empty one too
+    assert not sum(x.nbytes for x in kept if x.data_ptr() != tokens.data_ptr())  # torch 2.9 keeps an empty one
