@@ -51,7 +51,7 @@ weights: $(RUN)/test/results.json ## renew the ready checkpoint of the package b
 	release('$(RUN)/checkpoints/best.ckpt', 'tavlo_pl/weights/world.safetensors')"
 
 # The demo's world and network, two runs at a time, one processor each; where variants are many, half of its training.
-COMPARE = $(TAVLO) compare --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false)
+COMPARE = $(TAVLO) sweep --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false)
 HALF = --settings "['--trainer.max_epochs=2']"
 SHOWN = --page docs/results.md
 
@@ -62,7 +62,7 @@ ablations: $(DEMO)/world/.done ## compare the ablations of configs/ablation, thr
 	$(COMPARE) $(HALF) --variants "['configs/ablation/*.yaml']" --out $(DEMO)/ablations$(if $(QUICK),-quick, $(SHOWN))
 
 peers: $(DEMO)/world/.done ## compare TAVLO with its image-level peers and untrained rows, in docs/results.md; resumable, QUICK=true for a look
-	$(COMPARE) --variants "['configs/peers/*.yaml','configs/ablation/reference.yaml']" \
+	$(COMPARE) --variants "['configs/demo_peers/*.yaml','configs/ablation/reference.yaml']" \
 		--untrained "['configs/untrained/motion_*.yaml']" --out $(DEMO)/peers$(if $(QUICK),-quick, $(SHOWN))
 
 test: $(STAMP) ## all tests that take seconds (under 5 minutes on 2 cores)
@@ -79,8 +79,8 @@ lint: $(STAMP) ## style and types
 BENCHMARKS := decode index shards metrics startup attention memory step scaling predict gpu
 
 bench: $(STAMP) ## timings and memory, as ratios: docs/performance/*.json, and the tables of docs/performance.md
-	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m tests.benchmarks.$$name || exit 1; done
-	$(BIN)/python -m tests.benchmarks.report
+	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	$(BIN)/python -m benchmarks.report
 
 fuzz: $(STAMP) ## read 10,000 damaged files of all kinds and 300 damaged videos; what is not refused in a sentence is a bug
 	$(BIN)/python -m tests.fuzz.run

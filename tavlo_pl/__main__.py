@@ -18,7 +18,7 @@ COMMANDS = {
     "score": "score anyone's saved heatmaps on AVATAR, VGG-SS, Flickr, IS3 or AVSBench",
     "report": "make one page of a test, or of several compared: tavlo report RUN [RUN...]",
     "app": "serve a page on this machine: drop a video, see what makes its sound",
-    "compare": "train and test variants of an experiment with several seeds",
+    "sweep": "train and test variants of an experiment with several seeds",
 }
 HELP = "\n".join(
     [

@@ -31,18 +31,21 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from tavlo_pl import __version__, endings, env, origin, runs, shipped, trust
+from tavlo_pl import __version__, env
 from tavlo_pl.callbacks.checkpoint_io import WholeCheckpoints
 from tavlo_pl.callbacks.checkpoints import REQUEUE, RunCheckpoints, Stopped
-from tavlo_pl.callbacks.data_note import DataNote
-from tavlo_pl.callbacks.finite import Finite
+from tavlo_pl.callbacks.data_fingerprint import DataNote
 from tavlo_pl.callbacks.gallery import Gallery
+from tavlo_pl.callbacks.non_finite import Finite
 from tavlo_pl.callbacks.results import ResultsWriter
 from tavlo_pl.commands import INTERRUPTED, TERMINATED, ShortErrors, to_exit_code
+from tavlo_pl.config import packaged, security
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.diagnose import run as diagnosis
 from tavlo_pl.errors import CheckpointError, ConfigError
-from tavlo_pl.files import alone, refusal
+from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.io.locking import alone
+from tavlo_pl.io.os_errors import refusal
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import (
     FORM,
@@ -56,6 +59,8 @@ from tavlo_pl.predict.checkpoint import (
 )
 from tavlo_pl.predict.localizer import Form, Localizer
 from tavlo_pl.predict.run import Folder, PredictOptions, predict_all
+from tavlo_pl.run import directory, provenance
+from tavlo_pl.run import exit as run_exit
 
 TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # the data module makes samplers that count no clip twice
@@ -217,12 +222,12 @@ class TavloCLI(LightningCLI):
             nargs="+",
             default=[],
             metavar="PKG",
-            help=f"Packages of yours whose classes a configuration may name, besides {', '.join(trust.IMPORTABLE)}.",
+            help=f"Packages of yours whose classes a configuration may name, besides {', '.join(security.IMPORTABLE)}.",
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses, with the configuration that a checkpoint or a resumed run holds in front as defaults."""
-        verb, options = self.verb, [shipped.find(word) for word in args[1:]]
+        verb, options = self.verb, [packaged.find(word) for word in args[1:]]
         given = _look_up(options)
         if verb != "fit" and given.ckpt_path is given.config is None and not {"-h", "--help"} & set(options):
             if verb != "predict":
@@ -234,25 +239,25 @@ class TavloCLI(LightningCLI):
             stored = _stored_config(verb, given)
             options = [*(["--config", stored] if stored else []), *options]
         # from the command line alone: a configuration does not allow itself more, nor clears a folder away
-        trust.confine(given.allow_import)
+        security.confine(given.allow_import)
         self.config = parser.parse_args([verb, *options])
-        trust.check_named(self.config[verb], given.allow_import)
+        security.check_named(self.config[verb], given.allow_import)
         self.config[verb].overwrite = "--overwrite" in options
         self._choose_folder(self.config[verb], verb, given)
 
     def _choose_folder(self, config: Namespace, verb: str, given: Given) -> None:
-        checkpoint = runs.find_checkpoint(config.ckpt_path, config.out, verb)
+        checkpoint = directory.find_checkpoint(config.ckpt_path, config.out, verb)
         released = config.get("model.init_args.init_from")  # the authors' weights, of models that take them
         if verb != "fit" and checkpoint is None and not config.allow_untrained and not released:
             raise _no_weights(verb)
         if config.trainer.default_root_dir is not None:
             raise ConfigError("trainer.default_root_dir is not used; give the run folder as --out")
-        self.folder = runs.choose(verb, config.out, None if self.is_toy else checkpoint, given.config)
-        self.goes_on = verb == "fit" and config.ckpt_path == runs.LAST
+        self.folder = directory.choose(verb, config.out, None if self.is_toy else checkpoint, given.config)
+        self.goes_on = verb == "fit" and config.ckpt_path == directory.LAST
         if env.process_number() == 0 and verb != "predict":  # there several processes share a folder, by video
             self.held.enter_context(alone(self.folder))
         if env.process_number() == 0 and verb == "fit":
-            runs.claim(self.folder, resuming=self.goes_on, overwrite=config.overwrite)
+            directory.claim(self.folder, resuming=self.goes_on, overwrite=config.overwrite)
         config.ckpt_path = str(checkpoint) if checkpoint else None
 
     def _parse_ckpt_path(self) -> None:
@@ -279,7 +284,7 @@ class TavloCLI(LightningCLI):
         parts = {key: self.resolved[key] for key in ("model", "data", "seed_everything")}
         if self.verb == "fit":
             stored = yaml.safe_dump(_without_init_from(parts), sort_keys=False)
-            self.checkpoints = RunCheckpoints(self.folder / runs.CHECKPOINTS, stored, __version__, config.monitor)
+            self.checkpoints = RunCheckpoints(self.folder / directory.CHECKPOINTS, stored, __version__, config.monitor)
             learning_rate = [LearningRateMonitor()] if logged else []
             noted = [Finite(), ReadAnew(), Gallery(), DataNote(self.folder)]
             return [self.checkpoints, *noted, *learning_rate]
@@ -330,7 +335,7 @@ class TavloCLI(LightningCLI):
         elif threshold is None:
             print(f"Note: {NO_THRESHOLD}.", flush=True)
         options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
-        mark = runs.fingerprint(ckpt_path)
+        mark = directory.fingerprint(ckpt_path)
         made_with = {"checkpoint": mark and mark["sha256"], "form": asdict(form)}  # wherever the checkpoint lies
         folder = Folder(self.folder, options, made_with | ({"note": f"Note: {TOY_WORLD}."} if self.is_toy else {}))
 
@@ -342,7 +347,11 @@ class TavloCLI(LightningCLI):
 
     def diagnose(self, **kwargs: Any) -> None:
         """Prepares the probes and their report."""
-        origin = {"checkpoint": runs.fingerprint(kwargs["ckpt_path"]), "version": __version__, "data": self._tested()}
+        origin = {
+            "checkpoint": directory.fingerprint(kwargs["ckpt_path"]),
+            "version": __version__,
+            "data": self._tested(),
+        }
         self.stage = lambda: diagnosis.write(self.folder, self.trainer.diagnose(**kwargs), origin)
 
     def _tested(self) -> str:
@@ -355,14 +364,15 @@ class TavloCLI(LightningCLI):
         first = env.process_number() == 0
         if first:
             self.folder.mkdir(parents=True, exist_ok=True)
-            runs.write_whole(
-                self.folder / runs.CONFIG, f"# tavlo {__version__}\n{yaml.safe_dump(self.resolved, sort_keys=False)}"
+            write_whole(
+                self.folder / directory.CONFIG,
+                f"# tavlo {__version__}\n{yaml.safe_dump(self.resolved, sort_keys=False)}",
             )
-            origin.note_start(self.folder, self.words, goes_on=self.goes_on)
+            provenance.note_start(self.folder, self.words, goes_on=self.goes_on)
             print(f"run folder: {self.folder}", flush=True)
             os.environ[env.RUN_FOLDER] = str(self.folder)  # for the processes that Lightning starts
         elif env.RUN_FOLDER in os.environ:
-            threading.Thread(target=endings.end_with, args=[os.getppid()], daemon=True).start()
+            threading.Thread(target=run_exit.end_with, args=[os.getppid()], daemon=True).start()
         try:
             with self.checkpoints.signals_taken() if self.checkpoints else nullcontext():
                 self.stage()
@@ -372,7 +382,7 @@ class TavloCLI(LightningCLI):
             again = f"tavlo fit --ckpt_path last --out {self.folder}"
             print(f"\n{stop}; go on with: {again}", file=sys.stderr, flush=True)
             if stop.signal_number == REQUEUE:
-                endings.requeue()
+                run_exit.requeue()
             sys.exit(128 + stop.signal_number)
         except SystemExit as stop:  # Lightning's answer to a KeyboardInterrupt, or to a SIGTERM before training
             sys.exit(INTERRUPTED if stop.code else TERMINATED)
@@ -422,18 +432,18 @@ def _stored_config(verb: str, given: Given) -> str | None:
     Raises:
         CheckpointError: the checkpoint is missing or unreadable.
     """
-    checkpoint = runs.find_checkpoint(given.ckpt_path, given.out, verb)
+    checkpoint = directory.find_checkpoint(given.ckpt_path, given.out, verb)
     if checkpoint is None:
         return None
     try:
         content = read_checkpoint(checkpoint)
     except CheckpointError as error:
-        if given.ckpt_path == runs.LAST:
+        if given.ckpt_path == directory.LAST:
             raise CheckpointError(f"{error}; copy best.ckpt beside it over it to go on from there") from error
         raise
     if verb == "fit":
-        config = checkpoint.parent.parent / runs.CONFIG
-        return str(config) if given.ckpt_path == runs.LAST and config.is_file() else None
+        config = checkpoint.parent.parent / directory.CONFIG
+        return str(config) if given.ckpt_path == directory.LAST and config.is_file() else None
     return stored_config(content, checkpoint)
 
 
@@ -459,7 +469,7 @@ def _parse_and_run(words: list[str]) -> None:
             cli = TavloCLI(words, held)
             cli.run()
     except Exception as error:  # whatever it is, the user gets a sentence and the log gets the traceback
-        raise endings.sentence(error, cli.folder / runs.ERROR_LOG if cli else None) from error
+        raise run_exit.sentence(error, cli.folder / directory.ERROR_LOG if cli else None) from error
 
 
 def main(args: list[str] | None = None) -> int:

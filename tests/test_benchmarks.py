@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import report
 from tavlo_pl.viz.table import PLACE
-from tests.benchmarks import report
 
 
 def test_a_ratio_is_the_median_of_the_rounds_with_its_range() -> None:
@@ -24,7 +24,7 @@ def test_figures_go_through_json_into_the_page(tmp_path: Path, monkeypatch: pyte
     report.main()
     page = report.PAGE.read_text()
     assert "| quick | 2.5 (2 to 3) | × slow | 10 | 5 ms |" in page and "| one | 1,234 |" in page and "old" not in page
-    assert "python -m tests.benchmarks.speed" in page and page.endswith("<!-- end -->\nafter\n")
+    assert "python -m benchmarks.speed" in page and page.endswith("<!-- end -->\nafter\n")
     report.main()
     assert report.PAGE.read_text() == page
     assert report.read("speed")["quick"] == rows[0]

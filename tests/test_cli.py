@@ -17,11 +17,11 @@ import yaml
 from lightning.pytorch import cli as lightning_cli
 
 import tavlo_pl
-from tavlo_pl import origin
 from tavlo_pl.callbacks import checkpoints
 from tavlo_pl.cli import TavloCLI
 from tavlo_pl.errors import CheckpointError
 from tavlo_pl.predict import checkpoint
+from tavlo_pl.run import provenance
 from tests.helpers.cli import tavlo
 from tests.helpers.faults import interrupt
 from tests.helpers.processes import run_processes
@@ -123,7 +123,7 @@ def test_a_run_leaves_exactly_these_files(run: Path) -> None:
 
 
 def test_a_run_says_where_it_comes_from(run: Path, world: Path) -> None:
-    (start,) = origin.read(run)
+    (start,) = provenance.read(run)
     assert start["command"].startswith("tavlo fit -c ") and start["folder"] == os.getcwd()
     assert start["version"] == tavlo_pl.__version__
     revision = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -140,7 +140,7 @@ def test_the_configuration_of_a_run_repeats_it(run: Path, tmp_path: Path) -> Non
     assert outcome.code == 0, outcome.err
     assert_same_end(run, tmp_path / "out")
     assert (run / "config.yaml").read_text() == (tmp_path / "out" / "config.yaml").read_text()
-    one, two = (origin.read(folder)[0]["data"] for folder in (run, tmp_path / "out"))
+    one, two = (provenance.read(folder)[0]["data"] for folder in (run, tmp_path / "out"))
     assert one == two
 
 
@@ -152,7 +152,7 @@ def test_other_data_have_another_fingerprint(run: Path, world: Path, tmp_path: P
     annotation.write_text(json.dumps(changed))
     config = tiny_config(tmp_path / "world", tmp_path, max_steps=1)
     assert tavlo("fit", "-c", config, "--out", tmp_path / "out").code == 0
-    one, two = (origin.read(folder)[0]["data"] for folder in (run, tmp_path / "out"))
+    one, two = (provenance.read(folder)[0]["data"] for folder in (run, tmp_path / "out"))
     assert one["train"] == two["train"] and one["val"] != two["val"]
 
 
@@ -491,7 +491,7 @@ def test_a_run_folder_is_enough_to_go_on(
     resumed = tavlo("fit", "--ckpt_path", "last", "--out", tmp_path / "out")
     assert resumed.code == 0, resumed.err
     assert_same_end(run, tmp_path / "out")
-    first, second = origin.read(tmp_path / "out")
+    first, second = provenance.read(tmp_path / "out")
     assert "--ckpt_path last" in second["command"] and first["data"] == second["data"]
 
 

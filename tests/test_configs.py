@@ -85,7 +85,7 @@ def test_a_model_part_parses(config: Path) -> None:
     assert yaml.safe_load(outcome.out)["model"]["class_path"] == yaml.safe_load(config.read_text())["class_path"]
 
 
-LAYERS = sorted([*(CONFIGS / "peers").glob("*.yaml"), *(CONFIGS / "untrained").glob("*.yaml")])
+LAYERS = sorted([*(CONFIGS / "demo_peers").glob("*.yaml"), *(CONFIGS / "untrained").glob("*.yaml")])
 
 
 @pytest.mark.parametrize("config", LAYERS, ids=[file.stem for file in LAYERS])

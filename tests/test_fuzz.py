@@ -8,10 +8,10 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tavlo_pl import trust
 from tavlo_pl.commands import one_line
-from tavlo_pl.data.avatar import AVATAR
-from tavlo_pl.data.clip import read_mask
+from tavlo_pl.config import security
+from tavlo_pl.data.annotations import read_mask
+from tavlo_pl.data.datasets.avatar import AVATAR
 from tavlo_pl.errors import AnnotationError, ConfigError, TavloError
 from tavlo_pl.predict.run import checked_name
 from tests.fuzz import guided, run, targets
@@ -61,10 +61,10 @@ def test_whatever_stands_in_an_annotation_is_read_or_refused(tmp_path: Path, val
 @example("?")
 def test_any_text_is_a_configuration_or_none(text: str) -> None:
     try:
-        value = trust.read_yaml(text)
+        value = security.read_yaml(text)
     except yaml.YAMLError:
         return
-    trust.check_named(value if not isinstance(value, dict) or "class_path" not in value else {})
+    security.check_named(value if not isinstance(value, dict) or "class_path" not in value else {})
 
 
 @FREELY

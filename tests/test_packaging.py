@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from tavlo_pl import shipped
+from tavlo_pl.config import packaged
 from tests.helpers.cli import tavlo
 
 ROOT = Path(__file__).parents[1]
@@ -82,11 +82,11 @@ def test_configurations_come_with_the_package(tmp_path: Path, monkeypatch: pytes
     )
     assert outcome.code == 0 and "tavlo_pl.models.ezvsl.EZVSL" in outcome.out, outcome.err
     assert "nowhere.yaml" in tavlo("fit", "-c", "configs/exp/nowhere.yaml").err
-    assert len(glob(shipped.pattern("configs/search/*.yaml"))) > 5
+    assert len(glob(packaged.pattern("configs/search/*.yaml"))) > 5
     (tmp_path / "configs" / "exp").mkdir(parents=True)
     (tmp_path / "configs" / "exp" / "demo.yaml").write_text("model: 3\n")  # one's own comes first
     assert tavlo("fit", "-c", "configs/exp/demo.yaml", "--print_config").code == 2
-    assert shipped.pattern("configs/search/*.yaml") == "configs/search/*.yaml"
+    assert packaged.pattern("configs/search/*.yaml") == "configs/search/*.yaml"
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tavlo_pl.data.index import SCHEMA
-from tavlo_pl.data.shard_format import ENTRY
+from tavlo_pl.data.index.table import SCHEMA
+from tavlo_pl.data.shards.format import ENTRY
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.results import write_results
 from tests.helpers.run import tiny_config
@@ -160,7 +160,7 @@ def test_predictions_without_end_are_refused(tmp_path: Path, arrays: Mapping[str
 def test_predictions_that_would_unpack_to_more_than_memory_are_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tavlo_pl.data.heatmaps.LARGEST_BYTES", 1000)
+    monkeypatch.setattr("tavlo_pl.data.predictions.LARGEST_BYTES", 1000)
     np.savez_compressed(save_map(tmp_path), heatmap=np.zeros((20, 20), np.float32))
     assert_refused(score(tmp_path, "vggss", write_vggss(tmp_path, "v")), "it would unpack to 1728 bytes")
 
@@ -196,7 +196,7 @@ def test_an_index_of_other_columns_is_refused(world: Path, tmp_path: Path, colum
 
 
 def test_an_index_of_rows_without_end_is_refused(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tavlo_pl.data.tables.MOST_ROWS", 99)
+    monkeypatch.setattr("tavlo_pl.io.parquet.MOST_ROWS", 99)
     pq.write_table(pa.table({name: ["x"] * 100 for name in SCHEMA.names}), tmp_path / "index.parquet")
     assert_refused(fit_on(of_index(tmp_path / "index.parquet"), world, tmp_path), "100 rows are more than any has")
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def config(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny run on shards of the tiny world, everything random switched on."""
     folder = tmp_path_factory.mktemp("shards")
-    source = f"--source tavlo_pl.data.vggsound.VGGSound --source.root {world / 'train'} --out {folder / 'out'}"
+    source = f"--source tavlo_pl.data.datasets.VGGSound --source.root {world / 'train'} --out {folder / 'out'}"
     form = "--segments 3 --duration_s 2 --image_size 48 --clips_per_shard 3 --workers 1"
     outcome = tavlo("data", "shard", *source.split(), *form.split())
     assert outcome.code == 0, outcome.err
@@ -95,7 +95,7 @@ def test_shards_that_do_not_fit_the_configuration_are_one_sentence(config: Path,
     outcome = tavlo("fit", "-c", config, "--out", tmp_path / "run", "--data.segments", 4)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "cannot be shown as data.segments 4" in outcome.err
-    source = ("data", "shard", "--source", "tavlo_pl.data.vggsound.VGGSound", "--source.root", "gone", "--out", "x")
+    source = ("data", "shard", "--source", "tavlo_pl.data.datasets.VGGSound", "--source.root", "gone", "--out", "x")
     outcome = tavlo(*source)
     assert (outcome.code, "gone" in outcome.err, outcome.err.count("\n")) == (2, True, 1)
     outcome = tavlo(*source, "--part", "4/4")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from tavlo_pl import runs
 from tavlo_pl.app.server import ADDRESS, listen, make_app, working_folder
 from tavlo_pl.app.videos import Videos
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.predict.checkpoint import NO_THRESHOLD, TOY_WORLD, load_localizer, ready_checkpoint
 from tavlo_pl.predict.localizer import Aspect
+from tavlo_pl.run import directory
 
 
 def serve(
@@ -43,7 +43,7 @@ def serve(
         note = NO_THRESHOLD if localizer.threshold is None else ""
         if checkpoint is None:
             note = TOY_WORLD.replace("give --ckpt_path", "start tavlo app with --ckpt_path")
-        mark = runs.fingerprint(checkpoint or ready_checkpoint())
+        mark = directory.fingerprint(checkpoint or ready_checkpoint())
         made_with = {"checkpoint": mark and mark["sha256"], **({"note": f"Note: {note}."} if note else {})}
         videos = Videos(folder, localizer, maps_per_second, aspect, made_with)
         port = door.getsockname()[1]

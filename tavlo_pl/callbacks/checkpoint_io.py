@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from tavlo_pl.files import whole_file
+from tavlo_pl.io.atomic import whole_file
 
 
 class WholeCheckpoints(TorchCheckpointIO):

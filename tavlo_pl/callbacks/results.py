@@ -11,10 +11,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from tavlo_pl import __version__, runs
+from tavlo_pl import __version__
 from tavlo_pl.callbacks.forward_clock import ForwardClock
+from tavlo_pl.io.atomic import write_whole
 from tavlo_pl.metrics.per_sample import PerSampleMetric
-from tavlo_pl.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps, to_csv
+from tavlo_pl.run import directory
+from tavlo_pl.run.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps, to_csv
 from tavlo_pl.types import Batch
 from tavlo_pl.viz.table import results_tables
 
@@ -83,7 +85,7 @@ class ResultsWriter(Callback):
             return
         results = {
             "metrics": metrics,
-            "checkpoint": runs.fingerprint(self.checkpoint),
+            "checkpoint": directory.fingerprint(self.checkpoint),
             "data_fingerprint": maps.fingerprint() if maps else None,
             "version": __version__,
             "seed": self.seed,
@@ -95,8 +97,8 @@ class ResultsWriter(Callback):
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / MAPS).unlink(missing_ok=True)  # an earlier test's, which would not fit these figures
-        runs.write_whole(self.folder / PER_SAMPLE, to_csv(samples))
-        runs.write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
+        write_whole(self.folder / PER_SAMPLE, to_csv(samples))
+        write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
         if maps:
             maps.write(self.folder / MAPS)
         print("\n" + "\n\n".join(table.to_text() for table in results_tables(metrics)) + "\n", flush=True)

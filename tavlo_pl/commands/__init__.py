@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
-from tavlo_pl import env, trust
+from tavlo_pl import env
+from tavlo_pl.config import security
 from tavlo_pl.errors import RunFailedError, TavloError
-from tavlo_pl.files import refusal
+from tavlo_pl.io.os_errors import refusal
 
 LONGEST_SENTENCE = 4_000
 """Letters of what is told; a list of weights that are missing has as many."""
@@ -54,7 +55,7 @@ class ShortErrors(ArgumentParser):
         if denied := re.search(r"Importing '([^']*)' is not allowed", message):  # meant for programmers
             message = (
                 f"the configuration names {denied[1]}, and naming a class runs its module: that is done for "
-                f"{', '.join(trust.IMPORTABLE)} alone; if you trust it, add --allow_import {denied[1].split('.')[0]}"
+                f"{', '.join(security.IMPORTABLE)} alone; if you trust it, add --allow_import {denied[1].split('.')[0]}"
             )
         sentence = one_line(message)
         print(f"{program}: {sentence} (options: {program} --help)", file=sys.stderr)
@@ -74,7 +75,7 @@ def to_exit_code(verb: str, run: Callable[[], object], allow_import: Sequence[st
     """
     try:
         try:
-            trust.confine(allow_import)
+            security.confine(allow_import)
             run()
         except OSError as error:
             if told := refusal(error):

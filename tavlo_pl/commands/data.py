@@ -11,8 +11,8 @@ from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.commands.data_audit import audit
 from tavlo_pl.commands.data_index import index
 from tavlo_pl.commands.data_shard import shard
+from tavlo_pl.config.security import take_allowed
 from tavlo_pl.data.synthetic.write import write_world
-from tavlo_pl.trust import take_allowed
 
 VERBS: dict[str, Any] = {"synth": write_world, "audit": audit, "index": index, "shard": shard}
 

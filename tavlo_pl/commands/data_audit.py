@@ -7,13 +7,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tavlo_pl.data.audit import check_files, read_listing, report
-from tavlo_pl.data.clip import clip_key
-from tavlo_pl.data.frame_base import OFFSETS
-from tavlo_pl.data.leak import NAMED, Overlap, find_overlap, video_of
+from tavlo_pl.data.audit.files import check_files, read_listing, report
+from tavlo_pl.data.audit.frame_offset import OFFSETS
+from tavlo_pl.data.clip_ids import clip_key
+from tavlo_pl.data.leakage import NAMED, Overlap, find_overlap, video_of
 from tavlo_pl.data.media import USUAL, Limits, set_limits
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.runs import write_whole
+from tavlo_pl.io.atomic import write_whole
 from tavlo_pl.viz.table import NOTHING, Table
 
 AUDIT = "audit.json"

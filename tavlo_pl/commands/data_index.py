@@ -7,14 +7,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tavlo_pl.data.archive import is_archive
-from tavlo_pl.data.audit import read_listing
-from tavlo_pl.data.clip import ClipKey, clip_key, read_ids
-from tavlo_pl.data.index import Row, read_probed, write_index
-from tavlo_pl.data.index_probe import Journal, find_files, probe_files
-from tavlo_pl.data.index_select import Filter, make_rows
+from tavlo_pl.data.audit.files import read_listing
+from tavlo_pl.data.clip_ids import ClipKey, clip_key, read_ids
+from tavlo_pl.data.datasets.vggsound import read_table
+from tavlo_pl.data.index.probe import Journal, find_files, probe_files
+from tavlo_pl.data.index.select import Filter, make_rows
+from tavlo_pl.data.index.table import Row, read_probed, write_index
 from tavlo_pl.data.media import USUAL, Limits, set_limits
-from tavlo_pl.data.vggsound import read_table
+from tavlo_pl.data.media.archive import is_archive
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.viz.table import Table
 

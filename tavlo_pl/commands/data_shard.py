@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.data.media import USUAL, Limits, set_limits
-from tavlo_pl.data.shard_format import Form
-from tavlo_pl.data.shard_write import write_shards
+from tavlo_pl.data.shards.format import Form
+from tavlo_pl.data.shards.write import write_shards
 from tavlo_pl.errors import ConfigError
 
 
@@ -31,7 +31,7 @@ def shard(
     OUT/bad_clips.csv, with the reason.
 
     Args:
-        source: the clips, as in data.train: --source tavlo_pl.data.vggsound.VGGSound --source.root DIR.
+        source: the clips, as in data.train: --source tavlo_pl.data.datasets.VGGSound --source.root DIR.
         out: folder to write to, the same for all parts.
         segments: T, segments a clip.
         frames_per_segment: frames stored for each segment, odd: the one at its centre is among them.

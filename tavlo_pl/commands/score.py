@@ -12,13 +12,13 @@ from tavlo_pl import __version__
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.errors import ConfigError, PredictionError
-from tavlo_pl.results import MAPS, PER_SAMPLE, SampleMaps, to_csv
-from tavlo_pl.runs import write_whole
+from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.run.results import MAPS, PER_SAMPLE, SampleMaps, to_csv
 from tavlo_pl.types import BadClip, Scenario
 from tavlo_pl.viz.table import Table, results_tables
 
 if TYPE_CHECKING:
-    from tavlo_pl.data.heatmaps import Heatmaps, Sample, ScoreLoader
+    from tavlo_pl.data.predictions import Heatmaps, Sample, ScoreLoader
 
 NAMED = 20
 """So many missing predictions are named in a message."""
@@ -66,7 +66,7 @@ def score(
         raise ConfigError(f"--size {size} and --frame_rate {frame_rate} must be above 0.")
     if not out.endswith(".json"):
         raise ConfigError(f"--out {out} must be a file, such as results.json; per_sample.csv goes beside it.")
-    from tavlo_pl.data.heatmaps import Heatmaps, ScoreLoader, samples_of  # these need torch, and --help does not
+    from tavlo_pl.data.predictions import Heatmaps, ScoreLoader, samples_of
     from tavlo_pl.metrics.suite import LocalizationSuite
 
     samples = samples_of(_source(dataset, annotations).clips())
@@ -120,11 +120,11 @@ def main(args: list[str]) -> int:
 
 
 def _source(dataset: str, annotations: str) -> ClipSource:
-    from tavlo_pl.data.avatar import AVATAR
-    from tavlo_pl.data.avsbench import AVSBench
-    from tavlo_pl.data.flickr import FlickrSoundNet
-    from tavlo_pl.data.is3 import IS3
-    from tavlo_pl.data.vggss import VGGSS
+    from tavlo_pl.data.datasets.avatar import AVATAR
+    from tavlo_pl.data.datasets.avsbench import AVSBench
+    from tavlo_pl.data.datasets.flickr import FlickrSoundNet
+    from tavlo_pl.data.datasets.is3 import IS3
+    from tavlo_pl.data.datasets.vggss import VGGSS
 
     if dataset == "avatar":
         path = Path(annotations)

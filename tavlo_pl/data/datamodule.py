@@ -18,13 +18,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from tavlo_pl.data.augment import NOTHING, Augment
 from tavlo_pl.data.clip import ClipSource, LazyClips, fingerprint
 from tavlo_pl.data.dataset import ClipDataset, Item, Stage, collate
-from tavlo_pl.data.folder import Folder
-from tavlo_pl.data.leak import refuse_overlap
+from tavlo_pl.data.datasets.folder import Folder
+from tavlo_pl.data.leakage import refuse_overlap
 from tavlo_pl.data.media import SAMPLE_RATE_HZ, USUAL, Limits, set_limits
 from tavlo_pl.data.spectrogram import WINDOW_SAMPLES, Frequencies, LogMel
+from tavlo_pl.data.transforms import NOTHING, Augment
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError, TavloError
 from tavlo_pl.types import BadClip, Batch
 

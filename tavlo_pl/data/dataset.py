@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tavlo_pl.data import media, segments
-from tavlo_pl.data.augment import NOTHING, Augment
-from tavlo_pl.data.clip import AnnotatedFrame, Clip
+from tavlo_pl.data.annotations import AnnotatedFrame
+from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.transforms import NOTHING, Augment
 from tavlo_pl.errors import AnnotationError, MediaError
 from tavlo_pl.types import BadClip, Batch, Scenario, Targets
 

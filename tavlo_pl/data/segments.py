@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 TIME_TOLERANCE_S = 1e-6
 """Time stamps are rounded to floating point: a frame this little before a segment's edge is on it."""
 
+TOLERANCE_S = 0.5
+"""A clip may be that much shorter or longer than it should be; clips cut at key frames differ by less."""
+
 WINDOW_TAIL_S = 0.25
 """A rest of a video shorter than this gets no window of its own (codecs pad the sound by such rests)."""
 

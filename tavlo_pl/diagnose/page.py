@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tavlo_pl.diagnose import probes
 from tavlo_pl.diagnose.measures import Figure
+from tavlo_pl.diagnose.perturbations import Maps
 from tavlo_pl.diagnose.probes import Diagnosis
-from tavlo_pl.diagnose.trials import Maps
 from tavlo_pl.types import Batch
 from tavlo_pl.viz.colormap import colour
 from tavlo_pl.viz.overlay import Scale, blend, contact_sheet, outline, resize, resize_mask

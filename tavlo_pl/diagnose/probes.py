@@ -17,7 +17,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from tavlo_pl.diagnose import measures
 from tavlo_pl.diagnose.measures import Figure
-from tavlo_pl.diagnose.trials import Maps
+from tavlo_pl.diagnose.perturbations import Maps
 from tavlo_pl.metrics.functional.baselines import centred_disk
 from tavlo_pl.metrics.functional.ciou import ciou_of_maps
 from tavlo_pl.metrics.functional.thresholds import parse_rule, universal_quantile, universal_threshold

@@ -11,13 +11,13 @@ import numpy as np
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
-from tavlo_pl import runs
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import Entry, collate
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
+from tavlo_pl.diagnose.perturbations import Localize, Maps, try_out
 from tavlo_pl.diagnose.probes import RULES, Diagnosis, diagnose
-from tavlo_pl.diagnose.trials import Localize, Maps, try_out
 from tavlo_pl.errors import ConfigError, MediaError
+from tavlo_pl.io.atomic import write_whole
 from tavlo_pl.types import Batch, Scenario
 
 CLIPS = 96
@@ -106,6 +106,6 @@ def write(folder: Path, examined: Examined, provenance: dict[str, Any]) -> None:
         probe["figures"] = {name: figure._asdict() for name, figure in probe["figures"].items()}
     content = {"listens": found.listens, "verdict": found.sentence, "rules": RULES, "probes": probes, **origin}
     content["shown"] = examined.clips["sample_id"]
-    runs.write_whole(folder / JSON, json.dumps(content, indent=2) + "\n")
-    runs.write_whole(folder / PAGE, diagnosis_page(examined.clips, examined.maps, found, origin))
+    write_whole(folder / JSON, json.dumps(content, indent=2) + "\n")
+    write_whole(folder / PAGE, diagnosis_page(examined.clips, examined.maps, found, origin))
     print(f"\n{diagnosis_table(found).to_text()}\n\n{found.sentence}\n", flush=True)

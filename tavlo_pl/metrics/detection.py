@@ -7,7 +7,7 @@ from torch import Tensor
 from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, scene_minimum
 from tavlo_pl.metrics.functional.slavc import confidence, detection_figures
 from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.ruled import ByRule
+from tavlo_pl.metrics.thresholded import ByRule
 
 
 class Detection(ByRule):

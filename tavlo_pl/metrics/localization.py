@@ -6,7 +6,7 @@ from torch import Tensor
 from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, ciou_mean
 from tavlo_pl.metrics.functional.offscreen import true_negative_share
 from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.ruled import ByRule, ByUniversal
+from tavlo_pl.metrics.thresholded import ByRule, ByUniversal
 
 
 class CIoU(ByRule):

@@ -15,7 +15,7 @@ from tavlo_pl.metrics.functional.video import (
     switches,
 )
 from tavlo_pl.metrics.per_sample import PerSampleMetric
-from tavlo_pl.metrics.ruled import ByUniversal
+from tavlo_pl.metrics.thresholded import ByUniversal
 
 
 class Pointing(PerSampleMetric):

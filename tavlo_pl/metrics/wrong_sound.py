@@ -5,7 +5,7 @@ from torch import Tensor
 
 from tavlo_pl.metrics.functional.offscreen import pia, pia_auc
 from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.ruled import ByUniversal
+from tavlo_pl.metrics.thresholded import ByUniversal
 
 
 class PIA(ByUniversal):

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.losses.bags import bag_scores
 from tavlo_pl.losses.mil import Pool, choice_loss, flatness_loss, matched, mil_loss, mixed_loss, pause_loss, pool_bag
+from tavlo_pl.losses.mil_pooling import bag_scores
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.nn.attention import ASTBlock, Reach
 from tavlo_pl.nn.audio import AudioEncoder, Span
+from tavlo_pl.nn.checkpointing import recomputed
 from tavlo_pl.nn.gather import everyone, mine
+from tavlo_pl.nn.negatives import in_rhythm, mix, quiet, silent
 from tavlo_pl.nn.positions import Kind, SpatialEncoding, TemporalEncoding
-from tavlo_pl.nn.recompute import recomputed
 from tavlo_pl.nn.similarity import score_map
-from tavlo_pl.nn.sounds import in_rhythm, mix, quiet, silent
 from tavlo_pl.nn.visual import VisualEncoder
 
 

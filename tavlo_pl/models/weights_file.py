@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from tavlo_pl.errors import CheckpointError
-from tavlo_pl.files import whole_file
+from tavlo_pl.io.atomic import whole_file
 
 SAFE = ".safetensors"
 NOTE = "tavlo"

@@ -8,7 +8,7 @@ class Linear(nn.Linear):
     """``nn.Linear``, which a processor computes as a convolution of one pixel.
 
     torch has MKL multiply matrices and oneDNN convolve. On an AMD processor with AVX-512 the convolution takes half of
-    the time, forward and backward (`tests.benchmarks.step`); the sums are the same, in another order.
+    the time, forward and backward (`benchmarks.step`); the sums are the same, in another order.
     """
 
     def forward(self, tokens: Tensor, scale: Tensor | None = None) -> Tensor:

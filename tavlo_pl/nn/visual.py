@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torchvision import models
 
-from tavlo_pl.nn.recompute import recomputed
+from tavlo_pl.nn.checkpointing import recomputed
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class VisualEncoder(nn.Module):
         width: feature width D_f.
         stride: pixels a cell.
         pretrained: whether it began with ImageNet weights.
-        recompute: whether the parts of the trunk keep nothing for the backward pass (``nn/recompute.py``).
+        recompute: whether the parts of the trunk keep nothing for the backward pass (``nn/checkpointing.py``).
     """
 
     def __init__(self, trunk: nn.Sequential, width: int, stride: int, pretrained: bool = False) -> None:

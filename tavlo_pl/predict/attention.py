@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tavlo_pl.files import whole_file
+from tavlo_pl.io.atomic import whole_file
 from tavlo_pl.predict.localizer import Model, Seen
 from tavlo_pl.viz.attention import attention_sheet
 

@@ -9,7 +9,7 @@ import torch
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
-from tavlo_pl import trust
+from tavlo_pl.config import security
 from tavlo_pl.errors import CheckpointError, TavloError
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.models.weights_file import read_plain, write_safe
@@ -121,9 +121,9 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
     stored = stored_config(content, path)
     if stored is None:
         raise CheckpointError(f"{path} does not hold its configuration; give one that tavlo fit has written")
-    trust.confine(allow_import)
+    security.confine(allow_import)
     try:
-        config = trust.read_yaml(stored)
+        config = security.read_yaml(stored)
         model = _model(config["model"], allow_import)
         form = Form(**{name: config["data"][name] for name in FORM if name in config["data"]})
     except TavloError:
@@ -146,6 +146,6 @@ def _model(config: dict[str, Any], allow_import: Sequence[str]) -> AVLocalizer:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(AVLocalizer, "model")
     parsed = parser.parse_object({"model": config})
-    trust.check_named(parsed, allow_import)
+    security.check_named(parsed, allow_import)
     model: AVLocalizer = parser.instantiate(parsed).model
     return model

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tavlo_pl.runs import write_whole
+from tavlo_pl.io.atomic import write_whole
 from tavlo_pl.viz import page
 
 STYLE = """

@@ -17,15 +17,14 @@ import numpy as np
 from tqdm import tqdm
 
 from tavlo_pl.data import media
-from tavlo_pl.data.heatmaps import in_pieces
+from tavlo_pl.data.predictions import in_pieces
 from tavlo_pl.errors import ConfigError, MediaError, PredictionError, RunFailedError
-from tavlo_pl.files import whole_file
+from tavlo_pl.io.atomic import whole_file, write_whole
 from tavlo_pl.predict.attention import write_attention
-from tavlo_pl.predict.film import write_film, write_poster
 from tavlo_pl.predict.gallery import write_gallery
 from tavlo_pl.predict.localizer import Aspect, Localizer, Model, Seen
+from tavlo_pl.predict.overlay_video import write_film, write_poster
 from tavlo_pl.predict.sources import Localization
-from tavlo_pl.runs import write_whole
 
 NAME_BYTES = 230
 """File systems allow 255; the rest is for the suffixes."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.functional.paired import PairedDifference, paired_differences
-from tavlo_pl.report.tested import RunResults
+from tavlo_pl.report.load import RunResults
 from tavlo_pl.types import Scenario
 from tavlo_pl.viz.table import Table
 

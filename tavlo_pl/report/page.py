@@ -8,8 +8,8 @@ import numpy as np
 from tavlo_pl import __version__
 from tavlo_pl.metrics.suite import MODEL_ROW
 from tavlo_pl.report.compare import Comparison, comparison_table
-from tavlo_pl.report.look import Film
-from tavlo_pl.report.tested import RunResults
+from tavlo_pl.report.examples import Film
+from tavlo_pl.report.load import RunResults
 from tavlo_pl.types import Scenario
 from tavlo_pl.viz import slider
 from tavlo_pl.viz.page import details, drawing, facts, film, grid, html_page, paragraph, section, subheading, table_html

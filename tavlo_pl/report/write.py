@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tavlo_pl import runs as run_folders
-from tavlo_pl.report import look
+from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.report import examples
 from tavlo_pl.report.compare import compare, comparison_table
+from tavlo_pl.report.load import read_runs
 from tavlo_pl.report.page import report_page
-from tavlo_pl.report.tested import read_runs
 
 PAGE = "report.html"
 COMPARISON = "comparison.json"
@@ -33,19 +33,19 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
     comparisons = [compare(runs[0], other) for other in runs[1:]]
     folder = out or runs[0].folder / ("comparison" if comparisons else "report")
     if comparisons:
-        groups = {heading: names for each in comparisons for heading, names in look.gained_and_lost(each).items()}
-        clips = look.clips_of(runs[0], groups)
+        groups = {heading: names for each in comparisons for heading, names in examples.gained_and_lost(each).items()}
+        clips = examples.clips_of(runs[0], groups)
     else:
-        groups, clips = look.best_and_worst(runs[0]), look.best_middle_worst(runs[0])
+        groups, clips = examples.best_and_worst(runs[0]), examples.best_middle_worst(runs[0])
     folder.mkdir(parents=True, exist_ok=True)
     with tqdm(total=sum(map(len, groups.values())) + len(clips), desc="pictures and films", unit="piece") as bar:
-        shown = {heading: look.show_all(runs, names, bar) for heading, names in groups.items()}
-        films = look.make_films(runs, clips, folder, bar)
+        shown = {heading: examples.show_all(runs, names, bar) for heading, names in groups.items()}
+        films = examples.make_films(runs, clips, folder, bar)
     page = report_page(runs, comparisons, {heading: found for heading, found in shown.items() if found}, films)
     if comparisons:
         content = {"comparisons": [each.to_json() for each in comparisons]}
-        run_folders.write_whole(folder / COMPARISON, json.dumps(content, indent=2) + "\n")
+        write_whole(folder / COMPARISON, json.dumps(content, indent=2) + "\n")
         print("\n" + "\n\n".join(comparison_table(each).to_text() for each in comparisons) + "\n")
-    run_folders.write_whole(folder / PAGE, page)
+    write_whole(folder / PAGE, page)
     print(f"page: {folder / PAGE}")
     return folder / PAGE

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from tavlo_pl import __version__
 from tavlo_pl.callbacks.results import MapKeeper, ResultsWriter
 from tavlo_pl.metrics.suite import LocalizationSuite
-from tavlo_pl.results import SampleMaps
+from tavlo_pl.run.results import SampleMaps
 from tavlo_pl.types import Scenario, Targets
 from tests.helpers.processes import run_processes
 

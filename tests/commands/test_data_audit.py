@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tavlo_pl.data.clip import read_ids
+from tavlo_pl.data.clip_ids import read_ids
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.shared import shared_file
 from tests.helpers.trees import instance, write_avatar, write_pictures, write_vggsound

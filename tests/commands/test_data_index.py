@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tavlo_pl.data import index_probe
+from tavlo_pl.data.index import probe
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.clips import write_numbered
 
@@ -205,8 +205,8 @@ def test_only_what_changed_is_opened_again(good: bytes, tmp_path: Path, monkeypa
     with tarfile.open(root / "part.tar.gz", "w:gz") as tar:
         tar.add(root / "a.mp4", "in.mp4")
     opened: list[str] = []
-    probe = index_probe.probe_video
-    monkeypatch.setattr(index_probe, "probe_video", lambda row, file: opened.append(str(file)) or probe(row, file))
+    probe_video = probe.probe_video
+    monkeypatch.setattr(probe, "probe_video", lambda row, file: opened.append(str(file)) or probe_video(row, file))
     out = tmp_path / "index.parquet"
     index(out, root)
     assert len(opened) == 4

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tavlo_pl.report.compare import compare
-from tavlo_pl.report.tested import read_runs
+from tavlo_pl.report.load import read_runs
 from tests.helpers.browser import chromium
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.run import tiny_config

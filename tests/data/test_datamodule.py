@@ -11,11 +11,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from tavlo_pl.data import media
-from tavlo_pl.data.augment import Augment
-from tavlo_pl.data.avatar import AVATAR
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.datamodule import ClipDataModule, TrainSampler, evaluation_order
-from tavlo_pl.data.vggsound import VGGSound
+from tavlo_pl.data.datasets.avatar import AVATAR
+from tavlo_pl.data.datasets.vggsound import VGGSound
+from tavlo_pl.data.transforms import Augment
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, NoAudioError, RunFailedError
 from tavlo_pl.types import Batch
 from tests.helpers.clips import write_numbered

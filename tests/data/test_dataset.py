@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tavlo_pl.data import media
-from tavlo_pl.data.avatar import AVATAR
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.dataset import ClipDataset, collate
+from tavlo_pl.data.datasets.avatar import AVATAR
 from tavlo_pl.errors import AnnotationError
 from tavlo_pl.types import Scenario
 from tests.helpers.clips import NTSC, has_flash, read_number, write_numbered

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.data.spectrogram import LogMel
+from tavlo_pl.diagnose.perturbations import try_out
 from tavlo_pl.diagnose.probes import Diagnosis, Finding, diagnose
-from tavlo_pl.diagnose.trials import try_out
 from tavlo_pl.types import Scenario, Targets
 
 CLIPS, SEGMENTS, PIXELS, CELLS = 24, 4, 32, 8

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from tavlo_pl.data.clip import AnnotatedFrame, Clip
+from tavlo_pl.data.annotations import AnnotatedFrame
+from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.dataset import Entry, Sample
 from tavlo_pl.diagnose import run as diagnose_run
 from tavlo_pl.diagnose.run import choose

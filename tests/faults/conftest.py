@@ -72,7 +72,7 @@ def score_words(maps: Path, world: Path, out: Path) -> tuple[object, ...]:
 def shard_words(world: Path, out: Path) -> tuple[object, ...]:
     """``tavlo data shard`` of the training clips, two a file."""
     source = (
-        f"--source tavlo_pl.data.vggsound.VGGSound --source.root {world / 'train'} --source.csv null --source.ids null"
+        f"--source tavlo_pl.data.datasets.VGGSound --source.root {world / 'train'} --source.csv null --source.ids null"
     )
     form = f"--segments 3 --duration_s 2 --image_size 32 --clips_per_shard 2 --workers 1 --out {out}"
     return ("data", "shard", *f"{source} {form}".split())

@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch.utils.data import get_worker_info
 
-from tavlo_pl import endings
-from tavlo_pl.data import shard_write
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.dataset import ClipDataset, Item
+from tavlo_pl.data.shards import write as shard_write
+from tavlo_pl.run import exit as run_exit
 from tests.faults.conftest import Undisturbed, predict_words, score_words, shard_words
 from tests.helpers.cli import tavlo
 from tests.helpers.faults import (
@@ -213,13 +213,13 @@ def test_a_killed_process_of_two_ends_the_other_and_the_run_goes_on_to_the_same_
 
 
 def test_a_process_ends_with_the_one_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endings, "PARENT_CHECK_S", 0.02)
+    monkeypatch.setattr(run_exit, "PARENT_CHECK_S", 0.02)
     reader, writer = os.pipe()
     first = os.fork()
     if first == 0:
         parent = os.getpid()
         if os.fork() == 0:
-            endings.end_with(parent)
+            run_exit.end_with(parent)
         os._exit(0)
     os.close(writer)
     os.waitpid(first, 0)

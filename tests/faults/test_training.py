@@ -16,8 +16,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tavlo_pl import env, runs
+from tavlo_pl import env
 from tavlo_pl.callbacks.gallery import Gallery
+from tavlo_pl.run import directory
 from tests.faults.conftest import Undisturbed
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.clips import clicks, write_numbered
@@ -290,10 +291,10 @@ def test_a_clock_that_was_set_back_makes_no_folder_twice(tmp_path: Path, monkeyp
             return datetime(2026, 10, 25, 2, 30)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "datetime", Stopped)
+    monkeypatch.setattr(directory, "datetime", Stopped)
     names = []
     for _ in range(3):
-        folder = runs.choose("fit", None, None, "exp/tiny.yaml")
+        folder = directory.choose("fit", None, None, "exp/tiny.yaml")
         folder.mkdir(parents=True)
         names.append(folder.name)
     assert names == ["20261025-023000", "20261025-023000-2", "20261025-023000-3"]

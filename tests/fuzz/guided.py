@@ -51,13 +51,13 @@ def _fuzz(kind: str, rest: list[str]) -> None:
     with atheris.instrument_imports(include=["tavlo_pl", "json", "csv", "xml"]):
         import yaml
 
-        from tavlo_pl import trust
+        from tavlo_pl.config import security
         from tavlo_pl.errors import TavloError
         from tests.fuzz.mutate import mutate_json
         from tests.fuzz.targets import CONFIG, Target, targets
 
     def read_yaml(path: Path) -> None:
-        trust.read_yaml(path.read_bytes().decode("utf-8", "replace"))
+        security.read_yaml(path.read_bytes().decode("utf-8", "replace"))
 
     folder = Path(tempfile.mkdtemp())
     every = targets(folder) | {"YAML": Target("config.yaml", lambda draw: mutate_json(CONFIG, draw), read_yaml)}

@@ -18,19 +18,20 @@ from PIL import Image
 from safetensors.torch import save
 
 from tavlo_pl.data import media
-from tavlo_pl.data.archive import members
-from tavlo_pl.data.avatar import AVATAR
-from tavlo_pl.data.avsbench import AVSBench
-from tavlo_pl.data.clip import ClipSource, read_ids
-from tavlo_pl.data.flickr import FlickrSoundNet
-from tavlo_pl.data.heatmaps import Heatmaps, samples_of
-from tavlo_pl.data.index import SCHEMA, Index, read_probed
-from tavlo_pl.data.is3 import IS3
+from tavlo_pl.data.clip import ClipSource
+from tavlo_pl.data.clip_ids import read_ids
+from tavlo_pl.data.datasets.avatar import AVATAR
+from tavlo_pl.data.datasets.avsbench import AVSBench
+from tavlo_pl.data.datasets.flickr import FlickrSoundNet
+from tavlo_pl.data.datasets.is3 import IS3
+from tavlo_pl.data.datasets.vggsound import read_table
+from tavlo_pl.data.datasets.vggss import VGGSS
+from tavlo_pl.data.index.table import SCHEMA, Index, read_probed
 from tavlo_pl.data.media import DecodedClip
-from tavlo_pl.data.shard_format import ENTRY, Form, from_record, to_record
-from tavlo_pl.data.shards import Shards, Store
-from tavlo_pl.data.vggsound import read_table
-from tavlo_pl.data.vggss import VGGSS
+from tavlo_pl.data.media.archive import members
+from tavlo_pl.data.predictions import Heatmaps, samples_of
+from tavlo_pl.data.shards.format import ENTRY, Form, from_record, to_record
+from tavlo_pl.data.shards.source import Shards, Store
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.predict.checkpoint import read_checkpoint
 from tests.fuzz.mutate import mutate_bytes, mutate_json
@@ -52,7 +53,7 @@ CONFIG = {
     },
     "model": {"class_path": "tests.helpers.tiny.Tiny", "init_args": {"width": 4, "lr": 0.01}},
     "data": {
-        "train": {"class_path": "tavlo_pl.data.vggsound.VGGSound", "init_args": {"root": "data", "ids": None}},
+        "train": {"class_path": "tavlo_pl.data.datasets.VGGSound", "init_args": {"root": "data", "ids": None}},
         "segments": 3,
         "augment": {"colour": 0.1},
         "limits": {"pixels": 1000},

@@ -16,7 +16,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from tavlo_pl import files
+from tavlo_pl.io import atomic
 from tavlo_pl.data import media
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.tiny import Tiny
@@ -186,7 +186,7 @@ def killed_at_write(number: int, run: Callable[[], object]) -> bool:
             if len(written) == number:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        files.os.fsync = fsync  # type: ignore[attr-defined]
+        atomic.os.fsync = fsync  # type: ignore[attr-defined]
         run()
 
     return killed_after(120, dying)

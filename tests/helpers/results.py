@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tavlo_pl.results import PER_SAMPLE, RESULTS, to_csv
+from tavlo_pl.run.results import PER_SAMPLE, RESULTS, to_csv
 from tavlo_pl.types import SCENARIOS, Scenario
 
 

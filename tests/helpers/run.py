@@ -34,7 +34,7 @@ def data_config(world: Path) -> dict[str, object]:
     """The tiny world for all stages, read in this process; overrules any other data configuration."""
     return {
         "train": {
-            "class_path": "tavlo_pl.data.vggsound.VGGSound",
+            "class_path": "tavlo_pl.data.datasets.VGGSound",
             "init_args": {"root": str(world / "train"), "csv": None, "ids": None, "split": "train"},
         },
         "val": avatar(world / "val"),
@@ -52,6 +52,6 @@ def data_config(world: Path) -> dict[str, object]:
 def avatar(root: Path) -> dict[str, object]:
     """A folder in AVATAR's layout."""
     return {
-        "class_path": "tavlo_pl.data.avatar.AVATAR",
+        "class_path": "tavlo_pl.data.datasets.AVATAR",
         "init_args": {"root": str(root), "frame_base": 0, "cross_event_list": None},
     }

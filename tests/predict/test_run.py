@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tavlo_pl.data import heatmaps, media
+from tavlo_pl.data import media, predictions
 from tavlo_pl.errors import ConfigError, RunFailedError
-from tavlo_pl.predict import film
+from tavlo_pl.predict import overlay_video
 from tavlo_pl.predict.run import Folder, Outcome, PredictOptions, checked_name, predict_all
 from tests.helpers.clips import write_numbered
 from tests.helpers.predict import localizer
@@ -62,7 +62,7 @@ def test_a_long_video_leaves_its_maps_in_pieces(
 ) -> None:
     predict(videos[:1], tmp_path / "out")
     whole = np.load(tmp_path / "out" / "a.npz")["heatmap"]
-    monkeypatch.setattr(heatmaps, "MAPS_A_PIECE", len(whole) - 1)
+    monkeypatch.setattr(predictions, "MAPS_A_PIECE", len(whole) - 1)
     predict(videos[:1], tmp_path / "out", overwrite=True)
     archive = np.load(tmp_path / "out" / "a.npz")
     assert sorted(archive) == ["duration_s", "frame_time_s", "heatmap_0000", "heatmap_0001", "size"]
@@ -141,10 +141,10 @@ def test_a_kill_leaves_no_half_file_and_the_next_run_completes_what_is_missing(
     videos: list[tuple[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    real = film.blend
+    real = overlay_video.blend
     child = os.fork()
     if child == 0:
-        monkeypatch.setattr(film, "blend", lambda *drawn: (time.sleep(0.02), real(*drawn))[1])
+        monkeypatch.setattr(overlay_video, "blend", lambda *drawn: (time.sleep(0.02), real(*drawn))[1])
         predict(videos, out)
         os._exit(0)
     until_s = time.monotonic() + 60

@@ -8,8 +8,8 @@ import pytest
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.report.compare import Comparison, compare, comparison_table
-from tavlo_pl.report.look import best_and_worst, best_middle_worst, clips_of, gained_and_lost
-from tavlo_pl.report.tested import read_runs
+from tavlo_pl.report.examples import best_and_worst, best_middle_worst, clips_of, gained_and_lost
+from tavlo_pl.report.load import read_runs
 from tests.helpers.results import write_results
 
 CLIPS = [f"clip{n:02}" for n in range(20)]

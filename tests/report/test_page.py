@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from tavlo_pl.report.compare import compare
-from tavlo_pl.report.look import Film
+from tavlo_pl.report.examples import Film
+from tavlo_pl.report.load import RunResults, read_runs
 from tavlo_pl.report.page import report_page
-from tavlo_pl.report.tested import RunResults, read_runs
 from tests.helpers.results import write_results
 
 

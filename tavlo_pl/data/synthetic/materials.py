@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tavlo_pl.data.media import probe_audio_duration, read_waveform
-from tavlo_pl.data.synthetic.look import CLASS_LOOKS, SPRITE_PX, draw_background, draw_sprite
+from tavlo_pl.data.synthetic.appearance import CLASS_LOOKS, SPRITE_PX, draw_background, draw_sprite
 from tavlo_pl.data.synthetic.scene import Look, Split, rng_of
 from tavlo_pl.data.synthetic.sound import VOICES
 from tavlo_pl.errors import DatasetNotFoundError

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tavlo_pl.metrics.functional._numpy_kernels import count, count_both
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval, interval_of, sum_by_video, video_draws
-from tavlo_pl.metrics.functional.rows import count, count_both
 
 BETA_SQUARED = 0.3
 THRESHOLDS = np.linspace(0, 1, 255, dtype=np.float32)

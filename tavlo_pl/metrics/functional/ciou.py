@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tavlo_pl.metrics.functional.rows import at_least, count, count_both
+from tavlo_pl.metrics.functional._numpy_kernels import at_least, count, count_both
 from tavlo_pl.metrics.functional.thresholds import Rule, claimed_pixels, thresholds
 from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tavlo_pl.metrics.functional.rows import at_least, count
+from tavlo_pl.metrics.functional._numpy_kernels import at_least, count
 from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
 
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.functional.rows import at_least, at_ranks, limits
+from tavlo_pl.metrics.functional._numpy_kernels import at_least, at_ranks, limits
 from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
 
 RULES = "top_half, top_tenth, adaptive, fixed:<score> or universal:<quantile in 0..1>"

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tavlo_pl.metrics.functional._numpy_kernels import at_least, count, count_both, limits
 from tavlo_pl.metrics.functional.bootstrap import sum_by_video
-from tavlo_pl.metrics.functional.rows import at_least, count, count_both, limits
 
 
 def peak_on_source(scores: Tensor, truth: Tensor) -> Tensor:

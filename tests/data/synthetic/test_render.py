@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tavlo_pl.data.synthetic.look import SPRITE_PX
+from tavlo_pl.data.synthetic.appearance import SPRITE_PX
 from tavlo_pl.data.synthetic.materials import Procedural
 from tavlo_pl.data.synthetic.render import Renderer, actor_sound, mix_sound
 from tavlo_pl.data.synthetic.scene import LEVELS, Kind, Scene, draw_scene

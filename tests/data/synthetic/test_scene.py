@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tavlo_pl.data.synthetic.look import CLASS_LOOKS
+from tavlo_pl.data.synthetic.appearance import CLASS_LOOKS
 from tavlo_pl.data.synthetic.scene import KINDS, Kind, Scene, Split, draw_scene
 from tavlo_pl.data.synthetic.sound import VOICES
 from tavlo_pl.types import Scenario

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tavlo_pl.data.avatar import AVATAR
+from tavlo_pl.data.datasets.avatar import AVATAR
+from tavlo_pl.data.datasets.vggsound import VGGSound
 from tavlo_pl.data.media import read_clip, write_clip
 from tavlo_pl.data.synthetic.write import write_world
-from tavlo_pl.data.vggsound import VGGSound
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError
 from tavlo_pl.types import Scenario
 

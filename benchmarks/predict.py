@@ -1,0 +1,86 @@
+"""How long does ``tavlo predict`` take, films included, and does its memory grow with the video?   make bench
+
+Every measurement is a process of its own. The weights are random: that changes no timing.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.decode import DURATION_S, WORLD
+from benchmarks.report import ratio, single, write
+from tavlo_pl.data.media import write_clip
+from tavlo_pl.data.synthetic.write import Job, write_job
+
+ROUNDS = 3
+MAPS_PER_SECOND = 4.0
+LONG_S = (60, 600)
+SMALL = (90, 160)
+LONG_IMAGE_SIZE = 64
+"""So that ten minutes take one; what a batch needs is the same for both lengths, and less, so growth would show."""
+
+
+def write_long(path: Path, seconds: int) -> None:
+    """A long clip of small pictures, quickly written."""
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 255, (*SMALL, 3)).astype(np.uint8)
+    frames = (np.roll(texture, number, axis=1) for number in range(seconds * 5))
+    write_clip(path, frames, 5, rng.normal(0, 0.1, seconds * 16_000).astype(np.float32), 16_000)
+
+
+def predict(path: Path, out: Path, image_size: int) -> None:
+    """Runs in a process of its own and prints what it took, without the imports."""
+    import torch
+
+    from tavlo_pl.models.tavlo import TAVLO
+    from tavlo_pl.nn.visual import ResNet18
+    from tavlo_pl.predict.localizer import Form, Localizer
+    from tavlo_pl.predict.run import Folder, PredictOptions, predict_all
+
+    model = TAVLO(ResNet18(weights="none", stride=16)).eval()
+    form = Form(segments=10, duration_s=10.0, image_size=image_size, mel_bands=64, columns_per_segment=100)
+    localizer = Localizer(model, form, None, torch.device("cpu"))
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
+    folder = Folder(out, PredictOptions(maps_per_second=MAPS_PER_SECOND), {})
+    predict_all([("clip", path)], lambda: localizer, folder, progress=False)
+    taken = {"wall_s": time.monotonic() - began_s, "cpu_s": time.process_time() - began_cpu_s}
+    print(json.dumps({**taken, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def measure(path: Path, out: Path, image_size: int) -> dict[str, float]:
+    """Wall and CPU seconds, and the most memory of the process."""
+    command = [sys.executable, "-m", "benchmarks.predict", str(path), str(out), str(image_size)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    taken: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return taken
+
+
+def main() -> None:
+    """Measures and writes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_job(Job(WORLD, folder / "world", "train", None, 0))
+        (clip,) = (folder / "world").rglob("*.mp4")
+        runs = [measure(clip, folder / f"out{number}", 224) for number in range(ROUNDS)]
+        cpu_s = [run["cpu_s"] for run in runs]
+        told = f"{min(cpu_s):.1f} s CPU, {min(run['wall_s'] for run in runs):.1f} s on the clock, without imports"
+        name = f"{DURATION_S:.0f} s of 640×360, 4 maps a second, with film"
+        rows = [ratio(name, [DURATION_S] * ROUNDS, cpu_s, "× real time, by processor time", told)]
+        peaks = []
+        for seconds in LONG_S:
+            write_long(folder / f"{seconds}.mp4", seconds)
+            peaks.append(measure(folder / f"{seconds}.mp4", folder / str(seconds), LONG_IMAGE_SIZE)["peak_mib"])
+        told = f"{peaks[1]:.0f} MiB against {peaks[0]:.0f}"
+        name = f"memory of {LONG_S[1]} s of video"
+        rows.append(single(name, peaks[1] / peaks[0], f"× of {LONG_S[0]} s", told))
+    write("predict", rows)
+
+
+if __name__ == "__main__":
+    predict(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])) if len(sys.argv) > 2 else main()

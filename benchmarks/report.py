@@ -1,0 +1,166 @@
+"""What a benchmark leaves: docs/performance/<name>.json, and from all of them the tables of docs/performance.md.
+
+python -m benchmarks.report puts the tables into the page. Every figure is a ratio of two things measured in one
+run, in rounds that alternate between them, with its range over the rounds.
+"""
+
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from tavlo_pl.viz.table import PLACE
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "performance"
+PAGE = ROOT / "docs" / "performance.md"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure.
+
+    Attributes:
+        what: what was measured.
+        value: the ratio; median over rounds.
+        low: least of the rounds.
+        high: greatest of the rounds.
+        unit: what the ratio is of.
+        detail: the absolute figures behind it, which are this machine's.
+        predicted: what was expected before it was measured.
+    """
+
+    what: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    detail: str = ""
+    predicted: str = ""
+
+
+def ratio(
+    what: str, over: Sequence[float], under: Sequence[float], unit: str, detail: str = "", predicted: str = ""
+) -> Row:
+    """The ratio of two measurements of the same rounds."""
+    ratios = [a / b for a, b in zip(over, under, strict=True)]
+    return Row(what, statistics.median(ratios), min(ratios), max(ratios), unit, detail, predicted)
+
+
+def single(what: str, value: float, unit: str, detail: str = "", predicted: str = "") -> Row:
+    """A figure that has no rounds: it was counted, fitted or measured once."""
+    return Row(what, value, value, value, unit, detail, predicted)
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    """Processor time of one call."""
+    start_s = time.process_time()
+    work()
+    return time.process_time() - start_s
+
+
+def wall_s(work: Callable[[], object]) -> float:
+    """Time of one call by the clock, which means something on an idle machine only."""
+    start_s = time.perf_counter()
+    work()
+    return time.perf_counter() - start_s
+
+
+def command_cpu_s(command: list[str]) -> float:
+    """CPU seconds of a command and its processes."""
+    before = os.times()
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def grown_mib(work: Callable[[], object]) -> float:
+    """How much larger this process is during a call than before it (Linux)."""
+    status = Path("/proc/self/status")
+    Path("/proc/self/clear_refs").write_text("5")  # the largest size so far is the size now
+    before, after = "VmRSS", "VmHWM"
+    size = {before: status.read_text()}
+    work()
+    size[after] = status.read_text()
+    now, most = (int(re.search(rf"{key}:\s*(\d+) kB", text)[1]) for key, text in size.items())  # type: ignore[index]
+    return (most - now) / 2**10
+
+
+def write(benchmark: str, rows: Sequence[Row]) -> None:
+    """Prints the figures and leaves them as JSON."""
+    for row in rows:
+        told = f"{row.what:<58} {_figure(row):>24} {row.unit}"
+        print("; ".join(filter(None, (told, row.detail, row.predicted and f"predicted: {row.predicted}"))))
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    content = {"command": f"python -m benchmarks.{benchmark}", "machine": machine(), "rows": [*map(asdict, rows)]}
+    path = FOLDER / f"{benchmark}.json"
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    beside.rename(path)
+
+
+def read(benchmark: str) -> dict[str, Row]:
+    """The figures that a benchmark left, by what was measured; none if it left nothing."""
+    path = FOLDER / f"{benchmark}.json"
+    rows = json.loads(path.read_text())["rows"] if path.is_file() else []
+    return {row["what"]: Row(**row) for row in rows}
+
+
+def machine() -> dict[str, object]:
+    """Where and with what it was measured."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.is_file() else []
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("torch", "lightning", "av", "pyarrow")},
+        "day": time.strftime("%Y-%m-%d"),
+    }
+
+
+def table(benchmark: str) -> str:
+    """A benchmark's figures as a Markdown table with its command and machine."""
+    path = FOLDER / f"{benchmark}.json"
+    if not path.is_file():
+        return f"Not measured yet: `python -m benchmarks.{benchmark}`.\n"
+    content = json.loads(path.read_text())
+    where, rows = content["machine"], [Row(**row) for row in content["rows"]]
+    predicted = any(row.predicted for row in rows)
+    head = ["", "ratio (range)", "", *(["predicted"] if predicted else []), "here"]
+    lines = ["| " + " | ".join(head) + " |", "| --- | ---: " + "| --- " * (len(head) - 2) + "|"]
+    for row in rows:
+        cells = [row.what, _figure(row), row.unit, *([row.predicted] if predicted else []), row.detail]
+        lines.append("| " + " | ".join(cells) + " |")
+    versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
+    source = (
+        f"`{content['command']}`, {where['day']}: {where['cores']} cores ({where['processor']}), load {where['load']} "
+        f"at the end; Python {where['python']}, {versions}."
+    )
+    return "\n".join([*lines, "", source, ""])
+
+
+def _figure(row: Row) -> str:
+    return _short(row.value) + ("" if row.low == row.high else f" ({_short(row.low)} to {_short(row.high)})")
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def main() -> None:
+    """Renews the tables of the page."""
+    PAGE.write_text(PLACE.sub(lambda found: f"{found[1]}{table(found[2])}{found[3]}", PAGE.read_text()))
+    print(f"tables in {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""How many more clips a second come from shards than from mp4, and how long until the first batch?   make bench
+
+The procedural world at 640 x 360, 30 frames a second, 10 s; T = 10 frames of 224 x 224 and the sound, as a loader's
+worker makes them, on one core. Rounds of both ways are interleaved and counted in processor time. Other programs share
+caches and the core's other thread: the ratio is given for each clip's fastest reading, of as many by both ways, and
+for the sums of each round.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from benchmarks.decode import WORLD
+from benchmarks.report import Row, cpu_s, ratio, single, wall_s, write
+from tavlo_pl.data.clip import Clip, ClipSource
+from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.data.dataset import ClipDataset
+from tavlo_pl.data.datasets.vggsound import VGGSound
+from tavlo_pl.data.shards.format import ENTRY, INDEX, Form
+from tavlo_pl.data.shards.source import Shards
+from tavlo_pl.data.shards.write import write_shards
+from tavlo_pl.data.spectrogram import LogMel
+from tavlo_pl.data.synthetic.write import Job, write_job
+
+CLIPS = 6
+ROUNDS = 20
+
+LISTED = 200_000
+
+
+def read_all(dataset: ClipDataset, epoch: int) -> list[float]:
+    """Processor time of every training item of an epoch."""
+    return [cpu_s(partial(dataset.__getitem__, (epoch, index))) for index in range(len(dataset))]
+
+
+def first_batch(source: ClipSource) -> None:
+    """From nothing known to one batch of all clips."""
+    data = ClipDataModule(train=source, batch_size=CLIPS, num_workers=0)
+    data.setup("fit")
+    next(iter(data.train_dataloader()))
+
+
+def listing_s(shards: Path) -> float:
+    """Time until 200,000 clips are listed, from an index of so many rows."""
+    row = pq.read_table(shards / INDEX).to_pylist()[0]
+    many = shards / "many"
+    many.mkdir()
+    (many / "shards.json").write_bytes((shards / "shards.json").read_bytes())
+    rows = [{**row, "sample_id": f"{number:011d}_000000", "shard": number // 256} for number in range(LISTED)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=ENTRY), many / INDEX)
+    return min(wall_s(lambda: len(Shards(str(many)).clips())) for _ in range(3))
+
+
+def main() -> None:
+    """Measures CPU time a clip, ratio, time to the first batch, and bytes, and writes."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        world, shards = Path(folder, "world"), Path(folder, "shards")
+        for number in range(CLIPS):
+            write_job(Job(WORLD, world, "train", None, number))
+        films = VGGSound(str(world), split=None)
+        clips: Sequence[Clip] = films.clips()
+        writing_s = cpu_s(lambda: write_shards(clips, shards, Form(), workers=1))
+        sources: dict[str, ClipSource] = {"mp4": films, "shards": Shards(str(shards))}
+        datasets = {name: ClipDataset(source.clips(), "train", flip=True) for name, source in sources.items()}
+        rounds = [{name: read_all(dataset, epoch) for name, dataset in datasets.items()} for epoch in range(ROUNDS)]
+        seconds = {name: np.array([taken[name] for taken in rounds]) for name in datasets}  # (rounds, clips)
+        log_mel = LogMel(10, 100)
+        waveform = datasets["shards"][0, 0].waveform[None]
+        log_mel_s = min(cpu_s(lambda: log_mel(waveform)) for _ in range(ROUNDS))
+        first_s = {
+            name: min(wall_s(lambda s=source: first_batch(s)) for _ in range(3)) for name, source in sources.items()
+        }
+        sizes = {
+            "mp4": sum(clip.path.stat().st_size for clip in clips),
+            "shards": sum(path.stat().st_size for path in shards.glob("shards/*.arrow")),
+        }
+        listed_s = listing_s(shards)
+    fastest = {name: values.min(0).mean() for name, values in seconds.items()}  # each clip's fastest reading
+    rows: list[Row] = []
+    for name, values in seconds.items():
+        told = f"{1000 * fastest[name]:.1f} ms CPU a clip, {1000 * first_s[name]:.0f} ms to the first batch of {CLIPS}"
+        told += f", {sizes[name] / CLIPS / 1e6:.2f} MB a clip"
+        rates = sorted(1 / values.mean(1))
+        rows.append(Row(f"from {name}", float(np.median(rates)), rates[0], rates[-1], "clips a second and core", told))
+    mp4, stored = seconds["mp4"].mean(1), seconds["shards"].mean(1)
+    rows.append(ratio("reading from shards", list(mp4), list(stored), "× faster than from mp4"))
+    by_fastest = fastest["mp4"] / fastest["shards"]
+    rows.append(single("reading from shards, each clip's fastest of all rounds", by_fastest, "× faster than from mp4"))
+    with_mel = [list(values + log_mel_s) for values in (mp4, stored)]
+    told = f"{1000 * log_mel_s:.1f} ms CPU of log-mel a clip"
+    rows.append(ratio("reading from shards, and the log-mel", *with_mel, "× faster than from mp4", told))
+    told = f"{1000 * writing_s / CLIPS:.0f} ms CPU a clip"
+    rows.append(single("writing shards", writing_s / CLIPS / fastest["mp4"], "× reading an mp4 once", told))
+    rows.append(single(f"listing {LISTED:,} clips", listed_s, "s"))
+    write("shards", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Configurations: what they may name, and those that come with the package."""

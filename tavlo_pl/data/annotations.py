@@ -1,0 +1,181 @@
+"""Annotated frames of a clip, and their masks at any size."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tavlo_pl.errors import AnnotationError
+from tavlo_pl.types import SCENARIOS, Scenario
+
+
+@dataclass(frozen=True)
+class RunLengths:
+    """A COCO run-length mask: runs of 0 and 1 in turn, beginning with 0, down the columns from the left.
+
+    Args:
+        height: of the mask in pixels.
+        width: of the mask in pixels.
+        counts: lengths of the runs; they add up to height x width.
+    """
+
+    height: int
+    width: int
+    counts: tuple[int, ...]
+
+    def raster(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """(h, w) mask, each pixel taken from the pixel of the original under its centre."""
+        height, width = size
+        values = np.arange(len(self.counts)) % 2 == 1
+        mask = np.repeat(values, self.counts).reshape(self.width, self.height).T
+        rows = ((np.arange(height) + 0.5) * self.height / height).astype(int)
+        columns = ((np.arange(width) + 0.5) * self.width / width).astype(int)
+        return mask[np.ix_(rows, columns)]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One annotated sound source of a frame.
+
+    Args:
+        category: what it is, in the dataset's words.
+        scenario: the scenario it belongs to.
+        polygons: flat ``(x0, y0, x1, y1, ...)`` in original pixels; the mask is their union.
+        bbox: (left, top, width, height) in original pixels, used where nothing finer is given.
+        rle: a run-length mask in place of polygons.
+        box: (x0, y0, x1, y1) in original pixels, drawn as the evaluators of still pictures do: each edge cut down to a
+            whole pixel of the mask, so that a narrow box may be empty.
+        picture: a file whose pixels above 0 are the mask.
+    """
+
+    category: str
+    scenario: Scenario
+    polygons: tuple[tuple[float, ...], ...] = ()
+    bbox: tuple[float, float, float, float] | None = None
+    rle: RunLengths | None = None
+    box: tuple[float, float, float, float] | None = None
+    picture: Path | None = None
+
+    def raster(self, size: tuple[int, int], scale: tuple[float, float]) -> NDArray[np.bool_]:
+        """(h, w) mask of the instance.
+
+        Args:
+            size: (h, w) of the mask.
+            scale: mask pixels per original pixel, (x, y).
+        """
+        if self.rle is not None:
+            return self.rle.raster(size)
+        if self.picture is not None:
+            return read_mask(self.picture, size)
+        if self.box is not None:
+            left, top, right, bottom = (max(0, int(edge * scale[n % 2])) for n, edge in enumerate(self.box))
+            mask = np.zeros(size, bool)
+            mask[top:bottom, left:right] = True
+            return mask
+        polygons = self.polygons or ((_corners(self.bbox),) if self.bbox is not None else ())
+        mask = np.zeros(size, bool)
+        for polygon in polygons:
+            mask |= rasterise(np.reshape(polygon, (-1, 2)) * scale, size)
+        return mask
+
+
+@dataclass(frozen=True)
+class AnnotatedFrame:
+    """One annotated frame of a clip.
+
+    Args:
+        number: position of the frame in presentation order, from 0; None for the middle one.
+        name: as in the file name, ``00254``.
+        width: of the original picture, in the unit of its geometry.
+        height: of the original picture, in the unit of its geometry.
+        instances: the annotated sources.
+        agreement: so many instances must cover a pixel to make it sound for certain (boxes of several annotators).
+        time_s: when the frame is shown, where the data set says so.
+    """
+
+    number: int | None
+    name: str
+    width: int
+    height: int
+    instances: tuple[Instance, ...]
+    agreement: int = 1
+    time_s: float | None = None
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """The scenarios of the frame, in the order of the enumeration; each makes one sample."""
+        present = {instance.scenario for instance in self.instances}
+        return tuple(scenario for scenario in SCENARIOS if scenario in present)
+
+    def categories(self, scenario: Scenario) -> tuple[str, ...]:
+        """Sorted categories of the scenario's instances."""
+        return tuple(sorted({i.category for i in self.instances if i.scenario is scenario}))
+
+    def sources(self, scenario: Scenario) -> int:
+        """Number of the scenario's instances."""
+        return sum(instance.scenario is scenario for instance in self.instances)
+
+    def mask(self, scenario: Scenario, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """(h, w) union of the scenario's instances; empty off-screen, where nothing in the picture sounds."""
+        mask = np.zeros(size, bool)
+        if scenario is not Scenario.OFF_SCREEN:
+            for instance in self.instances:
+                if instance.scenario is scenario:
+                    mask |= instance.raster(size, (size[1] / self.width, size[0] / self.height))
+        return mask
+
+    def truth(self, scenario: Scenario, size: tuple[int, int]) -> NDArray[np.bool_] | NDArray[np.float32]:
+        """(h, w) ground truth: `mask`, or where annotators must agree the share of ``agreement`` they reach."""
+        if self.agreement == 1:
+            return self.mask(scenario, size)
+        votes = np.zeros(size, np.float32)
+        for instance in self.instances:
+            votes += instance.raster(size, (size[1] / self.width, size[0] / self.height))
+        return np.minimum(votes / np.float32(self.agreement), np.float32(1))
+
+
+def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels whose centre lies inside a polygon (even-odd rule).
+
+    Drawing libraries also fill the pixels that an outline merely touches, which makes small objects larger. A
+    polygon that holds no pixel's centre keeps the pixel at its middle: a source in the picture never has an
+    empty mask.
+
+    Args:
+        points: (N, 2) corners (x, y) in pixels of the mask, where pixel 0 covers [0, 1).
+        size: (h, w) of the mask.
+    """
+    height, width = size
+    x0, y0 = points.T
+    x1, y1 = np.roll(points, -1, axis=0).T
+    centres = np.arange(height) + 0.5
+    edge, row = np.nonzero((y0[:, None] <= centres) != (y1[:, None] <= centres))
+    crossing = x0[edge] + (centres[row] - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
+    toggles = np.zeros((height, width + 1), int)
+    np.add.at(toggles, (row, np.clip(np.ceil(crossing - 0.5), 0, width).astype(int)), 1)
+    mask = np.cumsum(toggles, axis=1)[:, :width] % 2 == 1
+    if not mask.any():
+        column, line = np.clip(points.mean(axis=0).astype(int), 0, (width - 1, height - 1))
+        mask[line, column] = True
+    return mask
+
+
+def read_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+    """(h, w) mask of a picture's pixels above 0, the nearest one for each of the wanted size.
+
+    Raises:
+        AnnotationError: no picture, or one of more pixels than Pillow takes from strangers.
+    """
+    try:
+        with Image.open(path) as picture:
+            grey = picture.convert("L")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise AnnotationError(f"{path}: no picture that holds a mask ({error}); unpack it again.") from error
+    return np.asarray(grey if size is None else grey.resize(size[::-1], Image.Resampling.NEAREST)) > 0
+
+
+def _corners(bbox: tuple[float, float, float, float]) -> tuple[float, ...]:
+    left, top, width, height = bbox
+    return (left, top, left + width, top, left + width, top + height, left, top + height)

@@ -1,0 +1,68 @@
+"""Flickr-SoundNet's test pictures (Senocak et al., 2018): boxes of three annotators on a canvas of 256 x 256 pixels.
+
+One XML file a picture, its name up to the first dot; somewhere in it elements ``bbox`` with ``xmin``, ``ymin``,
+``xmax``, ``ymax``. A pixel in two boxes or more is certain, in one it counts half: see
+`tavlo_pl.metrics.functional.ciou`.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tavlo_pl.data.annotations import AnnotatedFrame, Instance
+from tavlo_pl.data.clip import Clip, ClipSource
+from tavlo_pl.data.datasets.json_list import box_of
+from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
+from tavlo_pl.types import Scenario
+
+CANVAS_PIXELS = 256
+EDGES = ("xmin", "ymin", "xmax", "ymax")
+ANNOTATORS_NEEDED = 2
+
+
+class FlickrSoundNet(ClipSource):
+    """Reads the test annotations.
+
+    Args:
+        annotations: folder of the XML files.
+
+    Raises:
+        DatasetNotFoundError: no such folder, or no XML file in it.
+        AnnotationError: a file cannot be read.
+    """
+
+    def __init__(self, annotations: str) -> None:
+        self.annotations = Path(annotations)
+
+    def clips(self) -> list[Clip]:
+        """All pictures, sorted by name."""
+        paths = sorted(path for path in self.annotations.glob("*.xml") if not path.name.startswith("."))
+        if not paths:
+            raise DatasetNotFoundError(
+                f"{self.annotations}: no such folder with files <picture>.xml; give Flickr-SoundNet's annotations."
+            )
+        return [_clip(path) for path in paths]
+
+
+def _clip(path: Path) -> Clip:
+    try:
+        root = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as error:
+        raise AnnotationError(f"{path}: no XML file ({error}); unpack it again.") from error
+    instances = tuple(_instance(element, f"{path}: bbox[{n}]") for n, element in enumerate(root.iter("bbox")))
+    if not instances:
+        raise AnnotationError(f"{path}: no element bbox; expected boxes of {', '.join(EDGES)}.")
+    name = path.name.split(".")[0]
+    frame = AnnotatedFrame(0, name, CANVAS_PIXELS, CANVAS_PIXELS, instances, agreement=ANNOTATORS_NEEDED, time_s=0.0)
+    return Clip(name, Path(f"{name}.jpg"), annotations=(frame,))
+
+
+def _instance(element: ElementTree.Element, where: str) -> Instance:
+    texts = [(element.findtext(edge) or "").strip() for edge in EDGES]
+    try:
+        edges = [int(text) for text in texts]
+    except ValueError:
+        known = ", ".join(child.tag for child in element)
+        raise AnnotationError(
+            f"{where} must have whole numbers {', '.join(EDGES)}, found {texts} among {known}."
+        ) from None
+    return Instance("", Scenario.SINGLE_SOUND, box=box_of(edges, where))

@@ -1,0 +1,62 @@
+"""Plain video files, as ``tavlo predict`` takes them: a folder, one file, or a pattern."""
+
+import os
+from collections import Counter
+from glob import glob
+from pathlib import Path
+
+from tavlo_pl.data.media.container import VIDEO_SUFFIXES
+from tavlo_pl.errors import ConfigError, DatasetNotFoundError
+
+
+class Folder:
+    """Every video in a place.
+
+    Args:
+        root: a folder (searched with everything below it), a file, or a glob pattern (``**`` allowed).
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def videos(self) -> list[tuple[str, Path]]:
+        """``sample_id`` and path of every video, sorted; no file is opened.
+
+        The ``sample_id`` is the path below the root without the suffix, ``/`` written as ``__``.
+
+        Raises:
+            DatasetNotFoundError: nothing there, or no video in it.
+            ConfigError: two files whose names give the same ``sample_id``.
+        """
+        paths = self._paths()
+        base = self.root if os.path.isdir(self.root) else os.path.commonpath([path.parent for path in paths])
+        return sorted(zip(_sample_ids(paths, base), paths, strict=True))
+
+    def _paths(self) -> list[Path]:
+        root = Path(self.root)
+        if root.is_file():
+            return [root]
+        if root.is_dir():
+            found = [path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES]
+        else:
+            found = [Path(name) for name in glob(self.root, recursive=True)]
+        paths = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+        if not paths:
+            raise DatasetNotFoundError(
+                f"{self.root}: no video there; give a folder with videos "
+                f"({', '.join(sorted(VIDEO_SUFFIXES))}), a file, or a quoted pattern such as 'clips/*.mp4'."
+            )
+        return paths
+
+
+def _sample_ids(paths: list[Path], base: str) -> list[str]:
+    """A name for each file: without the suffix, unless that leaves two files with the same name."""
+    full = ["__".join(path.relative_to(base).parts) for path in paths]
+    stems = [name.removesuffix(path.suffix) for name, path in zip(full, paths, strict=True)]
+    shared = Counter(stems)
+    names = [stem if shared[stem] == 1 else name for stem, name in zip(stems, full, strict=True)]
+    for name, count in Counter(names).items():
+        if count > 1:
+            twins = [str(path) for path, other in zip(paths, names, strict=True) if other == name]
+            raise ConfigError(f"{' and '.join(twins)} would both be called {name!r}; rename one of them.")
+    return names

@@ -1,0 +1,44 @@
+"""IS3, Interactive Synthetic Sound Source (Senocak et al., 2024): 3,240 made pictures with two sources each.
+
+``IS3_annotation.json`` is a list of ``{"image", "audio", "gt_box"}``, one entry a source: the picture
+``accordion_baby_10467`` has ``accordion_baby_10467_accordion`` and ``accordion_baby_10467_baby``, each with its own
+sound. A model must find both: see IIoU in `tavlo_pl.metrics.functional.ciou.scene_minimum`.
+"""
+
+from pathlib import Path, PurePosixPath
+
+from tavlo_pl.data.annotations import AnnotatedFrame
+from tavlo_pl.data.clip import Clip, ClipSource
+from tavlo_pl.data.datasets.json_list import CANVAS_PIXELS, picture_instances, read_list, text_of
+from tavlo_pl.errors import AnnotationError
+
+
+class IS3(ClipSource):
+    """Reads IS3; a clip is a picture, its annotated frames are the sources.
+
+    Args:
+        annotations: the JSON list; masks, where it names some, lie below its folder.
+
+    Raises:
+        DatasetNotFoundError: the list is missing or empty.
+        AnnotationError: an entry cannot be read.
+    """
+
+    def __init__(self, annotations: str) -> None:
+        self.annotations = Path(annotations)
+
+    def clips(self) -> list[Clip]:
+        """All pictures, sorted by name."""
+        frames: dict[str, dict[str, AnnotatedFrame]] = {}
+        for where, entry in read_list(self.annotations, "entries {image, audio, gt_box} of IS3"):
+            name = PurePosixPath(text_of(entry, "image", where)).stem
+            picture, _, category = name.rpartition("_")
+            if not picture or not category:
+                raise AnnotationError(
+                    f"{where}.image must end in <picture>_<source>, as in cat_dog_12_cat.jpg, found {name}."
+                )
+            instances = picture_instances(entry, category, where, self.annotations.parent)
+            frame = AnnotatedFrame(0, name, CANVAS_PIXELS, CANVAS_PIXELS, instances, time_s=0.0)
+            if frames.setdefault(picture, {}).setdefault(name, frame) is not frame:
+                raise AnnotationError(f"{where}: {name} has an earlier entry; keep one.")
+        return [Clip(p, Path(f"{p}.jpg"), annotations=tuple(found.values())) for p, found in sorted(frames.items())]

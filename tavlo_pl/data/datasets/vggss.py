@@ -1,0 +1,70 @@
+"""VGG-SS (Chen et al., 2021): boxes around what sounds in the middle frame of 5,158 clips of VGGSound's test split.
+
+``vggss.json`` is a list of ``{"file": "<id>_<start>", "class": str, "bbox": [[x0, y0, x1, y1], ...]}`` with edges as
+shares of the picture; some lie outside 0..1 and are cut off there, one so far that nothing of its box is left: it stays
+empty, as in the evaluators of the peers, for 5,158 clips are the denominator. An empty ``bbox`` means that nothing
+visible sounds, as in SLAVC's extension.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from tavlo_pl.data.annotations import AnnotatedFrame, Instance
+from tavlo_pl.data.clip import Clip, ClipSource
+from tavlo_pl.data.clip_ids import clip_key
+from tavlo_pl.data.datasets.json_list import box_of, read_list, text_of
+from tavlo_pl.data.video_files import report_missing, videos_below
+from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
+from tavlo_pl.io.parsing import brief
+from tavlo_pl.types import Scenario
+
+
+class VGGSS(ClipSource):
+    """Reads VGG-SS.
+
+    Args:
+        annotations: ``vggss.json``.
+        root: folder that holds VGGSound's mp4 files, in whatever folders below it; clips without one are left out.
+            Saved heatmaps are scored without any.
+
+    Raises:
+        DatasetNotFoundError: the list or the folder is missing, or none of the clips is there.
+        AnnotationError: an entry cannot be read.
+    """
+
+    def __init__(self, annotations: str, root: str | None = None) -> None:
+        self.annotations = Path(annotations)
+        self.root = root
+
+    def clips(self) -> list[Clip]:
+        """All clips (whose video is there), sorted by name."""
+        entries = read_list(self.annotations, "entries {file, class, bbox} of VGG-SS")
+        clips = {clip.sample_id: clip for clip in (_clip(entry, where) for where, entry in entries)}
+        if len(clips) < len(entries):
+            raise AnnotationError(f"{self.annotations}: the same file has two entries; keep one with all of its boxes.")
+        kept = list(clips.values())
+        if self.root is not None:
+            files = videos_below(Path(self.root))
+            missing = [name for name in clips if clip_key(name) not in files]
+            report_missing("VGG-SS", missing, len(clips), "video")
+            found = (clip for clip in kept if clip_key(clip.sample_id) in files)
+            kept = [
+                Clip(c.sample_id, files[clip_key(c.sample_id)], annotations=c.annotations, category=c.category)
+                for c in found
+            ]
+        if not kept:
+            raise DatasetNotFoundError(f"{self.root or self.annotations}: none of the clips of VGG-SS is there.")
+        return sorted(kept, key=lambda clip: clip.sample_id)
+
+
+def _clip(entry: dict[str, Any], where: str) -> Clip:
+    name, category = text_of(entry, "file", where), text_of(entry, "class", where)
+    boxes = entry.get("bbox")
+    if not isinstance(boxes, list):
+        raise AnnotationError(f"{where}.bbox must be a list of boxes [x0, y0, x1, y1], found {brief(boxes)}.")
+    checked = [box_of(box, f"{where}.bbox[{n}]", ordered=False) for n, box in enumerate(boxes)]
+    inside = [[min(max(edge, 0.0), 1.0) for edge in box] for box in checked]
+    sources = tuple(Instance(category, Scenario.SINGLE_SOUND, box=(x0, y0, x1, y1)) for x0, y0, x1, y1 in inside)
+    instances = sources or (Instance(category, Scenario.OFF_SCREEN),)
+    frame = AnnotatedFrame(None, name, width=1, height=1, instances=instances)
+    return Clip(name, Path(f"{name}.mp4"), annotations=(frame,), category=category)

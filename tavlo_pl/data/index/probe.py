@@ -1,0 +1,290 @@
+"""What the files of a data set hold: found in folders and archives, probed in parallel, kept over interruptions."""
+
+import json
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tavlo_pl.data import media
+from tavlo_pl.data.media import archive
+from tavlo_pl.data.media.container import is_video
+from tavlo_pl.errors import (
+    CorruptMediaError,
+    DatasetNotFoundError,
+    EmptyMediaError,
+    MediaError,
+    NoAudioError,
+    NotMediaError,
+    NoVideoError,
+    RunFailedError,
+)
+from tavlo_pl.io.walk import files_below
+from tavlo_pl.io.workers import end_with_the_parent
+
+FAULTS: dict[type[MediaError], str] = {
+    EmptyMediaError: "empty",
+    NotMediaError: "no media",
+    NoVideoError: "no video",
+    NoAudioError: "no sound",
+    CorruptMediaError: "damaged",
+    MediaError: "unreadable",
+}
+"""The first word of a reason, by which reasons are counted."""
+
+_WAITING_A_JOB = 4  # videos that are handed out before a process asks for them; those of archives are in memory
+_ROUNDING_FRAMES = 2  # by which number, rate and length of a sound file may disagree
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file on the disk, and what tells that it was not changed since.
+
+    Attributes:
+        path: of a video or of an archive.
+        file_bytes: its size.
+        mtime_ns: time of its last change, in nanoseconds.
+    """
+
+    path: str
+    file_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What is known of one video; of an archive too, where it cannot be read to its end.
+
+    Attributes:
+        file: the video, or the archive that holds it.
+        member: its name inside of the archive.
+        fault: why it cannot be read, ``kind: sentence``; empty if it can.
+        video_bytes: size of the video.
+        picture_s: length of its picture in seconds.
+        sound_s: end of its sound in seconds; None without an audio stream.
+        width: of the picture in pixels.
+        height: of the picture in pixels.
+        frame_rate: frames a second on average; 0 where the file does not tell.
+        frame_count: number of frames.
+    """
+
+    file: File
+    member: str | None = None
+    fault: str = ""
+    video_bytes: int | None = None
+    picture_s: float | None = None
+    sound_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+    frame_rate: float | None = None
+    frame_count: int | None = None
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return self.file.path if self.member is None else archive.label(Path(self.file.path), self.member)
+
+
+def find_files(roots: Iterable[str]) -> list[File]:
+    """Videos and archives below some folders, by path; links are followed, each folder is visited once.
+
+    Args:
+        roots: folders, archives or videos.
+
+    Raises:
+        DatasetNotFoundError: there is no such file or folder, or no video and no archive in any of them.
+    """
+    roots = list(roots)
+    paths = {path for root in roots for path in _walk(Path(os.path.abspath(root)))}
+    if not paths:
+        raise DatasetNotFoundError(f"{', '.join(roots)}: no video and no tar archive there; check --root.")
+    stats = ((str(path), path.stat()) for path in sorted(paths))
+    return [File(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    if root.is_file():
+        yield root
+        return
+    if not root.is_dir():
+        raise DatasetNotFoundError(f"{root}: no such folder or archive; check --root.")
+    for path in files_below(root):
+        if path.is_file() and (archive.is_archive(path) or is_video(path.name, path)):
+            yield path
+
+
+class Journal:
+    """What is known of files, from an earlier table and from a run that was killed; each result is noted at once.
+
+    Args:
+        path: where to note; half a line at its end, as a killed run leaves it, is dropped.
+        rows: of the earlier table, whose archives were all read to their end.
+    """
+
+    def __init__(self, path: Path, rows: Iterable[Probed]) -> None:
+        self.path = path
+        self._known: dict[tuple[File, str | None], Probed] = {}
+        self._inside: dict[File, list[Probed]] = {}
+        self._whole: set[File] = set()
+        for row in rows:
+            self._remember(row)
+            self._whole.add(row.file)
+        text = path.read_bytes() if path.is_file() else b""
+        self._kept = text.rfind(b"\n") + 1
+        for line in text[: self._kept].splitlines():
+            noted = json.loads(line)
+            if noted.keys() == {"whole"}:
+                self._whole.add(File(**noted["whole"]))
+            else:
+                self._remember(Probed(**{**noted, "file": File(**noted["file"])}))
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lines = self.path.open("ab")
+        self._lines.truncate(self._kept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lines.close()
+
+    def known(self, file: File, member: str | None) -> Probed | None:
+        """What is known of a video that did not change."""
+        return self._known.get((file, member))
+
+    def known_inside(self, file: File) -> list[Probed] | None:
+        """What is known of an archive that was read to its end and did not change."""
+        return self._inside.get(file, []) if file in self._whole else None
+
+    def note(self, row: Probed) -> None:
+        """Keeps a new result."""
+        if self.known(row.file, row.member) is None:
+            self._remember(row)
+            self._write(asdict(row))
+
+    def note_whole(self, file: File) -> None:
+        """Keeps that all of an archive was read."""
+        if file not in self._whole:
+            self._whole.add(file)
+            self._write({"whole": asdict(file)})
+
+    def remove(self) -> None:
+        """Clears it away, once a table has everything."""
+        self.path.unlink(missing_ok=True)
+
+    def _remember(self, row: Probed) -> None:
+        self._known[row.file, row.member] = row
+        if archive.is_archive(Path(row.file.path)):
+            self._inside.setdefault(row.file, []).append(row)
+
+    def _write(self, content: dict[str, object]) -> None:
+        self._lines.write(json.dumps(content).encode() + b"\n")
+        self._lines.flush()  # killed or not, the system has it
+
+
+def probe_files(files: Iterable[File], journal: Journal, jobs: int) -> Iterator[Probed]:
+    """What each video holds, in the order of the files and of their archives; notes what is new.
+
+    Args:
+        files: videos and archives.
+        journal: what is known already.
+        jobs: processes that probe; 1 probes in this one.
+
+    Raises:
+        ConfigError: an archive that is not to be trusted (see `archive.members`).
+        RunFailedError: a process died.
+    """
+    waiting: deque[tuple[Probed | File, Future[Probed] | None]] = deque()
+    with ExitStack() as stack:
+        pool: ProcessPoolExecutor | None = None
+        for task in _tasks(files, journal):
+            if not isinstance(task, tuple):
+                waiting.append((task, None))
+            elif jobs == 1:
+                waiting.append((probe_video(*task), None))
+            else:
+                if pool is None:
+                    context = multiprocessing.get_context("spawn")
+                    pool = stack.enter_context(ProcessPoolExecutor(jobs, context, end_with_the_parent))
+                waiting.append((task[0], pool.submit(probe_video, *task)))
+            while len(waiting) > (_WAITING_A_JOB * jobs if pool is not None else 0):
+                yield from _done(*waiting.popleft(), journal)
+        while waiting:
+            yield from _done(*waiting.popleft(), journal)
+
+
+def _tasks(files: Iterable[File], journal: Journal) -> Iterator[Probed | File | tuple[Probed, media.MediaFile]]:
+    """What is known; videos to probe, with all that is known before; an archive after its last video."""
+    for file in files:
+        path = Path(file.path)
+        if not archive.is_archive(path):
+            yield journal.known(file, None) or (Probed(file, video_bytes=file.file_bytes), path)
+            continue
+        known = journal.known_inside(file)
+        if known is not None:
+            yield from known
+            continue
+        try:
+            for name, video in archive.members(path):
+                yield journal.known(file, name) or (Probed(file, name, video_bytes=len(video.content)), video)
+        except MediaError as error:
+            yield Probed(file, fault=fault_of(error, str(path)))
+        yield file
+
+
+def _done(row: Probed | File, result: Future[Probed] | None, journal: Journal) -> Iterator[Probed]:
+    if isinstance(row, File):
+        journal.note_whole(row)
+        return
+    try:
+        row = result.result() if result is not None else row
+    except BrokenProcessPool as error:
+        raise RunFailedError(
+            f"a process that probes files died near {row.file.path}; the same command again goes on from there"
+        ) from error
+    journal.note(row)
+    yield row
+
+
+def probe_video(row: Probed, file: media.MediaFile) -> Probed:
+    """Opens one video; its packets are read only where its headers do not tell its frames, or contradict themselves.
+
+    Args:
+        row: what is known before.
+        file: the video, or its bytes.
+    """
+    try:
+        row.where.encode()
+    except UnicodeEncodeError:
+        return replace(row, fault="bad name: it holds bytes that are no text (UTF-8); rename the file")
+    try:
+        info = media.probe(file)
+        frame_count, picture_s = info.frame_count, info.picture_s
+        if not frame_count or abs(frame_count - info.frame_rate * picture_s) > _ROUNDING_FRAMES:
+            times_s = media.frame_times(file)
+            frame_count, picture_s = len(times_s), media.picture_end_s(times_s)
+    except MediaError as error:
+        return replace(row, fault=fault_of(error, str(file)))
+    return replace(
+        row,
+        fault="" if info.has_audio else "no sound: no audio stream",
+        picture_s=picture_s,
+        sound_s=info.sound_s,
+        width=info.width,
+        height=info.height,
+        frame_rate=info.frame_rate,
+        frame_count=frame_count,
+    )
+
+
+def fault_of(error: MediaError, where: str) -> str:
+    """``kind: sentence`` of an error, without the name of the file in front."""
+    return f"{FAULTS[type(error)]}: {str(error).removeprefix(f'{where}: ')}"

@@ -1,0 +1,209 @@
+"""The index of a data set: one Parquet table of its clips, made by ``tavlo data index`` and read by `Index`.
+
+A row is a video that was found, good or not: ``reason`` says why it is left out and is empty where it is not.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
+from tavlo_pl.data.clip_ids import clip_key, is_listed, read_ids
+from tavlo_pl.data.index.probe import File, Probed
+from tavlo_pl.errors import ConfigError, DatasetNotFoundError
+from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.parquet import read_columns
+
+SCHEMA = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("path", pa.string()),
+        ("member", pa.string()),
+        ("label", pa.string()),
+        ("split", pa.string()),
+        ("reason", pa.string()),
+        ("video_bytes", pa.int64()),
+        ("picture_s", pa.float64()),
+        ("sound_s", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("frame_rate", pa.float64()),
+        ("frame_count", pa.int64()),
+        ("fault", pa.string()),
+        ("file_bytes", pa.int64()),
+        ("mtime_ns", pa.int64()),
+    ]
+)
+"""The columns of the table; `Row` and `tavlo_pl.data.index.probe` say what they mean."""
+
+_ALWAYS = {"sample_id", "path", "reason", "file_bytes", "mtime_ns"}
+_CLIP = ["sample_id", "path", "member", "label"]  # all that a clip needs
+_PROBED = ["video_bytes", "picture_s", "sound_s", "width", "height", "frame_rate", "frame_count", "fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A video and what became of it.
+
+    Attributes:
+        sample_id: name of the clip, ``<id>_<start>``: the file's without its suffix.
+        probed: what is known of the video.
+        label: category by the table of labels.
+        split: train or test, by the table of labels.
+        reason: why it is left out, ``kind: sentence``; empty if it is not.
+    """
+
+    sample_id: str
+    probed: Probed
+    label: str | None = None
+    split: str | None = None
+    reason: str = ""
+
+
+def write_index(path: Path, rows: Iterable[Row], note: Mapping[str, str]) -> None:
+    """Writes the table.
+
+    Args:
+        path: of the Parquet file.
+        rows: of any order; the table is sorted by name and path.
+        note: kept in the table's metadata: what it was made with.
+    """
+    ordered = sorted(rows, key=lambda row: (row.sample_id, row.probed.file.path, row.probed.member or ""))
+    columns: dict[str, list[Any]] = {
+        "sample_id": [_text(row.sample_id) for row in ordered],
+        "path": [_text(row.probed.file.path) for row in ordered],
+        "member": [_text(row.probed.member) for row in ordered],
+        "label": [row.label for row in ordered],
+        "split": [row.split for row in ordered],
+        "reason": [_text(row.reason) for row in ordered],
+        **{name: [getattr(row.probed, name) for row in ordered] for name in _PROBED},
+        "file_bytes": [row.probed.file.file_bytes for row in ordered],
+        "mtime_ns": [row.probed.file.mtime_ns for row in ordered],
+    }
+    with whole_file(path) as part:
+        pq.write_table(pa.table(columns, SCHEMA.with_metadata(dict(note))), part)
+
+
+def read_probed(path: Path) -> list[Probed]:
+    """What an index knows of its videos, to spare a second look at those that did not change.
+
+    Raises:
+        AnnotationError: it is no index.
+    """
+    return [
+        Probed(File(row.pop("path"), row.pop("file_bytes"), row.pop("mtime_ns")), **row)
+        for row in _read(path, ["path", "member", "file_bytes", "mtime_ns", *_PROBED]).to_pylist()
+    ]
+
+
+class Index(ClipSource):
+    """Clips of an index that ``tavlo data index`` has written, without those it left out.
+
+    Args:
+        path: the index, a Parquet file.
+        split: which split to take, or None for all clips.
+        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one a line), within the split.
+
+    Raises:
+        DatasetNotFoundError: index or list is missing, or no clip is left.
+        AnnotationError: the file is no index.
+        ConfigError: the clips lie in compressed archives and are to be read one by one.
+    """
+
+    def __init__(self, path: str, split: Literal["train", "test"] | None = "train", ids: str | None = None) -> None:
+        self.path = Path(path)
+        self.split = split
+        self.ids = Path(ids) if ids is not None else None
+
+    def clips(self) -> "ClipTable":
+        """The wanted clips, sorted by name; each is made when it is asked for."""
+        table = _read(self.path, [*_CLIP, "split", "reason"])
+        wanted = pc.equal(table["reason"], "")
+        if self.split is not None:
+            wanted = pc.and_kleene(wanted, pc.equal(table["split"], self.split))
+        chosen = table.filter(wanted).select(_CLIP)
+        if self.ids is not None:
+            ids = read_ids(self.ids)
+            chosen = chosen.filter(pa.array([is_listed(clip_key(n), ids) for n in chosen["sample_id"].to_pylist()]))
+        if not len(chosen):
+            raise DatasetNotFoundError(
+                f"{self.path}: none of its {len(table)} videos is a clip of split {self.split or 'any'}"
+                f"{f' and in {self.ids}' if self.ids is not None else ''}; its column reason says why (splits come "
+                "from tavlo data index --csv; split: null takes all)."
+            )
+        return ClipTable(chosen)
+
+    def sample_ids(self) -> list[str]:
+        """Names of the clips."""
+        return self.clips().sample_ids()
+
+    def check_form(self, parts: int, duration_s: float) -> None:
+        """Refuses clips in compressed archives, which cannot be read in any order.
+
+        Raises:
+            ConfigError: there are such clips.
+        """
+        table = self.clips().table
+        packed = pc.unique(table.filter(pc.is_valid(table["member"]))["path"]).to_pylist()
+        compressed = [path for path in packed if not path.endswith(".tar")]
+        if compressed:
+            raise ConfigError(
+                f"{self.path}: its clips lie in compressed archives ({compressed[0]}), which cannot be read in any "
+                "order; write shards of them or unpack them and index again."
+            )
+
+
+class ClipTable(LazyClips):
+    """Clips of an Arrow table: 200,000 take the memory of their names.
+
+    Args:
+        table: with the columns of a clip.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table.combine_chunks()
+        self._columns = [column.chunk(0) if column.num_chunks else pa.array([]) for column in self.table.columns]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, position: int) -> Clip: ...
+    @overload
+    def __getitem__(self, position: slice) -> "ClipTable": ...
+    def __getitem__(self, position: int | slice) -> "Clip | ClipTable":
+        """One clip, or the clips of a slice."""
+        if isinstance(position, slice):
+            return ClipTable(self.table.take(pa.array(range(len(self))[position], pa.int64())))
+        at = range(len(self))[position]
+        return _clip(*(column[at].as_py() for column in self._columns))
+
+    def __iter__(self) -> Iterator[Clip]:
+        for some in self.table.to_batches(max_chunksize=1024):
+            yield from map(_clip, *(column.to_pylist() for column in some.columns))
+
+    def sample_ids(self) -> list[str]:
+        """Names of the clips."""
+        names: list[str] = self.table["sample_id"].to_pylist()
+        return names
+
+
+def _clip(sample_id: str, path: str, member: str | None, label: str | None) -> Clip:
+    return Clip(sample_id, Path(path), category=label, member=member)
+
+
+def _read(path: Path, columns: list[str]) -> pa.Table:
+    if not path.is_file():
+        raise DatasetNotFoundError(f"{path}: no such index; make it with tavlo data index --out {path}.")
+    fields = [SCHEMA.field(name).with_nullable(name not in _ALWAYS) for name in columns]
+    return read_columns(path, fields, f"{path}: no index of tavlo data index", "make it again.")
+
+
+def _text(name: str | None) -> str | None:
+    """A name as Arrow may hold it; the file of one that is no text is rejected."""
+    return None if name is None else name.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,343 @@
+"""Pictures and sound of a video file, on one clock.
+
+Time 0 of a clip is the earliest presentation time among the file's picture and sound (never before the
+file's own zero), and every time here is in seconds from there. Frames are chosen by the presentation times of
+the packets, never by a frame rate, so that variable rates, late starts, B-frames and edit lists give the
+frame that a player shows. The sound is placed by its own timestamps, so that encoder padding and late starts
+do not shift it.
+
+Importers need this module only. The parts behind it: `media_open` (errors of opening, the clock), on which
+reading and writing both stand, `media_pictures` and `media_sound` (packets to frames and to a waveform) and
+`media_write`; `media_limits` says what is too large.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from tavlo_pl.data.media.audio import SOUND_MARGIN_S, decode_sound
+from tavlo_pl.data.media.container import (
+    MediaFile,
+    MemoryFile,
+    as_media,
+    audio_stream,
+    demux,
+    open_media,
+    origin_s,
+    pixel_shape,
+    shown_size,
+    to_seconds,
+    to_ticks,
+    video_stream,
+)
+from tavlo_pl.data.media.limits import limits
+from tavlo_pl.data.media.video import decode_pictures, shown_pts
+from tavlo_pl.errors import CorruptMediaError
+from tavlo_pl.io.timeout import limited
+
+# A frame counts as shown a microsecond early: 1.6 - 1.4 is a little more than 0.2.
+_GRACE_S = 1e-6
+# A Matroska file that ends this much before its stated length was cut.
+_CUT_SHORT_S = 0.5
+# Formats with an index that leads to key frames; elsewhere a seek is a guess by bytes.
+_INDEXED = {"mov", "matroska", "avi"}
+# A span that begins earlier is reached as fast without a seek.
+_SEEK_FROM_S = 2.0
+# So far before a key frame that is wanted, its sound may lie in the file.
+_SEEK_EARLY_S = 1.0
+# What browsers play, and as what: containers with their codecs of picture and sound.
+_IN_BROWSERS = {
+    "video/mp4": ("mov", {"h264"}, {"aac", "mp3"}),
+    "video/webm": ("webm", {"vp8", "vp9", "av1"}, {"opus", "vorbis"}),
+}
+_IN_BROWSERS_PIXELS = {"yuv420p", "yuvj420p"}
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What the headers of a video file say.
+
+    Attributes:
+        path: The file.
+        duration_s: Length in seconds.
+        width: Width of the picture in pixels, as it is to be seen.
+        height: Height of the picture in pixels, as it is to be seen.
+        pixel_shape: Width of such a pixel by its height; 1 for nearly all videos.
+        frame_rate: Frames per second on average; 0 where the file does not tell. Never find a frame by it.
+        frame_count: Number of frames where the container states it.
+        picture_s: Length of the picture in seconds, as far as the headers tell it apart from the file's.
+        has_audio: Whether there is an audio stream.
+        sound_s: End of the sound in seconds on the clip's clock; None where there is none or the file does not tell.
+    """
+
+    path: MediaFile
+    duration_s: float
+    width: int
+    height: int
+    pixel_shape: float
+    frame_rate: float
+    frame_count: int | None
+    picture_s: float
+    has_audio: bool
+    sound_s: float | None
+
+
+@dataclass(frozen=True)
+class DecodedClip:
+    """Frames and sound of one span of a file.
+
+    Attributes:
+        frames: (T, H, W, 3) uint8, RGB.
+        frame_time_s: (T,) float64, presentation times of those frames on the clip's clock.
+        waveform: (L,) float32, mono at 16 kHz; sample n is time ``start_s + n / 16000``.
+    """
+
+    frames: np.ndarray
+    frame_time_s: np.ndarray
+    waveform: np.ndarray
+
+
+@limited
+def probe(path: str | Path | MemoryFile) -> MediaInfo:
+    """Read the headers of a video file, and the first frame, which tells how the picture is turned.
+
+    Raises:
+        MediaError: The file is missing, empty, damaged, no media or has no pictures; the subclass tells.
+    """
+    path = as_media(path)
+    with open_media(path) as container:
+        video = video_stream(container, path)
+        rate = video.average_rate or video.guessed_rate
+        if container.duration:
+            duration_s = container.duration / av.time_base
+        else:
+            duration_s = float(frame_times(path)[-1]) + (float(1 / rate) if rate else 0.0)
+            limits().check_duration(duration_s, path)
+        height, width = shown_size(path)
+        return MediaInfo(
+            path=path,
+            duration_s=duration_s,
+            width=width,
+            height=height,
+            pixel_shape=float(pixel_shape(video, (height, width))),
+            frame_rate=float(rate) if rate else 0.0,
+            frame_count=video.frames or None,
+            picture_s=float(to_seconds(np.int64(video.duration), video)) if video.duration else duration_s,
+            has_audio=bool(container.streams.audio),
+            sound_s=_sound_end_s(container, container.streams.audio[0]) if container.streams.audio else None,
+        )
+
+
+def browser_type(path: Path) -> str | None:
+    """The media type under which a browser plays a file with its sound, on the clip's own clock; None if it may not.
+
+    Raises:
+        MediaError: As `probe`; NoAudioError where there is no sound.
+    """
+    with open_media(path) as container:
+        video, audio = video_stream(container, path), audio_stream(container, path)
+        if origin_s(container) > 0 or video.codec_context.pix_fmt not in _IN_BROWSERS_PIXELS:
+            return None
+        for kind, (name, pictures, sounds) in _IN_BROWSERS.items():
+            codecs = video.codec_context.codec.canonical_name, audio.codec_context.codec.canonical_name
+            if name in container.format.name.split(",") and codecs[0] in pictures and codecs[1] in sounds:
+                return kind
+    return None
+
+
+@limited
+def probe_audio_duration(path: str | Path | MemoryFile) -> float:
+    """Length of a file's sound in seconds on the clip's clock; the file may be a recording without pictures.
+
+    Raises:
+        NoAudioError: The file has no audio stream.
+        MediaError: As `probe`.
+    """
+    path = as_media(path)
+    with open_media(path) as container:
+        end_s = _sound_end_s(container, audio_stream(container, path))
+        if end_s is None:
+            raise CorruptMediaError(f"{path}: its length is not known; convert the file to WAV or FLAC")
+        return end_s
+
+
+def _sound_end_s(container: InputContainer, audio: AudioStream) -> float | None:
+    if audio.duration:
+        return float(to_seconds(np.int64((audio.start_time or 0) + audio.duration), audio)) - origin_s(container)
+    return container.duration / av.time_base if container.duration else None
+
+
+@limited
+def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
+    """Presentation times of all frames that are shown, from the packets alone.
+
+    Returns:
+        (N,) float64, seconds on the clip's clock, ascending.
+
+    Raises:
+        MediaError: As `probe`, and where the file keeps no presentation times.
+    """
+    path = as_media(path)
+    with open_media(path) as container:
+        video = video_stream(container, path)
+        packets, _ = _packets(container, path, video, None, -math.inf, math.inf, seek=False) or ([], [])
+        return to_seconds(shown_pts(packets, path), video) - origin_s(container)
+
+
+def picture_end_s(times_s: np.ndarray) -> float:
+    """When the picture ends: the last frame is shown as long as most are.
+
+    Args:
+        times_s: (N,) presentation times of all frames, as `frame_times` gives them.
+    """
+    return float(times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
+
+
+@limited
+def read_clip(
+    path: str | Path | MemoryFile,
+    times_s: Sequence[float] | np.ndarray,
+    size: tuple[int, int] | None,
+    start_s: float,
+    duration_s: float,
+    with_video: bool = True,
+) -> DecodedClip:
+    """Decode the frames shown at some times and the sound of a span, in one pass over the file.
+
+    The frame shown at x is the last one whose presentation time is not after x; before the first frame it is
+    the first, after the last the last. Frames are scaled while they are converted to RGB, by area averaging:
+    training and testing share this one kernel. The waveform is the mean of the channels (FFmpeg's own float
+    downmix would be 3 dB louder), of surround sound that of its stereo mix, and is zero where the file has no sound.
+
+    Args:
+        path: A video file.
+        times_s: T times in seconds on the clip's clock, in any order.
+        size: Height and width of the frames in pixels; None keeps the file's.
+        start_s: Start of the sound in seconds on the clip's clock.
+        duration_s: Length of the sound in seconds; 0 reads no sound and asks for no audio stream.
+        with_video: False reads no frames and asks for no video stream.
+
+    Raises:
+        NoVideoError: Frames are wanted and there is no video stream.
+        NoAudioError: Sound is wanted and there is none.
+        CorruptMediaError: A wanted frame or the sound cannot be decoded faithfully.
+        MediaError: As `probe`.
+    """
+    path = as_media(path)
+    wanted_s = np.asarray(times_s, np.float64) if with_video else np.empty(0)
+    spans = [(wanted_s.min(), wanted_s.max())] if wanted_s.size else []
+    spans += [(start_s, start_s + duration_s)] if duration_s > 0 else []
+    frames, frame_time_s = np.empty((0, 0, 0, 3), np.uint8), np.empty(0)
+    waveform = np.zeros(0, np.float32)
+    if not spans:
+        return DecodedClip(frames, frame_time_s, waveform)
+    for seek in (True, False):
+        with open_media(path) as container:
+            video = video_stream(container, path) if wanted_s.size else None
+            audio = audio_stream(container, path) if duration_s > 0 else None
+            origin = origin_s(container)
+            since_s = origin + min(begin for begin, _ in spans) - 2 * SOUND_MARGIN_S
+            until_s = origin + max(end for _, end in spans) + SOUND_MARGIN_S
+            found = _packets(container, path, video, audio, since_s, until_s, seek)
+            if found is None:
+                continue
+            pictures, sounds = found
+            if video is not None:
+                pts = shown_pts(pictures, path)
+                time_s = to_seconds(pts, video) - origin
+                chosen = np.maximum(np.searchsorted(time_s, wanted_s + _GRACE_S, side="right") - 1, 0)
+                decoded = decode_pictures(video, pictures, set(pts[chosen].tolist()), size, path)
+                frames = np.stack([decoded[at] for at in pts[chosen].tolist()])
+                frame_time_s = time_s[chosen]
+            if audio is not None:
+                waveform = decode_sound(audio, sounds, origin, start_s, duration_s, path)
+            break
+    return DecodedClip(frames, frame_time_s, waveform)
+
+
+@limited
+def read_waveform(path: str | Path | MemoryFile, start_s: float, duration_s: float) -> np.ndarray:
+    """The sound of a span as (L,) float32, mono at 16 kHz, L = round(duration_s * 16000); see `read_clip`."""
+    return read_clip(path, (), None, start_s, duration_s, with_video=False).waveform
+
+
+def _packets(
+    container: InputContainer,
+    path: MediaFile,
+    video: VideoStream | None,
+    audio: AudioStream | None,
+    since_s: float,
+    until_s: float,
+    seek: bool,
+) -> tuple[list[Packet], list[Packet]] | None:
+    """The packets, in decoding order, that a span of the file's clock can need: pictures, sound.
+
+    Packets are kept from the last key frame before the span on, so that a clip of a long film needs little memory.
+    No container's seek is right for every stream: None where it did not lead to a key frame of each stream at or
+    before the span, and the file is to be read from its start.
+    """
+    streams = [stream for stream in (video, audio) if stream is not None]
+    kept: dict[int, list[Packet]] = {stream.index: [] for stream in streams}
+    until = {stream.index: to_ticks(until_s, stream) for stream in streams}
+    since = {stream.index: to_ticks(since_s, stream) for stream in streams}
+    running = set(kept)
+    last: dict[int, Packet] = {}
+    sought = seek and since_s > _SEEK_FROM_S and _INDEXED & {*container.format.name.split(",")}
+    if sought and not _seek(container, streams[0], since_s - _SEEK_EARLY_S):
+        return None
+    for packet in demux(container, path):
+        if not packet.size:
+            continue
+        index, dts = packet.stream_index, packet.dts
+        last[index] = packet
+        if index not in kept:
+            continue
+        if packet.is_keyframe and packet.pts is not None and packet.pts <= since[index]:
+            kept[index].clear()
+        kept[index].append(packet)
+        # No later packet of a stream is shown before the decoding time of this one.
+        if dts is not None and dts > until[index]:
+            running.discard(index)
+            if not running:
+                break
+    else:
+        _check_end(container, path, last.values())
+    if sought and not all(_begins_before(kept[index], since[index]) for index in kept):
+        return None
+    return (kept[video.index] if video is not None else [], kept[audio.index] if audio is not None else [])
+
+
+def _seek(container: InputContainer, stream: Stream, time_s: float) -> bool:
+    """Goes to a key frame at or before a time of the file's clock; whether the container says that it could."""
+    try:
+        container.seek(int(to_ticks(time_s, stream)), stream=stream)
+    except av.FFmpegError:
+        return False
+    return True
+
+
+def _begins_before(packets: list[Packet], tick: float) -> bool:
+    """Whether decoding can begin with these packets at a time at or before `tick`."""
+    return bool(packets) and packets[0].is_keyframe and packets[0].pts is not None and packets[0].pts <= tick
+
+
+def _check_end(container: InputContainer, path: MediaFile, last: Iterable[Packet]) -> None:
+    """Compare where a file really ended with the length at its front, which Matroska alone states exactly."""
+    if "matroska" not in container.format.name or not container.duration:
+        return
+    stated_s = ((container.start_time or 0) + container.duration) / av.time_base
+    ends_s = max((float(((p.pts or 0) + (p.duration or 0)) * p.time_base) for p in last), default=0.0)
+    if ends_s < stated_s - _CUT_SHORT_S:
+        raise CorruptMediaError(
+            f"{path}: cut short or damaged: it ends at {ends_s:.2f} s of {stated_s:.2f} s; "
+            "fetch it again or leave it out"
+        )

@@ -1,0 +1,199 @@
+"""The form of training shards: what a clip becomes on disk, and back.
+
+::
+
+    ROOT/shards.json               how they were made (``Form``), and of which list of clips
+    ROOT/shards/00012.arrow        Arrow IPC file (Feather 2), uncompressed, one record batch of one row a clip
+    ROOT/shards/00012.parquet      its part of the index; there as soon as the shard is whole
+    ROOT/index.parquet             sample_id, category, reason, and the bytes of its record batch, for each clip
+    ROOT/bad_clips.csv             clips that could not be read, with the reason
+
+A record batch can be read by itself, so that a clip costs one ranged read, from disk or from object storage; the
+index keeps its place and a checksum. Frames are JPEG with halved chroma, as in the videos they come from. Sound is
+16-bit, which is read without decoding; its rounding lies below the floor of the spectrogram (``FLOOR_DB``).
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from tavlo_pl.data import segments
+from tavlo_pl.data.media import DecodedClip, MediaInfo
+from tavlo_pl.data.media.limits import limits
+from tavlo_pl.errors import ConfigError, CorruptMediaError
+
+NOTE = "shards.json"
+INDEX = "index.parquet"
+BAD_CLIPS = "bad_clips.csv"
+
+LARGEST_RECORD_BYTES = 2**28
+"""Of a clip; one of ten seconds has a megabyte."""
+
+FULL_SCALE = 32_768
+"""An int16 of so much would be 1.0."""
+
+RECORD = pa.schema(
+    {
+        "sample_id": pa.string(),
+        "category": pa.string(),
+        "start_s": pa.float64(),
+        "frames": pa.list_(pa.binary()),
+        "frame_time_s": pa.list_(pa.float64()),
+        "waveform": pa.list_(pa.int16()),
+        "reason": pa.string(),
+    }
+)
+"""A clip in a shard; one that cannot be read has a reason and nothing else."""
+
+ENTRY = pa.schema(
+    {
+        "sample_id": pa.string(),
+        "category": pa.string(),
+        "start_s": pa.float64(),
+        "reason": pa.string(),
+        "shard": pa.int32(),
+        "offset": pa.int64(),
+        "bytes": pa.int64(),
+        "crc32": pa.uint32(),
+    }
+)
+"""A clip in the index."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How clips are stored.
+
+    Args:
+        segments: T, segments of a clip.
+        frames_per_segment: F, odd, so that the frame of a segment's centre is among them.
+        duration_s: length of a clip's span.
+        image_size: height and width in pixels of the frames, squashed as the video reader does.
+        longest_side: instead of ``image_size``: frames keep their shape, and have so many pixels on the longest side.
+        quality: of the JPEG, 1 to 100.
+
+    Raises:
+        ConfigError: a number that cannot be.
+    """
+
+    segments: int = 10
+    frames_per_segment: int = 3
+    duration_s: float = 10.0
+    image_size: int = 224
+    longest_side: int | None = None
+    quality: int = 80
+
+    def __post_init__(self) -> None:
+        if min(self.segments, self.image_size, self.longest_side or 1) < 1 or self.duration_s <= 0:
+            raise ConfigError("shards need positive --segments, --duration_s and --image_size or --longest_side.")
+        if self.frames_per_segment < 1 or self.frames_per_segment % 2 == 0:
+            raise ConfigError(
+                f"--frames_per_segment is {self.frames_per_segment}; it must be odd, so that the frame of a segment's "
+                "centre is among them."
+            )
+        if not 1 <= self.quality <= 100:
+            raise ConfigError(f"--quality is {self.quality}; JPEG has 1 to 100.")
+
+    @property
+    def count(self) -> int:
+        """T * F frames of a clip."""
+        return self.segments * self.frames_per_segment
+
+    @property
+    def square(self) -> tuple[int, int] | None:
+        """Height and width of the stored frames, where they do not follow the video's."""
+        return (self.image_size, self.image_size) if self.longest_side is None else None
+
+    def fitted(self, video: MediaInfo) -> tuple[int, int]:
+        """Height and width of the stored frames of a video whose shape is kept; small videos are not enlarged."""
+        longest = max(video.width, video.height)
+        scale = min(self.longest_side or longest, longest) / longest
+        return max(1, round(video.height * scale)), max(1, round(video.width * scale))
+
+    def times_s(self) -> NDArray[np.float64]:
+        """(T * F,) the moments that are stored, in seconds from the start of the span."""
+        return segments.centres(self.count, self.duration_s)
+
+    def nearest(self, offsets_s: NDArray[np.float64]) -> NDArray[np.int64]:
+        """(N,) position of the stored moment next to each moment of the span."""
+        return np.clip((offsets_s * (self.count / self.duration_s)).astype(np.int64), 0, self.count - 1)
+
+    def holds(self, parts: int, duration_s: float) -> bool:
+        """Whether each of so many segments has stored frames of its own, one at its centre."""
+        return duration_s == self.duration_s and self.count % parts == 0 and self.count // parts % 2 == 1
+
+
+def shard_name(number: int) -> str:
+    """Path of a shard below its root."""
+    return f"shards/{number:05d}.arrow"
+
+
+def to_record(sample_id: str, category: str | None, start_s: float, form: Form, clip: DecodedClip) -> pa.RecordBatch:
+    """A clip that was read at ``form.times_s()`` as the record batch of one row that is stored."""
+    frames = [simplejpeg.encode_jpeg(frame, form.quality, colorsubsampling="420") for frame in clip.frames]
+    loudness = np.rint(clip.waveform * np.float32(FULL_SCALE))
+    samples = np.clip(loudness, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    waveform = pa.ListArray.from_arrays(np.array([0, len(samples)], np.int32), samples)
+    columns = [[sample_id], [category], [start_s], [frames], [clip.frame_time_s.tolist()], waveform, [None]]
+    return pa.record_batch(columns, schema=RECORD)
+
+
+def to_bad_record(sample_id: str, category: str | None, start_s: float, reason: str) -> pa.RecordBatch:
+    """What stands in the place of a clip that cannot be read."""
+    return pa.record_batch([[sample_id], [category], [start_s], [None], [None], [None], [reason]], schema=RECORD)
+
+
+def from_record(
+    data: bytes, crc32: int, chosen: Sequence[int], size: tuple[int, int] | None, where: str
+) -> DecodedClip:
+    """Reads a record batch.
+
+    Args:
+        data: its bytes.
+        crc32: what their checksum must be.
+        chosen: positions of the frames that are wanted; none reads the sound alone.
+        size: height and width in pixels that these shall have; None keeps those stored.
+        where: names the clip in an error.
+
+    Raises:
+        CorruptMediaError: they are not the bytes that were written.
+    """
+    if zlib.crc32(data) != crc32:
+        raise CorruptMediaError(f"{where}: damaged: the checksum differs; copy the shard again or make it anew.")
+    try:
+        record = pa.ipc.read_record_batch(pa.ipc.read_message(data), RECORD)
+        record.validate(full=True)  # whoever wrote them may have written other bytes than ours, with their checksum
+        shown_s = record["frame_time_s"].values.to_numpy()
+        samples = record["waveform"].values.to_numpy()
+        return DecodedClip(
+            frames=_decoded([record["frames"].values[at].as_py() for at in chosen], size),
+            frame_time_s=shown_s[list(chosen)] if chosen else np.empty(0),
+            waveform=np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32),
+        )
+    except (pa.ArrowException, ValueError, TypeError, LookupError, EOFError, OSError, MemoryError) as error:
+        raise CorruptMediaError(f"{where}: damaged: no clip of tavlo's ({error}); make the shard anew.") from error
+
+
+def _decoded(pictures: Sequence[bytes], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """(N, H, W, 3) frames. The flags spare a tenth of the time and cost half a decibel against the video's frames."""
+    stored = simplejpeg.decode_jpeg_header(pictures[0])[:2] if pictures else (0, 0)  # one size in all of a clip
+    frames = np.empty((len(pictures), *(size or stored), 3), np.uint8)
+    for frame, picture in zip(frames, pictures, strict=True):
+        height, width, *_ = simplejpeg.decode_jpeg_header(picture)
+        if height * width > limits().pixels or (height, width) != stored:
+            raise ValueError(f"a picture of {width} x {height} pixels")
+        if frame.shape[:2] == stored:
+            simplejpeg.decode_jpeg(picture, fastdct=True, fastupsample=True, buffer=frame)
+        else:
+            frame[:] = _scaled(simplejpeg.decode_jpeg(picture, fastdct=True, fastupsample=True), frame.shape[:2])
+    return frames
+
+
+def _scaled(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BILINEAR))

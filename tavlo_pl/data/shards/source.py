@@ -1,0 +1,243 @@
+"""Training clips from shards: random access, one ranged read a clip, from disk or from object storage.
+
+Clips are read in whatever order the data module asks for, so that order, resuming and sharing among processes are
+those of video files. What a segment can show are its F stored frames: a drawn moment shows the nearest of them, the
+centre the one that is stored for it.
+"""
+
+import json
+import math
+import os
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import overload
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from numpy.typing import NDArray
+
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
+from tavlo_pl.data.clip_ids import clip_key, is_listed, read_ids
+from tavlo_pl.data.media import SAMPLE_RATE_HZ, DecodedClip
+from tavlo_pl.data.shards.format import ENTRY, INDEX, LARGEST_RECORD_BYTES, NOTE, Form, from_record, shard_name
+from tavlo_pl.errors import AnnotationError, ConfigError, CorruptMediaError, DatasetNotFoundError, MediaError
+from tavlo_pl.io.parquet import read_columns
+
+REMEDY = "make the shards anew with tavlo data shard."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a clip's record batch lies.
+
+    Attributes:
+        shard: number of the file.
+        offset: of the first byte.
+        bytes: how many.
+        crc32: their checksum.
+    """
+
+    shard: int
+    offset: int
+    bytes: int
+    crc32: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of shards, on disk or anywhere that fsspec reaches.
+
+    Args:
+        root: folder or URL.
+    """
+
+    root: str
+
+    def path(self, *names: str) -> str:
+        """Path or URL of a file below."""
+        return posixpath.join(self.root, *names)
+
+    def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Some bytes of a file.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        files, root = _connect(self.root, os.getpid())
+        data: bytes = files.cat_file(posixpath.join(root, name), start, end)
+        return data
+
+    @cached_property
+    def form(self) -> Form:
+        """How the clips are stored.
+
+        Raises:
+            DatasetNotFoundError: there are no shards.
+        """
+        try:
+            note = json.loads(self.read(NOTE))
+            return Form(**note["form"])
+        except (OSError, ImportError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DatasetNotFoundError(
+                f"{self.path(NOTE)}: no training shards there ({error}); make them with tavlo data shard --out DIR."
+            ) from error
+
+
+@lru_cache
+def _connect(root: str, process: int) -> tuple[AbstractFileSystem, str]:
+    """File system and path of a URL; a process makes its own, since no connection survives a fork."""
+    connected: tuple[AbstractFileSystem, str] = url_to_fs(root)
+    return connected
+
+
+@dataclass(frozen=True)
+class StoredClip(Clip):
+    """A clip in a shard.
+
+    Args:
+        store: the folder of shards.
+        place: where in it.
+    """
+
+    store: Store = Store("")
+    place: Place = Place(0, 0, 0, 0)
+
+    def read(self, times_s: Sequence[float], size: tuple[int, int] | None, duration_s: float) -> DecodedClip:
+        """The stored frames next to some moments, and the sound; see `Clip.read`."""
+        offsets_s = np.asarray(times_s, np.float64) - self.start_s
+        return self._load(self.store.form.nearest(offsets_s).tolist(), size)
+
+    def read_waveform(self, duration_s: float) -> NDArray[np.float32]:
+        """The sound of the span; see `Clip.read_waveform`."""
+        return self._load((), None).waveform
+
+    def check_picture(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
+        """Does nothing: it was checked before it was stored, when the whole video was at hand."""
+
+    def _load(self, chosen: Sequence[int], size: tuple[int, int] | None) -> DecodedClip:
+        place, where = self.place, f"{self.path}: clip {self.sample_id}"
+        try:
+            data = self.store.read(shard_name(place.shard), place.offset, place.offset + place.bytes)
+        except OSError as error:
+            raise MediaError(f"{where}: cannot be read ({error}); is the whole folder of shards there?") from error
+        clip = from_record(data, place.crc32, chosen, size, where)
+        if len(clip.waveform) != round(self.store.form.duration_s * SAMPLE_RATE_HZ):
+            raise CorruptMediaError(f"{where}: damaged: its sound has another length; make the shard anew.")
+        return clip
+
+
+class StoredClips(LazyClips):
+    """The clips of an index of shards.
+
+    Args:
+        store: the folder of shards.
+        table: rows of ``shard_format.ENTRY``.
+    """
+
+    def __init__(self, store: Store, table: pa.Table) -> None:
+        self.store = store
+        self.table = table.combine_chunks()
+        shards = int(pc.max(self.table["shard"]).as_py()) + 1
+        self.paths = [Path(store.path(shard_name(number))) for number in range(shards)]
+        self._words = [self.table[name].chunk(0) for name in ("sample_id", "category")]
+        numbers = ("start_s", "shard", "offset", "bytes", "crc32")
+        self._numbers = [self.table[name].chunk(0).to_numpy() for name in numbers]  # faster than Arrow's one by one
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, position: int) -> Clip: ...
+    @overload
+    def __getitem__(self, position: slice) -> "StoredClips": ...
+    def __getitem__(self, position: int | slice) -> "Clip | StoredClips":
+        """One clip, or the clips of a slice."""
+        if isinstance(position, slice):
+            return StoredClips(self.store, self.table.take(pa.array(range(len(self))[position], pa.int64())))
+        at = range(len(self))[position]
+        sample_id, category = (column[at].as_py() for column in self._words)
+        start_s, *place = (column[at].item() for column in self._numbers)
+        return StoredClip(
+            sample_id, self.paths[place[0]], start_s, category=category, store=self.store, place=Place(*place)
+        )
+
+    def sample_ids(self) -> list[str]:
+        """Names of the clips."""
+        names: list[str] = self.table["sample_id"].to_pylist()
+        return names
+
+
+def _good_rows(table: pa.Table, path: str) -> pa.Table:
+    """The clips that could be read, whose places are checked.
+
+    Raises:
+        AnnotationError: a clip lies nowhere, or takes more than any does.
+    """
+    good = table.filter(pc.is_null(table["reason"]))
+    if not len(good):
+        return good
+    ends = {"shard": len(table), "offset": 2**63, "bytes": LARGEST_RECORD_BYTES, "crc32": 2**32, "start_s": math.inf}
+    for name, end in ends.items():
+        low, high = pc.min_max(good[name]).as_py().values()
+        if good[name].null_count or not 0 <= low <= high < end:
+            raise AnnotationError(f"{path}: the column {name} holds what cannot be; {REMEDY}")
+    if good["sample_id"].null_count:
+        raise AnnotationError(f"{path}: a clip has no name; {REMEDY}")
+    return good
+
+
+class Shards(ClipSource):
+    """Reads what ``tavlo data shard`` wrote.
+
+    Args:
+        root: folder, or URL that fsspec knows (``s3://bucket/shards``; ``filecache::s3://…`` keeps what was read).
+        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one a line).
+
+    Raises:
+        DatasetNotFoundError: there are no shards, parts are missing, or none of the wanted clips is among them.
+        AnnotationError: their index is damaged.
+    """
+
+    def __init__(self, root: str, ids: str | None = None) -> None:
+        self.store = Store(root)
+        self.ids = Path(ids) if ids is not None else None
+
+    def clips(self) -> "StoredClips":
+        """The readable clips, sorted by name."""
+        path = self.store.path(INDEX)
+        try:
+            with fsspec.open(path) as file:
+                table = read_columns(file, list(ENTRY), f"{path}: no index of training shards", REMEDY)
+        except FileNotFoundError as error:
+            raise DatasetNotFoundError(
+                f"{path}: no complete set of training shards there; run tavlo data shard, all of its parts."
+            ) from error
+        chosen = _good_rows(table, path)
+        if self.ids is not None:
+            ids = read_ids(self.ids)
+            listed = [is_listed(clip_key(name), ids) for name in chosen["sample_id"].to_pylist()]
+            chosen = chosen.filter(pa.array(listed, pa.bool_()))
+        if not len(chosen):
+            raise DatasetNotFoundError(f"{path}: none of its {len(table)} clips is wanted and readable.")
+        return StoredClips(self.store, chosen)
+
+    def sample_ids(self) -> list[str]:
+        """Names of the clips."""
+        return self.clips().sample_ids()
+
+    def check_form(self, parts: int, duration_s: float) -> None:
+        """Refuses segments that have no stored frames of their own; see `ClipSource.check_form`."""
+        form = self.store.form
+        if not form.holds(parts, duration_s):
+            raise ConfigError(
+                f"{self.store.root}: shards of {form.segments} segments of {form.duration_s:g} s with "
+                f"{form.frames_per_segment} frames each cannot be shown as data.segments {parts} of data.duration_s "
+                f"{duration_s:g}; change these, or make shards for them."
+            )

@@ -1,0 +1,1 @@
+"""Files, locks and processes: what every other part may import."""

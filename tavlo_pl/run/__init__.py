@@ -1,0 +1,1 @@
+"""A run: its folder, where it comes from, its results, and how it ends."""

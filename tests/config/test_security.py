@@ -1,0 +1,233 @@
+"""Files of strangers that would run code or take all memory, given to the command line."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import tavlo_pl
+from tavlo_pl.config import security
+from tavlo_pl.errors import CheckpointError, ConfigError
+from tests.helpers.cli import Outcome, tavlo
+from tests.helpers.run import tiny_config
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Bomb:
+    """Unpickled, it leaves a folder."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.fixture
+def bomb(tmp_path: Path) -> Path:
+    """A checkpoint that leaves the folder ``owned`` beside it where its objects are made."""
+    torch.save({"state_dict": {}, "bomb": Bomb(tmp_path / "owned")}, tmp_path / "bomb.ckpt")
+    return tmp_path / "bomb.ckpt"
+
+
+def assert_refused(outcome: Outcome, told: str, folder: Path) -> None:
+    """One sentence that says what is wrong, exit code 2, and nothing has run."""
+    assert outcome.code == 2, outcome.err
+    assert told in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not (folder / "owned").exists()
+
+
+def named(path: str, **arguments: Any) -> dict[str, Any]:
+    return {"class_path": path, "init_args": arguments}
+
+
+def loaded(bomb: Path) -> dict[str, Any]:
+    """What the strangers' configurations would like to call."""
+    return named("torch.load", f=str(bomb), weights_only=False)
+
+
+def lightning(path: str, **arguments: Any) -> dict[str, Any]:
+    return named(f"lightning.pytorch.{path}", **arguments)
+
+
+CALLS = {
+    "as a callback": lambda load: {"callbacks": [load]},
+    "as a logger": lambda load: {"logger": load},
+    "as a strategy": lambda load: {"strategy": load},
+    "as a plugin": lambda load: {"plugins": [load]},
+    "where a function is wanted": lambda load: {
+        "callbacks": [lightning("callbacks.LambdaCallback", on_fit_start=load)]
+    },
+    "where a function is named": lambda load: {
+        "callbacks": [lightning("callbacks.LambdaCallback", on_fit_start="torch.hub.load")]
+    },
+    "where any value will do": lambda load: {"strategy": lightning("strategies.DDPStrategy", ddp_comm_state=load)},
+    "among options without a type": lambda load: {
+        "callbacks": [lightning("callbacks.WeightAveraging") | {"dict_kwargs": {"multi_avg_fn": load}}]
+    },
+    "deep in them": lambda load: {
+        "logger": lightning("loggers.TensorBoardLogger", save_dir=".") | {"dict_kwargs": {"a": [{"b": [load]}]}}
+    },
+    "a class that is no part of a run": lambda load: {
+        "callbacks": [lightning("callbacks.LambdaCallback", on_fit_start=named("torch.fx.Tracer"))]
+    },
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_configuration_calls_no_function(world: Path, tmp_path: Path, bomb: Path, call: Any) -> None:
+    config = tiny_config(world, tmp_path, max_steps=1, **call(loaded(bomb)))
+    assert_refused(tavlo("fit", "-c", config, "--out", tmp_path / "out"), "torch", tmp_path)
+
+
+@pytest.mark.parametrize("path", ["tavlo_pl.models.base.AVLocalizer.load_from_checkpoint", "torch.load"])
+def test_no_function_stands_for_the_model(world: Path, tmp_path: Path, bomb: Path, path: str) -> None:
+    content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
+    content["model"] = named(path, checkpoint_path=str(bomb), weights_only=False)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
+    assert_refused(tavlo("fit", "-c", tmp_path / "tiny.yaml", "--out", tmp_path / "out"), path, tmp_path)
+
+
+@pytest.mark.parametrize("verb", ["test", "predict", "diagnose"])
+def test_the_configuration_in_a_checkpoint_calls_none_either(
+    world: Path, tmp_path: Path, bomb: Path, verb: str
+) -> None:
+    content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
+    content["trainer"]["callbacks"] = [lightning("callbacks.LambdaCallback", on_predict_start=loaded(bomb))]
+    stored = {"config": yaml.safe_dump(content), "version": "0", "threshold": 0.5}
+    torch.save({"state_dict": {}, "tavlo": stored}, tmp_path / "stranger.ckpt")
+    outcome = tavlo(verb, "--ckpt_path", tmp_path / "stranger.ckpt", "--out", tmp_path / "out")
+    assert_refused(outcome, "names torch.load", tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "model: {class_path: 3}", "!!python/name:os.system", "a: &a [*a]"])
+def test_a_checkpoint_of_odd_configuration_is_named_by_the_python_function_too(tmp_path: Path, content: str) -> None:
+    torch.save({"state_dict": {}, "tavlo": {"config": content}}, tmp_path / "odd.ckpt")
+    with pytest.raises(CheckpointError, match=r"odd\.ckpt: its model cannot be made"):
+        tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=tmp_path / "odd.ckpt")
+
+
+def test_the_python_function_reads_no_bomb(tmp_path: Path, bomb: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"bomb\.ckpt cannot be read as a checkpoint: it holds objects whose"):
+        tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=bomb)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_released_weights_run_no_code(world: Path, tmp_path: Path, bomb: Path) -> None:
+    model = ("--model", "tavlo_pl.models.ezvsl.EZVSL", "--model.visual", "tavlo_pl.nn.visual.ShuffleNet")
+    model += ("--model.audio", "tavlo_pl.nn.clip_audio.SmallAudio", "--model.init_from", bomb)
+    config = tiny_config(world, tmp_path)
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"model": None}))
+    outcome = tavlo("test", "-c", config, *model, "--out", tmp_path / "out")
+    assert_refused(outcome, f"init_from {bomb} cannot be read", tmp_path)
+
+
+def test_a_module_of_scripted_code_is_no_checkpoint(tmp_path: Path) -> None:
+    torch.jit.script(torch.nn.Identity()).save(str(tmp_path / "code.ckpt"))
+    outcome = tavlo("test", "--ckpt_path", tmp_path / "code.ckpt", "--out", tmp_path / "out")
+    assert_refused(outcome, "code.ckpt cannot be read as a checkpoint", tmp_path)
+
+
+def test_data_verbs_name_known_packages_only(tmp_path: Path) -> None:
+    words = ("data", "shard", "--out", tmp_path / "out", "--source")
+    outcome = tavlo(*words, "antigravity.Flight")
+    assert_refused(outcome, "names antigravity.Flight", tmp_path)
+    assert "--allow_import antigravity" in outcome.err
+    outcome = tavlo(*words, "tests.test_trust.NoSuchSource", "--allow_import", "tests")
+    assert_refused(outcome, "NoSuchSource", tmp_path)
+    assert "is not allowed" not in outcome.err
+
+
+def test_what_was_allowed_once_is_not_allowed_for_ever(world: Path, tmp_path: Path) -> None:
+    words = ("fit", "-c", tiny_config(world, tmp_path), "--print_config")
+    assert tavlo(*words).code == 0  # the helper allows the classes of the tests
+    outcome = tavlo(*words, "--allow_import", "elsewhere")
+    assert_refused(outcome, "names tests.helpers.tiny.Tiny", tmp_path)
+    outcome = tavlo(*words, "--allow_import", "jsonargparse")
+    assert_refused(outcome, "--allow_import takes names of packages", tmp_path)
+
+
+def test_a_function_that_the_user_trusts_is_called(world: Path, tmp_path: Path) -> None:
+    hook = "torch.distributed.algorithms.ddp_comm_hooks.default_hooks"
+    config = tiny_config(
+        world, tmp_path, strategy=lightning("strategies.DDPStrategy", ddp_comm_hook=f"{hook}.fp16_compress_hook")
+    )
+    content = yaml.safe_load(trust_check(config, hook))
+    assert content["trainer"]["strategy"]["init_args"]["ddp_comm_hook"].endswith("fp16_compress_hook")
+    assert_refused(tavlo("fit", "-c", config, "--out", tmp_path / "out"), f"--allow_import {hook}", tmp_path)
+
+
+def trust_check(config: Path, hook: str) -> str:
+    outcome = tavlo("fit", "-c", config, "--print_config", "--allow_import", "tests", hook)
+    assert outcome.code == 0, outcome.err
+    return outcome.out
+
+
+REPEATED = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("model: " + "[" * 100_000, "32 levels"),
+        ("trainer: " + "{a: " * 2_000 + "1" + "}" * 2_000, "32 levels"),
+        (REPEATED + "trainer: {callbacks: *a11}", "100,000 values"),
+        ("trainer: &t {callbacks: *t}", "inside of what it stands for"),
+        (f"trainer: {{callbacks: '{'[' * 100_000}'}}", "32 levels"),
+        (f"data: {{augment: '{'- ' * 100_000}'}}", "32 levels"),
+        (yaml.safe_dump({"trainer": {"logger": REPEATED}}), "100,000 values"),
+        ("seed_everything: " + "9" * 10_000, "4300 digits"),
+        ("!!python/object/apply:os.mkdir [owned]", "could not determine a constructor"),
+        ("model: a\0b", "control characters"),
+        (b"\xff\xfe\x00\x01", "cannot be read"),
+    ],
+    ids=[
+        "deep list",
+        "deep map",
+        "repeated",
+        "in itself",
+        "word",
+        "word 2",
+        "word 3",
+        "digits",
+        "object",
+        "null",
+        "no text",
+    ],
+)
+def test_a_configuration_without_end_is_refused(tmp_path: Path, content: str | bytes, told: str) -> None:
+    (tmp_path / "odd.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert_refused(tavlo("fit", "-c", tmp_path / "odd.yaml", "--out", tmp_path / "out"), told, tmp_path)
+    assert_refused(tavlo("data", "audit", "--config", tmp_path / "odd.yaml"), told, tmp_path)
+
+
+def test_a_configuration_does_not_clear_a_folder(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("config.yaml", "thesis.csv"):
+        (tmp_path / "out" / name).write_text("mine")
+    config = tiny_config(world, tmp_path)
+    config.write_text(f"{config.read_text()}overwrite: true\nout: {tmp_path / 'out'}\n")
+    assert_refused(tavlo("fit", "-c", config), "is not empty", tmp_path)
+    assert (tmp_path / "out" / "thesis.csv").read_text() == "mine"
+
+
+def test_the_classes_of_a_run_are_known_by_where_they_are_defined() -> None:
+    """Canary: were Lightning to move them, every configuration that names one would be refused."""
+    from lightning.pytorch import accelerators, callbacks, loggers, plugins, profilers, strategies
+
+    for kind in (callbacks.Timer, loggers.CSVLogger, profilers.SimpleProfiler, strategies.DDPStrategy):
+        security.check_named({"class_path": f"{kind.__module__}.{kind.__qualname__}"})
+    for kind in (accelerators.CPUAccelerator, plugins.MixedPrecision, plugins.TorchCheckpointIO, torch.nn.Linear):
+        security.check_named([{"class_path": f"{kind.__module__}.{kind.__qualname__}"}])
+    for place in security.KINDS:
+        module, _, name = place.rpartition(".")
+        assert hasattr(__import__(module, fromlist=[name]), name), place
+    with pytest.raises(ConfigError, match=r"names torch\.serialization\.load"):
+        security.check_named({"a": [torch.load]})

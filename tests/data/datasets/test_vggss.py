@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tavlo_pl.data.dataset import ClipDataset
+from tavlo_pl.data.datasets.vggss import VGGSS
+from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
+from tavlo_pl.types import Scenario
+from tests.helpers.clips import write_numbered
+from tests.helpers.shared import shared_file
+from tests.metrics import vggss
+
+SINGLE = Scenario.SINGLE_SOUND
+
+
+def write(folder: Path, entries: Any) -> str:
+    path = folder / "vggss.json"
+    path.write_text(json.dumps(entries))
+    return str(path)
+
+
+def entry(file: str = "l_7B1wnTNtA_000020", **fields: Any) -> dict[str, Any]:
+    return {"file": file, "class": "dog barking", "bbox": [[0.25, 0.5, 0.5, 1.0]], **fields}
+
+
+def test_masks_are_those_of_the_peers() -> None:
+    clips = VGGSS(str(shared_file("data", "vggss.json"))).clips()
+    assert len(clips) == 5158
+    files = [*vggss.boxes()][:300]  # one of them has an edge far outside
+    by_name = {clip.sample_id: clip.annotations[0] for clip in clips}
+    chosen = [by_name[file].mask(SINGLE, (224, 224)) for file in files]
+    assert (np.stack(chosen) == vggss.masks(files).numpy()).all()
+    sources = [clip.annotations[0].sources(SINGLE) for clip in clips]
+    assert [sources.count(number) for number in (0, 1, 2, 3)] == [0, 4619, 385, 94]
+
+
+def test_edges_are_cut_off_at_the_picture(tmp_path: Path) -> None:
+    path = write(tmp_path, [entry(bbox=[[-0.5, 0.5, 0.25, 1.5], [0.9, 0.9, 0.95, -3e16]])])
+    mask = VGGSS(path).clips()[0].annotations[0].mask(SINGLE, (8, 8))
+    expected = np.zeros((8, 8), bool)
+    expected[4:, :2] = True
+    assert (mask == expected).all()
+
+
+def test_no_box_is_no_visible_source(tmp_path: Path) -> None:
+    frame = VGGSS(write(tmp_path, [entry(bbox=[])])).clips()[0].annotations[0]
+    assert frame.scenarios == (Scenario.OFF_SCREEN,)
+    assert not frame.mask(Scenario.OFF_SCREEN, (8, 8)).any()
+
+
+def test_with_videos_the_middle_frame_is_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "part").mkdir()
+    write_numbered(tmp_path / "part" / "l_7B1wnTNtA_20.mp4", seconds=2.0)
+    path = write(tmp_path, [entry(), entry("aaaaaaaaaaa_000001")])
+    (clip,) = VGGSS(path, str(tmp_path)).clips()
+    assert clip.sample_id == "l_7B1wnTNtA_000020"
+    assert "1 of 2 clips have no video (aaaaaaaaaaa_000001" in caplog.text
+    item = ClipDataset([clip], "test", segments=4, duration_s=2.0, image_size=32, mask_size=32)[0]
+    assert item.targets is not None
+    assert item.targets.time_s.item() == pytest.approx(1.0, abs=0.05)
+    assert item.frame_time[item.targets.segment].item() == item.targets.time_s.item()
+    with pytest.raises(DatasetNotFoundError, match="none of the clips"):
+        VGGSS(write(tmp_path, [entry("aaaaaaaaaaa_000001")]), str(tmp_path)).clips()
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"file": "x"}, "must be a list of entries"),
+        ([entry(), 3], "must be a list of entries"),
+        (
+            [entry(), entry("x") | {"file": 3}],
+            r"entry 1\.file must be a name, found 3; known fields: file, class, bbox",
+        ),
+        ([{"file": "x", "bbox": []}], r"entry 0\.class must be a name"),
+        ([entry(bbox=None)], r"bbox must be a list of boxes"),
+        ([entry(bbox=[[0, 0, 1, 1], [0, 0, 1]])], r"bbox\[1\] must be a box \[x0, y0, x1, y1\]"),
+        ([entry(bbox=[[0, 0, float("nan"), 1]])], r"bbox\[0\] must be a box"),
+        ([entry(), entry()], "two entries"),
+    ],
+)
+def test_what_cannot_be_read_names_file_and_field(tmp_path: Path, entries: Any, words: str) -> None:
+    path = write(tmp_path, entries)
+    with pytest.raises(AnnotationError, match=words) as caught:
+        VGGSS(path).clips()
+    assert str(caught.value).startswith(path)
+
+
+def test_a_missing_or_empty_list_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(
+        DatasetNotFoundError, match=r"no such file; expected a JSON list of entries \{file, class, bbox\}"
+    ):
+        VGGSS(str(tmp_path / "none.json")).clips()
+    with pytest.raises(DatasetNotFoundError, match="the list is empty"):
+        VGGSS(write(tmp_path, [])).clips()
+    (tmp_path / "vggss.json").write_text("{")
+    with pytest.raises(AnnotationError, match="no JSON file"):
+        VGGSS(str(tmp_path / "vggss.json")).clips()

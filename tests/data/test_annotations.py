@@ -1,0 +1,65 @@
+"""Masks of annotated frames."""
+
+import numpy as np
+
+from tavlo_pl.data.annotations import AnnotatedFrame, Instance, RunLengths, rasterise
+from tavlo_pl.types import Scenario
+
+SINGLE, MIXED, OFF = Scenario.SINGLE_SOUND, Scenario.MIXED_SOUND, Scenario.OFF_SCREEN
+
+
+def frame(*instances: Instance) -> AnnotatedFrame:
+    return AnnotatedFrame(0, "00000", width=8, height=4, instances=instances)
+
+
+def test_a_rectangle_covers_exactly_its_pixels() -> None:
+    mask = rasterise(np.array([[2, 1], [6, 1], [6, 3], [2, 3]], float), (4, 8))
+    expected = np.zeros((4, 8), bool)
+    expected[1:3, 2:6] = True
+    assert (mask == expected).all()
+
+
+def test_a_polygon_agrees_with_its_formula() -> None:
+    angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)
+    disk = np.stack([31.3 + 20 * np.cos(angle), 25.8 + 15 * np.sin(angle)], axis=1)
+    y, x = np.mgrid[:60, :64] + 0.5
+    truth = ((x - 31.3) / 20) ** 2 + ((y - 25.8) / 15) ** 2 <= 1
+    assert (rasterise(disk, (60, 64)) != truth).sum() <= 2
+    notch = np.array([[0, 0], [8, 0], [8, 8], [4, 2], [0, 8]], float)  # concave: the notch stays empty
+    assert rasterise(notch, (8, 8))[6].tolist() == [True, False, False, False, False, False, False, True]
+
+
+def test_a_polygon_may_reach_beyond_the_picture_and_is_never_empty() -> None:
+    assert rasterise(np.array([[-9, -9], [4, -9], [4, 99], [-9, 99]], float), (4, 8)).sum() == 4 * 4
+    tiny = rasterise(np.array([[5.6, 2.6], [5.9, 2.6], [5.9, 2.9]], float), (4, 8))
+    assert np.argwhere(tiny).tolist() == [[2, 5]]
+
+
+def test_a_mask_is_the_union_of_its_scenario_and_scales_with_the_size() -> None:
+    left = Instance("dog", SINGLE, polygons=((0, 0, 2, 0, 2, 4, 0, 4),))
+    right = Instance("cat", SINGLE, bbox=(6, 0, 2, 4))
+    other = Instance("cow", MIXED, bbox=(3, 0, 2, 4))
+    annotated = frame(left, right, other)
+    mask = annotated.mask(SINGLE, (8, 16))
+    assert mask.shape == (8, 16)
+    assert mask.all(axis=0).nonzero()[0].tolist() == [0, 1, 2, 3, 12, 13, 14, 15]
+    assert annotated.mask(MIXED, (4, 8)).sum() == 8
+    assert annotated.scenarios == (SINGLE, MIXED)
+    assert annotated.categories(SINGLE) == ("cat", "dog")
+
+
+def test_polygons_go_before_the_box() -> None:
+    both = Instance("dog", SINGLE, polygons=((0, 0, 2, 0, 2, 4, 0, 4),), bbox=(0, 0, 8, 4))
+    assert frame(both).mask(SINGLE, (4, 8)).sum() == 8
+
+
+def test_off_screen_is_empty_whatever_is_drawn() -> None:
+    assert not frame(Instance("dog", OFF, bbox=(0, 0, 8, 4))).mask(OFF, (4, 8)).any()
+
+
+def test_run_lengths_go_down_the_columns() -> None:
+    rle = RunLengths(height=4, width=8, counts=(4, 6, 22))  # second column, and half of the third
+    mask = frame(Instance("dog", SINGLE, rle=rle)).mask(SINGLE, (4, 8))
+    assert mask.sum(axis=0).tolist() == [0, 4, 2, 0, 0, 0, 0, 0]
+    assert mask[:, 2].tolist() == [True, True, False, False]
+    assert rle.raster((8, 16)).sum() == 4 * 6

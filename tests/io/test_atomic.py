@@ -1,0 +1,42 @@
+"""Files that exist completely or not at all."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.os_errors import refusal
+
+
+def test_a_file_is_there_as_a_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with whole_file(path) as part:
+        part.write_text("old")
+        assert not path.exists()
+    with suppress(ZeroDivisionError), whole_file(path) as part:
+        part.write_text("half of the n")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda handle: seen.append(os.listdir(tmp_path)))
+    with whole_file(tmp_path / "a.txt") as part:
+        part.write_text("x")
+    assert seen == [["a.txt.part"]]
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
+    def write() -> None:
+        with whole_file(tmp_path / "a.txt") as part, open("/dev/full", "wb", buffering=0) as full:
+            part.write_text("x")
+            full.write(b"x")
+
+    with pytest.raises(OSError, match="No space") as raised:
+        write()
+    told = refusal(raised.value)
+    assert told is not None and told.exit_code == 1 and "a.txt: No space left on device" in str(told)

@@ -1,0 +1,20 @@
+"""Files below a folder: by links too, each once."""
+
+from pathlib import Path
+
+from tavlo_pl.data.video_files import videos_below
+from tavlo_pl.io.walk import files_below
+
+
+def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for folder in (root / "b", elsewhere):
+        folder.mkdir(parents=True)
+    (root / "b" / "loop").symlink_to(root)
+    (root / "c").symlink_to(elsewhere)
+    (root / "d").symlink_to(elsewhere)
+    for path in (root / "x_1.mp4", root / "b" / "y_2.mp4", elsewhere / "z_3.mp4"):
+        path.touch()
+    found = [root / "x_1.mp4", root / "b" / "y_2.mp4", root / "c" / "z_3.mp4"]
+    assert list(files_below(root)) == found
+    assert list(videos_below(root).values()) == sorted(found, reverse=True)

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tavlo_pl.run.results import SampleMaps, to_csv
+
+SIZE = 11
+"""121 pixels, which fill no whole number of bytes."""
+
+
+def maps(order: tuple[int, ...] = (0, 1, 2)) -> SampleMaps:
+    """Three samples in two showings, in an order."""
+    rng = np.random.default_rng(0)
+    mask = np.packbits(rng.random((3, SIZE**2)) > 0.5, axis=1)
+    rows = list(order)
+    return SampleMaps(
+        sample_id=np.array(["a/1", "a/2", "b/1"])[rows],
+        showing=np.array([0, 0, 1])[rows],
+        segment=np.array([0, 2, 1])[rows],
+        mask=mask[rows],
+        size=np.int64(SIZE),
+        clip=np.array(["a", "b"]),
+        path=np.array(["/videos/ä.mp4", "/videos/b.mp4"]),
+        frame_time_s=np.arange(6.0).reshape(2, 3),
+        heatmap=rng.random((2, 3, 4, 4)).astype(np.float16),
+    )
+
+
+def test_maps_come_back_as_they_were_written(tmp_path: Path) -> None:
+    maps().write(tmp_path / "maps.npz")
+    back = SampleMaps.read(tmp_path / "maps.npz")
+    for name, value in maps()._asdict().items():
+        assert np.array_equal(getattr(back, name), value), name
+        assert getattr(back, name).dtype == value.dtype
+    assert [path.name for path in tmp_path.iterdir()] == ["maps.npz"]
+
+
+def test_truth_is_unpacked_to_its_size() -> None:
+    bits = np.random.default_rng(0).random((3, SIZE**2)) > 0.5
+    assert np.array_equal(maps().truth(2), bits[2].reshape(SIZE, SIZE))
+
+
+def test_a_file_of_another_kind_is_not_taken_for_maps(tmp_path: Path) -> None:
+    np.savez(tmp_path / "maps.npz", heatmap=np.zeros(3))
+    with pytest.raises(KeyError):
+        SampleMaps.read(tmp_path / "maps.npz")
+
+
+def test_the_fingerprint_is_that_of_names_and_masks_in_any_order() -> None:
+    mark = maps().fingerprint()
+    assert mark["samples"] == 3 and len(mark["sha256"]) == 64
+    assert maps((2, 0, 1)).fingerprint() == mark
+    assert maps()._replace(heatmap=np.zeros((2, 3, 4, 4), np.float16)).fingerprint() == mark
+    other = maps().mask.copy()
+    other[1, 0] ^= 1
+    assert maps()._replace(mask=other).fingerprint() != mark
+    assert maps()._replace(sample_id=np.array(["a/1", "a/3", "b/1"])).fingerprint() != mark
+    assert maps((0, 1)).fingerprint() != mark
+
+
+def test_a_csv_has_every_column_that_a_row_names() -> None:
+    assert to_csv([{"a": 1, "b": None}, {"a": "x,y", "c": 2}]) == 'a,b,c\n1,,\n"x,y",,2\n'
