@@ -18,7 +18,7 @@ import torch
 from benchmarks.report import command_cpu_s, cpu_s, ratio, write
 from tavlo_pl.data.media import read_clip
 from tavlo_pl.data.spectrogram import LogMel
-from tavlo_pl.data.synthetic.write import Job, World, write_job
+from tavlo_pl.data.synthetic.write import SyntheticJob, World, write_job
 
 CLIPS = 4
 ROUNDS = 7
@@ -59,7 +59,7 @@ def main() -> None:
         print("no ffmpeg on PATH: no ratio to it")
     with tempfile.TemporaryDirectory() as folder:
         for number in range(CLIPS):
-            write_job(Job(WORLD, Path(folder), "train", None, number))
+            write_job(SyntheticJob(WORLD, Path(folder), "train", None, number))
         paths = sorted(Path(folder).rglob("*.mp4"))
         for _ in range(ROUNDS):
             for name, way in ways.items():

@@ -20,7 +20,7 @@ from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.index import table as clip_index
 from tavlo_pl.data.index.probe import File, Probed, probe_video
 from tavlo_pl.data.index.table import Index, write_index
-from tavlo_pl.data.synthetic.write import Job, write_job
+from tavlo_pl.data.synthetic.write import SyntheticJob, write_job
 
 CLIPS = 200
 DIFFERENT = 4
@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         world, clips, out = Path(folder, "world"), Path(folder, "clips"), Path(folder, "index.parquet")
         for number in range(DIFFERENT):
-            write_job(Job(WORLD, world, "train", None, number))
+            write_job(SyntheticJob(WORLD, world, "train", None, number))
         clips.mkdir()
         films = sorted(world.rglob("*.mp4"))
         for number in range(CLIPS):

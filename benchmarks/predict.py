@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.decode import DURATION_S, WORLD
 from benchmarks.report import ratio, single, write
 from tavlo_pl.data.media import write_clip
-from tavlo_pl.data.synthetic.write import Job, write_job
+from tavlo_pl.data.synthetic.write import SyntheticJob, write_job
 
 ROUNDS = 3
 MAPS_PER_SECOND = 4.0
@@ -40,14 +40,14 @@ def predict(path: Path, out: Path, image_size: int) -> None:
 
     from tavlo_pl.models.tavlo import TAVLO
     from tavlo_pl.nn.visual import ResNet18
-    from tavlo_pl.predict.localizer import Form, Localizer
-    from tavlo_pl.predict.run import Folder, PredictOptions, predict_all
+    from tavlo_pl.predict.localizer import ClipSpec, Localizer
+    from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
 
     model = TAVLO(ResNet18(weights="none", stride=16)).eval()
-    form = Form(segments=10, duration_s=10.0, image_size=image_size, mel_bands=64, columns_per_segment=100)
-    localizer = Localizer(model, form, None, torch.device("cpu"))
+    spec = ClipSpec(segments=10, duration_s=10.0, image_size=image_size, mel_bands=64, columns_per_segment=100)
+    localizer = Localizer(model, spec, None, torch.device("cpu"))
     began_s, began_cpu_s = time.monotonic(), time.process_time()
-    folder = Folder(out, PredictOptions(maps_per_second=MAPS_PER_SECOND), {})
+    folder = PredictionFolder(out, PredictOptions(maps_per_second=MAPS_PER_SECOND), {})
     predict_all([("clip", path)], lambda: localizer, folder, progress=False)
     taken = {"wall_s": time.monotonic() - began_s, "cpu_s": time.process_time() - began_cpu_s}
     print(json.dumps({**taken, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
@@ -65,7 +65,7 @@ def main() -> None:
     """Measures and writes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_job(Job(WORLD, folder / "world", "train", None, 0))
+        write_job(SyntheticJob(WORLD, folder / "world", "train", None, 0))
         (clip,) = (folder / "world").rglob("*.mp4")
         runs = [measure(clip, folder / f"out{number}", 224) for number in range(ROUNDS)]
         cpu_s = [run["cpu_s"] for run in runs]

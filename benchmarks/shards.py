@@ -22,11 +22,11 @@ from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import ClipDataset
 from tavlo_pl.data.datasets.vggsound import VGGSound
-from tavlo_pl.data.shards.format import ENTRY, INDEX, Form
+from tavlo_pl.data.shards.format import ENTRY, INDEX, ShardSpec
 from tavlo_pl.data.shards.source import Shards
 from tavlo_pl.data.shards.write import write_shards
 from tavlo_pl.data.spectrogram import LogMel
-from tavlo_pl.data.synthetic.write import Job, write_job
+from tavlo_pl.data.synthetic.write import ShardJob, write_job
 
 CLIPS = 6
 ROUNDS = 20
@@ -63,10 +63,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         world, shards = Path(folder, "world"), Path(folder, "shards")
         for number in range(CLIPS):
-            write_job(Job(WORLD, world, "train", None, number))
+            write_job(ShardJob(WORLD, world, "train", None, number))
         films = VGGSound(str(world), split=None)
         clips: Sequence[Clip] = films.clips()
-        writing_s = cpu_s(lambda: write_shards(clips, shards, Form(), workers=1))
+        writing_s = cpu_s(lambda: write_shards(clips, shards, ShardSpec(), workers=1))
         sources: dict[str, ClipSource] = {"mp4": films, "shards": Shards(str(shards))}
         datasets = {name: ClipDataset(source.clips(), "train", flip=True) for name, source in sources.items()}
         rounds = [{name: read_all(dataset, epoch) for name, dataset in datasets.items()} for epoch in range(ROUNDS)]

@@ -32,23 +32,23 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from tavlo_pl import __version__, env
-from tavlo_pl.callbacks.checkpoint_io import WholeCheckpoints
+from tavlo_pl.callbacks.checkpoint_io import AtomicCheckpointIO
 from tavlo_pl.callbacks.checkpoints import REQUEUE, RunCheckpoints, Stopped
-from tavlo_pl.callbacks.data_fingerprint import DataNote
+from tavlo_pl.callbacks.data_fingerprint import DataFingerprint
 from tavlo_pl.callbacks.gallery import Gallery
-from tavlo_pl.callbacks.non_finite import Finite
+from tavlo_pl.callbacks.non_finite import NonFiniteGuard
 from tavlo_pl.callbacks.results import ResultsWriter
 from tavlo_pl.commands import INTERRUPTED, TERMINATED, ShortErrors, to_exit_code
 from tavlo_pl.config import packaged, security
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.diagnose import run as diagnosis
 from tavlo_pl.errors import CheckpointError, ConfigError
-from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.io.locking import alone
 from tavlo_pl.io.os_errors import refusal
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import (
-    FORM,
+    CLIP_SPEC_FIELDS,
     NO_THRESHOLD,
     TOY_WORLD,
     read_checkpoint,
@@ -57,8 +57,8 @@ from tavlo_pl.predict.checkpoint import (
     threshold_of,
     weights_of,
 )
-from tavlo_pl.predict.localizer import Form, Localizer
-from tavlo_pl.predict.run import Folder, PredictOptions, predict_all
+from tavlo_pl.predict.localizer import ClipSpec, Localizer
+from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
 from tavlo_pl.run import directory, provenance
 from tavlo_pl.run import exit as run_exit
 
@@ -105,7 +105,7 @@ class RunLogger(TensorBoardLogger):
         self.experiment.flush()
 
 
-class ReadAnew(Callback):
+class FreshTrainLoader(Callback):
     """Makes the training loader again once a run that goes on knows where it goes on.
 
     A model that asks for ``estimated_stepping_batches`` makes Lightning begin to read before it has restored
@@ -127,7 +127,7 @@ class Given(NamedTuple):
     allow_import: tuple[str, ...] = ()
 
 
-class VerbTrainer(Trainer):
+class TavloTrainer(Trainer):
     """Lightning's Trainer with one verb more."""
 
     def prepare(self, model: AVLocalizer, ckpt_path: str | None) -> torch.device:
@@ -162,14 +162,14 @@ class TavloCLI(LightningCLI):
         held: takes the run folder's lock.
     """
 
-    trainer: VerbTrainer
+    trainer: TavloTrainer
 
     def __init__(self, args: list[str], held: ExitStack) -> None:
         self.words = args
         self.held = held
         self.verb = args[0]
         self.is_toy = False
-        self.goes_on = False
+        self.resumes = False
         self.folder = Path()
         self.stage: Callable[[], object]
         self.checkpoints: RunCheckpoints | None = None
@@ -177,7 +177,7 @@ class TavloCLI(LightningCLI):
             AVLocalizer,
             ClipDataModule,
             args=args,
-            trainer_class=VerbTrainer,
+            trainer_class=TavloTrainer,
             save_config_callback=None,  # written by this class, without paths of this one invocation
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
@@ -253,11 +253,11 @@ class TavloCLI(LightningCLI):
         if config.trainer.default_root_dir is not None:
             raise ConfigError("trainer.default_root_dir is not used; give the run folder as --out")
         self.folder = directory.choose(verb, config.out, None if self.is_toy else checkpoint, given.config)
-        self.goes_on = verb == "fit" and config.ckpt_path == directory.LAST
+        self.resumes = verb == "fit" and config.ckpt_path == directory.LAST
         if env.process_number() == 0 and verb != "predict":  # there several processes share a folder, by video
             self.held.enter_context(alone(self.folder))
         if env.process_number() == 0 and verb == "fit":
-            directory.claim(self.folder, resuming=self.goes_on, overwrite=config.overwrite)
+            directory.claim(self.folder, resuming=self.resumes, overwrite=config.overwrite)
         config.ckpt_path = str(checkpoint) if checkpoint else None
 
     def _parse_ckpt_path(self) -> None:
@@ -274,7 +274,7 @@ class TavloCLI(LightningCLI):
         return super().instantiate_trainer(
             default_root_dir=str(self.folder),
             logger=logger,
-            plugins=[*plugins, WholeCheckpoints()],
+            plugins=[*plugins, AtomicCheckpointIO()],
             callbacks=[*(config.trainer.callbacks or []), *self._callbacks(config, bool(logger))],
             **kwargs,
         )
@@ -286,13 +286,13 @@ class TavloCLI(LightningCLI):
             stored = yaml.safe_dump(_without_init_from(parts), sort_keys=False)
             self.checkpoints = RunCheckpoints(self.folder / directory.CHECKPOINTS, stored, __version__, config.monitor)
             learning_rate = [LearningRateMonitor()] if logged else []
-            noted = [Finite(), ReadAnew(), Gallery(), DataNote(self.folder)]
+            noted = [NonFiniteGuard(), FreshTrainLoader(), Gallery(), DataFingerprint(self.folder)]
             return [self.checkpoints, *noted, *learning_rate]
         if self.verb == "test":
             command = shlex.join(["tavlo", *self.words])
             results = ResultsWriter(self.folder, self._tested(), parts["seed_everything"], command, config.ckpt_path)
-            return [results, DataNote(self.folder)]
-        return [DataNote(self.folder)]
+            return [results, DataFingerprint(self.folder)]
+        return [DataFingerprint(self.folder)]
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
@@ -328,7 +328,7 @@ class TavloCLI(LightningCLI):
     def _write_predictions(self, model: AVLocalizer, datamodule: ClipDataModule, ckpt_path: str | None = None) -> None:
         """Localizes the videos of ``data.root``, in this process alone: start the command again to share the work."""
         config = self.config_init[self.verb]
-        form = Form(**{name: getattr(self.config[self.verb].data, name) for name in FORM})
+        spec = ClipSpec(**{name: getattr(self.config[self.verb].data, name) for name in CLIP_SPEC_FIELDS})
         threshold = threshold_of(read_checkpoint(Path(ckpt_path))) if ckpt_path else None
         if self.is_toy:
             print(f"Note: {TOY_WORLD}.", flush=True)
@@ -336,11 +336,13 @@ class TavloCLI(LightningCLI):
             print(f"Note: {NO_THRESHOLD}.", flush=True)
         options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
         mark = directory.fingerprint(ckpt_path)
-        made_with = {"checkpoint": mark and mark["sha256"], "form": asdict(form)}  # wherever the checkpoint lies
-        folder = Folder(self.folder, options, made_with | ({"note": f"Note: {TOY_WORLD}."} if self.is_toy else {}))
+        made_with = {"checkpoint": mark and mark["sha256"], "spec": asdict(spec)}  # wherever the checkpoint lies
+        folder = PredictionFolder(
+            self.folder, options, made_with | ({"note": f"Note: {TOY_WORLD}."} if self.is_toy else {})
+        )
 
         def make_localizer() -> Localizer:
-            return Localizer(model, form, threshold, self.trainer.prepare(model, ckpt_path))
+            return Localizer(model, spec, threshold, self.trainer.prepare(model, ckpt_path))
 
         shown = config.trainer.enable_progress_bar is not False
         predict_all(datamodule.videos(), make_localizer, folder, config.overwrite, progress=shown)
@@ -364,11 +366,11 @@ class TavloCLI(LightningCLI):
         first = env.process_number() == 0
         if first:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(
+            write_text_atomic(
                 self.folder / directory.CONFIG,
                 f"# tavlo {__version__}\n{yaml.safe_dump(self.resolved, sort_keys=False)}",
             )
-            provenance.note_start(self.folder, self.words, goes_on=self.goes_on)
+            provenance.note_start(self.folder, self.words, resumes=self.resumes)
             print(f"run folder: {self.folder}", flush=True)
             os.environ[env.RUN_FOLDER] = str(self.folder)  # for the processes that Lightning starts
         elif env.RUN_FOLDER in os.environ:

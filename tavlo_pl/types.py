@@ -10,8 +10,8 @@ name                     shape, type            meaning
 ``index``                (B,) int64             position in the dataset, the same on every process
 ``sample_id``            B strings              ``<clip>``, the key of everything written for the clip
 ``targets``              ``Targets``            ground truth of N annotated (frame, scenario) samples
-``swapped_waveform``     (B, L) float32         the sound of another clip of the test list (test only)
-``swapped_spectrogram``  (B, 1, F, W) float32   the same, as a spectrogram (test only)
+``mismatched_waveform``     (B, L) float32         the sound of another clip of the test list (test only)
+``mismatched_spectrogram``  (B, 1, F, W) float32   the same, as a spectrogram (test only)
 ``silence_spectrogram``  (B, 1, F, W) float32   of silence (test only)
 ``noise_spectrogram``    (B, 1, F, W) float32   of white noise, as loud as the clip's own sound (test only)
 ``bad_clips``            list of ``BadClip``    clips of this batch that could not be read
@@ -119,8 +119,8 @@ class Batch(TypedDict):
     sample_id: list[str]
     path: list[str]
     targets: NotRequired[Targets]
-    swapped_waveform: NotRequired[Tensor]
-    swapped_spectrogram: NotRequired[Tensor]
+    mismatched_waveform: NotRequired[Tensor]
+    mismatched_spectrogram: NotRequired[Tensor]
     silence_spectrogram: NotRequired[Tensor]
     noise_spectrogram: NotRequired[Tensor]
     bad_clips: NotRequired[list[BadClip]]

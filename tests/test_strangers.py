@@ -212,11 +212,11 @@ def test_shards_whose_index_leads_elsewhere_are_refused(
     row = {"sample_id": "a", "category": None, "start_s": 0.0, "reason": None, "shard": 0, "offset": 0, "bytes": 10}
     table = pa.Table.from_pylist([row | {"crc32": 1} | change], schema=pa.schema(list(ENTRY)))
     pq.write_table(table, tmp_path / "index.parquet")
-    form = {"segments": 3, "frames_per_segment": 1, "duration_s": 2.0}
-    (tmp_path / "shards.json").write_text(json.dumps({"form": form}))
+    spec = {"segments": 3, "frames_per_segment": 1, "duration_s": 2.0}
+    (tmp_path / "shards.json").write_text(json.dumps({"spec": spec}))
     source = {"class_path": "tavlo_pl.data.shards.Shards", "init_args": {"root": str(tmp_path)}}
     assert_refused(fit_on(source, world, tmp_path), "holds what cannot be; make the shards anew")
-    (tmp_path / "shards.json").write_text(json.dumps({"form": {"segment": 3}}))
+    (tmp_path / "shards.json").write_text(json.dumps({"spec": {"segment": 3}}))
     assert_refused(fit_on(source, world, tmp_path), "no training shards there")
 
 

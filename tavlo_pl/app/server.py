@@ -119,7 +119,7 @@ def make_app(videos: Videos, port: int, most_bytes: int, note: str = "") -> web.
             web.get("/videos/{key}/sources.json", server.sources),
             web.get("/videos/{key}/heatmaps.npz", server.heatmaps),
             web.get("/videos/{key}/poster.jpg", server.poster),
-            web.post("/videos/{key}/film", server.make_film),
+            web.post("/videos/{key}/film", server.make_overlay_video),
             web.get("/videos/{key}/film.mp4", server.film),
         ]
     )
@@ -225,12 +225,12 @@ class _Server:
         body = await asyncio.to_thread(self.videos.poster, video, threshold)
         return web.Response(body=body, content_type="image/jpeg", headers=_save_as(video, ".jpg"))
 
-    async def make_film(self, request: web.Request) -> web.Response:
+    async def make_overlay_video(self, request: web.Request) -> web.Response:
         video = self._found(request)
         if video.film is not None and not video.film.task.done():
             return _refusal(409, "the film is being drawn already")
         box, spectrogram = (request.query.get(name) == "true" for name in ("box", "spectrogram"))
-        self.videos.start_film(video, self._threshold(request), box, spectrogram)
+        self.videos.start_overlay_video(video, self._threshold(request), box, spectrogram)
         return web.json_response(video.to_dict())
 
     async def film(self, request: web.Request) -> web.StreamResponse:

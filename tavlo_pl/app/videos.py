@@ -16,7 +16,7 @@ import numpy as np
 from tavlo_pl.data import media
 from tavlo_pl.errors import ConfigError, TavloError
 from tavlo_pl.predict.localizer import Aspect, Localizer
-from tavlo_pl.predict.overlay_video import write_film, write_poster
+from tavlo_pl.predict.overlay_video import write_overlay_video, write_poster
 from tavlo_pl.predict.run import write_archive
 from tavlo_pl.predict.sources import Localization
 
@@ -70,7 +70,7 @@ class Video:
         found: what came of that.
         media_type: of the file that the page plays.
         film: making the film, once that was asked for.
-        film_threshold: its threshold.
+        overlay_threshold: its threshold.
         unwanted: set when it was taken off the page.
     """
 
@@ -81,7 +81,7 @@ class Video:
     found: Localization | None = None
     media_type: str = "video/mp4"
     film: Work | None = None
-    film_threshold: float | None = None
+    overlay_threshold: float | None = None
     unwanted: Event = field(default_factory=Event)
 
     @property
@@ -107,7 +107,7 @@ class Video:
         if self.found is not None:
             known["cells"] = self.found.heatmap.shape
         if self.film is not None:
-            known["film"] = self.film.to_dict(hide) | {"threshold": self.film_threshold}
+            known["film"] = self.film.to_dict(hide) | {"threshold": self.overlay_threshold}
         return known
 
 
@@ -158,12 +158,12 @@ class Videos:
         """Has a video localized that has arrived."""
         video.work.task = self._workers.submit(self._localize, video)
 
-    def start_film(self, video: Video, threshold: float | None, box: bool, spectrogram: bool) -> None:
+    def start_overlay_video(self, video: Video, threshold: float | None, box: bool, spectrogram: bool) -> None:
         """Has the film made, with a threshold of the owner's choice."""
         found = video.found
         assert found is not None, "asked for videos that are localized"
         found = replace(found, threshold=threshold)
-        video.film, video.film_threshold = Work(), threshold
+        video.film, video.overlay_threshold = Work(), threshold
         video.film.task = self._workers.submit(self._film, video, video.film, found, box, spectrogram)
 
     def drop(self, key: str) -> None:
@@ -211,7 +211,7 @@ class Videos:
 
     def _film(self, video: Video, work: Work, found: Localization, box: bool, spectrogram: bool) -> None:
         advance = _meter(video, work, "drawing the film", found.duration_s)
-        write_film(found, video.folder / "film.mp4", box, spectrogram, advance)
+        write_overlay_video(found, video.folder / "film.mp4", box, spectrogram, advance)
 
     def sources(self, video: Video, threshold: float | None) -> str:
         """``sources.json`` with a threshold of the owner's choice."""

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.atomic import atomic_path
 
 
-class WholeCheckpoints(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint so that its name leads to the whole of it, or to the one before, at any moment.
 
     Lightning's own (2.6) writes into the system's temporary folder and moves the file from there, which is a copy
@@ -32,5 +32,5 @@ class WholeCheckpoints(TorchCheckpointIO):
         torch.save(checkpoint, content)  # into memory first: writing to a full disk it would hide the reason
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as part:
+        with atomic_path(path) as part:
             part.write_bytes(content.getbuffer())

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from tavlo_pl.run import provenance
 
 
-class DataNote(Callback):
+class DataFingerprint(Callback):
     """Adds the fingerprint of each stage's clips, once they are read.
 
     Args:

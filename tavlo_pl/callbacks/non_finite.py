@@ -12,7 +12,7 @@ NAMED = 4
 """So many clips of the batch are named."""
 
 
-class Finite(Callback):
+class NonFiniteGuard(Callback):
     """Raises before the optimiser makes a step with NaN or infinity.
 
     The gradient tells it on all processes alike, since they share it, so that all of them end. With 16-bit floats its

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tavlo_pl import __version__
 from tavlo_pl.callbacks.forward_clock import ForwardClock
-from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.metrics.per_sample import PerSampleMetric
 from tavlo_pl.run import directory
 from tavlo_pl.run.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps, to_csv
@@ -97,8 +97,8 @@ class ResultsWriter(Callback):
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / MAPS).unlink(missing_ok=True)  # an earlier test's, which would not fit these figures
-        write_whole(self.folder / PER_SAMPLE, to_csv(samples))
-        write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
+        write_text_atomic(self.folder / PER_SAMPLE, to_csv(samples))
+        write_text_atomic(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
         if maps:
             maps.write(self.folder / MAPS)
         print("\n" + "\n\n".join(table.to_text() for table in results_tables(metrics)) + "\n", flush=True)

@@ -13,7 +13,7 @@ from tavlo_pl.data.clip_ids import clip_key
 from tavlo_pl.data.leakage import NAMED, Overlap, find_overlap, video_of
 from tavlo_pl.data.media import USUAL, Limits, set_limits
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.viz.table import NOTHING, Table
 
 AUDIT = "audit.json"
@@ -64,14 +64,14 @@ def audit(
     folder.mkdir(parents=True, exist_ok=True)
     counts = {f"overlap_{name}": len(clips) for name, clips in _overlaps(overlap).items()}
     content = {**counts, "overlap": _overlaps(overlap), "duration_s": duration_s, **sides}
-    write_whole(folder / AUDIT, json.dumps(content, indent=2) + "\n")
+    write_text_atomic(folder / AUDIT, json.dumps(content, indent=2) + "\n")
     framed = {side: found for side, found in sides.items() if found["frames"] is not None and found["files"]}
     tables = [_sides_table(sides, duration_s), *([_frames_table(framed)] if framed else []), _overlap_table(overlap)]
     print("\n" + "\n\n".join(table.to_text() for table in tables) + "\n")
     if overlap.youtube:
         leaking = {video_of(clip_key(name)) for name in overlap.youtube}
         clean = [name for key, name in listings["train"].clips.items() if video_of(key) not in leaking]
-        write_whole(folder / CLEAN, "".join(f"{name}\n" for name in clean))
+        write_text_atomic(folder / CLEAN, "".join(f"{name}\n" for name in clean))
         print(f"training list without the overlap: {folder / CLEAN} ({len(clean):,} clips)")
     print(f"audit: {folder / AUDIT}")
 
@@ -133,7 +133,7 @@ def _frames_table(sides: dict[str, dict[str, Any]]) -> Table:
         "alike": "one of three that are alike",
         "none": "none of the three",
         "past_end": "after the end of the video",
-        "no_picture": "not there",
+        "no_video": "not there",
         "unreadable": "damaged",
     }
     fits = [found["frames"]["fits"] for found in sides.values()]

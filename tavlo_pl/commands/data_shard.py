@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.data.media import USUAL, Limits, set_limits
-from tavlo_pl.data.shards.format import Form
+from tavlo_pl.data.shards.format import ShardSpec
 from tavlo_pl.data.shards.write import write_shards
 from tavlo_pl.errors import ConfigError
 
@@ -57,8 +57,8 @@ def shard(
     if min(clips_per_shard, workers) < 1 or not 0 <= max_bad_share <= 1:
         raise ConfigError("shards need --clips_per_shard and --workers of at least 1, and --max_bad_share from 0 to 1.")
     set_limits(limits)
-    form = Form(segments, frames_per_segment, duration_s, image_size, longest_side, quality)
-    done = write_shards(source.clips(), Path(out), form, clips_per_shard, (i, n), workers, max_bad_share)
+    spec = ShardSpec(segments, frames_per_segment, duration_s, image_size, longest_side, quality)
+    done = write_shards(source.clips(), Path(out), spec, clips_per_shard, (i, n), workers, max_bad_share)
     print(
         f"shards: {out} ({done.shards} of {done.wanted} shards, {done.clips:,} clips, {done.bad:,} of them unreadable, "
         f"{done.bytes / 1e9:.3g} GB)"

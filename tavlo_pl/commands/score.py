@@ -12,13 +12,13 @@ from tavlo_pl import __version__
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.errors import ConfigError, PredictionError
-from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.run.results import MAPS, PER_SAMPLE, SampleMaps, to_csv
 from tavlo_pl.types import BadClip, Scenario
 from tavlo_pl.viz.table import Table, results_tables
 
 if TYPE_CHECKING:
-    from tavlo_pl.data.predictions import Heatmaps, Sample, ScoreLoader
+    from tavlo_pl.data.predictions import Heatmaps, ScoredSample, ScoreLoader
 
 NAMED = 20
 """So many missing predictions are named in a message."""
@@ -38,7 +38,7 @@ def score(
     frame_rate: float | None = None,
     silence: str | None = None,
     noise: str | None = None,
-    swapped: str | None = None,
+    mismatched: str | None = None,
 ) -> None:
     """Scores saved heatmaps (DIR/<sample_id>.npz, array heatmap) and writes results.json, per_sample.csv and maps.npz.
 
@@ -54,7 +54,7 @@ def score(
         frame_rate: frames a second of AVATAR's videos, where a film of maps has times and frames have only numbers.
         silence: folder of heatmaps of the same names for the same frames with silence, for pIA.
         noise: the same with white noise.
-        swapped: the same with the sound of another clip.
+        mismatched: the same with the sound of another clip.
 
     Raises:
         ConfigError: an option that cannot be.
@@ -70,7 +70,7 @@ def score(
     from tavlo_pl.metrics.suite import LocalizationSuite
 
     samples = samples_of(_source(dataset, annotations).clips())
-    folders = {"model": predictions, "swapped_audio": swapped, "silence": silence, "white_noise": noise}
+    folders = {"model": predictions, "mismatched_audio": mismatched, "silence": silence, "white_noise": noise}
     heatmaps = {name: Heatmaps(Path(folder), frame_rate) for name, folder in folders.items() if folder is not None}
     absent = _absent(samples, heatmaps.values(), missing)
     keep_maps = len(heatmaps) > 1 or any(sample.scenario is Scenario.OFF_SCREEN for sample in samples)
@@ -102,9 +102,9 @@ def score(
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     column = f"model/{rule}"
-    write_whole(path.with_name(PER_SAMPLE), to_csv([{**_first(row), "ciou": row[column], **row} for row in rows]))
+    write_text_atomic(path.with_name(PER_SAMPLE), to_csv([{**_first(row), "ciou": row[column], **row} for row in rows]))
     _sample_maps(samples, loader, size).write(path.with_name(MAPS))
-    write_whole(path, json.dumps(results, indent=2) + "\n")
+    write_text_atomic(path, json.dumps(results, indent=2) + "\n")
     written = f"{path}, {PER_SAMPLE} and {MAPS} written."
     print("\n" + "\n\n".join([*(table.to_text() for table in _tables(results)), written]))
 
@@ -133,13 +133,13 @@ def _source(dataset: str, annotations: str) -> ClipSource:
     return readers[dataset](annotations)
 
 
-def _absent(samples: list["Sample"], folders: Iterable["Heatmaps"], missing: str) -> list["Sample"]:
+def _absent(samples: list["ScoredSample"], folders: Iterable["Heatmaps"], missing: str) -> list["ScoredSample"]:
     """The samples without a heatmap in one of the folders, if they may be without.
 
     Raises:
         PredictionError: they may not, or no sample has one.
     """
-    gone: dict[int, Sample] = {}
+    gone: dict[int, ScoredSample] = {}
     for heatmaps in folders:
         absent = [sample for sample in samples if heatmaps.file_of(sample) is None]
         if absent and (missing == "error" or len(absent) == len(samples)):
@@ -157,9 +157,9 @@ def _absent(samples: list["Sample"], folders: Iterable["Heatmaps"], missing: str
     return [gone[index] for index in sorted(gone)]
 
 
-def _left_out(absent: Iterable["Sample"]) -> list[BadClip]:
+def _left_out(absent: Iterable["ScoredSample"]) -> list[BadClip]:
     """The clips that they belong to, with what lacks of each."""
-    by_clip: dict[int, list[Sample]] = {}
+    by_clip: dict[int, list[ScoredSample]] = {}
     for sample in absent:
         by_clip.setdefault(sample.number, []).append(sample)
     return [
@@ -167,12 +167,12 @@ def _left_out(absent: Iterable["Sample"]) -> list[BadClip]:
     ]
 
 
-def _reason(lost: list["Sample"]) -> str:
+def _reason(lost: list["ScoredSample"]) -> str:
     all_of_it = len(lost) == sum(len(frame.scenarios) for frame in lost[0].clip.annotations)
     return "no prediction" if all_of_it else f"no prediction for {', '.join(sample.name for sample in lost)}"
 
 
-def _sample_maps(samples: list["Sample"], loader: "ScoreLoader", size: int) -> SampleMaps:
+def _sample_maps(samples: list["ScoredSample"], loader: "ScoreLoader", size: int) -> SampleMaps:
     """What is needed to draw them."""
     import numpy as np  # comes late, as torch does
 

@@ -32,7 +32,7 @@ from tqdm import tqdm
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.config import packaged
 from tavlo_pl.errors import ConfigError, RunFailedError
-from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.run.directory import CHECKPOINTS, LAST
 from tavlo_pl.types import Scenario
@@ -40,7 +40,7 @@ from tavlo_pl.viz.plots import Interval, interval_plot, step_curves
 from tavlo_pl.viz.table import NOTHING, PLACE, Table
 
 RULE = "top_tenth"
-SWAPPED = "swapped_audio"
+MISMATCHED = "mismatched_audio"
 CURVES = ("train/retrieval", "val/ciou_mean")
 GROUPS = ("single_sound", "mixed_sound", "multi_entity", "cross_event", "on_screen")
 COSTS = ("parameters", "fit, s", "clip, ms")
@@ -124,7 +124,7 @@ def sweep(
     if done:
         table = _write(done, Path(out))
         if page is not None:
-            write_whole(Path(page), _shown_in(Path(page), Path(out).name, table))
+            write_text_atomic(Path(page), _shown_in(Path(page), Path(out).name, table))
     if problems:
         raise RunFailedError(f"{len(problems)} of {len(runs)} runs failed: {'; '.join(problems)}")
 
@@ -203,17 +203,17 @@ def _write(runs: Sequence[Run], out: Path) -> str:
     """The comparison as numbers, as a table and as a plot; the table, in Markdown, also on the screen as text."""
     names = list(dict.fromkeys(run.name for run in runs))
     figures = {name: _figures([run for run in runs if run.name == name]) for name in names}
-    write_whole(out / "compare.json", json.dumps(figures, indent=2) + "\n")
+    write_text_atomic(out / "compare.json", json.dumps(figures, indent=2) + "\n")
     disk = {group: _mean([_samples(runs[0])], group, f"centred_disk/{RULE}")["value"] for group in GROUPS}
     table = _table(figures, disk)
     markdown = table.to_markdown()
-    write_whole(out / "table.md", markdown)
+    write_text_atomic(out / "table.md", markdown)
     intervals = {
         name: {group: Interval(*(row["ciou_mean"][group][key] for key in Interval._fields)) for group in GROUPS}
         for name, row in figures.items()
     }
-    write_whole(out / "plot.svg", interval_plot(intervals, f"ciou_mean, rule {RULE}, mean of the seeds"))
-    write_whole(out / "curves.svg", step_curves({scalar: _curves(runs, scalar) for scalar in CURVES}))
+    write_text_atomic(out / "plot.svg", interval_plot(intervals, f"ciou_mean, rule {RULE}, mean of the seeds"))
+    write_text_atomic(out / "curves.svg", step_curves({scalar: _curves(runs, scalar) for scalar in CURVES}))
     print("\n" + table.to_text())
     return markdown
 
@@ -233,15 +233,15 @@ def _figures(runs: Sequence[Run]) -> dict[str, Any]:
     samples = [_samples(run) for run in runs]
     results = [json.loads((run.folder / "test" / "results.json").read_text()) for run in runs]
     ciou = {group: _mean(samples, group, f"model/{RULE}") for group in GROUPS}
-    swapped = _mean(samples, "on_screen", f"{SWAPPED}/{RULE}")
+    mismatched = _mean(samples, "on_screen", f"{MISMATCHED}/{RULE}")
     return {
         "seeds": [run.seed for run in runs],
         "ciou_mean": ciou,
-        "swapped_falls_by": [
+        "mismatched_falls_by": [
             1 - other / own if own else None
-            for own, other in zip(ciou["on_screen"]["by_seed"], swapped["by_seed"], strict=True)
+            for own, other in zip(ciou["on_screen"]["by_seed"], mismatched["by_seed"], strict=True)
         ],
-        "swapped_ciou_mean": swapped,
+        "mismatched_ciou_mean": mismatched,
         "tn_rate": [
             r["metrics"]["scenarios"][Scenario.OFF_SCREEN]["rows"]["model"][r["metrics"]["off_screen_rule"]]["tn_rate"]
             for r in results
@@ -295,13 +295,13 @@ def _table(figures: dict[str, dict[str, Any]], disk: dict[str, float]) -> Table:
 
     return Table(
         title=f"ciou_mean in %, rule {RULE}; mean of the seeds {', '.join(map(str, seeds))}",
-        header=["variant", "seeds", *GROUPS, "swapped: falls by", "off_screen tn_rate", *COSTS],
+        header=["variant", "seeds", *GROUPS, "mismatched: falls by", "off_screen tn_rate", *COSTS],
         rows=[
             [
                 name,
                 str(len(row["seeds"])),
                 *(cell(row["ciou_mean"][group]) for group in GROUPS),
-                spread(row["swapped_falls_by"]),
+                spread(row["mismatched_falls_by"]),
                 spread(row["tn_rate"]),
                 NOTHING if row["parameters"] is None else f"{row['parameters']:,}",
                 mean(row["fit_s"], 1),
@@ -314,7 +314,7 @@ def _table(figures: dict[str, dict[str, Any]], disk: dict[str, float]) -> Table:
             "A centred disk: " + ", ".join(f"{group} {100 * value:.1f}" for group, value in disk.items()) + ".",
             "fit: wall time of training with its validation; clip: to localize one, without reading it. Both as the "
             "machine was, mean of the seeds.",
-            "swapped: by how much ciou_mean over all on-screen samples falls when the sound of another clip is put in.",
+            "mismatched: by how much ciou_mean over all on-screen samples falls with the audio of another clip.",
         ],
     )
 

@@ -91,7 +91,7 @@ class Clip:
         """
         return media.frame_times(self.file)
 
-    def check_picture(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
+    def check_video_length(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
         """Refuses a picture that begins late or ends early, by more than a segment.
 
         Args:
@@ -108,7 +108,7 @@ class Clip:
                 f"{self.where}: the picture begins at {shown_s[0]:.2f} s, after the first segment; leave this clip out."
             )
         if shown_s[-1] < limits[-2]:  # an old frame in the last segment: is it held on purpose, or the end?
-            end_s = media.picture_end_s(self.frame_times())
+            end_s = media.video_end_s(self.frame_times())
             if end_s < limits[-2] - segments.TIME_TOLERANCE_S:
                 raise CorruptMediaError(
                     f"{self.where}: the picture ends at {end_s:.2f} s, more than a segment before the span "
@@ -132,7 +132,7 @@ class ClipSource(ABC):
         """``sample_id`` of all clips; without their media where the data set lists them elsewhere."""
         return [clip.sample_id for clip in self.clips()]
 
-    def check_form(self, parts: int, duration_s: float) -> None:  # noqa: B027
+    def check_spec(self, parts: int, duration_s: float) -> None:  # noqa: B027
         """Refuses segments that the clips cannot be shown in; video files can be in any.
 
         Args:

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from tavlo_pl.data.clip import ClipSource, LazyClips, fingerprint
 from tavlo_pl.data.dataset import ClipDataset, Item, Stage, collate
-from tavlo_pl.data.datasets.folder import Folder
+from tavlo_pl.data.datasets.folder import VideoFolder
 from tavlo_pl.data.leakage import refuse_overlap
 from tavlo_pl.data.media import SAMPLE_RATE_HZ, USUAL, Limits, set_limits
 from tavlo_pl.data.spectrogram import WINDOW_SAMPLES, Frequencies, LogMel
@@ -251,7 +251,7 @@ class ClipDataModule(LightningDataModule):
             if source is None:
                 raise ConfigError(f"{TrainerFn(stage).value} needs clips: set data.{name}.")
             if name not in self.datasets:
-                source.check_form(self.segments, self.duration_s)
+                source.check_spec(self.segments, self.duration_s)
                 clips = source.clips()
                 self.datasets[name] = ClipDataset(
                     clips,
@@ -283,7 +283,7 @@ class ClipDataModule(LightningDataModule):
         """
         if self.root is None:
             raise ConfigError("predict needs videos: set data.root to a folder, a file or a quoted pattern.")
-        return Folder(self.root).videos()
+        return VideoFolder(self.root).videos()
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Shuffled, without the last incomplete batch; continues where a restored checkpoint stopped."""
@@ -343,8 +343,8 @@ class ClipDataModule(LightningDataModule):
         log_mel = self.log_mel.to(batch["waveform"].device)
         with torch.no_grad():
             batch["spectrogram"] = log_mel(batch["waveform"])
-            if "swapped_waveform" in batch:
-                batch["swapped_spectrogram"] = log_mel(batch["swapped_waveform"])
+            if "mismatched_waveform" in batch:
+                batch["mismatched_spectrogram"] = log_mel(batch["mismatched_waveform"])
                 batch["silence_spectrogram"] = log_mel(torch.zeros_like(batch["waveform"]))
                 batch["noise_spectrogram"] = log_mel(_white_noise(batch["waveform"]))
             if self.augment.masks and self.trainer is not None and self.trainer.training:

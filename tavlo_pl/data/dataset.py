@@ -22,7 +22,7 @@ Stage = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
-class Sample:
+class AnnotatedSample:
     """One (frame, scenario) to be scored.
 
     Attributes:
@@ -53,7 +53,7 @@ class Entry:
     clip: Clip
     number: int
     times_s: dict[int, float] = field(default_factory=dict)
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[AnnotatedSample, ...] = ()
     reason: str | None = None
 
 
@@ -85,7 +85,7 @@ class Item:
     index: int
     clip: Clip
     targets: Targets | None = None
-    swapped_waveform: Tensor | None = None
+    mismatched_waveform: Tensor | None = None
     bad_clips: list[BadClip] = field(default_factory=list)
 
 
@@ -232,12 +232,12 @@ class ClipDataset(Dataset[Item]):
         item = self._read(index, entry.clip, times_s, self.image_size)
         item.targets = self._targets(entry)
         if self.stage == "test":
-            item.swapped_waveform = self._swapped(entry.number)
+            item.mismatched_waveform = self._mismatched_audio(entry.number)
         return item
 
     def _read(self, index: int, clip: Clip, times_s: NDArray[np.float64], size: int) -> Item:
         decoded = clip.read(times_s.tolist(), (size, size), self.duration_s)
-        clip.check_picture(decoded.frame_time_s, self.segments, self.duration_s)
+        clip.check_video_length(decoded.frame_time_s, self.segments, self.duration_s)
         return Item(
             frames=torch.from_numpy(decoded.frames).permute(0, 3, 1, 2),
             waveform=torch.from_numpy(decoded.waveform),
@@ -265,7 +265,7 @@ class ClipDataset(Dataset[Item]):
             category=["+".join(sample.frame.categories(sample.scenario)) for sample in samples],
         )
 
-    def _swapped(self, number: int) -> Tensor:
+    def _mismatched_audio(self, number: int) -> Tensor:
         """The sound of the clip half the list away, or of the next one that can be read; else silence.
 
         An unreadable clip is reported at its own turn, not here.
@@ -297,19 +297,19 @@ class ClipDataset(Dataset[Item]):
             index=index,
             clip=clip,
             targets=self._targets(Entry(clip, 0)) if self.stage != "train" else None,
-            swapped_waveform=self._silence() if self.stage == "test" else None,
+            mismatched_waveform=self._silence() if self.stage == "test" else None,
             bad_clips=[self._bad(index, reason)],
         )
 
 
-def _samples(frames: Iterable[tuple[AnnotatedFrame, int]], first: int) -> tuple[Sample, ...]:
+def _samples(frames: Iterable[tuple[AnnotatedFrame, int]], first: int) -> tuple[AnnotatedSample, ...]:
     """The samples of (frame, segment) pairs, numbered from ``first``."""
     scored = [(segment, frame, scenario) for frame, segment in frames for scenario in frame.scenarios]
-    return tuple(Sample(first + position, *rest) for position, rest in enumerate(scored))
+    return tuple(AnnotatedSample(first + position, *rest) for position, rest in enumerate(scored))
 
 
 def collate(items: Sequence[Item]) -> Batch:
-    """Stacks items; ``targets`` and ``swapped_waveform`` only where the stage has them."""
+    """Stacks items; ``targets`` and ``mismatched_waveform`` only where the stage has them."""
     batch = Batch(
         # colours side by side in memory as they were decoded; the model's device sets them apart, where it costs less
         frames=torch.stack([item.frames.permute(0, 2, 3, 1) for item in items]).permute(0, 1, 4, 2, 3),
@@ -323,9 +323,9 @@ def collate(items: Sequence[Item]) -> Batch:
     targets = [item.targets for item in items if item.targets is not None]
     if targets:
         batch["targets"] = _join(targets)
-    swapped = [item.swapped_waveform for item in items if item.swapped_waveform is not None]
-    if swapped:
-        batch["swapped_waveform"] = torch.stack(swapped)
+    mismatched = [item.mismatched_waveform for item in items if item.mismatched_waveform is not None]
+    if mismatched:
+        batch["mismatched_waveform"] = torch.stack(mismatched)
     return batch
 
 

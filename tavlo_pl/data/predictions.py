@@ -59,7 +59,7 @@ def in_pieces(heatmap: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {f"heatmap_{number:04d}": heatmap[start : start + MAPS_A_PIECE] for number, start in enumerate(starts)}
 
 
-class Sample(NamedTuple):
+class ScoredSample(NamedTuple):
     """One (frame, scenario) to be scored.
 
     Attributes:
@@ -91,7 +91,7 @@ class Sample(NamedTuple):
         return self.name, f"{clip}/{frame}", *(() if frame.isdecimal() else (frame,)), clip
 
 
-def samples_of(clips: Sequence[Clip]) -> list[Sample]:
+def samples_of(clips: Sequence[Clip]) -> list[ScoredSample]:
     """All samples, numbered in the order of clips, frames and scenarios."""
     found = [
         (number, clip, frame, scenario)
@@ -99,7 +99,7 @@ def samples_of(clips: Sequence[Clip]) -> list[Sample]:
         for frame in clip.annotations
         for scenario in frame.scenarios
     ]
-    return [Sample(index, *sample) for index, sample in enumerate(found)]
+    return [ScoredSample(index, *sample) for index, sample in enumerate(found)]
 
 
 class Heatmaps:
@@ -127,11 +127,11 @@ class Heatmaps:
         self._opened: tuple[str, dict[str, NDArray[np.float32]]] = ("", {})
         self._video: tuple[Path, NDArray[np.float64]] = (Path(), np.zeros(0))
 
-    def file_of(self, sample: Sample) -> str | None:
+    def file_of(self, sample: ScoredSample) -> str | None:
         """The name of the file with the sample's map; None where there is none."""
         return next((name for name in sample.files if name in self.names), None)
 
-    def map_of(self, sample: Sample) -> NDArray[np.float32]:
+    def map_of(self, sample: ScoredSample) -> NDArray[np.float32]:
         """(h, w) raw scores of a sample that has a file: of T maps that of the annotated frame, or the one nearest in
         time.
 
@@ -149,7 +149,7 @@ class Heatmaps:
             raise PredictionError(f"{path}: map {place} of heatmap holds NaN or infinity; write finite raw scores.")
         return chosen
 
-    def time_s(self, sample: Sample) -> float | None:
+    def time_s(self, sample: ScoredSample) -> float | None:
         """When the sample's frame is shown, in seconds; None where nothing says so, or only a video not yet opened."""
         frame = sample.frame
         if frame.time_s is not None or frame.number is None:
@@ -163,7 +163,7 @@ class Heatmaps:
         path, times_s = self._video
         return float(times_s[frame.number]) if path == sample.clip.path and frame.number < len(times_s) else None
 
-    def _place(self, arrays: dict[str, NDArray[np.float32]], sample: Sample, path: Path) -> int:
+    def _place(self, arrays: dict[str, NDArray[np.float32]], sample: ScoredSample, path: Path) -> int:
         number = sample.frame.number
         if "frame_number" in arrays and number is not None:
             found = np.flatnonzero(arrays["frame_number"] == number)
@@ -261,7 +261,7 @@ class ScoreLoader:
             it is not known), ``heatmap`` of the model.
     """
 
-    def __init__(self, samples: Sequence[Sample], heatmaps: Mapping[str, Heatmaps], size: int) -> None:
+    def __init__(self, samples: Sequence[ScoredSample], heatmaps: Mapping[str, Heatmaps], size: int) -> None:
         self.samples = samples
         self.heatmaps = heatmaps
         self.size = size
@@ -293,7 +293,7 @@ class ScoreLoader:
         """sha256 of names, ground truth and maps of all samples read so far."""
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
-    def _read(self, samples: Sequence[Sample]) -> ScoredBatch:
+    def _read(self, samples: Sequence[ScoredSample]) -> ScoredBatch:
         found_maps: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.heatmaps}
         times_s = []
         for sample in samples:
@@ -316,7 +316,7 @@ class ScoreLoader:
         batch = {name: torch.from_numpy(each[:, None]) for name, each in chosen.items()}
         return ScoredBatch(batch, self._targets(samples, truth, times_s))
 
-    def _map(self, heatmaps: Heatmaps, sample: Sample) -> NDArray[np.float32]:
+    def _map(self, heatmaps: Heatmaps, sample: ScoredSample) -> NDArray[np.float32]:
         name, shape = self._shape
         if heatmaps.file_of(sample) is None:
             return np.zeros(shape, np.float32)
@@ -328,7 +328,9 @@ class ScoreLoader:
             )
         return found
 
-    def _targets(self, samples: Sequence[Sample], truth: NDArray[Any], times_s: Sequence[float | None]) -> Targets:
+    def _targets(
+        self, samples: Sequence[ScoredSample], truth: NDArray[Any], times_s: Sequence[float | None]
+    ) -> Targets:
         order = [float(sample.frame.number or 0) for sample in samples]
         moments = [number if time_s is None else time_s for number, time_s in zip(order, times_s, strict=True)]
         return Targets(

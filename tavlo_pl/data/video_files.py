@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tavlo_pl.data.clip_ids import ClipKey, clip_key
 from tavlo_pl.errors import DatasetNotFoundError
-from tavlo_pl.io.walk import files_below
+from tavlo_pl.io.walk import walk_files
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def video_files(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise DatasetNotFoundError(f"{root}: no such folder; expected files <id>_<start>.mp4 in it.")
-    return sorted(path for path in files_below(root) if path.suffix == ".mp4" and path.name[0] != ".")
+    return sorted(path for path in walk_files(root) if path.suffix == ".mp4" and path.name[0] != ".")
 
 
 def report_missing(dataset: str, missing: Sequence[str], wanted: int, what: str) -> None:

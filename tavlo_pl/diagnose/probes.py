@@ -39,8 +39,8 @@ CENTRED = 0.5
 """Correlation with a centred disk from which a map counts as drawn by the middle of the picture."""
 
 RULES = (
-    f"swapped: with the sound of another clip the map moves (1 - correlation) by at least {MOVED}, and where clips are "
-    "annotated ciou_mean falls;",
+    f"mismatched: with the audio of another clip the map moves (1 - correlation) by at least {MOVED}, and ciou_mean falls "
+    "where clips are annotated;",
     "pairs: the matching pair of sound and picture is found among fused pairs more often than by chance;",
     f"variance: at least {SOUND_SHARE:.0%} of the variance of all scores is the sound's choice of cells.",
 )
@@ -89,7 +89,7 @@ def diagnose(maps: Maps, targets: Targets | None) -> Diagnosis:
         targets: ground truth, its ``row`` counting the N clips; without it cIoU is left out.
     """
     truth = on_screen(targets)
-    findings = [swapped(maps, truth), pairs(maps), variance(maps), made_up(maps, truth), flipped(maps), centre(maps)]
+    findings = [mismatched(maps, truth), pairs(maps), variance(maps), made_up(maps, truth), flipped(maps), centre(maps)]
     if maps.pause.any():
         findings.append(pauses(maps, truth))
     if maps.own.shape[1] > 1:
@@ -100,7 +100,7 @@ def diagnose(maps: Maps, targets: Targets | None) -> Diagnosis:
     return Diagnosis(True, "This model listens: the three deciding probes speak for it.", findings)
 
 
-def swapped(maps: Maps, truth: Targets | None) -> Finding:
+def mismatched(maps: Maps, truth: Targets | None) -> Finding:
     """The sound of another clip in place of the own."""
     distance = Figure.of(measures.moved(maps.own, maps.wrong))
     passed = distance.low >= MOVED
@@ -111,7 +111,7 @@ def swapped(maps: Maps, truth: Targets | None) -> Finding:
         falls = figures["ciou_mean_share_lost"].low > 0
         passed = passed and falls
         words.append(f"ciou_mean {'falls' if falls else 'does not fall'}")
-    return Finding("swapped", "Does another clip's sound move the map?", figures, _sentence(words), passed, True)
+    return Finding("mismatched", "Does another clip's sound move the map?", figures, _sentence(words), passed, True)
 
 
 def pairs(maps: Maps) -> Finding:

@@ -17,7 +17,7 @@ from tavlo_pl.data.media import SAMPLE_RATE_HZ
 from tavlo_pl.diagnose.perturbations import Localize, Maps, try_out
 from tavlo_pl.diagnose.probes import RULES, Diagnosis, diagnose
 from tavlo_pl.errors import ConfigError, MediaError
-from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.types import Batch, Scenario
 
 CLIPS = 96
@@ -106,6 +106,6 @@ def write(folder: Path, examined: Examined, provenance: dict[str, Any]) -> None:
         probe["figures"] = {name: figure._asdict() for name, figure in probe["figures"].items()}
     content = {"listens": found.listens, "verdict": found.sentence, "rules": RULES, "probes": probes, **origin}
     content["shown"] = examined.clips["sample_id"]
-    write_whole(folder / JSON, json.dumps(content, indent=2) + "\n")
-    write_whole(folder / PAGE, diagnosis_page(examined.clips, examined.maps, found, origin))
+    write_text_atomic(folder / JSON, json.dumps(content, indent=2) + "\n")
+    write_text_atomic(folder / PAGE, diagnosis_page(examined.clips, examined.maps, found, origin))
     print(f"\n{diagnosis_table(found).to_text()}\n\n{found.sentence}\n", flush=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path, suffix: str = ".part") -> Iterator[Path]:
+def atomic_path(path: Path, suffix: str = ".part") -> Iterator[Path]:
     """Where to write a file that is to appear under its name when it is complete and on the disk.
 
     After a full disk, a kill or a power cut the name leads to the file that was there before, or to none.
@@ -32,7 +32,7 @@ def whole_file(path: Path, suffix: str = ".part") -> Iterator[Path]:
         raise
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_text_atomic(path: Path, text: str) -> None:
     """Writes a text that is there as a whole or not at all."""
-    with whole_file(path) as part:
+    with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8")

@@ -67,7 +67,7 @@ def are_sizes(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(n, int) and 0 <= n <= LARGEST_NUMBER for n in value)
 
 
-def is_picture(height: int, width: int) -> bool:
+def is_image_size(height: int, width: int) -> bool:
     """Whether a picture can have these sides."""
     return min(height, width) > 0 and math.prod((height, width)) <= LARGEST_PICTURE_PIXELS
 

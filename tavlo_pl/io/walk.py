@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def files_below(root: Path) -> Iterator[Path]:
+def walk_files(root: Path) -> Iterator[Path]:
     """All files in whatever folders below; links are followed, and no folder is visited twice, however it is reached.
 
     Args:

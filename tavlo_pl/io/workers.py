@@ -5,7 +5,7 @@ import os
 import threading
 
 
-def end_with_the_parent() -> None:
+def exit_with_parent() -> None:
     """A process whose parent was killed would wait for work for ever."""
 
     def wait() -> None:

@@ -74,7 +74,7 @@ def mil_loss(logits: Tensor, temperature: float, quiet: Tensor | None = None) ->
     return cross_entropy(logits / temperature, own) + cross_entropy(sounds.transpose(0, 1) / temperature, own)
 
 
-def choice_loss(own: Tensor, others: Tensor, temperature: float) -> Tensor:
+def ranking_loss(own: Tensor, others: Tensor, temperature: float) -> Tensor:
     """Cross-entropy of choosing the first of several candidates. Ours, not the paper's.
 
     Args:
@@ -107,7 +107,7 @@ def pause_loss(own: Tensor, silent: Tensor, temperature: float) -> Tensor:
         return own.new_zeros(())
     own, silent = own[pauses], silent[pauses]
     loud, quiet = ((own * part).sum(1) / part.sum(1) for part in (~silent, silent))
-    return choice_loss(loud, quiet[None], temperature)
+    return ranking_loss(loud, quiet[None], temperature)
 
 
 def mixed_loss(logits: Tensor, temperature: float) -> Tensor:

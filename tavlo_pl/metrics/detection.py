@@ -7,10 +7,10 @@ from torch import Tensor
 from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, scene_minimum
 from tavlo_pl.metrics.functional.slavc import confidence, detection_figures
 from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.thresholded import ByRule
+from tavlo_pl.metrics.thresholded import ThresholdedMetric
 
 
-class Detection(ByRule):
+class Detection(ThresholdedMetric):
     """SLAVC's average precision, highest F1 and LocAcc: whether a model knows when nothing in the picture sounds."""
 
     def __init__(self, rule: str = "top_half", interpolation: Interpolation = "bilinear") -> None:
@@ -35,7 +35,7 @@ class Detection(ByRule):
         return detection_figures(table["ciou"], table["confidence"], table["visible"], table["clip"])
 
 
-class SceneCIoU(ByRule):
+class SceneCIoU(ThresholdedMetric):
     """IIoU and IAUC: a scene, one picture with several sources, counts by its worst source."""
 
     def __init__(self, rule: str = "top_half", interpolation: Interpolation = "bilinear") -> None:

@@ -6,10 +6,10 @@ from torch import Tensor
 from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, ciou_mean
 from tavlo_pl.metrics.functional.offscreen import true_negative_share
 from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.thresholded import ByRule, ByUniversal
+from tavlo_pl.metrics.thresholded import GlobalThresholdMetric, ThresholdedMetric
 
 
-class CIoU(ByRule):
+class CIoU(ThresholdedMetric):
     """cIoU of maps against masks: the share of samples at 0.5 or more, the mean, and the area under the
     curve.
 
@@ -46,7 +46,7 @@ class CIoU(ByRule):
         }
 
 
-class SoundingThreshold(ByUniversal):
+class SoundingThreshold(GlobalThresholdMetric):
     """The score from which on a pixel is said to sound: a quantile of the scores of frames with a visible source.
 
     Found on validation maps and kept in the checkpoint, it tells ``tavlo predict`` where no source is visible.
@@ -70,7 +70,7 @@ class SoundingThreshold(ByUniversal):
         return self.threshold_of(maps) if len(maps) else None
 
 
-class TrueNegativeRate(ByUniversal):
+class TrueNegativeRate(GlobalThresholdMetric):
     """Share of pixels below the run's threshold in frames whose source is off-screen.
 
     The threshold is a quantile of the scores of all frames with a visible source, so both kinds are given.

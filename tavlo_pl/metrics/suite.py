@@ -41,7 +41,7 @@ class LocalizationSuite(PerSampleMetric):
         size: int = 224,
         interpolation: Interpolation = "bilinear",
         off_screen_rule: str = "universal:0.9",
-        trivial_rows: bool = True,
+        baselines: bool = True,
         keep_maps: bool = True,
         segmentation: bool = False,
     ) -> None:
@@ -51,7 +51,7 @@ class LocalizationSuite(PerSampleMetric):
             size: evaluation pixels a side; the masks must have it.
             interpolation: from cells to pixels.
             off_screen_rule: ``universal:<quantile>``, the one threshold of the run for off-screen samples.
-            trivial_rows: whether to score them; a validation in mid-training can do without.
+            baselines: whether to score them; a validation in mid-training can do without.
             keep_maps: whether to keep the maps until the end, as universal thresholds need it; without them there are
                 no off-screen figures.
             segmentation: also take AVSBench's mIoU and F-score.
@@ -67,7 +67,7 @@ class LocalizationSuite(PerSampleMetric):
         self.interpolation = interpolation
         self.off_screen_rule = off_screen_rule
         self.quantile = universal_quantile(off_screen_rule)
-        self.trivial_rows = TRIVIAL_ROWS if trivial_rows else ()
+        self.baselines = TRIVIAL_ROWS if baselines else ()
         self.keep_maps = keep_maps or bool(self.universal)
         self.segmentation = segmentation
         self.add_columns("index", "clip", "scenario", "cross_event", "time_s", "sources", "area", "weight")
@@ -227,7 +227,7 @@ class LocalizationSuite(PerSampleMetric):
         whole = truth_weight(seen) / (truth_weight(seen) + self.size**2 - truth_area(seen))
         rules = [rule for rule in self.rules if rule.kind != "universal"]
         rows = [self._scores_of(maps[visible], seen, rules) for maps in chosen.unbind(1)]
-        if self.trivial_rows:
+        if self.baselines:
             disk = self._disk.to(chosen.device).reshape(1, -1)
             rows += [
                 (whole[:, None].expand(-1, len(rules)), truth_area(seen).double() / self.size**2),
@@ -273,7 +273,7 @@ class LocalizationSuite(PerSampleMetric):
         names += ["ciou", "pointing", "confidence", "sample_id", "category"]
         kept = [*(["maps"] if self.keep_maps else []), *(["truth"] if self.universal else [])]
         table = self.gather("index", *names, *kept)
-        rows = [*self.gather("row_index", "row_name")["row_name"], *self.trivial_rows]
+        rows = [*self.gather("row_index", "row_name")["row_name"], *self.baselines]
         count = len(table["index"])
         off_screen = table["scenario"] == Scenario.OFF_SCREEN.id
         pairs = silent_pairs(table["clip"], table["time_s"], off_screen)
@@ -286,7 +286,7 @@ class LocalizationSuite(PerSampleMetric):
             pixels=self.size**2,
             ciou=ciou,
             pointing=table["pointing"].reshape(count, len(rows)),
-            confidence=table["confidence"].reshape(count, len(rows) - len(self.trivial_rows)),
+            confidence=table["confidence"].reshape(count, len(rows) - len(self.baselines)),
             below=np.full((count, len(rows)), np.nan),
             threshold={},
             pairs=pairs,
@@ -340,7 +340,7 @@ class LocalizationSuite(PerSampleMetric):
 
     def _given(self, scores: Scores) -> list[str]:
         """The rows that are not trivial; a process that has seen nothing knows them too."""
-        return scores.rows[: len(scores.rows) - len(self.trivial_rows)]
+        return scores.rows[: len(scores.rows) - len(self.baselines)]
 
     def _segmentation(self, scores: Scores) -> dict[str, Any]:
         """AVSBench's figures by given row; empty if they were not asked for."""

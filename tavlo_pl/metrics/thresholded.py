@@ -8,7 +8,7 @@ from tavlo_pl.metrics.functional.upsample import Interpolation
 from tavlo_pl.metrics.per_sample import PerSampleMetric
 
 
-class ByRule(PerSampleMetric):
+class ThresholdedMetric(PerSampleMetric):
     """Base of metrics over cIoU.
 
     Args:
@@ -26,7 +26,7 @@ class ByRule(PerSampleMetric):
         return ciou_of_maps(maps, truth, [self.rule], self.interpolation)[:, 0]
 
 
-class ByUniversal(PerSampleMetric):
+class GlobalThresholdMetric(PerSampleMetric):
     """Base of metrics at one threshold for the whole run: a quantile of the scores of frames with a visible source.
 
     Args:

@@ -15,7 +15,7 @@ from tavlo_pl.metrics.functional.video import (
     switches,
 )
 from tavlo_pl.metrics.per_sample import PerSampleMetric
-from tavlo_pl.metrics.thresholded import ByUniversal
+from tavlo_pl.metrics.thresholded import GlobalThresholdMetric
 
 
 class Pointing(PerSampleMetric):
@@ -56,7 +56,7 @@ class Pointing(PerSampleMetric):
         return {"pointing": float(share.mean()), **delay}
 
 
-class Stability(ByUniversal):
+class Stability(GlobalThresholdMetric):
     """Share of pixels that stay on their side of the run's threshold from one silent moment of a clip to the next."""
 
     def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:

@@ -49,7 +49,7 @@ class AVLocalizer(LightningModule, ABC):
         super().__init__()
         self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
         self.recipe: Recipe = recipe
-        self.val_suite = LocalizationSuite(rules=(PRIMARY_RULE,), trivial_rows=False)
+        self.val_suite = LocalizationSuite(rules=(PRIMARY_RULE,), baselines=False)
         self.test_suite = LocalizationSuite()
         self.val_threshold = SoundingThreshold()
         self.threshold: float | None = None
@@ -147,10 +147,10 @@ class AVLocalizer(LightningModule, ABC):
             return None
         maps = {"model": self(batch)}
         wrong: dict[str, Tensor] = {}
-        if "swapped_spectrogram" in batch:
-            sounds = [batch["swapped_spectrogram"], batch["silence_spectrogram"], batch["noise_spectrogram"]]
+        if "mismatched_spectrogram" in batch:
+            sounds = [batch["mismatched_spectrogram"], batch["silence_spectrogram"], batch["noise_spectrogram"]]
             found = self.localize_each(batch["frames"], sounds)
-            maps["swapped_audio"], wrong["silence"], wrong["white_noise"] = found
+            maps["mismatched_audio"], wrong["silence"], wrong["white_noise"] = found
         self.test_suite.update(maps, batch["targets"], wrong)
         return {"heatmap": maps["model"]}
 

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.losses.mil import Pool, choice_loss, flatness_loss, matched, mil_loss, mixed_loss, pause_loss, pool_bag
+from tavlo_pl.losses.mil import Pool, flatness_loss, matched, mil_loss, mixed_loss, pause_loss, pool_bag, ranking_loss
 from tavlo_pl.losses.mil_pooling import bag_scores
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.nn.attention import ASTBlock, Reach
 from tavlo_pl.nn.audio import AudioEncoder, Span
 from tavlo_pl.nn.checkpointing import recomputed
-from tavlo_pl.nn.gather import everyone, mine
-from tavlo_pl.nn.negatives import in_rhythm, mix, quiet, silent
+from tavlo_pl.nn.gather import all_gather_with_grad, mine
+from tavlo_pl.nn.negatives import match_envelope, mix, quiet, silent
 from tavlo_pl.nn.positions import Kind, SpatialEncoding, TemporalEncoding
 from tavlo_pl.nn.similarity import score_map
 from tavlo_pl.nn.visual import VisualEncoder
@@ -39,7 +39,7 @@ class TAVLO(AVLocalizer):
         layers: number of AST blocks L; 0 compares the encoders' features directly, without a clock.
         heads: attention heads; ``width + temporal_width`` must be a multiple.
         mlp_ratio: hidden width of the MLPs as a multiple of the token's width.
-        audio_visual_link: whether sound and picture see each other in spatial attention. True is the published form,
+        cross_modal: whether sound and picture see each other in spatial attention. True is the published form,
             whose loss can be minimised without listening (docs/method.md).
         rolled_pairs: with the link, fuse each picture with its own sound and with this many sounds of other clips, and
             train to tell the right pair; 0 compares sounds and pictures that were fused with their own, as published.
@@ -48,15 +48,15 @@ class TAVLO(AVLocalizer):
         positive_pool: bag score of a sound with its own frame; the paper: max.
         negative_pool: bag score of a sound with other clips' frames; the paper: mean.
         temperature: of the contrastive loss; open in the paper.
-        shifted_sounds: without the link, copies of a clip's own sound, shifted by random numbers of segments, that its
+        num_time_shifted: without the link, copies of a clip's own sound, shifted by random numbers of segments, that its
             pictures must be told from. Each is encoded with the clock of its new place, so the clock tells nothing.
-        rhythm_sounds: without the link, sounds of other clips, rearranged into the rhythm of a clip's own sound, that
+        num_envelope_matched: without the link, sounds of other clips, rearranged into the rhythm of a clip's own sound, that
             its pictures must be told from by what they sound like.
-        quiet_sounds: without the link, silence and noises that no picture must match better than its own sound.
+        num_silent: without the link, silence and noises that no picture must match better than its own sound.
         mixed_weight: without the link, weight of mixing the sounds of neighbours in the batch, each of which must find
             both pictures.
-        flat_weight: without the link, weight of asking that the map of a wrong sound be flat.
-        pause_weight: without the link, weight of asking that a clip match its sound better than its pauses.
+        mismatch_peak_weight: without the link, weight of asking that the map of a wrong sound be flat.
+        silence_weight: without the link, weight of asking that a clip match its sound better than its pauses.
         gather_negatives: compare the clips of all processes with each other, not those of each process alone. The
             gradient is that of one process with all of them, but for batch norms (``trainer.sync_batchnorm``).
         recompute: what computes its inner values again in the backward pass in place of keeping them: the AST
@@ -80,19 +80,19 @@ class TAVLO(AVLocalizer):
         layers: int = 1,
         heads: int = 8,
         mlp_ratio: float = 2.0,
-        audio_visual_link: bool = False,
+        cross_modal: bool = False,
         rolled_pairs: int = 0,
         residual: bool = False,
         layer_scale: float | None = 0.1,
         positive_pool: Pool = "smooth_max",
         negative_pool: Pool = "smooth_max",
         temperature: float = 0.05,
-        shifted_sounds: int = 1,
-        rhythm_sounds: int = 1,
-        quiet_sounds: int = 3,
+        num_time_shifted: int = 1,
+        num_envelope_matched: int = 1,
+        num_silent: int = 3,
         mixed_weight: float = 0.0,
-        flat_weight: float = 0.3,
-        pause_weight: float = 1.0,
+        mismatch_peak_weight: float = 0.3,
+        silence_weight: float = 1.0,
         gather_negatives: bool = False,
         recompute: Literal["none", "blocks", "all"] = "none",
         compiler: str | None = None,
@@ -105,8 +105,8 @@ class TAVLO(AVLocalizer):
         token = width + clock
         if layers and token % heads:
             raise ConfigError(f"width {width} + temporal width {clock} is no multiple of {heads} heads")
-        if (rolled_pairs or residual) and not audio_visual_link:
-            raise ConfigError("model.rolled_pairs and model.residual fuse sound and picture: set audio_visual_link")
+        if (rolled_pairs or residual) and not cross_modal:
+            raise ConfigError("model.rolled_pairs and model.residual fuse sound and picture: set cross_modal")
         if residual and not rolled_pairs:
             raise ConfigError("model.residual needs model.rolled_pairs: its map exists for fused pairs only")
         if gather_negatives and rolled_pairs:
@@ -117,13 +117,13 @@ class TAVLO(AVLocalizer):
         self.place = nn.Identity() if positions == "none" else SpatialEncoding(width, positions)
         self.clock = TemporalEncoding(clock, positions) if clock and positions != "none" else None
         self.blocks = nn.Sequential(*(ASTBlock(token, heads, mlp_ratio, layer_scale, reach) for _ in range(layers)))
-        self.audio_visual_link = audio_visual_link
+        self.cross_modal = cross_modal
         self.norm = nn.LayerNorm(token)
         self.rolled_pairs = rolled_pairs
         self.gain = nn.Parameter(torch.tensor(0.1)) if residual else None
-        self.shifted_sounds, self.rhythm_sounds = shifted_sounds, rhythm_sounds
-        self.quiet_sounds, self.mixed_weight, self.flat_weight = quiet_sounds, mixed_weight, flat_weight
-        self.pause_weight = pause_weight
+        self.num_time_shifted, self.num_envelope_matched = num_time_shifted, num_envelope_matched
+        self.num_silent, self.mixed_weight, self.mismatch_peak_weight = num_silent, mixed_weight, mismatch_peak_weight
+        self.silence_weight = silence_weight
         self.positive_pool: Pool = positive_pool
         self.negative_pool: Pool = negative_pool
         self.temperature = temperature
@@ -153,7 +153,7 @@ class TAVLO(AVLocalizer):
 
     def fuse(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, 1, D) and (B, T, hw, D) to audio tokens (B, T, D) and visual tokens (B, T, hw, D) after the blocks."""
-        if self.audio_visual_link:
+        if self.cross_modal:
             tokens = self.attend(torch.cat([audio, visual], dim=2))
             return tokens[:, :, 0], tokens[:, :, 1:]
         return self.attend(audio)[:, :, 0], self.attend(visual)
@@ -202,9 +202,9 @@ class TAVLO(AVLocalizer):
         visual, _ = self.look(frames)
         if self.rolled_pairs:
             return self._pair_loss(self.hear(spectrogram, frames.shape[1]), visual)
-        if self.audio_visual_link:
+        if self.cross_modal:
             audio, visual = self.fuse(self.hear(spectrogram, frames.shape[1]), visual)
-            bags = self._bags(self._everyone(audio), [], visual)
+            bags = self._bags(self._gather(audio), [], visual)
             logits = matched(bags[self.positive_pool], bags[self.negative_pool])
             return {"loss": mil_loss(logits, self.temperature), "retrieval": _share_right(logits)}
         return self._unlinked_loss(spectrogram, visual)
@@ -213,25 +213,25 @@ class TAVLO(AVLocalizer):
         """The MIL loss with more sounds than clips: without the link they cost no second look at the pictures."""
         segments = visual.shape[1]
         draw = torch.Generator().manual_seed(self.global_step)  # of the step alone: a run that goes on draws the same
-        spectrograms = self._everyone(spectrogram)
+        spectrograms = self._gather(spectrogram)
         encoded = [
             spectrogram,
             mix(spectrogram, self._mine(spectrograms.roll(1, 0))) if self.mixed_weight else spectrogram[:0],
-            quiet(spectrogram, self.quiet_sounds, draw),
+            quiet(spectrogram, self.num_silent, draw),
         ]
         own, mixed, nothing = self.audio(torch.cat(encoded), segments).split([len(sound) for sound in encoded])
-        clips = self._everyone(own)  # (B, T, D_f), B clips on all processes
-        shifts = (1 + torch.randperm(segments - 1, generator=draw)[: self.shifted_sounds]).tolist()
-        rolls = range(1, 1 + min(self.rhythm_sounds, len(clips) - 1))
+        clips = self._gather(own)  # (B, T, D_f), B clips on all processes
+        shifts = (1 + torch.randperm(segments - 1, generator=draw)[: self.num_time_shifted]).tolist()
+        rolls = range(1, 1 + min(self.num_envelope_matched, len(clips) - 1))
         others = [(self._mine(spectrograms.roll(by, 0)), self._mine(clips.roll(by, 0))) for by in rolls]
         wrong = {  # of the same features in another order: no second look at the spectrogram
             "shifted": [own.roll(by, 1) for by in shifts],
-            "rhythm": [in_rhythm(spectrogram, *other) for other in others],
+            "rhythm": [match_envelope(spectrogram, *other) for other in others],
         }
         flat = [own, mixed, nothing, *wrong["shifted"], *wrong["rhythm"]]
         tokens = self.attend(self._with_clock(torch.cat(flat)[:, :, None]))[:, :, 0]
         own, mixed, nothing, *reordered = tokens.split([len(sounds) for sounds in flat])
-        met = [self._everyone(own), self._everyone(mixed), nothing]  # by all clips; the others by their own clip
+        met = [self._gather(own), self._gather(mixed), nothing]  # by all clips; the others by their own clip
         pooled = self._bags(torch.cat(met), reordered, self.attend(visual))
         sizes = [*map(len, met), *map(len, wrong.values())]
         of_own, of_mixed, of_nothing, *of_wrong = pooled[self.negative_pool].split(sizes)
@@ -239,14 +239,16 @@ class TAVLO(AVLocalizer):
         losses = {"mil": mil_loss(logits, self.temperature, of_nothing)}
         for name, bags in zip(wrong, of_wrong, strict=True):
             if len(bags):  # over the whole clip, for at a single moment the two may sound the same
-                losses[name] = choice_loss(logits.diagonal().T.mean(1), bags.mean(2), self.temperature)
+                losses[name] = ranking_loss(logits.diagonal().T.mean(1), bags.mean(2), self.temperature)
         if self.mixed_weight:
             losses["mixed"] = self.mixed_weight * mixed_loss(of_mixed, self.temperature)
-        if self.pause_weight:
+        if self.silence_weight:
             paused = silent(spectrograms, segments)
-            losses["pause"] = self.pause_weight * pause_loss(logits.diagonal().T, paused, self.temperature)
-        if self.flat_weight:
-            losses["flat"] = self.flat_weight * flatness_loss(of_own, pooled["mean"][: len(of_own)], self.temperature)
+            losses["pause"] = self.silence_weight * pause_loss(logits.diagonal().T, paused, self.temperature)
+        if self.mismatch_peak_weight:
+            losses["flat"] = self.mismatch_peak_weight * flatness_loss(
+                of_own, pooled["mean"][: len(of_own)], self.temperature
+            )
         scalars = {f"{name}_loss": loss for name, loss in losses.items()}
         return {"loss": torch.stack([*losses.values()]).sum(), "retrieval": _share_right(logits), **scalars}
 
@@ -257,7 +259,7 @@ class TAVLO(AVLocalizer):
         others = torch.stack([self._map(audio.roll(by, 0), visual) for by in rolls])  # (K, B, T, hw)
         others = pool_bag(others, self.negative_pool)  # (K, B, T)
         right = (own > others.amax(0)).float().mean()
-        return {"loss": choice_loss(own, others, self.temperature), "retrieval": right}
+        return {"loss": ranking_loss(own, others, self.temperature), "retrieval": right}
 
     def _map(self, audio: Tensor, visual: Tensor) -> Tensor:
         """(B, T, 1, D) and (B, T, hw, D) before the AST blocks to (B, T, hw) scores."""
@@ -280,10 +282,10 @@ class TAVLO(AVLocalizer):
         """
         pools: tuple[Pool, ...] = tuple(dict.fromkeys((self.positive_pool, self.negative_pool, "mean")))
         further = torch.stack(own) if own else sounds[:0, None].expand(-1, len(visual), -1, -1)
-        return dict(zip(pools, self._everyone(bag_scores(sounds, further, visual, pools), dim=2), strict=True))
+        return dict(zip(pools, self._gather(bag_scores(sounds, further, visual, pools), dim=2), strict=True))
 
-    def _everyone(self, tensor: Tensor, dim: int = 0) -> Tensor:
-        return everyone(tensor, dim) if self.gather_negatives else tensor
+    def _gather(self, tensor: Tensor, dim: int = 0) -> Tensor:
+        return all_gather_with_grad(tensor, dim) if self.gather_negatives else tensor
 
     def _mine(self, tensor: Tensor) -> Tensor:
         return mine(tensor) if self.gather_negatives else tensor

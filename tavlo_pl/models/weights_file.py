@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from tavlo_pl.errors import CheckpointError
-from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.atomic import atomic_path
 
 SAFE = ".safetensors"
 NOTE = "tavlo"
@@ -56,7 +56,7 @@ def write_safe(weights: Mapping[str, torch.Tensor], note: Any, path: Path) -> No
         path: of the file.
     """
     own = {name: value.clone().contiguous() for name, value in weights.items()}  # two may share their memory
-    with whole_file(path) as part:
+    with atomic_path(path) as part:
         part.write_bytes(save(own, metadata={NOTE: json.dumps(note)}))  # its own way lets nobody else read the file
 
 

@@ -15,7 +15,7 @@ def processes() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if joined else (0, 1)
 
 
-def everyone(tensor: Tensor, dim: int = 0) -> Tensor:
+def all_gather_with_grad(tensor: Tensor, dim: int = 0) -> Tensor:
     """The tensors of all processes side by side, in the order of their ranks.
 
     The gradient of the mean over processes of their losses, as DDP takes it, is that of one process with all the
@@ -32,7 +32,7 @@ def everyone(tensor: Tensor, dim: int = 0) -> Tensor:
 
 
 def mine(tensor: Tensor, dim: int = 0) -> Tensor:
-    """This process's part of what `everyone` gave."""
+    """This process's part of what `all_gather_with_grad` gave."""
     rank, count = processes()
     return tensor.chunk(count, dim)[rank]
 

@@ -23,7 +23,7 @@ def shift(spectrogram: Tensor, segments: int, by: int) -> Tensor:
     return spectrogram.roll(by * (spectrogram.shape[-1] // segments), dims=-1)
 
 
-def in_rhythm(spectrogram: Tensor, other: Tensor, features: Tensor) -> Tensor:
+def match_envelope(spectrogram: Tensor, other: Tensor, features: Tensor) -> Tensor:
     """The features of other sounds in the order that makes them loud when the first sounds are.
 
     The loudest segment comes where the first sound has its loudest, and so on down to the quietest: what is left to

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.atomic import atomic_path
 from tavlo_pl.predict.localizer import Model, Seen
 from tavlo_pl.viz.attention import attention_sheet
 
@@ -33,9 +33,9 @@ def write_attention(model: Model, seen: Seen, stem: Path) -> None:
     for row, weights in enumerate(attention):
         name = stem.name + (f".window{seen.number + row}" if seen.count > 1 else "")
         archive = stem.with_name(f"{name}.attention.npz")
-        with whole_file(archive) as part, part.open("wb") as file:
+        with atomic_path(archive) as part, part.open("wb") as file:
             np.savez_compressed(file, attention=weights, frame_time_s=seen.time_s[row])
         for block, cells in enumerate(weights[:, 1:].astype(np.float32)):
             sheet = attention_sheet(frames[row], heatmap[row], cells, PICTURE_HEIGHT_PX)
-            with whole_file(stem.with_name(f"{name}.attention-{block}.png")) as part:
+            with atomic_path(stem.with_name(f"{name}.attention-{block}.png")) as part:
                 Image.fromarray(sheet).save(part, "PNG")

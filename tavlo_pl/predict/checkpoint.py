@@ -13,7 +13,7 @@ from tavlo_pl.config import security
 from tavlo_pl.errors import CheckpointError, TavloError
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.models.weights_file import read_plain, write_safe
-from tavlo_pl.predict.localizer import Form, Localizer
+from tavlo_pl.predict.localizer import ClipSpec, Localizer
 
 TOY_WORLD = (
     "the ready checkpoint was trained on a procedural toy world of moving shapes and knows nothing else: "
@@ -24,7 +24,7 @@ NO_THRESHOLD = (
     "visible at all is left open"
 )
 READY = "world.safetensors"
-FORM = tuple(Form.__dataclass_fields__)
+CLIP_SPEC_FIELDS = tuple(ClipSpec.__dataclass_fields__)
 
 
 def ready_checkpoint() -> Path:
@@ -125,7 +125,7 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
     try:
         config = security.read_yaml(stored)
         model = _model(config["model"], allow_import)
-        form = Form(**{name: config["data"][name] for name in FORM if name in config["data"]})
+        spec = ClipSpec(**{name: config["data"][name] for name in CLIP_SPEC_FIELDS if name in config["data"]})
     except TavloError:
         raise
     except Exception as error:  # what a stranger wrote fails in as many ways as there are texts
@@ -136,7 +136,7 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from error
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return Localizer(model.eval().to(place), form, threshold_of(content), place)
+    return Localizer(model.eval().to(place), spec, threshold_of(content), place)
 
 
 def _model(config: dict[str, Any], allow_import: Sequence[str]) -> AVLocalizer:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.viz import page
 
 STYLE = """
@@ -69,7 +69,7 @@ def write_gallery(folder: Path) -> Path:
     body = f'{bar}\n<div class="grid" style="--least: 20rem" id="films">\n{cards}\n</div>'
     lead = "\n".join(page.paragraph(note, dim=True) for note in notes)
     address = folder / "index.html"
-    write_whole(address, page.html_page("What is making that sound?", [body], lead, STYLE, SCRIPT))
+    write_text_atomic(address, page.html_page("What is making that sound?", [body], lead, STYLE, SCRIPT))
     return address
 
 

@@ -37,7 +37,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class Form:
+class ClipSpec:
     """The form of a clip that a model was trained on; names as in ``ClipDataModule``.
 
     Attributes:
@@ -85,17 +85,17 @@ class Localizer:
 
     Args:
         model: in evaluation mode, on `device`.
-        form: of the clips it was trained on.
+        spec: of the clips it was trained on.
         threshold: of its checkpoint, if it has one.
         device: where it runs.
     """
 
-    def __init__(self, model: Model, form: Form, threshold: float | None, device: torch.device) -> None:
+    def __init__(self, model: Model, spec: ClipSpec, threshold: float | None, device: torch.device) -> None:
         self.model = model
-        self.form = form
+        self.spec = spec
         self.threshold = threshold
         self.device = device
-        self.log_mel = LogMel(form.segments, form.columns_per_segment, form.mel_bands, frequencies=form.frequencies).to(
+        self.log_mel = LogMel(spec.segments, spec.columns_per_segment, spec.mel_bands, frequencies=spec.frequencies).to(
             device
         )
 
@@ -144,11 +144,11 @@ class Localizer:
         Yields:
             name, and maps or why there are none: the file cannot be read, has no picture or no sound.
         """
-        most = max(1, FRAMES_AT_ONCE // self.form.segments)
+        most = max(1, FRAMES_AT_ONCE // self.spec.segments)
         batch: list[_Piece] = []
         for sample_id, path in videos:
             try:
-                video = _Video.opened(sample_id, path, self.form, maps_per_second, aspect)
+                video = _Video.opened(sample_id, path, self.spec, maps_per_second, aspect)
                 while video.read < len(video.plan.starts):
                     batch.append(video.piece(most - sum(len(piece.starts) for piece in batch)))
                     if sum(len(piece.starts) for piece in batch) == most:
@@ -248,7 +248,7 @@ class _Video:
     sample_id: str
     path: Path
     info: media.MediaInfo
-    form: Form
+    spec: ClipSpec
     plan: Plan
     part: _Part
     read: int = 0
@@ -260,11 +260,13 @@ class _Video:
         self.reader = _Reader(self.path, self.plan, self.part)
 
     @classmethod
-    def opened(cls, sample_id: str, path: Path, form: Form, maps_per_second: float | None, aspect: Aspect) -> "_Video":
+    def opened(
+        cls, sample_id: str, path: Path, spec: ClipSpec, maps_per_second: float | None, aspect: Aspect
+    ) -> "_Video":
         """A file, once its headers are read."""
         info = media.probe(path)
-        plan = Plan.of(info.duration_s, form.segments, form.duration_s, maps_per_second)
-        return cls(sample_id, path, info, form, plan, _part(info, form.image_size, aspect))
+        plan = Plan.of(info.duration_s, spec.segments, spec.duration_s, maps_per_second)
+        return cls(sample_id, path, info, spec, plan, _part(info, spec.image_size, aspect))
 
     def piece(self, most: int) -> _Piece:
         """Reads the next windows."""
@@ -275,8 +277,8 @@ class _Video:
     def _sound(self, starts: tuple[int, ...]) -> Tensor:
         """(B, L) waveforms of some windows, from one reading."""
         first_s, last_s = int(self.plan.start_s(starts[0])), self.plan.start_s(starts[-1])
-        sound = media.read_waveform(self.path, first_s, last_s - first_s + self.form.duration_s)
-        length = round(self.form.duration_s * media.SAMPLE_RATE_HZ)
+        sound = media.read_waveform(self.path, first_s, last_s - first_s + self.spec.duration_s)
+        length = round(self.spec.duration_s * media.SAMPLE_RATE_HZ)
         waveforms = np.zeros((len(starts), length), np.float32)
         for waveform, start in zip(waveforms, starts, strict=True):
             piece = sound[round((self.plan.start_s(start) - first_s) * media.SAMPLE_RATE_HZ) :][:length]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tavlo_pl.data import media
 from tavlo_pl.data.spectrogram import LogMel
-from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.atomic import atomic_path
 from tavlo_pl.predict.sources import Localization
 from tavlo_pl.viz.overlay import Scale, blend, frame_box, map_at, spectrogram_strip, with_strip
 
@@ -30,7 +30,7 @@ def scale_of(found: Localization) -> Scale:
     return scale if found.threshold is None else Scale(found.threshold, scale.high)
 
 
-def write_film(
+def write_overlay_video(
     found: Localization,
     path: Path,
     box: bool = False,
@@ -77,7 +77,7 @@ def write_poster(found: Localization, path: Path) -> None:
     picture = Image.fromarray(blend(frame, scale_of(found)(map_at(found.heatmap, found.time_s, best.time_s))))
     pixel = media.probe(found.path).pixel_shape
     height, width = picture.height / max(pixel, 1), picture.width * min(pixel, 1)  # neither side grows
-    with whole_file(path) as part:
+    with atomic_path(path) as part:
         shown = picture.resize((max(1, round(width)), max(1, round(height))))
         shown.save(part, "JPEG", quality=JPEG_QUALITY)
 

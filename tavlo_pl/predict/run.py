@@ -19,11 +19,11 @@ from tqdm import tqdm
 from tavlo_pl.data import media
 from tavlo_pl.data.predictions import in_pieces
 from tavlo_pl.errors import ConfigError, MediaError, PredictionError, RunFailedError
-from tavlo_pl.io.atomic import whole_file, write_whole
+from tavlo_pl.io.atomic import atomic_path, write_text_atomic
 from tavlo_pl.predict.attention import write_attention
 from tavlo_pl.predict.gallery import write_gallery
 from tavlo_pl.predict.localizer import Aspect, Localizer, Model, Seen
-from tavlo_pl.predict.overlay_video import write_film, write_poster
+from tavlo_pl.predict.overlay_video import write_overlay_video, write_poster
 from tavlo_pl.predict.sources import Localization
 
 NAME_BYTES = 230
@@ -89,7 +89,7 @@ class Outcome:
         return f"{total} video{'' if total == 1 else 's'}: {', '.join(parts)}"
 
 
-class Folder:
+class PredictionFolder:
     """The folder that predictions go to, and what is finished in it.
 
     Args:
@@ -147,8 +147,8 @@ class Folder:
         write_archive(found, archive)
         write_poster(found, poster)
         for film in films:
-            write_film(found, film, self.options.box, self.options.spectrogram, advance)
-        write_whole(sources, found.to_json(self.made_with))
+            write_overlay_video(found, film, self.options.box, self.options.spectrogram, advance)
+        write_text_atomic(sources, found.to_json(self.made_with))
 
     def write_attention(self, model: Model, seen: Seen) -> None:
         """Writes the attention of some windows of a video beside its other files."""
@@ -183,7 +183,7 @@ class Folder:
 def predict_all(
     videos: Sequence[tuple[str, Path]],
     make_localizer: Callable[[], Localizer],
-    folder: Folder,
+    folder: PredictionFolder,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Outcome:
@@ -265,7 +265,7 @@ def predict_all(
 def _localized(
     localizer: Localizer | None,
     videos: Iterator[tuple[str, Path]],
-    folder: Folder,
+    folder: PredictionFolder,
     advance: Callable[[float], object],
 ) -> Iterator[tuple[str, Localization | MediaError]]:
     """The maps of all videos; no localizer where there is nothing to do."""
@@ -289,7 +289,7 @@ def write_archive(found: Localization, path: Path) -> None:
         "duration_s": np.float64(found.duration_s),
         "size": np.array(found.size, np.int64),
     }
-    with whole_file(path) as part, part.open("wb") as file:
+    with atomic_path(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 

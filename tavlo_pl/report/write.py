@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.report import examples
 from tavlo_pl.report.compare import compare, comparison_table
 from tavlo_pl.report.load import read_runs
@@ -44,8 +44,8 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
     page = report_page(runs, comparisons, {heading: found for heading, found in shown.items() if found}, films)
     if comparisons:
         content = {"comparisons": [each.to_json() for each in comparisons]}
-        write_whole(folder / COMPARISON, json.dumps(content, indent=2) + "\n")
+        write_text_atomic(folder / COMPARISON, json.dumps(content, indent=2) + "\n")
         print("\n" + "\n\n".join(comparison_table(each).to_text() for each in comparisons) + "\n")
-    write_whole(folder / PAGE, page)
+    write_text_atomic(folder / PAGE, page)
     print(f"page: {folder / PAGE}")
     return folder / PAGE

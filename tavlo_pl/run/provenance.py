@@ -18,22 +18,22 @@ from typing import Any
 import torch
 
 from tavlo_pl import __version__
-from tavlo_pl.io.atomic import write_whole
+from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.run.directory import ORIGIN
 
 GIT_TIMEOUT_S = 10
 PACKAGE = Path(__file__).parents[1]
 
 
-def note_start(folder: Path, words: Sequence[str], goes_on: bool) -> None:
+def note_start(folder: Path, words: Sequence[str], resumes: bool) -> None:
     """Writes ``run.json``: a list with an entry for each time that the run was started.
 
     Args:
         folder: the run folder.
         words: of the command line, without ``tavlo``.
-        goes_on: earlier starts are kept.
+        resumes: earlier starts are kept.
     """
-    earlier = read(folder) if goes_on else []
+    earlier = read(folder) if resumes else []
     start = {
         "command": shlex.join(["tavlo", *words]),
         "folder": os.getcwd(),
@@ -98,4 +98,4 @@ def git_revision(root: Path) -> str | None:
 
 
 def _write(folder: Path, starts: list[dict[str, Any]]) -> None:
-    write_whole(folder / ORIGIN, json.dumps(starts, indent=2) + "\n")
+    write_text_atomic(folder / ORIGIN, json.dumps(starts, indent=2) + "\n")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.atomic import atomic_path
 
 RESULTS = "results.json"
 PER_SAMPLE = "per_sample.csv"
@@ -66,7 +66,7 @@ class SampleMaps(NamedTuple):
 
     def write(self, path: Path) -> None:
         """Writes the file. 25,000 samples in 6,500 showings of ten 14x14 maps: some 30 MB."""
-        with whole_file(path) as part, part.open("wb") as file:
+        with atomic_path(path) as part, part.open("wb") as file:
             np.savez_compressed(file, **self._asdict())
 
     @classmethod

@@ -117,8 +117,8 @@ def test_whatever_lies_there_is_a_row_with_a_reason(good: bytes, tmp_path: Path)
     assert rows["short_sound.mp4"]["reason"].startswith("sound ends early: at 1.0")
     facts = rows[f"{A}_000001.mp4"]
     assert (facts["width"], facts["height"], facts["frame_rate"], facts["frame_count"]) == (96, 64, 25, 50)
-    assert facts["picture_s"] == pytest.approx(2.0)
-    assert facts["sound_s"] == pytest.approx(2.0, abs=0.05)
+    assert facts["video_s"] == pytest.approx(2.0)
+    assert facts["audio_s"] == pytest.approx(2.0, abs=0.05)
     assert facts["video_bytes"] == len(good)
     assert (facts["sample_id"], facts["member"]) == (f"{A}_000001", None)
     assert "19 videos: 6 clips, 13 left out" in outcome.out

@@ -249,16 +249,16 @@ def test_wrong_sounds_light_up_and_every_figure_is_named(tmp_path: Path) -> None
     for name in "ab":
         maps = rng.uniform(size=(1, 4, 4))
         save(tmp_path, name, heatmap=maps)
-        for folder, factor in (("silence", 0.0), ("noise", 0.9), ("swapped", 1.0)):
+        for folder, factor in (("silence", 0.0), ("noise", 0.9), ("mismatched", 1.0)):
             save(tmp_path / folder, name, heatmap=factor * maps)
-    wrong = [word for sound in ("silence", "noise", "swapped") for word in (f"--{sound}", tmp_path / sound / "maps")]
+    wrong = [word for sound in ("silence", "noise", "mismatched") for word in (f"--{sound}", tmp_path / sound / "maps")]
     outcome, results, rows = run(tmp_path, "vggss", annotations, *wrong)
     assert outcome.code == 0, outcome.err
     figures = results["scenarios"]["all"]
     assert figures["pia_silence"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert 0 < figures["pia_white_noise"]["value"] < figures["pia_swapped_audio"]["value"]
-    assert figures["pia_swapped_audio"]["value"] == pytest.approx(0.1, abs=1e-4), "by the threshold's definition"
-    assert rows[0]["swapped_audio/top_half"] == rows[0]["model/top_half"]
+    assert 0 < figures["pia_white_noise"]["value"] < figures["pia_mismatched_audio"]["value"]
+    assert figures["pia_mismatched_audio"]["value"] == pytest.approx(0.1, abs=1e-4), "by the threshold's definition"
+    assert rows[0]["mismatched_audio/top_half"] == rows[0]["model/top_half"]
     assert "pia, white_noise" in outcome.out
     (tmp_path / "noise" / "maps" / "b.npz").unlink()
     outcome, _, _ = run(tmp_path, "vggss", annotations, *wrong)

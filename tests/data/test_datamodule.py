@@ -238,10 +238,10 @@ def test_a_test_batch_from_files(folders: Path, tmp_path: Path) -> None:
     assert [batch["index"].tolist() for batch in batches] == [[0, 1, 2], [3]]
     batch = batches[0]
     assert batch["frames"].shape == (3, 2, 3, 16, 16)
-    assert batch["spectrogram"].shape == batch["swapped_spectrogram"].shape == (3, 1, 16, 40)
+    assert batch["spectrogram"].shape == batch["mismatched_spectrogram"].shape == (3, 1, 16, 40)
     assert batch["targets"].sample_id[2] == "fffffffffff_00000/00003/single_sound"
     loudest = batch["spectrogram"].mean((1, 2)).argmax(-1).tolist()
-    swapped = batch["swapped_spectrogram"].mean((1, 2)).argmax(-1).tolist()
+    swapped = batch["mismatched_spectrogram"].mean((1, 2)).argmax(-1).tolist()
     assert (loudest, swapped) == ([8, 8, 32], [32, 32, 8])  # clicks at 0.21 s and 0.81 s, columns of 0.025 s
 
 

@@ -48,7 +48,7 @@ def test_shapes_and_types(clips: list[Clip]) -> None:
     item = ClipDataset(clips, "test", **OPTIONS)[0]
     assert item.frames.shape == (4, 3, 64, 64)
     assert item.frames.dtype == torch.uint8
-    assert item.waveform.shape == item.swapped_waveform.shape == (32_000,)
+    assert item.waveform.shape == item.mismatched_waveform.shape == (32_000,)
     assert item.frame_time.dtype == torch.float64
     assert item.targets.mask.shape == (2, 32, 32)
 
@@ -155,8 +155,8 @@ def test_swapped_sound_is_that_of_another_clip(clips: list[Clip]) -> None:
     dataset = ClipDataset(clips, "test", **OPTIONS)
     for index, other in ((0, 1), (1, 2), (2, 2), (3, 0)):  # items 1 and 2 are passes of clip 1
         expected = media.read_waveform(clips[other].path, 0.0, 2.0)
-        assert torch.equal(dataset[index].swapped_waveform, torch.from_numpy(expected))
-    assert ClipDataset(clips, "val", **OPTIONS)[0].swapped_waveform is None
+        assert torch.equal(dataset[index].mismatched_waveform, torch.from_numpy(expected))
+    assert ClipDataset(clips, "val", **OPTIONS)[0].mismatched_waveform is None
 
 
 def broken(clips: list[Clip], index: int, tmp_path: Path) -> list[Clip]:
@@ -186,13 +186,13 @@ def test_a_bad_clip_is_blank_in_evaluation_and_counts_its_samples(clips: list[Cl
     assert batch["targets"].row.tolist() == [0, 0, 2]
     assert batch["targets"].index.tolist() == [0, 1, 5]  # the numbers of the others do not depend on the loss
     swapped = torch.from_numpy(media.read_waveform(clips[2].path, 0.0, 2.0))
-    assert torch.equal(batch["swapped_waveform"][0], swapped)  # clip 1 would be next, and has no sound
+    assert torch.equal(batch["mismatched_waveform"][0], swapped)  # clip 1 would be next, and has no sound
 
 
 def test_a_clip_is_never_swapped_with_itself(clips: list[Clip], tmp_path: Path) -> None:
     dataset = ClipDataset(broken(clips[:2], 1, tmp_path), "test", **OPTIONS)
     assert dataset[0].waveform.any()
-    assert not dataset[0].swapped_waveform.any()  # silence, as the only other clip has no sound to give
+    assert not dataset[0].mismatched_waveform.any()  # silence, as the only other clip has no sound to give
 
 
 def test_no_readable_clip_at_all_names_them_all(tmp_path: Path) -> None:

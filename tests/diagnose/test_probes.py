@@ -123,7 +123,7 @@ def test_an_oracle_listens_and_every_probe_says_so(examined: Examine) -> None:
     diagnosis, probes = examined(oracle)
     assert diagnosis.listens
     assert {name for name, finding in probes.items() if finding.passed is False} == set()
-    assert probes["swapped"].figures["ciou_mean_own_sound"].value > 0.4
+    assert probes["mismatched"].figures["ciou_mean_own_sound"].value > 0.4
     assert probes["pairs"].figures["retrieval"].low > 0.25  # many clips show the same two colours
     assert probes["made_up"].figures["lit_by_white_noise"].value == 0
     assert probes["flipped"].figures["map_is_mirrored"].value == pytest.approx(1)
@@ -133,10 +133,10 @@ def test_an_oracle_listens_and_every_probe_says_so(examined: Examine) -> None:
 def test_models_that_do_not_listen_leak(examined: Examine, model: Model) -> None:
     diagnosis, probes = examined(model)
     assert not diagnosis.listens
-    for name in ("swapped", "pairs", "variance"):
+    for name in ("mismatched", "pairs", "variance"):
         assert probes[name].passed is False, name
         assert probes[name].sentence in diagnosis.sentence
-    assert probes["swapped"].figures["map_moves"].value == pytest.approx(0, abs=1e-9)
+    assert probes["mismatched"].figures["map_moves"].value == pytest.approx(0, abs=1e-9)
 
 
 def test_what_the_scores_depend_on_is_named(examined: Examine) -> None:
@@ -200,4 +200,4 @@ def test_a_clip_of_one_segment_has_no_probes_of_time() -> None:
         finding.name
         for finding in diagnose(try_out(still, frames[:, :1], waveform, log_mel, RATE_HZ, 8), None).findings
     }
-    assert names == {"swapped", "pairs", "variance", "made_up", "flipped", "centre"}
+    assert names == {"mismatched", "pairs", "variance", "made_up", "flipped", "centre"}

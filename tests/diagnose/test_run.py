@@ -10,7 +10,7 @@ import torch
 
 from tavlo_pl.data.annotations import AnnotatedFrame
 from tavlo_pl.data.clip import Clip
-from tavlo_pl.data.dataset import Entry, Sample
+from tavlo_pl.data.dataset import AnnotatedSample, Entry
 from tavlo_pl.diagnose import run as diagnose_run
 from tavlo_pl.diagnose.run import choose
 from tavlo_pl.types import Scenario
@@ -102,7 +102,7 @@ def test_a_model_that_has_diverged_is_not_judged(
 
 def entry(number: int, *scenarios: Scenario) -> Entry:
     frame = AnnotatedFrame(0, "00000", 4, 4, ())
-    samples = tuple(Sample(0, 0, frame, scenario) for scenario in scenarios)
+    samples = tuple(AnnotatedSample(0, 0, frame, scenario) for scenario in scenarios)
     return Entry(Clip(Path("x.mp4"), str(number)), number, samples=samples)
 
 
@@ -116,7 +116,7 @@ def test_a_clip_is_shown_once_and_only_if_its_source_can_be_seen() -> None:
 
 
 PUBLISHED = (
-    "--model.audio_visual_link true --model.layer_scale null --model.positive_pool max --model.negative_pool mean "
+    "--model.cross_modal true --model.layer_scale null --model.positive_pool max --model.negative_pool mean "
     "--model.temperature 0.03"
 )
 
@@ -148,4 +148,6 @@ def test_the_published_form_leaks_and_the_recommended_one_listens(
     assert outcome.code == 0, outcome.err
     found = read(tmp_path / "diagnose")
     assert found["listens"] == listens, outcome.out
-    assert [found["probes"][name]["passed"] for name in ("swapped", "pairs", "variance")] == [listens] * 3, outcome.out
+    assert [found["probes"][name]["passed"] for name in ("mismatched", "pairs", "variance")] == [listens] * 3, (
+        outcome.out
+    )

@@ -30,7 +30,7 @@ from tavlo_pl.data.index.table import SCHEMA, Index, read_probed
 from tavlo_pl.data.media import DecodedClip
 from tavlo_pl.data.media.archive import members
 from tavlo_pl.data.predictions import Heatmaps, samples_of
-from tavlo_pl.data.shards.format import ENTRY, Form, from_record, to_record
+from tavlo_pl.data.shards.format import ENTRY, ShardSpec, from_record, to_record
 from tavlo_pl.data.shards.source import Shards, Store
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.predict.checkpoint import read_checkpoint
@@ -123,13 +123,13 @@ def _tables() -> dict[str, Target]:
     """Index and shards: Parquet and Arrow."""
     indexed = [dict.fromkeys(SCHEMA.names) | {"sample_id": f"v_{n}", "path": "v.mp4", "reason": ""} for n in range(20)]
     index = _parquet(indexed, SCHEMA)
-    form = Form(segments=2, frames_per_segment=1, duration_s=0.5, image_size=16)
+    spec = ShardSpec(segments=2, frames_per_segment=1, duration_s=0.5, image_size=16)
     clip = DecodedClip(np.zeros((2, 16, 16, 3), np.uint8), np.array([0.1, 0.4]), np.zeros(8000, np.float32))
-    record = to_record("v_1", "dog", 0.0, form, clip).serialize().to_pybytes()
+    record = to_record("v_1", "dog", 0.0, spec, clip).serialize().to_pybytes()
     place = {"shard": 0, "offset": 0, "bytes": len(record), "crc32": 1}
     entries = [{"sample_id": f"v_{n}", "category": "dog", "start_s": 0.0, "reason": None, **place} for n in range(20)]
     shards = _parquet(entries, ENTRY)
-    note = {"form": asdict(form), "clips": 20}
+    note = {"spec": asdict(spec), "clips": 20}
 
     def read_record(path: Path) -> None:
         data = path.read_bytes()
@@ -149,7 +149,7 @@ def _tables() -> dict[str, Target]:
         ),
         "shard": Target("00000.arrow", lambda draw: mutate_bytes(record, draw), read_record),
         "shards.json": Target(
-            "shards.json", lambda draw: mutate_json(note, draw), lambda path: Store(str(path.parent)).form
+            "shards.json", lambda draw: mutate_json(note, draw), lambda path: Store(str(path.parent)).spec
         ),
     }
 

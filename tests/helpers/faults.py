@@ -16,8 +16,8 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from tavlo_pl.io import atomic
 from tavlo_pl.data import media
+from tavlo_pl.io import atomic
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.tiny import Tiny
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.atomic import atomic_path
 from tavlo_pl.io.os_errors import refusal
 
 
 def test_a_file_is_there_as_a_whole_or_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with whole_file(path) as part:
+    with atomic_path(path) as part:
         part.write_text("old")
         assert not path.exists()
-    with suppress(ZeroDivisionError), whole_file(path) as part:
+    with suppress(ZeroDivisionError), atomic_path(path) as part:
         part.write_text("half of the n")
         raise ZeroDivisionError
     assert path.read_text() == "old"
@@ -25,14 +25,14 @@ def test_a_file_is_there_as_a_whole_or_as_it_was(tmp_path: Path) -> None:
 def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(os, "fsync", lambda handle: seen.append(os.listdir(tmp_path)))
-    with whole_file(tmp_path / "a.txt") as part:
+    with atomic_path(tmp_path / "a.txt") as part:
         part.write_text("x")
     assert seen == [["a.txt.part"]]
 
 
 def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
     def write() -> None:
-        with whole_file(tmp_path / "a.txt") as part, open("/dev/full", "wb", buffering=0) as full:
+        with atomic_path(tmp_path / "a.txt") as part, open("/dev/full", "wb", buffering=0) as full:
             part.write_text("x")
             full.write(b"x")
 

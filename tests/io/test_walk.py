@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tavlo_pl.data.video_files import videos_below
-from tavlo_pl.io.walk import files_below
+from tavlo_pl.io.walk import walk_files
 
 
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
@@ -16,5 +16,5 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     for path in (root / "x_1.mp4", root / "b" / "y_2.mp4", elsewhere / "z_3.mp4"):
         path.touch()
     found = [root / "x_1.mp4", root / "b" / "y_2.mp4", root / "c" / "z_3.mp4"]
-    assert list(files_below(root)) == found
+    assert list(walk_files(root)) == found
     assert list(videos_below(root).values()) == sorted(found, reverse=True)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tavlo_pl.losses.mil import choice_loss, flatness_loss, mil_logits, mil_loss, mixed_loss, pause_loss, pool_bag
+from tavlo_pl.losses.mil import flatness_loss, mil_logits, mil_loss, mixed_loss, pause_loss, pool_bag, ranking_loss
 
 
 def test_pools_of_one_bag() -> None:
@@ -57,7 +57,7 @@ def test_quiet_sounds_are_candidates_for_the_picture_only() -> None:
 
 
 def test_choice_by_hand() -> None:
-    loss = choice_loss(torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 0.0]]), temperature=0.5)
+    loss = ranking_loss(torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 0.0]]), temperature=0.5)
     assert loss.item() == pytest.approx((math.log(1 + math.exp(-2)) + math.log(2)) / 2, abs=1e-6)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.errors import ConfigError, RunFailedError
-from tavlo_pl.metrics import localization, wrong_sound
+from tavlo_pl.metrics import localization, mismatched_audio
 from tavlo_pl.metrics.detection import Detection, SceneCIoU
 from tavlo_pl.metrics.functional.baselines import random_maps
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
@@ -18,10 +18,10 @@ from tavlo_pl.metrics.functional.offscreen import true_negative_share
 from tavlo_pl.metrics.functional.slavc import detection_figures
 from tavlo_pl.metrics.functional.thresholds import parse_rule
 from tavlo_pl.metrics.localization import CIoU, TrueNegativeRate
+from tavlo_pl.metrics.mismatched_audio import PIA
 from tavlo_pl.metrics.segmentation import Segmentation
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.metrics.video import Pointing, Stability
-from tavlo_pl.metrics.wrong_sound import PIA
 from tavlo_pl.types import SCENARIOS, BadClip, Scenario, Targets
 from tests.helpers.processes import run_processes
 
@@ -64,7 +64,7 @@ def clip_maps(clips: list[int]) -> dict[str, Tensor]:
     """Maps that depend on the clip alone."""
     maps = random_maps(torch.tensor(clips) + 1000, cells=14) * 2 - 1
     maps = maps.reshape(len(clips), 4, 7, 7)[:, :SEGMENTS]
-    return {"model": maps, "swapped_audio": -maps}
+    return {"model": maps, "mismatched_audio": -maps}
 
 
 def batches(clips: list[int], size: int) -> Iterator[tuple[dict[str, Tensor], Targets]]:
@@ -135,7 +135,7 @@ def test_the_report_has_the_stated_shape() -> None:
         "cross_event": (5, 3),
         "on_screen": (14, 8),
     }
-    rows = ["model", "swapped_audio", "whole_image", "centred_disk", "random"]
+    rows = ["model", "mismatched_audio", "whole_image", "centred_disk", "random"]
     assert list(report["universal_threshold"]) == rows
     single = report["scenarios"]["single_sound"]
     assert list(single["rows"]) == rows
@@ -160,7 +160,7 @@ def test_the_suite_agrees_with_the_classes_and_formulas() -> None:
     detection, segmentation, scenes = Detection("adaptive"), Segmentation(), SceneCIoU("adaptive")
     pointing, stability = Pointing(), Stability(size=SIZE)
     for maps, targets in batches(clips, 3):
-        chosen, swapped = (maps[row][targets.row, targets.segment] for row in ("model", "swapped_audio"))
+        chosen, swapped = (maps[row][targets.row, targets.segment] for row in ("model", "mismatched_audio"))
         on_screen = targets.scenario != Scenario.OFF_SCREEN.id
         seen = chosen[on_screen], targets.mask[on_screen], targets.index[on_screen]
         ciou.update(*seen)
@@ -179,7 +179,9 @@ def test_the_suite_agrees_with_the_classes_and_formulas() -> None:
         "threshold": report["universal_threshold"]["model"],
     }
     found = pia.compute()
-    expected = {name: value for name, value in report["pia"]["rows"]["swapped_audio"].items() if name != "pia_interval"}
+    expected = {
+        name: value for name, value in report["pia"]["rows"]["mismatched_audio"].items() if name != "pia_interval"
+    }
     assert found == {**expected, "threshold": report["pia"]["threshold"]}
     assert detection.compute() == report["detection"]["model"]["adaptive"]
     assert segmentation.compute() == filled(clips, segmentation=True).compute()["segmentation"]["model"]
@@ -207,7 +209,7 @@ def test_stability_is_that_of_the_suite() -> None:
 
 
 def test_the_examples_in_the_docstrings() -> None:
-    for module in (localization, wrong_sound):
+    for module in (localization, mismatched_audio):
         outcome = doctest.testmod(module)
         assert (outcome.attempted > 0, outcome.failed) == (True, 0)
 
@@ -229,9 +231,9 @@ def test_the_samples_list_every_value() -> None:
     assert [row["cross_event"] for row in rows[::2]] == [True, False, False, True, False]
     assert rows[1]["area"] == 10 * 5 / SIZE**2 == rows[1]["whole_image/top_half"]
     targets = clip_targets(1, 0)
-    chosen = clip_maps([1])["swapped_audio"][0, targets.segment]
+    chosen = clip_maps([1])["mismatched_audio"][0, targets.segment]
     values = ciou_of_maps(chosen, targets.mask, [parse_rule("fixed:0.1")])
-    assert [rows[2]["swapped_audio/fixed:0.1"], rows[3]["swapped_audio/fixed:0.1"]] == values[:, 0].tolist()
+    assert [rows[2]["mismatched_audio/fixed:0.1"], rows[3]["mismatched_audio/fixed:0.1"]] == values[:, 0].tolist()
     off_screen = next(row for row in rows if row["scenario"] == "off_screen")
     assert off_screen["model/top_half"] is None
     assert rows[0]["model/universal:0.9"] is None
@@ -270,8 +272,8 @@ def test_a_repeated_sample_counts_once() -> None:
 
 
 def test_only_what_was_asked_for() -> None:
-    report = filled([0, 1], rules=("top_tenth",), trivial_rows=False).compute()
-    assert list(report["scenarios"]["on_screen"]["rows"]) == ["model", "swapped_audio"]
+    report = filled([0, 1], rules=("top_tenth",), baselines=False).compute()
+    assert list(report["scenarios"]["on_screen"]["rows"]) == ["model", "mismatched_audio"]
     assert "off_screen" not in report["scenarios"]
     assert report["universal_threshold"] == {}
 
@@ -316,8 +318,8 @@ def test_an_empty_suite_reports_nothing() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_broken_score_is_an_error_that_names_the_sample(value: float) -> None:
     maps, targets = next(batches([0, 1], 2))
-    maps["swapped_audio"][1, 1, 2, 3] = value
-    with pytest.raises(RunFailedError, match="'swapped_audio' heatmap of clip_00001/00009/mixed_sound holds NaN"):
+    maps["mismatched_audio"][1, 1, 2, 3] = value
+    with pytest.raises(RunFailedError, match="'mismatched_audio' heatmap of clip_00001/00009/mixed_sound holds NaN"):
         LocalizationSuite(size=SIZE).update(maps, targets)
 
 
@@ -422,15 +424,15 @@ def test_another_sound_has_a_pia_at_the_models_threshold() -> None:
     report = suite.compute()
     found = report["pia"]
     assert found["threshold"] == report["universal_threshold"]["model"]
-    assert list(found["rows"]) == ["swapped_audio", "silence"]
+    assert list(found["rows"]) == ["mismatched_audio", "silence"]
     shares = []
     for maps, targets in batches(list(range(8)), 8):
         on_screen = targets.scenario != Scenario.OFF_SCREEN.id
-        swapped = maps["swapped_audio"][targets.row, targets.segment][on_screen]
+        swapped = maps["mismatched_audio"][targets.row, targets.segment][on_screen]
         shares = (1 - true_negative_share(swapped, found["threshold"], SIZE)).tolist()
     wrong = [row["pia"] for row in filled(list(range(8)), 3).compute()["pia"]["rows"].values()]
     assert wrong == [row["pia"] for row in found["rows"].values()]
-    figures = found["rows"]["swapped_audio"]
+    figures = found["rows"]["mismatched_audio"]
     assert 0 < found["rows"]["silence"]["pia"] < 0.1, "which is that of the model itself"
     assert figures["pia"] == pytest.approx(np.mean(shares), abs=1e-12)
     assert figures["pia_interval"][0] < figures["pia"] < figures["pia_interval"][1]
@@ -486,7 +488,7 @@ def test_sounds_of_one_picture_make_a_scene() -> None:
 def test_detection_needs_samples_without_a_source() -> None:
     suite = filled(list(range(8)), rules=("fixed:-0.2",))
     report, rows = suite.compute()["detection"], suite.samples()
-    assert list(report) == ["model", "swapped_audio"]
+    assert list(report) == ["model", "mismatched_audio"]
     columns = [[row[f"model/{name}"] or 0.0 for row in rows] for name in ("fixed:-0.2", "confidence")]
     visible, clip = [row["scenario"] != "off_screen" for row in rows], [int(row["clip"][-5:]) for row in rows]
     expected = detection_figures(*map(np.array, (*columns, visible, clip)))
@@ -498,7 +500,7 @@ def test_detection_needs_samples_without_a_source() -> None:
 def test_segmentation_only_where_asked_for() -> None:
     assert "segmentation" not in filled([0]).compute()
     figures = filled(list(range(8)), segmentation=True).compute()["segmentation"]
-    assert list(figures) == ["model", "swapped_audio"]
+    assert list(figures) == ["model", "mismatched_audio"]
     assert all(0 < figures[row][name] < 1 for row in figures for name in ("miou", "f_score"))
 
 

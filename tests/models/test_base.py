@@ -91,13 +91,13 @@ def test_a_batch_of_one_clip_has_nothing_to_contrast() -> None:
 
 def test_a_test_measures_the_own_and_the_swapped_sound() -> None:
     model, batch = Brightness(), annotated_batch()
-    batch["swapped_spectrogram"] = batch["silence_spectrogram"] = batch["noise_spectrogram"] = torch.ones(2, 1, 4, 6)
+    batch["mismatched_spectrogram"] = batch["silence_spectrogram"] = batch["noise_spectrogram"] = torch.ones(2, 1, 4, 6)
     model.test_step(batch, 0)
     report = model.test_suite.compute()
-    assert list(report["pia"]["rows"]) == ["swapped_audio", "silence", "white_noise"]
+    assert list(report["pia"]["rows"]) == ["mismatched_audio", "silence", "white_noise"]
     rows = report["scenarios"]["single_sound"]["rows"]
     assert rows["model"]["adaptive"]["ciou_mean"] > 0.8
-    assert rows["swapped_audio"]["adaptive"] == rows["model"]["adaptive"]  # this model is deaf
+    assert rows["mismatched_audio"]["adaptive"] == rows["model"]["adaptive"]  # this model is deaf
     assert rows["model"]["adaptive"]["ciou_mean"] > rows["centred_disk"]["adaptive"]["ciou_mean"]
 
 

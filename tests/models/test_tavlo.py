@@ -12,12 +12,12 @@ from tavlo_pl.nn.visual import ResNet18, ShuffleNet
 
 SEGMENTS = 4
 NOTHING_MORE = {
-    "shifted_sounds": 0,
-    "rhythm_sounds": 0,
-    "quiet_sounds": 0,
+    "num_time_shifted": 0,
+    "num_envelope_matched": 0,
+    "num_silent": 0,
     "mixed_weight": 0.0,
-    "flat_weight": 0.0,
-    "pause_weight": 0.0,
+    "mismatch_peak_weight": 0.0,
+    "silence_weight": 0.0,
 }
 
 
@@ -41,7 +41,7 @@ def test_published_form_leaks_the_sound_into_the_picture_and_the_recommended_doe
     frames, sound = clips
     with torch.no_grad():
         for link, moved in ((True, True), (False, False)):
-            model = small(audio_visual_link=link)
+            model = small(cross_modal=link)
             own, other = model.encode(frames, sound)[1], model.encode(frames, sound.roll(1, 0))[1]
             assert bool((own - other).abs().max() > 1e-5) is moved
 
@@ -63,7 +63,7 @@ def test_order_of_frames_matters_with_temporal_encoding_and_not_without_attentio
 
 def test_loss_of_a_fresh_model_is_that_of_chance(clips: tuple[Tensor, Tensor]) -> None:
     """Two clips, three quiet sounds beside them, one shifted sound."""
-    scalars = small(temperature=100.0, shifted_sounds=1, quiet_sounds=3).training_loss(*clips)
+    scalars = small(temperature=100.0, num_time_shifted=1, num_silent=3).training_loss(*clips)
     assert scalars["mil_loss"].item() == pytest.approx(math.log(2) + math.log(5), abs=0.02)
     assert scalars["shifted_loss"].item() == pytest.approx(math.log(2), abs=0.02)
     assert 0 <= scalars["retrieval"] <= 1
@@ -76,14 +76,14 @@ def test_heads_must_divide_the_width() -> None:
 
 def test_extra_sounds_add_their_losses_and_can_be_left_out(clips: tuple[Tensor, Tensor]) -> None:
     plain = small(**NOTHING_MORE).training_loss(*clips)
-    full = small(shifted_sounds=2, rhythm_sounds=1, quiet_sounds=2, mixed_weight=0.5).training_loss(*clips)
+    full = small(num_time_shifted=2, num_envelope_matched=1, num_silent=2, mixed_weight=0.5).training_loss(*clips)
     assert set(full) - set(plain) == {"shifted_loss", "rhythm_loss", "mixed_loss", "flat_loss", "pause_loss"}
     parts = sum(value.item() for name, value in full.items() if name.endswith("_loss"))
     assert full["loss"].item() == pytest.approx(parts, abs=1e-5)
 
 
 def test_draws_of_a_step_are_the_same_again(clips: tuple[Tensor, Tensor]) -> None:
-    model = small(shifted_sounds=1, quiet_sounds=3)
+    model = small(num_time_shifted=1, num_silent=3)
     first = model.training_loss(*clips)["loss"]
     torch.manual_seed(5)
     assert torch.equal(model.training_loss(*clips)["loss"], first)
@@ -91,16 +91,14 @@ def test_draws_of_a_step_are_the_same_again(clips: tuple[Tensor, Tensor]) -> Non
 
 @pytest.mark.parametrize("residual", [False, True])
 def test_fused_pairs_are_scored_as_wholes(clips: tuple[Tensor, Tensor], residual: bool) -> None:
-    model = small(audio_visual_link=True, rolled_pairs=3, residual=residual, temperature=100.0).train()
+    model = small(cross_modal=True, rolled_pairs=3, residual=residual, temperature=100.0).train()
     scalars = model.training_loss(*clips)
     assert scalars["loss"].item() == pytest.approx(math.log(2), abs=0.02)  # two clips: one mismatch is all there is
     scalars["loss"].backward()
     assert all(p.grad is not None for p in model.parameters())
 
 
-@pytest.mark.parametrize(
-    "options", [{"rolled_pairs": 2}, {"residual": True}, {"audio_visual_link": True, "residual": True}]
-)
+@pytest.mark.parametrize("options", [{"rolled_pairs": 2}, {"residual": True}, {"cross_modal": True, "residual": True}])
 def test_fused_pairs_need_the_link(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="residual"):
         small(**options)
@@ -108,7 +106,7 @@ def test_fused_pairs_need_the_link(options: dict[str, object]) -> None:
 
 def test_temporal_attention_of_every_token(clips: tuple[Tensor, Tensor]) -> None:
     for link in (False, True):
-        model = small(layers=2, audio_visual_link=link)
+        model = small(layers=2, cross_modal=link)
         with torch.no_grad():
             weights = model.temporal_attention(*clips)
         assert weights.shape == (2, 2, 1 + 16, SEGMENTS, SEGMENTS)

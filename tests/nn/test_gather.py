@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.models.tavlo import TAVLO
-from tavlo_pl.nn.gather import everyone, mine
+from tavlo_pl.nn.gather import all_gather_with_grad, mine
 from tavlo_pl.nn.visual import ShuffleNet
 from tests.helpers.processes import run_processes
 
@@ -29,7 +29,7 @@ def gradients(rank: int, processes: int, **options: object) -> dict[str, Tensor]
 
 def test_gathered_negatives_give_the_gradient_of_one_process() -> None:
     """Batch norms are in evaluation mode: their statistics are of each process alone, whoever gathers."""
-    for options in ({"shifted_sounds": 2, "rhythm_sounds": 2}, {"audio_visual_link": True, "positive_pool": "max"}):
+    for options in ({"num_time_shifted": 2, "num_envelope_matched": 2}, {"cross_modal": True, "positive_pool": "max"}):
         first, second = run_processes(2, lambda r, n, o=options: gradients(r, n, gather_negatives=True, **o))
         whole = gradients(0, 1, **options)
         apart = run_processes(2, lambda r, n, o=options: gradients(r, n, **o))[0]
@@ -42,7 +42,7 @@ def test_gathered_negatives_give_the_gradient_of_one_process() -> None:
 def test_tensors_come_in_the_order_of_the_ranks() -> None:
     def both(rank: int, processes: int) -> tuple[Tensor, bool]:
         part = torch.full((1, 2), float(rank))
-        return everyone(part, 1), torch.equal(mine(everyone(part)), part)
+        return all_gather_with_grad(part, 1), torch.equal(mine(all_gather_with_grad(part)), part)
 
     for gathered, kept in run_processes(2, both):
         assert gathered.tolist() == [[0, 0, 1, 1]]

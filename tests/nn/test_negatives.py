@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tavlo_pl.data.spectrogram import LogMel
-from tavlo_pl.nn.negatives import in_rhythm, mix, quiet, shift, silent
+from tavlo_pl.nn.negatives import match_envelope, mix, quiet, shift, silent
 from tavlo_pl.types import SILENCE
 
 SEGMENTS, COLUMNS, SAMPLES = 4, 20, 16_000
@@ -29,10 +29,10 @@ def test_rhythm_is_taken_over_and_the_segments_are_only_rearranged() -> None:
     levels = torch.tensor([[0.0, -1.0, 0.5, -2.0], [-2.0, 0.2, 0.1, 0.3]])  # loudness of each segment
     own, other = (level.repeat_interleave(COLUMNS).expand(1, 1, 8, -1) for level in levels)
     features = levels[1:, :, None].expand(1, SEGMENTS, 3)  # of each segment of the other
-    made = in_rhythm(own, other, features)
+    made = match_envelope(own, other, features)
     assert made.shape == features.shape
     assert made[0, :, 0].tolist() == pytest.approx([0.2, 0.1, 0.3, -2.0])
-    assert torch.equal(in_rhythm(other, other, features), features)
+    assert torch.equal(match_envelope(other, other, features), features)
 
 
 def test_mix_is_a_sum_of_waveforms(log_mel: LogMel) -> None:

@@ -35,6 +35,6 @@ def test_the_spectrogram_is_the_one_of_training(tmp_path: Path) -> None:
             del config["data"]["frequencies"]
         torch.save(content | {"tavlo": {"config": yaml.safe_dump(config)}}, tmp_path / "some.ckpt")
         localizer = load_localizer(tmp_path / "some.ckpt", device="cpu")
-        form = localizer.form
-        spectrogram = localizer.log_mel(torch.zeros(1, round(16_000 * form.duration_s)))
-        assert spectrogram.shape == (1, 1, bands, form.segments * form.columns_per_segment)
+        spec = localizer.spec
+        spectrogram = localizer.log_mel(torch.zeros(1, round(16_000 * spec.duration_s)))
+        assert spectrogram.shape == (1, 1, bands, spec.segments * spec.columns_per_segment)

@@ -37,13 +37,13 @@ def test_the_highest_score_comes_first_and_all_words_are_escaped(tmp_path: Path)
 
 
 def test_the_page_plays_sorts_and_fits_a_telephone(tmp_path: Path) -> None:
-    from tavlo_pl.predict.run import Folder, PredictOptions, predict_all
+    from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
 
     (tmp_path / "in").mkdir()
     for name, seconds in ((NASTY, 1.0), ("long", 2.0)):
         write_numbered(tmp_path / "in" / f"{name}.mp4", seconds=seconds, click_s=())
     videos = [(name, tmp_path / "in" / f"{name}.mp4") for name in (NASTY, "long")]
-    predict_all(videos, localizer, Folder(tmp_path / "out", PredictOptions(), {}), progress=False)
+    predict_all(videos, localizer, PredictionFolder(tmp_path / "out", PredictOptions(), {}), progress=False)
     with chromium() as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tavlo_pl.data import media
-from tavlo_pl.predict.overlay_video import scale_of, write_film, write_poster
+from tavlo_pl.predict.overlay_video import scale_of, write_overlay_video, write_poster
 from tavlo_pl.predict.sources import Localization
 from tavlo_pl.viz.overlay import blend, map_at
 from tests.helpers.clips import NTSC, has_flash, write_numbered
@@ -44,7 +44,7 @@ def clicks_s(path: Path) -> list[float]:
 def test_flashes_and_clicks_stay_together_within_a_frame(name: str, tmp_path: Path) -> None:
     source, film = tmp_path / name, tmp_path / "film.mp4"
     write_numbered(source, **{"seconds": 2.4, "click_s": (0.5, 1.5), **FORMS[name]})
-    write_film(localizer(0.9).localize(source), film)  # nothing reaches the threshold: the film is the video
+    write_overlay_video(localizer(0.9).localize(source), film)  # nothing reaches the threshold: the film is the video
     assert (media.probe(film).width, media.probe(film).height) == (
         media.probe(source).width,
         media.probe(source).height,
@@ -62,7 +62,7 @@ def test_flashes_and_clicks_stay_together_within_a_frame(name: str, tmp_path: Pa
 
 
 def test_opacity_is_the_score_from_the_threshold_to_the_highest(found: Localization, tmp_path: Path) -> None:
-    write_film(found, tmp_path / "film.mp4")
+    write_overlay_video(found, tmp_path / "film.mp4")
     times_s = [0.02, 0.72, 1.2, 1.9]
     plain = media.read_clip(found.path, times_s, None, 0.0, 0.0)
     drawn = media.read_clip(tmp_path / "film.mp4", times_s, None, 0.0, 0.0)
@@ -79,7 +79,7 @@ def test_opacity_is_the_score_from_the_threshold_to_the_highest(found: Localizat
 
 def test_box_strip_and_cursor(found: Localization, tmp_path: Path) -> None:
     for name, options in (("plain", {}), ("box", {"box": True}), ("strip", {"spectrogram": True})):
-        write_film(found, tmp_path / f"{name}.mp4", **options)
+        write_overlay_video(found, tmp_path / f"{name}.mp4", **options)
     at_s = [0.5, 1.52]
     plain, box, strip = (
         media.read_clip(tmp_path / f"{name}.mp4", at_s, None, 0.0, 0.0).frames.astype(int)

@@ -13,7 +13,7 @@ import pytest
 from tavlo_pl.data import media, predictions
 from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.predict import overlay_video
-from tavlo_pl.predict.run import Folder, Outcome, PredictOptions, checked_name, predict_all
+from tavlo_pl.predict.run import Outcome, PredictionFolder, PredictOptions, checked_name, predict_all
 from tests.helpers.clips import write_numbered
 from tests.helpers.predict import localizer
 from tests.helpers.processes import run_processes
@@ -34,7 +34,7 @@ def videos(tmp_path: Path) -> list[tuple[str, Path]]:
 def predict(
     videos: list[tuple[str, Path]], out: Path, made: str = "one", overwrite: bool = False, **options: Any
 ) -> Outcome:
-    folder = Folder(out, PredictOptions(**options), {"checkpoint": made})
+    folder = PredictionFolder(out, PredictOptions(**options), {"checkpoint": made})
     return predict_all(videos, localizer, folder, overwrite, progress=False)
 
 

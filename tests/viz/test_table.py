@@ -39,7 +39,7 @@ def metrics() -> dict[str, Any]:
     suite = LocalizationSuite(size=SIZE)
     wanted = targets([*SCENARIOS, *SCENARIOS])
     heatmap = torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    suite.update({"model": heatmap, "swapped_audio": heatmap.flip(0)}, wanted, {"silence": heatmap / 2})
+    suite.update({"model": heatmap, "mismatched_audio": heatmap.flip(0)}, wanted, {"silence": heatmap / 2})
     suite.update_left_out([BadClip(9, "broken", "broken.mp4: damaged", 3)])
     result: dict[str, Any] = suite.compute()
     return result
@@ -51,7 +51,7 @@ def cells(table: Table) -> dict[str, dict[str, str]]:
 
 def test_one_line_a_row_and_one_column_a_scenario(metrics: dict[str, Any]) -> None:
     main, *_, others = results_tables(metrics)
-    rows = ["model", "swapped_audio", "whole_image", "centred_disk", "random", "ceiling"]
+    rows = ["model", "mismatched_audio", "whole_image", "centred_disk", "random", "ceiling"]
     assert [row[0] for row in main.rows] == [*rows, "samples (clips)"]
     assert list(main.header) == ["", "single_sound", "mixed_sound", "multi_entity", "on_screen", "off_screen"]
     assert [row[0] for row in others.rows] == [f"{rule} {row}" for rule in ("top_half", "adaptive") for row in rows]
@@ -59,10 +59,10 @@ def test_one_line_a_row_and_one_column_a_scenario(metrics: dict[str, Any]) -> No
 
 def test_each_cell_is_the_figure_of_its_row_and_scenario(metrics: dict[str, Any]) -> None:
     main, *_, others = results_tables(metrics)
-    figures = metrics["scenarios"]["multi_entity"]["rows"]["swapped_audio"]["top_tenth"]
+    figures = metrics["scenarios"]["multi_entity"]["rows"]["mismatched_audio"]["top_tenth"]
     low, high = figures["ciou_mean_interval"]
     wanted = f"{100 * figures['ciou_mean']:.1f} ±{50 * (high - low):.1f} / {100 * figures['ciou_at_50']:.1f}"
-    assert cells(main)["swapped_audio"]["multi_entity"] == wanted
+    assert cells(main)["mismatched_audio"]["multi_entity"] == wanted
     ceiling = metrics["scenarios"]["on_screen"]["ceiling"]["top_tenth"]
     assert (
         cells(main)["ceiling"]["on_screen"] == f"{100 * ceiling['ciou_mean']:.1f} / {100 * ceiling['ciou_at_50']:.1f}"
@@ -81,7 +81,7 @@ def test_what_else_was_measured_has_a_table(metrics: dict[str, Any]) -> None:
     beyond = beyond_table(metrics)
     assert beyond is not None
     shown = cells(beyond)
-    assert list(shown) == ["pointing, share of time", "pia, swapped_audio", "pia, silence", "AP", "max-F1", "LocAcc"]
+    assert list(shown) == ["pointing, share of time", "pia, mismatched_audio", "pia, silence", "AP", "max-F1", "LocAcc"]
     figures = metrics["pia"]["rows"]["silence"]
     low, high = figures["pia_interval"]
     assert shown["pia, silence"]["model"] == f"{100 * figures['pia']:.1f} ±{50 * (high - low):.1f}"

@@ -176,15 +176,15 @@ class Checked(NamedTuple):
     Attributes:
         name: of the clip.
         unreadable: what reading it says, if it fails.
-        picture_s: end of the picture on the clip's clock, in seconds.
-        sound_s: end of the sound; None without an audio stream.
+        video_s: end of the picture on the clip's clock, in seconds.
+        audio_s: end of the sound; None without an audio stream.
         frames: fit of each annotated frame, by its name.
     """
 
     name: str
     unreadable: str | None = None
-    picture_s: float = 0.0
-    sound_s: float | None = None
+    video_s: float = 0.0
+    audio_s: float | None = None
     frames: Mapping[str, Fit] = MappingProxyType({})
 
 
@@ -211,12 +211,12 @@ def check_files(listing: Listing, done: Callable[[], object]) -> list[Checked]:
 def check_file(name: str, path: Path, metadata: Path | None = None) -> Checked:
     """Reads one file; see `check_files`."""
     try:
-        picture_s = media.picture_end_s(media.frame_times(path))
-        sound_s = media.probe_audio_duration(path) if media.probe(path).has_audio else None
+        video_s = media.video_end_s(media.frame_times(path))
+        audio_s = media.probe_audio_duration(path) if media.probe(path).has_audio else None
         frames = fit_frames(path, metadata) if metadata is not None else {}
     except MediaError as error:
         return Checked(name, unreadable=str(error))
-    return Checked(name, picture_s=picture_s, sound_s=sound_s, frames=frames)
+    return Checked(name, video_s=video_s, audio_s=audio_s, frames=frames)
 
 
 def report(listing: Listing, checked: Sequence[Checked], duration_s: float) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def report(listing: Listing, checked: Sequence[Checked], duration_s: float) -> d
         duration_s: length that they should have; see `TOLERANCE_S`.
     """
     readable = [clip for clip in checked if clip.unreadable is None]
-    wrong = [clip for clip in readable if _is_wrong(clip.picture_s, duration_s) or _is_wrong(clip.sound_s, duration_s)]
+    wrong = [clip for clip in readable if _is_wrong(clip.video_s, duration_s) or _is_wrong(clip.audio_s, duration_s)]
     return {
         "path": str(listing.path),
         "kind": listing.kind,
@@ -240,8 +240,8 @@ def report(listing: Listing, checked: Sequence[Checked], duration_s: float) -> d
         "files": len(checked),
         "missing": listing.missing,
         "unreadable": {clip.name: clip.unreadable for clip in checked if clip.unreadable is not None},
-        "without_sound": [clip.name for clip in readable if clip.sound_s is None],
-        "wrong_duration": {clip.name: {"picture_s": clip.picture_s, "sound_s": clip.sound_s} for clip in wrong},
+        "without_sound": [clip.name for clip in readable if clip.audio_s is None],
+        "wrong_duration": {clip.name: {"video_s": clip.video_s, "audio_s": clip.audio_s} for clip in wrong},
         "frames": _frames_report(readable) if listing.metadata is not None else None,
     }
 
@@ -257,7 +257,7 @@ def _frames_report(checked: Sequence[Checked]) -> dict[str, Any]:
     base = agreed_base(fits.values())
     expected = {
         "alike",
-        "no_picture",
+        "no_video",
         *(fit for fit, offset in OFFSETS.items() if base is not None and offset == -base),
     }
     return {

@@ -15,9 +15,9 @@ from PIL import Image
 
 from tavlo_pl.data import media
 
-Fit = Literal["n-1", "n", "n+1", "alike", "none", "past_end", "no_picture", "unreadable"]
+Fit = Literal["n-1", "n", "n+1", "alike", "none", "past_end", "no_video", "unreadable"]
 """Which decoded frame the picture of frame n is, or why none can be named: nothing moves (``alike``), it is another
-picture (``none``), the video ends before (``past_end``), there is no .jpg (``no_picture``) or it is damaged
+picture (``none``), the video ends before (``past_end``), there is no .jpg (``no_video``) or it is damaged
 (``unreadable``)."""
 
 OFFSETS: dict[Fit, int] = {"n-1": -1, "n": 0, "n+1": 1}
@@ -67,7 +67,7 @@ def _fit(path: Path, candidates: dict[Fit, np.ndarray]) -> Fit:
         with Image.open(path) as file:
             picture = file.convert("RGB")
     except FileNotFoundError:
-        return "no_picture"
+        return "no_video"
     except OSError:
         return "unreadable"
     errors = {fit: _mean_square(picture, frame) for fit, frame in candidates.items()}

@@ -20,7 +20,7 @@ from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.clip_ids import clip_key, is_listed, read_ids
 from tavlo_pl.data.video_files import report_missing
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
-from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES, are_sizes, brief, is_number, is_picture, read_json
+from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES, are_sizes, brief, is_image_size, is_number, read_json
 from tavlo_pl.types import SCENARIOS, Scenario
 
 MOST_POINTS = 100_000
@@ -100,7 +100,7 @@ class AVATAR(ClipSource):
         if not isinstance(record, dict):
             raise AnnotationError(f"{path}: must be an object with original_width, original_height, annotations.")
         width, height = (_pixels(record, field, path) for field in ("original_width", "original_height"))
-        if not is_picture(height, width):
+        if not is_image_size(height, width):
             raise AnnotationError(f"{path}: no picture has {brief(width)} x {brief(height)} pixels.")
         annotations = record.get("annotations")
         if not isinstance(annotations, list):
@@ -197,7 +197,7 @@ def _run_lengths(value: dict[str, Any], where: str) -> RunLengths:
     size: Any = value.get("size")
     counts: Any = value.get("counts")
     counts = decode_counts(counts) if isinstance(counts, str) else counts
-    fits = are_sizes(size) and len(size) == 2 and is_picture(*size)
+    fits = are_sizes(size) and len(size) == 2 and is_image_size(*size)
     if not (fits and are_sizes(counts) and sum(counts) == math.prod(size)):
         raise AnnotationError(
             f"{where}.segmentation: a COCO mask needs size [height, width] and counts that add up to their "

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from tavlo_pl.data.annotations import AnnotatedFrame
 from tavlo_pl.data.clip import Clip, ClipSource
-from tavlo_pl.data.datasets.json_list import CANVAS_PIXELS, picture_instances, read_list, text_of
+from tavlo_pl.data.datasets.json_list import CANVAS_PIXELS, image_instances, read_list, text_of
 from tavlo_pl.errors import AnnotationError
 
 
@@ -36,7 +36,7 @@ class AVSBench(ClipSource):
             if not clip or not second.isdecimal():
                 raise AnnotationError(f"{where}.image must end in <clip>_<second>.png, found {image.name}.")
             category = entry.get("class", entry.get("category", _category(image)))
-            instances = picture_instances(entry, str(category), where, self.annotations.parent)
+            instances = image_instances(entry, str(category), where, self.annotations.parent)
             number = int(second)
             frame = AnnotatedFrame(number, image.stem, CANVAS_PIXELS, CANVAS_PIXELS, instances, time_s=float(number))
             if frames.setdefault(clip.removesuffix(".mp4"), {}).setdefault(number, frame) is not frame:

@@ -9,7 +9,7 @@ from tavlo_pl.data.media.container import VIDEO_SUFFIXES
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError
 
 
-class Folder:
+class VideoFolder:
     """Every video in a place.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from tavlo_pl.data.annotations import AnnotatedFrame
 from tavlo_pl.data.clip import Clip, ClipSource
-from tavlo_pl.data.datasets.json_list import CANVAS_PIXELS, picture_instances, read_list, text_of
+from tavlo_pl.data.datasets.json_list import CANVAS_PIXELS, image_instances, read_list, text_of
 from tavlo_pl.errors import AnnotationError
 
 
@@ -37,7 +37,7 @@ class IS3(ClipSource):
                 raise AnnotationError(
                     f"{where}.image must end in <picture>_<source>, as in cat_dog_12_cat.jpg, found {name}."
                 )
-            instances = picture_instances(entry, category, where, self.annotations.parent)
+            instances = image_instances(entry, category, where, self.annotations.parent)
             frame = AnnotatedFrame(0, name, CANVAS_PIXELS, CANVAS_PIXELS, instances, time_s=0.0)
             if frames.setdefault(picture, {}).setdefault(name, frame) is not frame:
                 raise AnnotationError(f"{where}: {name} has an earlier entry; keep one.")

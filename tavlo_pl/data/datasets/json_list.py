@@ -64,7 +64,7 @@ def box_of(value: Any, where: str, ordered: bool = True) -> tuple[float, float, 
     raise AnnotationError(f"{where} must be a box [x0, y0, x1, y1] with x0 <= x1 and y0 <= y1, found {brief(value)}.")
 
 
-def picture_instances(entry: dict[str, Any], category: str, where: str, folder: Path) -> tuple[Instance, ...]:
+def image_instances(entry: dict[str, Any], category: str, where: str, folder: Path) -> tuple[Instance, ...]:
     """The sources of an entry ``{image, audio, gt_box | gt_mask | mask}``.
 
     A box of zeros and an empty mask mean that nothing visible sounds, as in silent frames of AVSBench-MS3.

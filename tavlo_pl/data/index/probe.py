@@ -26,8 +26,8 @@ from tavlo_pl.errors import (
     NoVideoError,
     RunFailedError,
 )
-from tavlo_pl.io.walk import files_below
-from tavlo_pl.io.workers import end_with_the_parent
+from tavlo_pl.io.walk import walk_files
+from tavlo_pl.io.workers import exit_with_parent
 
 FAULTS: dict[type[MediaError], str] = {
     EmptyMediaError: "empty",
@@ -67,8 +67,8 @@ class Probed:
         member: its name inside of the archive.
         fault: why it cannot be read, ``kind: sentence``; empty if it can.
         video_bytes: size of the video.
-        picture_s: length of its picture in seconds.
-        sound_s: end of its sound in seconds; None without an audio stream.
+        video_s: length of its picture in seconds.
+        audio_s: end of its sound in seconds; None without an audio stream.
         width: of the picture in pixels.
         height: of the picture in pixels.
         frame_rate: frames a second on average; 0 where the file does not tell.
@@ -79,8 +79,8 @@ class Probed:
     member: str | None = None
     fault: str = ""
     video_bytes: int | None = None
-    picture_s: float | None = None
-    sound_s: float | None = None
+    video_s: float | None = None
+    audio_s: float | None = None
     width: int | None = None
     height: int | None = None
     frame_rate: float | None = None
@@ -115,7 +115,7 @@ def _walk(root: Path) -> Iterator[Path]:
         return
     if not root.is_dir():
         raise DatasetNotFoundError(f"{root}: no such folder or archive; check --root.")
-    for path in files_below(root):
+    for path in walk_files(root):
         if path.is_file() and (archive.is_archive(path) or is_video(path.name, path)):
             yield path
 
@@ -213,7 +213,7 @@ def probe_files(files: Iterable[File], journal: Journal, jobs: int) -> Iterator[
             else:
                 if pool is None:
                     context = multiprocessing.get_context("spawn")
-                    pool = stack.enter_context(ProcessPoolExecutor(jobs, context, end_with_the_parent))
+                    pool = stack.enter_context(ProcessPoolExecutor(jobs, context, exit_with_parent))
                 waiting.append((task[0], pool.submit(probe_video, *task)))
             while len(waiting) > (_WAITING_A_JOB * jobs if pool is not None else 0):
                 yield from _done(*waiting.popleft(), journal)
@@ -267,17 +267,17 @@ def probe_video(row: Probed, file: media.MediaFile) -> Probed:
         return replace(row, fault="bad name: it holds bytes that are no text (UTF-8); rename the file")
     try:
         info = media.probe(file)
-        frame_count, picture_s = info.frame_count, info.picture_s
-        if not frame_count or abs(frame_count - info.frame_rate * picture_s) > _ROUNDING_FRAMES:
+        frame_count, video_s = info.frame_count, info.video_s
+        if not frame_count or abs(frame_count - info.frame_rate * video_s) > _ROUNDING_FRAMES:
             times_s = media.frame_times(file)
-            frame_count, picture_s = len(times_s), media.picture_end_s(times_s)
+            frame_count, video_s = len(times_s), media.video_end_s(times_s)
     except MediaError as error:
         return replace(row, fault=fault_of(error, str(file)))
     return replace(
         row,
         fault="" if info.has_audio else "no sound: no audio stream",
-        picture_s=picture_s,
-        sound_s=info.sound_s,
+        video_s=video_s,
+        audio_s=info.audio_s,
         width=info.width,
         height=info.height,
         frame_rate=info.frame_rate,

@@ -38,13 +38,13 @@ class Filter:
         """Why a video is no such clip, ``kind: sentence``; empty if it is one."""
         if video.fault:
             return video.fault
-        assert video.picture_s is not None and video.frame_count is not None, "a video without fault was probed"
+        assert video.video_s is not None and video.frame_count is not None, "a video without fault was probed"
         if video.width != (self.width or video.width) or video.height != (self.height or video.height):
             return f"size: {video.width}×{video.height}, not {self.width or 'any'}×{self.height or 'any'}"
-        if abs(video.picture_s - self.duration_s) >= TOLERANCE_S:
-            return f"duration: the picture has {video.picture_s:.2f} s, not {self.duration_s:g} s"
-        if video.sound_s is not None and video.sound_s <= self.duration_s - TOLERANCE_S:
-            return f"sound ends early: at {video.sound_s:.2f} s of {self.duration_s:g} s"
+        if abs(video.video_s - self.duration_s) >= TOLERANCE_S:
+            return f"duration: the picture has {video.video_s:.2f} s, not {self.duration_s:g} s"
+        if video.audio_s is not None and video.audio_s <= self.duration_s - TOLERANCE_S:
+            return f"sound ends early: at {video.audio_s:.2f} s of {self.duration_s:g} s"
         if not self.min_frames <= video.frame_count <= self.max_frames:
             return f"frames: {video.frame_count}, not {self.min_frames} to {self.max_frames}"
         return ""

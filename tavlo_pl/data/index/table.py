@@ -16,7 +16,7 @@ from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
 from tavlo_pl.data.clip_ids import clip_key, is_listed, read_ids
 from tavlo_pl.data.index.probe import File, Probed
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError
-from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.atomic import atomic_path
 from tavlo_pl.io.parquet import read_columns
 
 SCHEMA = pa.schema(
@@ -28,8 +28,8 @@ SCHEMA = pa.schema(
         ("split", pa.string()),
         ("reason", pa.string()),
         ("video_bytes", pa.int64()),
-        ("picture_s", pa.float64()),
-        ("sound_s", pa.float64()),
+        ("video_s", pa.float64()),
+        ("audio_s", pa.float64()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("frame_rate", pa.float64()),
@@ -43,7 +43,7 @@ SCHEMA = pa.schema(
 
 _ALWAYS = {"sample_id", "path", "reason", "file_bytes", "mtime_ns"}
 _CLIP = ["sample_id", "path", "member", "label"]  # all that a clip needs
-_PROBED = ["video_bytes", "picture_s", "sound_s", "width", "height", "frame_rate", "frame_count", "fault"]
+_PROBED = ["video_bytes", "video_s", "audio_s", "width", "height", "frame_rate", "frame_count", "fault"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def write_index(path: Path, rows: Iterable[Row], note: Mapping[str, str]) -> Non
         "file_bytes": [row.probed.file.file_bytes for row in ordered],
         "mtime_ns": [row.probed.file.mtime_ns for row in ordered],
     }
-    with whole_file(path) as part:
+    with atomic_path(path) as part:
         pq.write_table(pa.table(columns, SCHEMA.with_metadata(dict(note))), part)
 
 
@@ -142,7 +142,7 @@ class Index(ClipSource):
         """Names of the clips."""
         return self.clips().sample_ids()
 
-    def check_form(self, parts: int, duration_s: float) -> None:
+    def check_spec(self, parts: int, duration_s: float) -> None:
         """Refuses clips in compressed archives, which cannot be read in any order.
 
         Raises:

@@ -8,11 +8,11 @@ from tavlo_pl.data.media.read import (
     MediaInfo,
     browser_type,
     frame_times,
-    picture_end_s,
     probe,
     probe_audio_duration,
     read_clip,
     read_waveform,
+    video_end_s,
 )
 from tavlo_pl.data.media.write import map_frames, write_clip
 
@@ -27,11 +27,11 @@ __all__ = [
     "browser_type",
     "frame_times",
     "map_frames",
-    "picture_end_s",
     "probe",
     "probe_audio_duration",
     "read_clip",
     "read_waveform",
     "set_limits",
+    "video_end_s",
     "write_clip",
 ]

@@ -74,9 +74,9 @@ class MediaInfo:
         pixel_shape: Width of such a pixel by its height; 1 for nearly all videos.
         frame_rate: Frames per second on average; 0 where the file does not tell. Never find a frame by it.
         frame_count: Number of frames where the container states it.
-        picture_s: Length of the picture in seconds, as far as the headers tell it apart from the file's.
+        video_s: Length of the picture in seconds, as far as the headers tell it apart from the file's.
         has_audio: Whether there is an audio stream.
-        sound_s: End of the sound in seconds on the clip's clock; None where there is none or the file does not tell.
+        audio_s: End of the sound in seconds on the clip's clock; None where there is none or the file does not tell.
     """
 
     path: MediaFile
@@ -86,9 +86,9 @@ class MediaInfo:
     pixel_shape: float
     frame_rate: float
     frame_count: int | None
-    picture_s: float
+    video_s: float
     has_audio: bool
-    sound_s: float | None
+    audio_s: float | None
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ def probe(path: str | Path | MemoryFile) -> MediaInfo:
             pixel_shape=float(pixel_shape(video, (height, width))),
             frame_rate=float(rate) if rate else 0.0,
             frame_count=video.frames or None,
-            picture_s=float(to_seconds(np.int64(video.duration), video)) if video.duration else duration_s,
+            video_s=float(to_seconds(np.int64(video.duration), video)) if video.duration else duration_s,
             has_audio=bool(container.streams.audio),
-            sound_s=_sound_end_s(container, container.streams.audio[0]) if container.streams.audio else None,
+            audio_s=_sound_end_s(container, container.streams.audio[0]) if container.streams.audio else None,
         )
 
 
@@ -193,7 +193,7 @@ def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
         return to_seconds(shown_pts(packets, path), video) - origin_s(container)
 
 
-def picture_end_s(times_s: np.ndarray) -> float:
+def video_end_s(times_s: np.ndarray) -> float:
     """When the picture ends: the last frame is shown as long as most are.
 
     Args:

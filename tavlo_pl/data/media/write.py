@@ -26,7 +26,7 @@ from tavlo_pl.data.media.container import (
     video_stream,
 )
 from tavlo_pl.errors import CorruptMediaError, EmptyMediaError
-from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.atomic import atomic_path
 
 # Every clip is written once and read every epoch, so it is made easy to decode: no loop filter, short GOPs.
 _X264 = {
@@ -151,7 +151,7 @@ def _whole_file(path: Path) -> Iterator[OutputContainer]:
         "max_interleave_delta": "0",  # the muxer may hold back all the sound until the pictures come
         "movie_timescale": "90000",  # late starts are kept to 11 us instead of 1 ms
     }
-    with whole_file(path) as part, av.open(str(part), "w", format="mp4", options=options) as container:
+    with atomic_path(path) as part, av.open(str(part), "w", format="mp4", options=options) as container:
         yield container
 
 

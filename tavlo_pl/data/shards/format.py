@@ -2,7 +2,7 @@
 
 ::
 
-    ROOT/shards.json               how they were made (``Form``), and of which list of clips
+    ROOT/shards.json               how they were made (``ShardSpec``), and of which list of clips
     ROOT/shards/00012.arrow        Arrow IPC file (Feather 2), uncompressed, one record batch of one row a clip
     ROOT/shards/00012.parquet      its part of the index; there as soon as the shard is whole
     ROOT/index.parquet             sample_id, category, reason, and the bytes of its record batch, for each clip
@@ -67,7 +67,7 @@ ENTRY = pa.schema(
 
 
 @dataclass(frozen=True)
-class Form:
+class ShardSpec:
     """How clips are stored.
 
     Args:
@@ -134,9 +134,11 @@ def shard_name(number: int) -> str:
     return f"shards/{number:05d}.arrow"
 
 
-def to_record(sample_id: str, category: str | None, start_s: float, form: Form, clip: DecodedClip) -> pa.RecordBatch:
+def to_record(
+    sample_id: str, category: str | None, start_s: float, spec: ShardSpec, clip: DecodedClip
+) -> pa.RecordBatch:
     """A clip that was read at ``form.times_s()`` as the record batch of one row that is stored."""
-    frames = [simplejpeg.encode_jpeg(frame, form.quality, colorsubsampling="420") for frame in clip.frames]
+    frames = [simplejpeg.encode_jpeg(frame, spec.quality, colorsubsampling="420") for frame in clip.frames]
     loudness = np.rint(clip.waveform * np.float32(FULL_SCALE))
     samples = np.clip(loudness, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
     waveform = pa.ListArray.from_arrays(np.array([0, len(samples)], np.int32), samples)

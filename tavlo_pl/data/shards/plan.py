@@ -11,7 +11,7 @@ from tavlo_pl.errors import MediaError
 
 
 @dataclass(frozen=True)
-class Job:
+class ShardJob:
     """Clips that are read one after the other.
 
     Attributes:
@@ -48,17 +48,17 @@ class LoadedClip(Clip):
         return self.content
 
 
-def plan(clips: Sequence[Clip], clips_per_shard: int) -> list[Job]:
+def plan(clips: Sequence[Clip], clips_per_shard: int) -> list[ShardJob]:
     """Cuts a list into jobs, the units that parts of the work share: a shard of files, or all shards of an archive."""
     groups: dict[Path | None, list[Clip]] = {}
     for clip in clips:
         groups.setdefault(clip.path if clip.member is not None else None, []).append(clip)
     files = groups.pop(None, [])
     pieces = [files[start : start + clips_per_shard] for start in range(0, len(files), clips_per_shard)]
-    jobs: list[Job] = []
+    jobs: list[ShardJob] = []
     for piece in [*pieces, *(groups[path] for path in sorted(groups, key=str))]:
         first = jobs[-1].shards.stop if jobs else 0
-        jobs.append(Job(range(first, first - (-len(piece) // clips_per_shard)), piece))
+        jobs.append(ShardJob(range(first, first - (-len(piece) // clips_per_shard)), piece))
     return jobs
 
 

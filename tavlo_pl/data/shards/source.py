@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
 from tavlo_pl.data.clip_ids import clip_key, is_listed, read_ids
 from tavlo_pl.data.media import SAMPLE_RATE_HZ, DecodedClip
-from tavlo_pl.data.shards.format import ENTRY, INDEX, LARGEST_RECORD_BYTES, NOTE, Form, from_record, shard_name
+from tavlo_pl.data.shards.format import ENTRY, INDEX, LARGEST_RECORD_BYTES, NOTE, ShardSpec, from_record, shard_name
 from tavlo_pl.errors import AnnotationError, ConfigError, CorruptMediaError, DatasetNotFoundError, MediaError
 from tavlo_pl.io.parquet import read_columns
 
@@ -75,7 +75,7 @@ class Store:
         return data
 
     @cached_property
-    def form(self) -> Form:
+    def spec(self) -> ShardSpec:
         """How the clips are stored.
 
         Raises:
@@ -83,7 +83,7 @@ class Store:
         """
         try:
             note = json.loads(self.read(NOTE))
-            return Form(**note["form"])
+            return ShardSpec(**note["spec"])
         except (OSError, ImportError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DatasetNotFoundError(
                 f"{self.path(NOTE)}: no training shards there ({error}); make them with tavlo data shard --out DIR."
@@ -112,13 +112,13 @@ class StoredClip(Clip):
     def read(self, times_s: Sequence[float], size: tuple[int, int] | None, duration_s: float) -> DecodedClip:
         """The stored frames next to some moments, and the sound; see `Clip.read`."""
         offsets_s = np.asarray(times_s, np.float64) - self.start_s
-        return self._load(self.store.form.nearest(offsets_s).tolist(), size)
+        return self._load(self.store.spec.nearest(offsets_s).tolist(), size)
 
     def read_waveform(self, duration_s: float) -> NDArray[np.float32]:
         """The sound of the span; see `Clip.read_waveform`."""
         return self._load((), None).waveform
 
-    def check_picture(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
+    def check_video_length(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
         """Does nothing: it was checked before it was stored, when the whole video was at hand."""
 
     def _load(self, chosen: Sequence[int], size: tuple[int, int] | None) -> DecodedClip:
@@ -128,7 +128,7 @@ class StoredClip(Clip):
         except OSError as error:
             raise MediaError(f"{where}: cannot be read ({error}); is the whole folder of shards there?") from error
         clip = from_record(data, place.crc32, chosen, size, where)
-        if len(clip.waveform) != round(self.store.form.duration_s * SAMPLE_RATE_HZ):
+        if len(clip.waveform) != round(self.store.spec.duration_s * SAMPLE_RATE_HZ):
             raise CorruptMediaError(f"{where}: damaged: its sound has another length; make the shard anew.")
         return clip
 
@@ -232,12 +232,12 @@ class Shards(ClipSource):
         """Names of the clips."""
         return self.clips().sample_ids()
 
-    def check_form(self, parts: int, duration_s: float) -> None:
+    def check_spec(self, parts: int, duration_s: float) -> None:
         """Refuses segments that have no stored frames of their own; see `ClipSource.check_form`."""
-        form = self.store.form
-        if not form.holds(parts, duration_s):
+        spec = self.store.spec
+        if not spec.holds(parts, duration_s):
             raise ConfigError(
-                f"{self.store.root}: shards of {form.segments} segments of {form.duration_s:g} s with "
-                f"{form.frames_per_segment} frames each cannot be shown as data.segments {parts} of data.duration_s "
+                f"{self.store.root}: shards of {spec.segments} segments of {spec.duration_s:g} s with "
+                f"{spec.frames_per_segment} frames each cannot be shown as data.segments {parts} of data.duration_s "
                 f"{duration_s:g}; change these, or make shards for them."
             )

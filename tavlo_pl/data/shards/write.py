@@ -32,16 +32,16 @@ from tavlo_pl.data.shards.format import (
     INDEX,
     NOTE,
     RECORD,
-    Form,
+    ShardSpec,
     shard_name,
     to_bad_record,
     to_record,
 )
-from tavlo_pl.data.shards.plan import Job, in_order, plan
+from tavlo_pl.data.shards.plan import ShardJob, in_order, plan
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
-from tavlo_pl.io.atomic import whole_file
+from tavlo_pl.io.atomic import atomic_path
 from tavlo_pl.io.locking import LOCK, alone
-from tavlo_pl.io.workers import end_with_the_parent
+from tavlo_pl.io.workers import exit_with_parent
 
 AHEAD = 4
 """So many clips are read ahead by each process; a clip takes about 1 MB."""
@@ -72,7 +72,7 @@ class Progress:
 def write_shards(
     clips: Sequence[Clip],
     folder: Path,
-    form: Form,
+    spec: ShardSpec,
     clips_per_shard: int = 256,
     part: tuple[int, int] = (0, 1),
     workers: int = 2,
@@ -83,7 +83,7 @@ def write_shards(
     Args:
         clips: the whole list, the same for all parts.
         folder: where to; a killed run of the same list and form goes on there.
-        form: how clips are stored.
+        spec: how clips are stored.
         clips_per_shard: clips of a file, the unit of work.
         part: (i, n): every n-th shard from the i-th on.
         workers: processes that read clips.
@@ -97,19 +97,19 @@ def write_shards(
     if any(clip.annotations for clip in clips):
         raise ConfigError("these clips are annotated, and shards keep no annotations; read them from their videos.")
     with alone(folder, f"{LOCK}-{part[0]}-of-{part[1]}"):
-        return _write_part(clips, folder, form, clips_per_shard, part, workers, max_bad_share)
+        return _write_part(clips, folder, spec, clips_per_shard, part, workers, max_bad_share)
 
 
 def _write_part(
     clips: Sequence[Clip],
     folder: Path,
-    form: Form,
+    spec: ShardSpec,
     clips_per_shard: int,
     part: tuple[int, int],
     workers: int,
     max_bad_share: float,
 ) -> Progress:
-    _claim(folder, form, clips, clips_per_shard, part)
+    _claim(folder, spec, clips, clips_per_shard, part)
     beside = _beside(part)
     jobs = plan(clips, clips_per_shard)
     mine, wanted = jobs[part[0] :: part[1]], jobs[-1].shards.stop
@@ -119,7 +119,7 @@ def _write_part(
     limit = int(max_bad_share * total)
     try:
         with tqdm(total=total, initial=len(done), desc="clips", unit="clip", smoothing=0.02) as bar:
-            records = _watched(_records(_left(folder, mine), form, workers), bad, limit, total, folder / BAD_CLIPS, bar)
+            records = _watched(_records(_left(folder, mine), spec, workers), bad, limit, total, folder / BAD_CLIPS, bar)
             for number, size in (pair for job in mine for pair in job.sizes(clips_per_shard)):
                 if not _entries_path(folder, number).exists():
                     _write_shard(folder, number, islice(records, size))
@@ -127,10 +127,10 @@ def _write_part(
         finished = [number for number in range(wanted) if _entries_path(folder, number).exists()]
         entries = _entries(folder, finished)
         reasons = bad | {row["sample_id"]: row["reason"] for row in entries if row["reason"]}
-        with whole_file(folder / BAD_CLIPS, beside) as path, path.open("w", newline="", encoding="utf-8") as lines:
+        with atomic_path(folder / BAD_CLIPS, beside) as path, path.open("w", newline="", encoding="utf-8") as lines:
             csv.writer(lines).writerows([("sample_id", "reason"), *sorted(reasons.items())])
     if len(finished) == wanted:
-        with whole_file(folder / INDEX, beside) as path:
+        with atomic_path(folder / INDEX, beside) as path:
             pq.write_table(pa.Table.from_pylist(sorted(entries, key=_key), schema=ENTRY), path)
     return Progress(
         shards=len(finished),
@@ -141,29 +141,29 @@ def _write_part(
     )
 
 
-def read_clip(form: Form, clip: Clip) -> pa.RecordBatch:
+def read_clip(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
     """The record of a clip, with a reason where it cannot be read."""
     about = (clip.sample_id, clip.category, clip.start_s)
     try:
-        size = form.square or form.fitted(media.probe(clip.file))
-        decoded = clip.read((clip.start_s + form.times_s()).tolist(), size, form.duration_s)
-        clip.check_picture(decoded.frame_time_s, form.segments, form.duration_s)
+        size = spec.square or spec.fitted(media.probe(clip.file))
+        decoded = clip.read((clip.start_s + spec.times_s()).tolist(), size, spec.duration_s)
+        clip.check_video_length(decoded.frame_time_s, spec.segments, spec.duration_s)
     except MediaError as error:
         return to_bad_record(*about, str(error))
-    return to_record(*about, form, decoded)
+    return to_record(*about, spec, decoded)
 
 
-def _left(folder: Path, jobs: Iterable[Job]) -> Iterator[Clip]:
+def _left(folder: Path, jobs: Iterable[ShardJob]) -> Iterator[Clip]:
     """The clips that no shard holds yet, in the order of their shards."""
     for job in jobs:
         done = {_key(row) for row in _entries(folder, job.shards)}
         yield from in_order([clip for clip in job.clips if (clip.sample_id, clip.start_s) not in done])
 
 
-def _claim(folder: Path, form: Form, clips: Sequence[Clip], clips_per_shard: int, part: tuple[int, int]) -> None:
+def _claim(folder: Path, spec: ShardSpec, clips: Sequence[Clip], clips_per_shard: int, part: tuple[int, int]) -> None:
     """Notes what the folder's shards are made of, and refuses a folder of other ones."""
     named = sha256("\n".join(f"{clip.sample_id} {clip.start_s!r}" for clip in clips).encode()).hexdigest()
-    note = {"form": asdict(form), "clips": len(clips), "clips_per_shard": clips_per_shard, "list_sha256": named}
+    note = {"spec": asdict(spec), "clips": len(clips), "clips_per_shard": clips_per_shard, "list_sha256": named}
     path = folder / NOTE
     if path.exists():
         known = json.loads(path.read_text())
@@ -177,17 +177,17 @@ def _claim(folder: Path, form: Form, clips: Sequence[Clip], clips_per_shard: int
     ):  # these may be another part's, begun now
         raise ConfigError(f"{folder} is not empty and holds no shards; choose another --out.")
     (folder / shard_name(0)).parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path, _beside(part)) as noted:
+    with atomic_path(path, _beside(part)) as noted:
         noted.write_text(json.dumps(note, indent=1) + "\n")
 
 
-def _records(clips: Iterable[Clip], form: Form, workers: int) -> Iterator[pa.RecordBatch]:
+def _records(clips: Iterable[Clip], spec: ShardSpec, workers: int) -> Iterator[pa.RecordBatch]:
     """The clips' records in order; several processes read ahead, a little."""
-    read = partial(read_clip, form)
+    read = partial(read_clip, spec)
     if workers == 1:
         yield from map(read, clips)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_the_parent) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), exit_with_parent) as pool:
         waiting: deque[Future[pa.RecordBatch]] = deque()
         try:
             for clip in clips:
@@ -225,7 +225,7 @@ def _watched(
 def _write_shard(folder: Path, number: int, records: Iterable[pa.RecordBatch]) -> None:
     entries = []
     with (
-        whole_file(folder / shard_name(number)) as path,
+        atomic_path(folder / shard_name(number)) as path,
         path.open("wb") as file,
         pa.ipc.new_file(file, RECORD) as writer,
     ):
@@ -235,7 +235,7 @@ def _write_shard(folder: Path, number: int, records: Iterable[pa.RecordBatch]) -
             entry = {name: record[name][0].as_py() for name in ("sample_id", "category", "start_s", "reason")}
             place = {"shard": number, "offset": file.tell() - len(data), "bytes": len(data)}
             entries.append({**entry, **place, "crc32": zlib.crc32(data)})
-    with whole_file(_entries_path(folder, number)) as path:
+    with atomic_path(_entries_path(folder, number)) as path:
         pq.write_table(pa.Table.from_pylist(entries, schema=ENTRY), path)
 
 

@@ -71,7 +71,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Job:
+class SyntheticJob:
     """One clip to be written."""
 
     world: World
@@ -130,10 +130,10 @@ def write_world(
     folder = Path(out)
     _claim(folder, world)
     _materials(sprites, "train")
-    jobs = [Job(world, folder, "train", None, n) for n in range(train_clips)]
+    jobs = [SyntheticJob(world, folder, "train", None, n) for n in range(train_clips)]
     annotated: dict[Split, int] = {"val": val_clips_per_scenario, "test": clips_per_scenario}
     for split, count in annotated.items():
-        jobs += [Job(world, folder, split, kind, n) for kind in KINDS for n in range(count)]
+        jobs += [SyntheticJob(world, folder, split, kind, n) for kind in KINDS for n in range(count)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         written = list(
             tqdm(pool.map(write_job, jobs, chunksize=4), total=len(jobs), desc="clips", unit="clip", smoothing=0.02)
@@ -162,7 +162,7 @@ def _materials(sprites: str | None, split: Split) -> Materials:
     return Procedural() if sprites is None else FromFiles(sprites, split)
 
 
-def write_job(job: Job) -> tuple[str, str]:
+def write_job(job: SyntheticJob) -> tuple[str, str]:
     """Draws and encodes one clip, unless its film is there already; returns its name and its label."""
     world = job.world
     materials = _materials(world.sprites, job.split)

@@ -124,6 +124,6 @@ def test_what_is_wrong_with_files_is_found(tmp_path: Path) -> None:
     assert set(found["unreadable"]) == {name(4), name(6)}
     assert "no video stream" in found["unreadable"][name(4)]
     assert set(found["wrong_duration"]) == {name(3), name(5)}
-    assert found["wrong_duration"][name(3)]["picture_s"] == pytest.approx(1.2, abs=0.01)
-    assert found["wrong_duration"][name(5)]["sound_s"] == pytest.approx(2.8, abs=0.1)
+    assert found["wrong_duration"][name(3)]["video_s"] == pytest.approx(1.2, abs=0.01)
+    assert found["wrong_duration"][name(5)]["audio_s"] == pytest.approx(2.8, abs=0.1)
     assert found["frames"] is None

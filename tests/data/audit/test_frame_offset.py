@@ -42,7 +42,7 @@ def test_numbers_at_the_ends_and_pictures_that_are_missing_or_of_something_else(
     tree: Callable[..., dict[str, str]],
 ) -> None:
     fits = tree({"00000": 0, "00004": 19, f"{FRAMES:05d}": FRAMES - 1, f"{FRAMES + 1:05d}": FRAMES - 1}, "00009")
-    assert fits == {"00000": "n", "00004": "none", "00009": "no_picture", "00025": "n-1", "00026": "past_end"}
+    assert fits == {"00000": "n", "00004": "none", "00009": "no_video", "00025": "n-1", "00026": "past_end"}
     assert agreed_base(fits.values()) is None
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tavlo_pl.data.datasets.folder import Folder
+from tavlo_pl.data.datasets.folder import VideoFolder
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError
 
 
@@ -18,29 +18,29 @@ def videos(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_searched(videos: Path) -> None:
-    assert Folder(str(videos)).videos() == [("a", videos / "a.mp4"), ("b__a", videos / "b" / "a.mp4")]
+    assert VideoFolder(str(videos)).videos() == [("a", videos / "a.mp4"), ("b__a", videos / "b" / "a.mp4")]
 
 
 def test_a_file_and_a_pattern(videos: Path) -> None:
-    assert [name for name, _ in Folder(str(videos / "b" / "a.mp4")).videos()] == ["a"]
-    assert [name for name, _ in Folder(str(videos / "**" / "*.mp4")).videos()] == ["a", "b__a"]
+    assert [name for name, _ in VideoFolder(str(videos / "b" / "a.mp4")).videos()] == ["a"]
+    assert [name for name, _ in VideoFolder(str(videos / "**" / "*.mp4")).videos()] == ["a", "b__a"]
 
 
 def test_relative_paths(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(videos)
     for root in (".", "*.mp4", "a.mp4"):
-        assert Folder(root).videos()[0][0] == "a"
+        assert VideoFolder(root).videos()[0][0] == "a"
 
 
 def test_names_that_differ_in_the_suffix_alone_keep_it(videos: Path) -> None:
     (videos / "a.mkv").write_bytes((videos / "a.mp4").read_bytes())
-    assert [name for name, _ in Folder(str(videos)).videos()] == ["a.mkv", "a.mp4", "b__a"]
+    assert [name for name, _ in VideoFolder(str(videos)).videos()] == ["a.mkv", "a.mp4", "b__a"]
     (videos / "b__a.mp4").write_bytes((videos / "a.mp4").read_bytes())
     with pytest.raises(ConfigError, match=r"would both be called 'b__a\.mp4'"):
-        Folder(str(videos)).videos()
+        VideoFolder(str(videos)).videos()
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     for root in (tmp_path, tmp_path / "none", tmp_path / "*.mp4"):
         with pytest.raises(DatasetNotFoundError, match="no video there"):
-            Folder(str(root)).videos()
+            VideoFolder(str(root)).videos()

@@ -69,10 +69,10 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "index.parquet", [row(A, None)])
     with pytest.raises(DatasetNotFoundError, match="none of its 1 videos is a clip of split train"):
         Index(path).clips()
-    Index(write(tmp_path / "plain.parquet", [row(A, path="/p.tar", member="a.mp4")])).check_form(10, 10.0)
+    Index(write(tmp_path / "plain.parquet", [row(A, path="/p.tar", member="a.mp4")])).check_spec(10, 10.0)
     packed = write(tmp_path / "packed.parquet", [row(A, path="/p.tar.gz", member="a.mp4")])
     with pytest.raises(ConfigError, match=r"compressed archives \(/p\.tar\.gz\).*write shards of them"):
-        Index(packed).check_form(10, 10.0)
+        Index(packed).check_spec(10, 10.0)
 
 
 def test_200_000_clips_load_at_once_and_stay_small(tmp_path: Path) -> None:
@@ -144,12 +144,12 @@ def test_the_filter_at_its_limits() -> None:
     accept = Filter(200, 300, 10.0, 640, None)
 
     def kind(**fields: object) -> str:
-        known = {"picture_s": 10.0, "sound_s": 10.0, "width": 640, "height": 360, "frame_count": 300}
+        known = {"video_s": 10.0, "audio_s": 10.0, "width": 640, "height": 360, "frame_count": 300}
         return accept.reason(Probed(File("a.mp4", 1, 1), **known | fields)).partition(":")[0]
 
     assert [kind(frame_count=count) for count in (199, 200, 300, 301)] == ["frames", "", "", "frames"]
-    assert [kind(picture_s=end) for end in (9.49, 9.51, 10.49, 10.51)] == ["duration", "", "", "duration"]
-    assert [kind(sound_s=end) for end in (None, 9.49, 9.51, 12.0)] == ["", "sound ends early", "", ""]
+    assert [kind(video_s=end) for end in (9.49, 9.51, 10.49, 10.51)] == ["duration", "", "", "duration"]
+    assert [kind(audio_s=end) for end in (None, 9.49, 9.51, 12.0)] == ["", "sound ends early", "", ""]
     assert [kind(width=640), kind(width=426), kind(height=480)] == ["", "size", ""]
     assert kind(fault="empty: it is", width=None) == "empty"
 

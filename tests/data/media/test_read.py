@@ -9,8 +9,6 @@ import av
 import numpy as np
 import pytest
 
-from tavlo_pl.data import media
-from tavlo_pl.data.media import read as media_read
 from tavlo_pl.data.media import (
     SAMPLE_RATE_HZ,
     frame_times,
@@ -21,6 +19,7 @@ from tavlo_pl.data.media import (
     read_waveform,
     write_clip,
 )
+from tavlo_pl.data.media import read as media_read
 from tavlo_pl.errors import (
     CorruptMediaError,
     EmptyMediaError,

@@ -18,7 +18,7 @@ from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import ClipDataset, Item
 from tavlo_pl.data.shards import write as shard_write
-from tavlo_pl.data.shards.format import Form
+from tavlo_pl.data.shards.format import ShardSpec
 from tavlo_pl.data.shards.plan import plan
 from tavlo_pl.data.shards.source import Shards
 from tavlo_pl.data.shards.write import Progress, read_clip, write_shards
@@ -27,7 +27,7 @@ from tests.helpers.clips import read_number, write_numbered
 from tests.helpers.processes import run_processes
 
 RATE = 25
-FORM = Form(segments=2, frames_per_segment=3, duration_s=2.0, image_size=64)
+FORM = ShardSpec(segments=2, frames_per_segment=3, duration_s=2.0, image_size=64)
 NAMES = [f"{letter * 11}_{number:06d}" for number, letter in enumerate("abcdefg")]
 
 
@@ -40,8 +40,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return [Clip(name, folder / f"{name}.mp4", category="dog barking") for name in NAMES]
 
 
-def write(clips: Sequence[Clip], folder: Path, form: Form = FORM, **options: Any) -> Progress:
-    return write_shards(clips, folder, form, **{"clips_per_shard": 2, "workers": 1, **options})
+def write(clips: Sequence[Clip], folder: Path, spec: ShardSpec = FORM, **options: Any) -> Progress:
+    return write_shards(clips, folder, spec, **{"clips_per_shard": 2, "workers": 1, **options})
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +106,11 @@ def test_parts_and_a_killed_run_leave_the_bytes_of_an_unbroken_run(
 
     read: list[str] = []
 
-    def dies(form: Form, clip: Clip) -> pa.RecordBatch:
+    def dies(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
         if len(read) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         read.append(clip.sample_id)
-        return read_clip(form, clip)
+        return read_clip(spec, clip)
 
     with monkeypatch.context() as patch:
         patch.setattr(shard_write, "read_clip", dies)
@@ -121,7 +121,7 @@ def test_parts_and_a_killed_run_leave_the_bytes_of_an_unbroken_run(
     assert {"shards/00000.parquet", "shards/00001.arrow.part"} <= contents(tmp_path / "killed").keys()
     assert "index.parquet" not in contents(tmp_path / "killed")
     monkeypatch.setattr(
-        shard_write, "read_clip", lambda form, clip: (read.append(clip.sample_id), read_clip(form, clip))[1]
+        shard_write, "read_clip", lambda spec, clip: (read.append(clip.sample_id), read_clip(spec, clip))[1]
     )
     write(clips, tmp_path / "killed")
     assert read == NAMES[2:]  # the finished shard is not read again
@@ -197,7 +197,7 @@ def test_shards_are_read_from_object_storage(shards: Path, tmp_path: Path) -> No
     assert [clip.sample_id for clip in remote.clips] == [NAMES[1], NAMES[5]]
     assert (remote[1].frames == local[5].frames).all()
     with pytest.raises(DatasetNotFoundError, match=r"memory://nowhere/shards\.json: no training shards"):
-        Shards("memory://nowhere").check_form(2, 2.0)
+        Shards("memory://nowhere").check_spec(2, 2.0)
 
 
 def test_a_damaged_or_missing_shard_is_named(shards: Path, tmp_path: Path) -> None:
@@ -228,8 +228,8 @@ def test_evaluation_takes_each_stored_clip_once_over_processes(
     seen: dict[int, str] = {}
     for rank in range(2):
         monkeypatch.setattr(ClipDataModule, "_rank_and_world", lambda self, rank=rank: (rank, 2))
-        form: dict[str, Any] = {"segments": 2, "duration_s": 2.0, "image_size": 64, "columns_per_segment": 40}
-        data = ClipDataModule(val=Shards(str(shards)), batch_size=3, num_workers=workers, **form)
+        spec: dict[str, Any] = {"segments": 2, "duration_s": 2.0, "image_size": 64, "columns_per_segment": 40}
+        data = ClipDataModule(val=Shards(str(shards)), batch_size=3, num_workers=workers, **spec)
         data.setup("validate")
         batches = list(data.val_dataloader())
         assert sum(len(batch["sample_id"]) for batch in batches) == 4  # one clip comes twice, under the same index
@@ -243,14 +243,14 @@ def test_evaluation_takes_each_stored_clip_once_over_processes(
 )
 def test_segments_need_stored_frames_of_their_own(shards: Path, parts: int, duration_s: float, fits: bool) -> None:
     if fits:
-        Shards(str(shards)).check_form(parts, duration_s)
+        Shards(str(shards)).check_spec(parts, duration_s)
     else:
         with pytest.raises(ConfigError, match=f"cannot be shown as data.segments {parts}"):
-            Shards(str(shards)).check_form(parts, duration_s)
+            Shards(str(shards)).check_spec(parts, duration_s)
 
 
 def test_frames_can_keep_their_shape(clips: list[Clip], tmp_path: Path) -> None:
-    write(clips[:1], tmp_path / "out", Form(2, 1, 2.0, longest_side=48))
+    write(clips[:1], tmp_path / "out", ShardSpec(2, 1, 2.0, longest_side=48))
     (clip,) = Shards(str(tmp_path / "out")).clips()
     assert clip.read([0.5, 1.5], None, 2.0).frames.shape == (2, 32, 48, 3)  # type: ignore[arg-type]
     assert clip.read([0.5, 1.5], (64, 64), 2.0).frames.shape == (2, 64, 64, 3)
@@ -258,14 +258,14 @@ def test_frames_can_keep_their_shape(clips: list[Clip], tmp_path: Path) -> None:
 
 def test_a_folder_of_other_shards_is_refused(clips: list[Clip], shards: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"another form: .*shards\.json"):
-        write(clips, shards, Form(2, 5, 2.0, image_size=64))
+        write(clips, shards, ShardSpec(2, 5, 2.0, image_size=64))
     with pytest.raises(ConfigError, match="another clips, list_sha256"):
         write(clips[:-1], shards)
     (tmp_path / "mine.txt").touch()
     with pytest.raises(ConfigError, match="not empty"):
         write(clips, tmp_path)
     with pytest.raises(ConfigError, match="must be odd"):
-        Form(frames_per_segment=2)
+        ShardSpec(frames_per_segment=2)
 
 
 def test_other_libraries_read_a_shard(shards: Path) -> None:
@@ -273,4 +273,4 @@ def test_other_libraries_read_a_shard(shards: Path) -> None:
         table = pa.ipc.open_file(file).read_all()
     assert table["sample_id"].to_pylist() == NAMES[:2]
     assert len(table["waveform"][1]) == 32_000
-    assert json.loads((shards / "shards.json").read_text())["form"]["segments"] == 2
+    assert json.loads((shards / "shards.json").read_text())["spec"]["segments"] == 2

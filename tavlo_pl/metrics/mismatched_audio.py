@@ -5,10 +5,10 @@ from torch import Tensor
 
 from tavlo_pl.metrics.functional.offscreen import pia, pia_auc
 from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.thresholded import ByUniversal
+from tavlo_pl.metrics.thresholded import GlobalThresholdMetric
 
 
-class PIA(ByUniversal):
+class PIA(GlobalThresholdMetric):
     """Share of pixels that light up for silence, noise or a swapped sound, at the threshold of the right sound's maps.
 
     Near 0 is right. All frames have a visible source.
