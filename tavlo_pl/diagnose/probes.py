@@ -39,8 +39,8 @@ CENTRED = 0.5
 """Correlation with a centred disk from which a map counts as drawn by the middle of the picture."""
 
 RULES = (
-    f"mismatched: with the audio of another clip the map moves (1 - correlation) by at least {MOVED}, and ciou_mean falls "
-    "where clips are annotated;",
+    f"mismatched: with the audio of another clip the map moves (1 - correlation) by at least {MOVED}, and ciou_mean "
+    "falls where clips are annotated;",
     "pairs: the matching pair of sound and picture is found among fused pairs more often than by chance;",
     f"variance: at least {SOUND_SHARE:.0%} of the variance of all scores is the sound's choice of cells.",
 )

@@ -48,10 +48,10 @@ class TAVLO(AVLocalizer):
         positive_pool: bag score of a sound with its own frame; the paper: max.
         negative_pool: bag score of a sound with other clips' frames; the paper: mean.
         temperature: of the contrastive loss; open in the paper.
-        num_time_shifted: without the link, copies of a clip's own sound, shifted by random numbers of segments, that its
-            pictures must be told from. Each is encoded with the clock of its new place, so the clock tells nothing.
-        num_envelope_matched: without the link, sounds of other clips, rearranged into the rhythm of a clip's own sound, that
-            its pictures must be told from by what they sound like.
+        num_time_shifted: without the link, copies of a clip's own sound, shifted by random numbers of segments, that
+            its pictures must be told from. Each is encoded with the clock of its new place, so the clock tells nothing.
+        num_envelope_matched: without the link, sounds of other clips, rearranged into the rhythm of a clip's own sound,
+            that its pictures must be told from by what they sound like.
         num_silent: without the link, silence and noises that no picture must match better than its own sound.
         mixed_weight: without the link, weight of mixing the sounds of neighbours in the batch, each of which must find
             both pictures.
