@@ -1,14 +1,21 @@
 """Bag scores of all audio-visual pairs in little memory.
 
 The cosines of A audio tokens with the cells of V clips are A·V·T·HW numbers, and a normalised copy of the visual tokens
-is as large as the tokens. Clips are taken a few at a time and their cosines are recomputed in the backward pass
-(``torch.utils.checkpoint``), so that only the pooled scores, A·V·T numbers, are stored.
+is as large as the tokens. Clips are taken a few at a time and their cosines are recomputed in the backward pass, so that
+only the pooled scores, A·V·T numbers, are stored.
+
+An autograd function of our own does this, not ``torch.utils.checkpoint`` for each chunk: the latter holds the gradients
+of all chunks twice when it puts them together (``python -m benchmarks.memory`` compares the two).
 """
+
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
-from torch.utils.checkpoint import checkpoint
 
 from tavlo_pl.losses.mil import Pool, pool_bag
 
@@ -28,18 +35,19 @@ def bag_scores(shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[Po
     Returns:
         (P, A + K, V, T) bag scores, one (A + K, V, T) for each pooling.
     """
+    scores: Tensor = _Chunked.apply(shared, per_clip, visual, pools)
+    return scores
+
+
+def chunks(num_audio: int, visual: Tensor) -> Iterator[slice]:
+    """The clips of each chunk, for ``num_audio`` audio tokens per clip."""
     clips, segments, cells, width = visual.shape
-    size = max(1, CHUNK_NUMBERS // (segments * cells * max(len(shared) + len(per_clip), width)))
-    chunks = zip(per_clip.split(size, dim=1), visual.split(size), strict=True)
-    scores = [
-        checkpoint(_bag_scores, shared, own, tokens, pools, use_reentrant=False, preserve_rng_state=False)
-        for own, tokens in chunks
-    ]
-    return torch.cat(scores, dim=2)
+    size = max(1, CHUNK_NUMBERS // (segments * cells * max(num_audio, width)))
+    return (slice(first, first + size) for first in range(0, clips, size))
 
 
-def _bag_scores(shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[Pool, ...]) -> Tensor:
-    """`bag_scores` of one chunk of clips."""
+def chunk_scores(shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[Pool, ...]) -> Tensor:
+    """`bag_scores` of one chunk of clips at once."""
     with torch.autocast(visual.device.type, enabled=False):
         cells = visual.float()
         audio = torch.cat([shared[:, None].expand(-1, len(visual), -1, -1), per_clip]).float()  # (A + K, V, T, D)
@@ -47,3 +55,26 @@ def _bag_scores(shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[P
         lengths = torch.linalg.vector_norm(cells, dim=-1)[:, :, None].clamp(min=1e-12)  # (V, T, 1, HW)
         scores = audio @ cells.mT / lengths  # (V, T, A + K, HW)
         return torch.stack([pool_bag(scores, pool) for pool in pools]).permute(0, 3, 1, 2)
+
+
+class _Chunked(Function):
+    @staticmethod
+    def forward(ctx: Any, shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[Pool, ...]) -> Tensor:
+        ctx.save_for_backward(shared, per_clip, visual)
+        ctx.pools = pools
+        count = len(shared) + len(per_clip)
+        return torch.cat([chunk_scores(shared, per_clip[:, c], visual[c], pools) for c in chunks(count, visual)], dim=2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        shared, per_clip, visual = ctx.saved_tensors
+        gradients = torch.zeros_like(shared), torch.empty_like(per_clip), torch.empty_like(visual)
+        for c in chunks(len(shared) + len(per_clip), visual):
+            inputs = [tensor.detach().requires_grad_() for tensor in (shared, per_clip[:, c], visual[c])]
+            with torch.enable_grad():
+                scores = chunk_scores(*inputs, ctx.pools)
+            found = torch.autograd.grad(scores, inputs, grad[:, :, c])
+            gradients[0].add_(found[0])
+            gradients[1][:, c], gradients[2][c] = found[1:]
+        return *gradients, None

@@ -1,7 +1,7 @@
-"""The LightningModule that all localizers share: steps, metrics, default optimizer. A model adds its map and its loss."""
+"""The LightningModule that all localizers share: steps, metrics and the default optimizer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,9 @@ class AVLocalizer(LightningModule, ABC):
 
     def __init__(self) -> None:
         super().__init__()
-        if _given_hyperparameters.get() is not None:  # plain values of the configuration
+        if _given_hyperparameters.get() is not None:  # LightningCLI makes the model: plain values of the configuration
             self.save_hyperparameters(logger=False)
+            _without_downloads(self.hparams)
         self.val_suite = LocalizationSuite(rules=(PRIMARY_RULE,), baselines=False)
         self.test_suite = LocalizationSuite()
         self.val_threshold = SoundingThreshold()
@@ -177,6 +178,15 @@ class AVLocalizer(LightningModule, ABC):
                         prog_bar=prefix == "val" and name == "ciou_mean",
                         rank_zero_only=False,
                     )
+
+
+def _without_downloads(hyperparameters: MutableMapping[str, Any]) -> None:
+    """Removes initial weights, which the checkpoint's own replace: loading it needs neither their file nor a network."""
+    if "init_from" in hyperparameters:
+        hyperparameters["init_from"] = None
+    visual = hyperparameters.get("visual")
+    if isinstance(visual, dict) and "weights" in (visual.get("init_args") or {}):
+        hyperparameters["visual"] = visual | {"init_args": visual["init_args"] | {"weights": "none"}}
 
 
 def seed_draws(*numbers: int) -> None:

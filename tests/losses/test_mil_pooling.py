@@ -63,7 +63,8 @@ import resource
 import torch
 from tavlo_pl.losses.mil_pooling import bag_scores
 torch.set_num_threads(1)
-shared, per_clip = torch.randn({shared}, {t}, 576, requires_grad=True), torch.randn(2, {b}, {t}, 576, requires_grad=True)
+shared = torch.randn({shared}, {t}, 576, requires_grad=True)
+per_clip = torch.randn(2, {b}, {t}, 576, requires_grad=True)
 visual = torch.empty({b}, {t}, 196, 576).uniform_(-1, 1).requires_grad_()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 bag_scores(shared, per_clip, visual, ("smooth_max", "mean")).square().sum().backward()
@@ -81,7 +82,7 @@ def needed_mib(clips: int, segments: int) -> tuple[float, float]:
 
 
 @pytest.mark.slow
-def test_memory_above_the_tokens_is_that_of_their_gradient_and_little_more() -> None:
+def test_memory_is_that_of_the_gradient_and_little_more() -> None:
     """64 clips, 32 segments, 14 x 14 cells: 882 MiB of tokens, as much of gradient, in all under 1 GiB above them."""
     tokens_mib, more_mib = needed_mib(64, 32)
     assert tokens_mib == pytest.approx(882)
