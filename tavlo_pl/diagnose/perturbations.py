@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from tavlo_pl.diagnose.synthetic_audio import made_up
 from tavlo_pl.errors import RunFailedError
-from tavlo_pl.nn.negatives import shift, silent
+from tavlo_pl.nn.negatives import shift, silent_segments
 
 Localize = Callable[[Tensor, Tensor], Tensor]
 """(B, T, 3, H, W) uint8 frames and (B, 1, F, W) spectrogram to (B, T, h, w) maps, as ``AVLocalizer.localize``."""
@@ -116,7 +116,7 @@ def try_out(
         shuffled=mixed[:, order.argsort()],
         frozen=frozen,
         flipped=flipped,
-        pause=silent(own, segments).cpu(),
+        pause=silent_segments(own, segments).cpu(),
     )
 
 

@@ -1,62 +1,57 @@
-"""The LightningModule that every localizer shares: steps, metrics, optimiser. A model adds its map and its loss."""
+"""The LightningModule that all localizers share: steps, metrics and the default optimizer."""
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import MutableMapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.localization import SoundingThreshold
 from tavlo_pl.metrics.suite import LocalizationSuite
+from tavlo_pl.models.optimizers import WarmupCosine
 from tavlo_pl.types import Batch, Scenario
 
-Recipe = Literal["adamw_cosine", "adam"]
-
 PRIMARY_RULE = "top_tenth"
-"""The threshold rule of the scalars that are logged; all rules stand in the results."""
-
+"""Threshold rule of the scalars that are logged; the results hold all rules."""
 
 UNANNOTATED = 2**40
-"""Indices from here on are maps of frames that are no samples."""
+"""Indices from here on are maps of frames without annotations."""
+
+TRAINING, VALIDATION = 0, 1
+"""First number of the seeds of the random draws of a step."""
 
 
 class AVLocalizer(LightningModule, ABC):
-    """Which pixels make the sound? Base of all models.
+    """Base of all models: scores every cell of every frame for the audio of its segment.
 
-    A subclass implements ``localize`` and ``training_loss``; it knows the batch contract of ``tavlo_pl.types`` and
-    nothing of files, datasets or the command line.
+    A subclass implements `localize` and `training_loss`. It depends on the batch contract of ``tavlo_pl.types`` only,
+    not on files, datasets or the command line.
 
-    Args:
-        lr: peak learning rate.
-        weight_decay: of AdamW, on weights with two or more dimensions only; of Adam, added to the gradient of all.
-        warmup: share of all steps in which the learning rate rises from zero; then it falls along a cosine.
-        recipe: ``adamw_cosine``, or ``adam`` with a constant learning rate and no warm-up, as the image-level peers
-            were published.
+    Optimizer and schedule are ``--optimizer`` and ``--lr_scheduler`` of LightningCLI; without them, AdamW with
+    `WarmupCosine`. Models that LightningCLI makes save their arguments in the checkpoint, so that
+    ``Model.load_from_checkpoint(path)`` needs no others; models that are made in Python do not, since encoders are
+    arguments: pass the same arguments to ``load_from_checkpoint``.
     """
 
-    def __init__(
-        self,
-        lr: float = 1e-4,
-        weight_decay: float = 0.01,
-        warmup: float = 0.05,
-        recipe: Recipe = "adamw_cosine",
-    ) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.lr, self.weight_decay, self.warmup = lr, weight_decay, warmup
-        self.recipe: Recipe = recipe
+        if _given_hyperparameters.get() is not None:  # LightningCLI makes the model: plain values of the configuration
+            self.save_hyperparameters(logger=False)
+            _without_downloads(self.hparams)
         self.val_suite = LocalizationSuite(rules=(PRIMARY_RULE,), baselines=False)
         self.test_suite = LocalizationSuite()
         self.val_threshold = SoundingThreshold()
         self.threshold: float | None = None
+        self.run_seed = 0
 
     @abstractmethod
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """Scores every cell of every frame for the sound of its segment.
+        """Scores every cell of every frame for the audio of its segment.
 
         Args:
             frames: (B, T, 3, H, W) uint8.
@@ -67,7 +62,7 @@ class AVLocalizer(LightningModule, ABC):
         """
 
     def localize_each(self, frames: Tensor, spectrograms: Sequence[Tensor]) -> list[Tensor]:
-        """`localize` of the same frames for several sounds; a model that need not look anew for each may look once."""
+        """`localize` of the same frames for several spectrograms; a subclass may encode the frames once."""
         return [self.localize(frames, spectrogram) for spectrogram in spectrograms]
 
     @abstractmethod
@@ -83,43 +78,48 @@ class AVLocalizer(LightningModule, ABC):
         """
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """Which moments each token takes from, in every block.
+        """Weights of temporal attention in every block.
 
         Args:
             frames: (B, T, 3, H, W) uint8.
             spectrogram: (B, 1, F, W) log-mel.
 
         Returns:
-            (B, L, 1 + hw, T, T): row t holds how much the token takes at segment t from each of the T segments, and
-            sums to 1; mean over the heads. Token 0 is the sound's, the others are the cells in reading order.
+            (B, L, 1 + hw, T, T): row t holds the weights of the T segments in the output of segment t, and sums to 1;
+            mean over the heads. Token 0 is the audio token, the others are the cells in reading order.
 
         Raises:
             ConfigError: the model has no temporal attention.
         """
-        raise ConfigError(f"{type(self).__name__} as configured has no temporal attention to look at")
+        raise ConfigError(f"{type(self).__name__} as configured has no temporal attention")
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, T, h, w) raw scores in [-1, 1] of a batch."""
         return self.localize(batch["frames"], batch["spectrogram"])
 
+    def on_fit_start(self) -> None:
+        """Keeps the run's seed, from which the random draws of every step derive."""
+        self.run_seed = torch.initial_seed()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step.
+        """One step; its random draws (dropout, shifts, noise) depend on (seed, step, micro-batch, rank) alone.
 
         Raises:
-            ConfigError: the batch has one clip, and nothing to tell it from.
+            ConfigError: the batch has one clip, so that there is nothing to contrast it with.
         """
         if len(batch["index"]) < 2:
             raise ConfigError("training contrasts clips of a batch with each other: set data.batch_size to 2 or more")
-        torch.manual_seed(self.global_step * self.trainer.world_size + self.global_rank)  # dropout, when a run goes on
+        seed_draws(TRAINING, self.run_seed, self.global_step, batch_idx, self.global_rank)
         scalars = self.training_loss(batch["frames"], batch["spectrogram"])
         for name, value in scalars.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(batch["index"]))
         return scalars["loss"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss, and the localization metrics where clips are annotated."""
+        """Loss, and the localization metrics where clips are annotated; the draws are the same in every epoch."""
         size = len(batch["index"])
         if size > 1:
+            seed_draws(VALIDATION, self.run_seed, 0, batch_idx, self.global_rank)
             loss = self.training_loss(batch["frames"], batch["spectrogram"])["loss"]
             self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
         heatmap = self(batch)
@@ -140,18 +140,18 @@ class AVLocalizer(LightningModule, ABC):
         self.test_suite.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor] | None:
-        """The maps for the clip's own sound and for wrong ones: of another clip, silence, white noise."""
+        """The maps for the clip's own audio and for mismatched audio: of another clip, silence, white noise."""
         if batch.get("bad_clips"):
             self.test_suite.update_left_out(batch["bad_clips"])
         if "targets" not in batch:
             return None
         maps = {"model": self(batch)}
-        wrong: dict[str, Tensor] = {}
+        mismatched: dict[str, Tensor] = {}
         if "mismatched_spectrogram" in batch:
-            sounds = [batch["mismatched_spectrogram"], batch["silence_spectrogram"], batch["noise_spectrogram"]]
-            found = self.localize_each(batch["frames"], sounds)
-            maps["mismatched_audio"], wrong["silence"], wrong["white_noise"] = found
-        self.test_suite.update(maps, batch["targets"], wrong)
+            spectrograms = [batch["mismatched_spectrogram"], batch["silence_spectrogram"], batch["noise_spectrogram"]]
+            found = self.localize_each(batch["frames"], spectrograms)
+            maps["mismatched_audio"], mismatched["silence"], mismatched["white_noise"] = found
+        self.test_suite.update(maps, batch["targets"], mismatched)
         return {"heatmap": maps["model"]}
 
     def on_test_epoch_end(self) -> None:
@@ -159,25 +159,11 @@ class AVLocalizer(LightningModule, ABC):
         self._log_suite(self.test_suite, "test")
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a linear warm-up and a cosine to zero, stepped every batch; or what ``recipe`` says."""
-        if self.recipe == "adam":
-            trained = [p for p in self.parameters() if p.requires_grad]
-            return torch.optim.Adam(trained, lr=self.lr, weight_decay=self.weight_decay)
-        decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
-        others = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        # Lightning refuses to clip gradients for a fused optimiser in mixed precision
-        fused = None if "mixed" in str(self.trainer.precision) else True
-        optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=fused)
-        total = max(1, int(self.trainer.estimated_stepping_batches))
-        rise = max(1, round(self.warmup * total))
-
-        def share(step: int) -> float:
-            if step < rise:
-                return (step + 1) / rise
-            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))
-
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, share), "interval": "step"}}
+        """AdamW (learning rate 1e-4, weight decay 0.01) with `WarmupCosine`, stepped every batch."""
+        optimizer = torch.optim.AdamW((p for p in self.parameters() if p.requires_grad), lr=1e-4, weight_decay=0.01)
+        scheduler = WarmupCosine(optimizer)
+        scheduler.set_total_steps(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _log_suite(self, suite: LocalizationSuite, stage: str) -> None:
         for scenario, table in suite.compute()["scenarios"].items():
@@ -192,6 +178,20 @@ class AVLocalizer(LightningModule, ABC):
                         prog_bar=prefix == "val" and name == "ciou_mean",
                         rank_zero_only=False,
                     )
+
+
+def _without_downloads(hyperparameters: MutableMapping[str, Any]) -> None:
+    """Removes initial weights, which the checkpoint's own replace: loading it needs neither their file nor a network."""
+    if "init_from" in hyperparameters:
+        hyperparameters["init_from"] = None
+    visual = hyperparameters.get("visual")
+    if isinstance(visual, dict) and "weights" in (visual.get("init_args") or {}):
+        hyperparameters["visual"] = visual | {"init_args": visual["init_args"] | {"weights": "none"}}
+
+
+def seed_draws(*numbers: int) -> None:
+    """Seeds torch's generators from several numbers: equal numbers give equal draws, others independent ones."""
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1)
 
 
 def _with_source(heatmap: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -7,17 +7,17 @@ from torch import Tensor
 from tavlo_pl.losses.mil import mil_logits, mil_loss
 from tavlo_pl.models.image_level import ImageLevel, all_pairs
 from tavlo_pl.models.released import EZVSL_NAMES
-from tavlo_pl.nn.clip_audio import SoundEncoder
+from tavlo_pl.nn.clip_audio import ClipAudioEncoder
 from tavlo_pl.nn.heads import PairHead
 from tavlo_pl.nn.visual import VisualEncoder
 
 
 class EZVSL(ImageLevel):
-    """The best cell of a picture must match its own sound better than the best cells of other pictures, and back.
+    """Contrast of the best cell of each frame with the audio of the clip, in both directions.
 
     Args:
-        visual: encoder of the pictures.
-        audio: encoder of a stretch of sound.
+        visual: encoder of the frames.
+        audio: encoder of a window of audio.
         width: D of the common space.
         temperature: divides the cosines.
         options: of `ImageLevel`.
@@ -26,7 +26,12 @@ class EZVSL(ImageLevel):
     released = EZVSL_NAMES
 
     def __init__(
-        self, visual: VisualEncoder, audio: SoundEncoder, width: int = 512, temperature: float = 0.03, **options: Any
+        self,
+        visual: VisualEncoder,
+        audio: ClipAudioEncoder,
+        width: int = 512,
+        temperature: float = 0.03,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         self.visual, self.audio = visual, audio
@@ -34,15 +39,15 @@ class EZVSL(ImageLevel):
         self.temperature = temperature
         self.load_init()
 
-    def see(self, pictures: Tensor) -> Tensor:
+    def encode_frames(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, D, h, w)."""
-        return self.head.see(self.visual(pictures))
+        return self.head.project_visual(self.visual(frames))
 
-    def hear(self, sounds: Tensor) -> Tensor:
+    def encode_audio(self, audio: Tensor) -> Tensor:
         """(N, 1, F, w) to (N, D)."""
-        return self.head.hear(self.audio(sounds))
+        return self.head.project_audio(self.audio(audio))
 
-    def image_loss(self, pictures: Tensor, sounds: Tensor) -> dict[str, Tensor]:
-        """InfoNCE of the best cells, from sound to picture plus from picture to sound."""
-        scores = all_pairs(self.hear(sounds).float(), self.see(pictures).float())  # (B, B, hw)
+    def image_loss(self, frames: Tensor, audio: Tensor) -> dict[str, Tensor]:
+        """InfoNCE of the best cells, from audio to frame plus from frame to audio."""
+        scores = all_pairs(self.encode_audio(audio).float(), self.encode_frames(frames).float())  # (B, B, hw)
         return {"loss": mil_loss(mil_logits(scores[:, :, None], "max", "max"), self.temperature)}

@@ -1,5 +1,7 @@
-"""FNAC, "Learning Audio-Visual Source Localization via False Negative Aware Contrastive Learning"
-(arXiv 2303.11302)."""
+"""FNAC, "Learning Audio-Visual Source Localization via False Negative Aware Contrastive Learning".
+
+Source: arXiv 2303.11302.
+"""
 
 from typing import Any
 
@@ -11,16 +13,16 @@ from tavlo_pl.losses.mil import mil_logits, mil_loss
 from tavlo_pl.models.ezvsl import EZVSL
 from tavlo_pl.models.image_level import all_pairs
 from tavlo_pl.models.released import FNAC_NAMES
-from tavlo_pl.nn.clip_audio import SoundEncoder
+from tavlo_pl.nn.clip_audio import ClipAudioEncoder
 from tavlo_pl.nn.visual import VisualEncoder
 
 
 class FNAC(EZVSL):
-    """EZ-VSL that after a warm-up asks clips that sound alike to look alike, and to be matched alike.
+    """EZ-VSL with regularisers against false negatives: similar audio must have similar frames and similar matches.
 
     Args:
-        visual: encoder of the pictures.
-        audio: encoder of a stretch of sound.
+        visual: encoder of the frames.
+        audio: encoder of a window of audio.
         visual_dropout: share of visual features dropped before the projection.
         warmup_epochs: epochs without the regularisers.
         fns_audio_weight: of the first false-negative suppression.
@@ -34,7 +36,7 @@ class FNAC(EZVSL):
     def __init__(
         self,
         visual: VisualEncoder,
-        audio: SoundEncoder,
+        audio: ClipAudioEncoder,
         visual_dropout: float = 0.9,
         warmup_epochs: int = 5,
         fns_audio_weight: float = 100.0,
@@ -47,20 +49,20 @@ class FNAC(EZVSL):
         self.warmup_epochs = warmup_epochs
         self.weights = {"fns_audio": fns_audio_weight, "tne": tne_weight, "fns_visual": fns_visual_weight}
 
-    def see(self, pictures: Tensor) -> Tensor:
+    def encode_frames(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, D, h, w)."""
-        return self.head.see(self.dropout(self.visual(pictures)))
+        return self.head.project_visual(self.dropout(self.visual(frames)))
 
-    def image_loss(self, pictures: Tensor, sounds: Tensor) -> dict[str, Tensor]:
+    def image_loss(self, frames: Tensor, audio: Tensor) -> dict[str, Tensor]:
         """EZ-VSL's loss, and after the warm-up the three regularisers."""
-        heard, cells = self.hear(sounds).float(), self.see(pictures).float()
-        scores = all_pairs(heard, cells)  # (B, B, hw)
+        encoded_audio, cells = self.encode_audio(audio).float(), self.encode_frames(frames).float()
+        scores = all_pairs(encoded_audio, cells)  # (B, B, hw)
         logits = mil_logits(scores[:, :, None], "max", "max")  # (B, B, 1)
         contrast = mil_loss(logits, self.temperature)
         if self.current_epoch < self.warmup_epochs:
             return {"loss": contrast}
         maps = scores.diagonal().T.unflatten(-1, cells.shape[-2:])
-        looks = normalize(cells.mean((-2, -1)), dim=-1)
-        terms = regularisers(logits[..., 0].T, heard, looks, lit_region(cells, maps), self.temperature)
+        visual = normalize(cells.mean((-2, -1)), dim=-1)
+        terms = regularisers(logits[..., 0].T, encoded_audio, visual, lit_region(cells, maps), self.temperature)
         losses = {f"{name}_loss": self.weights[name] * value for name, value in terms._asdict().items()}
         return {"loss": contrast + sum(losses.values()), "contrast_loss": contrast, **losses}

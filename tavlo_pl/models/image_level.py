@@ -1,12 +1,11 @@
-"""Image-level methods inside the video contract: one picture, one stretch of sound, no word about when.
+"""Image-level methods in the video contract: one frame and one window of audio, without temporal modelling.
 
-Training takes one frame of each clip with its sound. Evaluation runs on the frame of every segment, with the sound
-around that frame or with the sound of the whole clip: the difference between the two is the point of TAVLO's paper
-(arXiv 2507.04667).
+Training takes one frame of each clip with its audio. Evaluation runs on the frame of every segment, with the audio
+around that frame or with the audio of the whole clip; TAVLO's paper (arXiv 2507.04667) is about the difference.
 """
 
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,16 +19,15 @@ from tavlo_pl.nn.similarity import score_map
 
 
 class ImageLevel(AVLocalizer):
-    """The cosine of each cell of a picture with a stretch of sound; a subclass adds its encoders and its loss.
+    """The cosine of each cell of a frame with a window of audio; a subclass adds its encoders and its loss.
 
     Args:
-        audio_window: ``around_frame`` hears the segments around each frame, ``clip`` all of them.
-        window_segments: segments heard around a frame; at the clip's ends the nearest whole stretch.
-        train_frame: which frame of a clip is trained on: a drawn one, or the one in the middle. Validation takes the
+        audio_window: ``around_frame`` takes the segments around each frame, ``clip`` all of them.
+        window_segments: segments around a frame; at the ends of the clip the nearest complete window.
+        train_frame: which frame of a clip is trained on: a random one, or the middle one. Validation takes the
             middle.
         guidance: object prior that is mixed into the map (OGL); trained without it, tested with it.
         init_from: file of weights that the authors released (``models/released.py``).
-        options: of `AVLocalizer`.
     """
 
     released: Renaming
@@ -42,46 +40,45 @@ class ImageLevel(AVLocalizer):
         train_frame: Literal["random", "centre"] = "random",
         guidance: ObjectGuidance | None = None,
         init_from: str | None = None,
-        **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__()
         if window_segments < 1:
             raise ConfigError(
-                f"model.window_segments is {window_segments}; a frame needs at least one segment of sound"
+                f"model.window_segments is {window_segments}; a frame needs at least one segment of audio"
             )
         self.audio_window, self.window_segments, self.train_frame = audio_window, window_segments, train_frame
         self.guidance = guidance
         self.init_from = init_from
 
     @abstractmethod
-    def see(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) pixels 0..255 to (N, D, h, w) cells, as evaluation compares them."""
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) pixels 0..255 to (N, D, h, w) features that evaluation compares."""
 
     @abstractmethod
-    def hear(self, sounds: Tensor) -> Tensor:
-        """(N, 1, F, w) log-mel to (N, D), as evaluation compares them."""
+    def encode_audio(self, audio: Tensor) -> Tensor:
+        """(N, 1, F, w) log-mel to (N, D) features that evaluation compares."""
 
     @abstractmethod
-    def image_loss(self, pictures: Tensor, sounds: Tensor) -> dict[str, Tensor]:
-        """The objective on one picture and one stretch of sound a clip.
+    def image_loss(self, frames: Tensor, audio: Tensor) -> dict[str, Tensor]:
+        """The objective on one frame and one window of audio per clip.
 
         Args:
-            pictures: (B, 3, H, W) uint8.
-            sounds: (B, 1, F, w) log-mel.
+            frames: (B, 3, H, W) uint8.
+            audio: (B, 1, F, w) log-mel.
 
         Returns:
             Scalars by name; ``loss`` is what is minimised.
         """
 
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """(B, T, h, w) cosine of each frame's cells with the sound of its window; see the base class."""
+        """(B, T, h, w) cosine of each frame's cells with the audio of its window; see the base class."""
         batch, segments = frames.shape[:2]
-        cells = self.see(frames.flatten(0, 1)).float()  # (BT, D, h, w)
+        cells = self.encode_frames(frames.flatten(0, 1)).float()  # (BT, D, h, w)
         width = self._width(segments)
         windows = audio_windows(spectrogram, segments, width)  # (B, S, 1, F, w)
-        heard = self.hear(windows.flatten(0, 1)).float().unflatten(0, (batch, -1))  # (B, S, D)
-        sounds = heard[:, window_of_segment(segments, width)]  # (B, T, D)
-        maps = score_map(sounds, as_tokens(cells).unflatten(0, (batch, segments))).unflatten(-1, cells.shape[-2:])
+        encoded_audio = self.encode_audio(windows.flatten(0, 1)).float().unflatten(0, (batch, -1))  # (B, S, D)
+        audio = encoded_audio[:, window_of_segment(segments, width)]  # (B, T, D)
+        maps = score_map(audio, as_tokens(cells).unflatten(0, (batch, segments))).unflatten(-1, cells.shape[-2:])
         return maps if self.guidance is None else self.guidance.guide(maps, frames)
 
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
@@ -89,17 +86,13 @@ class ImageLevel(AVLocalizer):
         batch, segments = frames.shape[:2]
         chosen = torch.full((batch,), segments // 2)
         if self.training and self.train_frame == "random":
-            chosen = torch.randint(segments, (batch,), generator=self.draw())
+            chosen = torch.randint(segments, (batch,))
         width, rows = self._width(segments), torch.arange(batch)
-        sounds = audio_windows(spectrogram, segments, width)[rows, window_of_segment(segments, width)[chosen]]
-        return self.image_loss(frames[rows, chosen], sounds)
-
-    def draw(self) -> torch.Generator:
-        """Draws of this step, from its number alone: a run that goes on draws the same."""
-        return torch.Generator().manual_seed(self.global_step)
+        audio = audio_windows(spectrogram, segments, width)[rows, window_of_segment(segments, width)[chosen]]
+        return self.image_loss(frames[rows, chosen], audio)
 
     def load_init(self) -> None:
-        """Takes the authors' weights, if there are any to take; a subclass calls it when its parts are made.
+        """Loads the authors' weights if ``init_from`` is given; a subclass calls it at the end of its constructor.
 
         Raises:
             CheckpointError: the file is missing or unreadable, or its weights do not fit.
@@ -116,6 +109,6 @@ def as_tokens(cells: Tensor) -> Tensor:
     return cells.flatten(2).transpose(1, 2)
 
 
-def all_pairs(sounds: Tensor, cells: Tensor) -> Tensor:
-    """(A, D) sounds and (V, D, h, w) cells, all of unit length, to (A, V, hw) cosines."""
-    return torch.einsum("ad,vds->avs", sounds, cells.flatten(2))
+def all_pairs(audio: Tensor, cells: Tensor) -> Tensor:
+    """(A, D) audio features and (V, D, h, w) cells, all of unit length, to (A, V, hw) cosines."""
+    return torch.einsum("ad,vds->avs", audio, cells.flatten(2))

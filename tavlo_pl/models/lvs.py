@@ -9,18 +9,18 @@ from tavlo_pl.errors import ConfigError
 from tavlo_pl.losses.trimap import trimap_loss
 from tavlo_pl.models.image_level import ImageLevel, all_pairs
 from tavlo_pl.models.released import LVS_NAMES
-from tavlo_pl.nn.clip_audio import SoundEncoder
+from tavlo_pl.nn.clip_audio import ClipAudioEncoder
 from tavlo_pl.nn.visual import VisualEncoder
 
 
 class LVS(ImageLevel):
-    """The encoders' own features, no projection; the background of a picture is its hard negative.
+    """Contrast of the encoders' own features, without a projection; the background of a frame is its hard negative.
 
     The published network has 23.4 M parameters, 1.1 M of them in layers that nothing uses; those are not here.
 
     Args:
-        visual: encoder of the pictures.
-        audio: encoder of a stretch of sound, of the same feature width.
+        visual: encoder of the frames.
+        audio: encoder of a window of audio, of the same feature width.
         positive: score above which a cell belongs to the source.
         negative: score below which it belongs to the background.
         sharpness: of the soft masks.
@@ -33,7 +33,7 @@ class LVS(ImageLevel):
     def __init__(
         self,
         visual: VisualEncoder,
-        audio: SoundEncoder,
+        audio: ClipAudioEncoder,
         positive: float = 0.65,
         negative: float = 0.4,
         sharpness: float = 0.03,
@@ -50,17 +50,17 @@ class LVS(ImageLevel):
         self.positive, self.negative, self.sharpness, self.temperature = positive, negative, sharpness, temperature
         self.load_init()
 
-    def see(self, pictures: Tensor) -> Tensor:
+    def encode_frames(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, D, h, w)."""
-        return normalize(self.visual(pictures), dim=1)
+        return normalize(self.visual(frames), dim=1)
 
-    def hear(self, sounds: Tensor) -> Tensor:
+    def encode_audio(self, audio: Tensor) -> Tensor:
         """(N, 1, F, w) to (N, D)."""
-        return normalize(self.audio(sounds), dim=-1)
+        return normalize(self.audio(audio), dim=-1)
 
-    def image_loss(self, pictures: Tensor, sounds: Tensor) -> dict[str, Tensor]:
+    def image_loss(self, frames: Tensor, audio: Tensor) -> dict[str, Tensor]:
         """The trimap loss."""
-        return {"loss": self.trimap(all_pairs(self.hear(sounds).float(), self.see(pictures).float()))}
+        return {"loss": self.trimap(all_pairs(self.encode_audio(audio).float(), self.encode_frames(frames).float()))}
 
     def trimap(self, scores: Tensor) -> Tensor:
         """The trimap loss of (B, B, hw) cosines."""

@@ -59,7 +59,7 @@ EZVSL_NAMES = Renaming(
     }
 )
 FNAC_NAMES = EZVSL_NAMES
-SLAVC_NAMES = Renaming({**_slavc("", "trained"), **_slavc("momentum_", "following")})
+SLAVC_NAMES = Renaming({**_slavc("", "trained"), **_slavc("momentum_", "momentum_encoder")})
 LVS_NAMES = Renaming(
     {**_resnet("imgnet", "visual"), **_resnet("audnet", "audio", first="conv1_a")},
     unused=(  # each network has the first layers of three modalities, and a classifier

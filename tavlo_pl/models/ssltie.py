@@ -1,5 +1,7 @@
-"""SSL-TIE, "Exploiting Transformation Invariance and Equivariance for Self-supervised Sound Localisation"
-(arXiv 2206.12772)."""
+"""SSL-TIE, "Exploiting Transformation Invariance and Equivariance for Self-supervised Sound Localisation".
+
+Source: arXiv 2206.12772.
+"""
 
 from typing import Any
 
@@ -10,20 +12,20 @@ from torch.nn.functional import mse_loss
 from tavlo_pl.models.image_level import all_pairs
 from tavlo_pl.models.lvs import LVS
 from tavlo_pl.models.released import SSLTIE_NAMES
-from tavlo_pl.nn.clip_audio import SoundEncoder
+from tavlo_pl.nn.clip_audio import ClipAudioEncoder
 from tavlo_pl.nn.rotation import rotate
 from tavlo_pl.nn.visual import VisualEncoder
 
 
 class SSLTIE(LVS):
-    """LVS on the picture and on a rotated copy, whose map must be the rotated map.
+    """LVS on each frame and on a rotated copy, whose map must be the rotated map.
 
     The published network has 24.0 M parameters, 1.6 M of them in layers that nothing uses; those are not here. Nor are
     the published changes of colour and of the spectrogram: only mirroring (``data.flip``) and the rotation.
 
     Args:
-        visual: encoder of the pictures.
-        audio: encoder of a stretch of sound, of the same feature width.
+        visual: encoder of the frames.
+        audio: encoder of a window of audio, of the same feature width.
         max_angle_deg: largest rotation, either way.
         equivariance_weight: λ of the squared difference of the two maps.
         options: of `LVS`.
@@ -34,7 +36,7 @@ class SSLTIE(LVS):
     def __init__(
         self,
         visual: VisualEncoder,
-        audio: SoundEncoder,
+        audio: ClipAudioEncoder,
         max_angle_deg: float = 30.0,
         equivariance_weight: float = 1.0,
         **options: Any,
@@ -42,13 +44,13 @@ class SSLTIE(LVS):
         super().__init__(visual, audio, **options)
         self.max_angle_deg, self.equivariance_weight = max_angle_deg, equivariance_weight
 
-    def image_loss(self, pictures: Tensor, sounds: Tensor) -> dict[str, Tensor]:
-        """½ (contrast + contrast of the rotated pictures) + λ · MSE(map of the rotated picture, rotated map)."""
-        angles_deg = (2 * torch.rand(len(pictures), generator=self.draw()) - 1) * self.max_angle_deg
-        heard = self.hear(sounds).float()
-        cells = self.see(pictures).float()
-        turned_cells = self.see(rotate(pictures.float(), angles_deg)).float()
-        scores, turned_scores = all_pairs(heard, cells), all_pairs(heard, turned_cells)  # (B, B, hw)
+    def image_loss(self, frames: Tensor, audio: Tensor) -> dict[str, Tensor]:
+        """½ (contrast + contrast of the rotated frames) + λ · MSE(map of the rotated frame, rotated map)."""
+        angles_deg = (2 * torch.rand(len(frames)) - 1) * self.max_angle_deg
+        encoded_audio = self.encode_audio(audio).float()
+        cells = self.encode_frames(frames).float()
+        turned_cells = self.encode_frames(rotate(frames.float(), angles_deg)).float()
+        scores, turned_scores = all_pairs(encoded_audio, cells), all_pairs(encoded_audio, turned_cells)  # (B, B, hw)
         contrast = (self.trimap(scores) + self.trimap(turned_scores)) / 2
         maps = scores.diagonal().T.unflatten(-1, cells.shape[-2:])  # (B, h, w)
         turned_maps = turned_scores.diagonal().T.unflatten(-1, cells.shape[-2:])

@@ -1,44 +1,74 @@
-"""The Audio-Spatial-Temporal (AST) attention block of TAVLO (arXiv 2507.04667, section 3.3).
+"""The Audio-Spatial-Temporal (AST) attention of TAVLO (arXiv 2507.04667, section 3.3).
 
 Tokens are (B, T, S, D): S tokens for each of T segments. Spatial attention runs over the S tokens of one segment,
-temporal attention over the T moments of each token. Whoever calls the block decides who meets: with S = 1 + HW, the
-audio token first and then the cells of its frame, sound and picture meet in spatial attention, as published; given one
-after the other to the same block, they do not (``models/tavlo.py``, docs/method.md). The paper leaves norm, heads and
-MLP open; ours are pre-norm with residuals (Xiong et al., arXiv 2002.04745).
+temporal attention over the T segments of each token. The paper leaves normalisation, heads and MLP open; these blocks
+are pre-norm with residuals (Xiong et al., arXiv 2002.04745).
 
-Deviation: ``layer_scale`` multiplies every residual branch by a learned factor a channel that starts small (LayerScale,
-Touvron et al., arXiv 2103.17239). Attention then refines what the encoders see instead of blurring it from the start.
+Deviation: ``layer_scale`` multiplies every residual branch by a learned factor per channel with a small initial value
+(LayerScale, Touvron et al., arXiv 2103.17239), so that a block starts close to the identity.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.nn.checkpointing import checkpointed
 from tavlo_pl.nn.linear import Linear, project
+from tavlo_pl.nn.positions import PositionKind, SpatialEncoding, TemporalEncoding
 
-Among = Literal["spatial", "temporal", "joint"]
-Reach = Literal["factorised"] | Among
+Axis = Literal["spatial", "temporal", "joint"]
+AttentionType = Literal["factorised"] | Axis
+
+
+@dataclass(frozen=True)
+class AttentionConfig:
+    """Options of the AST attention; the defaults are the recommended configuration.
+
+    Args:
+        num_layers: number of AST blocks L; 0 compares the encoders' features without attention and without Pos_t.
+        num_heads: attention heads; ``width + temporal_width`` must be a multiple.
+        mlp_ratio: hidden width of the MLPs as a multiple of the token width D.
+        type: ``factorised`` (as published) is spatial and then temporal attention, ``spatial`` and ``temporal`` one of
+            the two, ``joint`` one attention over all T x S tokens of a clip.
+        cross_modal: whether audio and visual tokens attend to each other. True is the published form, whose loss can
+            be minimised without using the audio (docs/method.md); False gives each modality its own attention, with
+            shared weights.
+        layer_scale: initial factor of the residual branches; None leaves it out (as published).
+        positions: ``sinusoidal`` or ``learned`` encodings, or ``none``.
+        temporal_width: D_t of the temporal encoding Pos_t, which is concatenated; 0 leaves it out.
+    """
+
+    num_layers: int = 1
+    num_heads: int = 8
+    mlp_ratio: float = 2.0
+    type: AttentionType = "factorised"
+    cross_modal: bool = False
+    layer_scale: float | None = 0.1
+    positions: PositionKind | Literal["none"] = "sinusoidal"
+    temporal_width: int = 64
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention among the tokens of a segment, the moments of a token, or all of them.
+    """Multi-head self-attention along one axis of (B, T, S, D) tokens.
 
-    Queries, keys and values are projected apart: each is then a view that attention takes as it is, whichever tokens
-    see each other, where views of one product would have to be copied, or their gradients would.
+    Queries, keys and values are projected separately, so that each is a view that the attention kernel accepts for
+    every axis without a copy.
 
     Args:
-        width: D, a multiple of ``heads``.
-        heads: number of heads.
-        among: who sees whom: ``spatial`` the S tokens of one segment, ``temporal`` the T moments of one token,
-            ``joint`` all T x S tokens of a clip.
+        width: token width D, a multiple of ``num_heads``.
+        num_heads: number of heads.
+        axis: ``spatial`` attends over the S tokens of one segment, ``temporal`` over the T segments of one token,
+            ``joint`` over all T x S tokens of a clip.
     """
 
-    def __init__(self, width: int, heads: int, among: Among) -> None:
+    def __init__(self, width: int, num_heads: int, axis: Axis) -> None:
         super().__init__()
-        self.heads = heads
-        self.among: Among = among
+        self.num_heads = num_heads
+        self.axis: Axis = axis
         self.qkv = Linear(width, 3 * width)
         self.out = Linear(width, width)
 
@@ -49,13 +79,13 @@ class SelfAttention(nn.Module):
             tokens: all tokens of B clips.
             scale: (D,) factor of the outputs.
         """
-        query, key, value = (as_sets(part, self.heads, self.among) for part in self._project(tokens, 3))
+        query, key, value = (as_sets(part, self.num_heads, self.axis) for part in self._project(tokens, 3))
         mixed = scaled_dot_product_attention(query, key, value).transpose(1, 2)
         out: Tensor = self.out(mixed.reshape(tokens.shape), scale)
         return out
 
     def weights(self, tokens: Tensor) -> Tensor:
-        """How much each token (row) takes from each (column), mean over the heads.
+        """Attention weights of each query token (row) over the key tokens (column), mean over the heads.
 
         Args:
             tokens: (B, T, S, D).
@@ -63,9 +93,9 @@ class SelfAttention(nn.Module):
         Returns:
             (BT, 1, S, S) of spatial attention, (B, S, T, T) of temporal, (B, 1, TS, TS) of joint.
         """
-        query, key = (as_sets(part, self.heads, self.among) for part in self._project(tokens, 2))
+        query, key = (as_sets(part, self.num_heads, self.axis) for part in self._project(tokens, 2))
         weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
-        return weights.unflatten(1, (-1, self.heads)).mean(2)
+        return weights.unflatten(1, (-1, self.num_heads)).mean(2)
 
     def _project(self, tokens: Tensor, parts: int) -> list[Tensor]:
         """The first of queries, keys and values, (B, T, S, D) each."""
@@ -73,54 +103,132 @@ class SelfAttention(nn.Module):
         return [project(tokens, weights[part], biases[part]) for part in range(parts)]
 
 
-def as_sets(tokens: Tensor, heads: int, among: Among) -> Tensor:
-    """(B, T, S, D) to (sets, heads, seen, D / heads), a view; over time, each token is a few heads more."""
+def as_sets(tokens: Tensor, num_heads: int, axis: Axis) -> Tensor:
+    """(B, T, S, D) to (sets, heads, length, D / num_heads), a view; for ``temporal``, tokens are folded into heads."""
     b, t, s, d = tokens.shape
-    sets, seen, count = {
-        "spatial": (b * t, s, heads),
-        "temporal": (b, t, s * heads),
-        "joint": (b, t * s, heads),
-    }[among]
-    return tokens.view(sets, seen, count, d // heads).transpose(1, 2)
+    sets, length, heads = {
+        "spatial": (b * t, s, num_heads),
+        "temporal": (b, t, s * num_heads),
+        "joint": (b, t * s, num_heads),
+    }[axis]
+    return tokens.view(sets, length, heads, d // num_heads).transpose(1, 2)
 
 
 class ASTBlock(nn.Module):
-    """Spatial attention, temporal attention, MLP; each pre-norm with a residual.
+    """One AST block: spatial attention, temporal attention, MLP; each pre-norm with a residual.
 
     Args:
-        width: D.
-        heads: attention heads.
+        width: token width D.
+        num_heads: attention heads.
         mlp_ratio: width of the MLP's hidden layer as a multiple of D.
         layer_scale: initial factor of the residual branches; None leaves it out (as published).
-        reach: ``factorised`` (as published) has spatial and then temporal attention, ``spatial`` and ``temporal`` one
-            of the two, ``joint`` one attention over all T x S tokens of a clip.
+        attention_type: see `AttentionConfig.type`.
     """
 
     def __init__(
         self,
         width: int,
-        heads: int = 8,
+        num_heads: int = 8,
         mlp_ratio: float = 2.0,
         layer_scale: float | None = 0.1,
-        reach: Reach = "factorised",
+        attention_type: AttentionType = "factorised",
     ) -> None:
         super().__init__()
-        self.reach: Reach = reach
-        steps: tuple[Among, ...] = ("spatial", "temporal") if reach == "factorised" else (reach,)
-        self.attention = nn.ModuleDict({step: SelfAttention(width, heads, step) for step in steps})
-        self.norm = nn.ModuleDict({step: nn.LayerNorm(width) for step in (*steps, "mlp")})
+        axes: tuple[Axis, ...] = ("spatial", "temporal") if attention_type == "factorised" else (attention_type,)
+        self.attention = nn.ModuleDict({axis: SelfAttention(width, num_heads, axis) for axis in axes})
+        self.norm = nn.ModuleDict({step: nn.LayerNorm(width) for step in (*axes, "mlp")})
         hidden = int(width * mlp_ratio)
         self.mlp = nn.Sequential(Linear(width, hidden), nn.GELU(), Linear(hidden, width))
         self.scale = nn.ParameterDict(
-            {} if layer_scale is None else {step: torch.full((width,), layer_scale) for step in (*steps, "mlp")}
+            {} if layer_scale is None else {step: torch.full((width,), layer_scale) for step in (*axes, "mlp")}
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, T, S, D) to the same shape."""
-        for step, attention in self.attention.items():
-            tokens = tokens + attention(self.norm[step](tokens), self._factor(step))
-        widen, bend, narrow = self.mlp
-        return tokens + narrow(bend(widen(self.norm["mlp"](tokens))), self._factor("mlp"))
+        for axis, attention in self.attention.items():
+            tokens = tokens + attention(self.norm[axis](tokens), self._scale(axis))
+        expand, activation, reduce = self.mlp
+        return tokens + reduce(activation(expand(self.norm["mlp"](tokens))), self._scale("mlp"))
 
-    def _factor(self, step: str) -> Tensor | None:
+    def _scale(self, step: str) -> Tensor | None:
         return self.scale[step] if len(self.scale) else None
+
+
+class ASTAttention(nn.Module):
+    """Position encodings, L AST blocks and a final normalisation, from encoder features to tokens of width D.
+
+    Args:
+        width: D_f of the encoders' features.
+        config: options.
+        activation_checkpointing: recompute the activations of the blocks in the backward pass instead of storing them.
+
+    Attributes:
+        width: token width D = D_f + D_t.
+
+    Raises:
+        ConfigError: D is no multiple of the number of heads.
+    """
+
+    def __init__(self, width: int, config: AttentionConfig, activation_checkpointing: bool = False) -> None:
+        super().__init__()
+        c = config
+        temporal_width = c.temporal_width if c.num_layers and c.positions != "none" else 0
+        self.config = config
+        self.activation_checkpointing = activation_checkpointing
+        self.width = width + temporal_width
+        if c.num_layers and self.width % c.num_heads:
+            raise ConfigError(
+                f"model.width {width} + model.attention.temporal_width {temporal_width} is no multiple of "
+                f"model.attention.num_heads {c.num_heads}"
+            )
+        self.spatial_encoding = nn.Identity() if c.positions == "none" else SpatialEncoding(width, c.positions)
+        self.temporal_encoding = (
+            TemporalEncoding(temporal_width, c.positions) if temporal_width and c.positions != "none" else None
+        )
+        blocks = (ASTBlock(self.width, c.num_heads, c.mlp_ratio, c.layer_scale, c.type) for _ in range(c.num_layers))
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = nn.LayerNorm(self.width)
+
+    def embed_audio(self, features: Tensor) -> Tensor:
+        """Ã = [A ; Pos_t]: (B, T, D_f) audio features to (B, T, 1, D) tokens before the blocks."""
+        return self._append_temporal_encoding(features[:, :, None])
+
+    def embed_frames(self, features: Tensor) -> Tensor:
+        """Ṽ = [V + Pos_s ; Pos_t]: (B, T, D_f, h, w) features to (B, T, hw, D) tokens before the blocks."""
+        cells = self.spatial_encoding(features.flatten(0, 1)).flatten(2).transpose(1, 2)  # (BT, hw, D_f)
+        return self._append_temporal_encoding(cells.unflatten(0, features.shape[:2]))
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
+        """Runs both modalities through the blocks, together if ``cross_modal``.
+
+        Args:
+            audio: (B, T, 1, D) audio tokens before the blocks.
+            visual: (B, T, hw, D) visual tokens before the blocks.
+
+        Returns:
+            Audio tokens (B, T, D) and visual tokens (B, T, hw, D).
+        """
+        if self.config.cross_modal:
+            tokens = self.apply_blocks(torch.cat([audio, visual], dim=2))
+            return tokens[:, :, 0], tokens[:, :, 1:]
+        return self.apply_blocks(audio)[:, :, 0], self.apply_blocks(visual)
+
+    def apply_blocks(self, tokens: Tensor) -> Tensor:
+        """(B, T, S, D) tokens through the AST blocks and the final normalisation; same shape."""
+        for block in self.blocks:
+            tokens = checkpointed(block, tokens) if self.activation_checkpointing else block(tokens)
+        normalised: Tensor = self.norm(tokens)
+        return normalised
+
+    def temporal_layers(self) -> list[SelfAttention]:
+        """The temporal attention of every block, first block first; empty where there is none."""
+        layers = [attention for block in self.blocks for attention in block.attention.values()]
+        return [layer for layer in layers if layer.axis == "temporal"]
+
+    def _append_temporal_encoding(self, tokens: Tensor) -> Tensor:
+        """(B, T, S, D_f) to (B, T, S, D)."""
+        if self.temporal_encoding is None:
+            return tokens
+        b, t, s, _ = tokens.shape
+        encoding = self.temporal_encoding(t, tokens.device)[None, :, None].expand(b, t, s, -1)
+        return torch.cat([tokens, encoding.to(tokens.dtype)], dim=-1)

@@ -1,13 +1,14 @@
-"""The time-aligned audio encoder of TAVLO: one feature vector for each segment of the sound.
+"""The time-aligned audio encoder of TAVLO: one feature vector per segment of the audio.
 
 Source: arXiv 2507.04667, section 3.2: a 2D CNN whose last kernel is as high as the spectrogram and as wide as one
-segment, K_w = W/T. The paper leaves the layers before it open. Ours see one segment at a time (convolutions pad with
-zeros at the segment's edge), so that feature t depends on the columns of segment t and on no other.
+segment, K_w = W/T. The paper leaves the layers before it open. Ours process one segment at a time (convolutions pad
+with zeros at the segment's edge), so that feature t depends on the columns of segment t only.
 
-Two settings take the alignment away, to measure what it is worth: the paper's own ablation K_w = W/(T ± n), and one
-feature for the whole clip, as image-level methods have it (EZ-VSL, arXiv 2203.09324).
+Two options remove the alignment, to measure its value: the paper's own ablation K_w = W/(T ± n), and one feature for
+the whole clip, as in image-level methods (EZ-VSL, arXiv 2203.09324).
 """
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
@@ -18,28 +19,59 @@ from tavlo_pl.errors import ConfigError
 Span = Literal["segment", "clip"]
 
 
-class AudioEncoder(nn.Module):
+class AudioEncoder(nn.Module, ABC):
+    """Base of the time-aligned audio encoders.
+
+    Attributes:
+        width: feature width D_a.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    @abstractmethod
+    def forward(self, spectrogram: Tensor, segments: int) -> Tensor:
+        """Encodes the audio of each segment.
+
+        Args:
+            spectrogram: (B, 1, F, W) log-mel; W a whole multiple of ``segments``.
+            segments: T.
+
+        Returns:
+            (B, T, D_a), feature t for segment t.
+
+        Raises:
+            ConfigError: the spectrogram cannot be cut into so many segments.
+        """
+
+    def compiled_parts(self) -> list[nn.Module]:
+        """The modules that ``model.compile`` compiles."""
+        return []
+
+
+class SegmentCNN(AudioEncoder):
     """A small CNN over the log-mel of each segment.
 
     Args:
-        width: feature width D_f that comes out.
+        width: feature width D_a.
         channels: of the convolutions, each of which halves both axes.
         grid: cells (frequency, time) of a segment that the last kernel spans; the maps are averaged to this grid
-            first, so that one encoder serves every number of bands and columns.
+            first, so that one encoder accepts every number of bands and columns.
         span: ``segment`` gives each segment its own feature, ``clip`` gives all segments the mean of them.
-        extra_pieces: cuts the sound into T + ``extra_pieces`` pieces; frame t goes with piece t, or with the last one
-            where there are too few. 0 is aligned; with any other number the sound drifts away from the picture.
+        extra_pieces: cuts the audio into T + ``extra_pieces`` pieces; frame t is paired with piece t, or with the last
+            one where there are too few. 0 is aligned; any other number misaligns audio and frames increasingly.
     """
 
     def __init__(
         self,
-        width: int,
+        width: int = 512,
         channels: tuple[int, ...] = (32, 64, 128),
         grid: tuple[int, int] = (4, 4),
         span: Span = "segment",
         extra_pieces: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(width)
         self.span: Span = span
         self.extra_pieces = extra_pieces
         layers: list[nn.Module] = []
@@ -55,18 +87,7 @@ class AudioEncoder(nn.Module):
         self.segment = nn.Conv2d(before, width, grid)
 
     def forward(self, spectrogram: Tensor, segments: int) -> Tensor:
-        """Encodes the sound.
-
-        Args:
-            spectrogram: (B, 1, F, W) log-mel; W a whole multiple of ``segments``.
-            segments: T.
-
-        Returns:
-            (B, T, D_f), feature t from the columns of segment t alone (where nothing takes the alignment away).
-
-        Raises:
-            ConfigError: W is no multiple of T, or no piece is left.
-        """
+        """(B, 1, F, W) log-mel to (B, T, D_a); see the base class."""
         columns, count = spectrogram.shape[-1], segments + self.extra_pieces
         if columns % segments:
             raise ConfigError(f"a spectrogram of {columns} columns cannot be cut into {segments} equal segments")
@@ -77,3 +98,7 @@ class AudioEncoder(nn.Module):
         feature: Tensor = self.segment(self.front(pieces.flatten(0, 1)))  # (BT, D, 1, 1)
         features = feature.view(len(pieces), segments, -1)
         return features if self.span == "segment" else features.mean(1, keepdim=True).expand_as(features)
+
+    def compiled_parts(self) -> list[nn.Module]:
+        """The convolutions; see the base class."""
+        return [self.front]

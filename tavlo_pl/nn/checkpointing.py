@@ -1,4 +1,4 @@
-"""Parts of a network whose inner values are computed again in the backward pass in place of being kept."""
+"""Activation checkpointing: activations are recomputed in the backward pass instead of stored."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,23 +10,27 @@ from torch.utils.checkpoint import checkpoint
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-def recomputed(part: nn.Module, tensor: Tensor) -> Tensor:
-    """``part(tensor)``, keeping nothing but ``tensor`` for the backward pass; its gradient is the same."""
+def checkpointed(module: nn.Module, tensor: Tensor) -> Tensor:
+    """``module(tensor)``, storing only ``tensor`` for the backward pass; the gradient is the same.
+
+    Torch's checkpoint runs the forward pass twice, which would update the running statistics of batch norms twice; the
+    second pass leaves them unchanged here.
+    """
     if not torch.is_grad_enabled():
-        out: Tensor = part(tensor)
+        out: Tensor = module(tensor)
         return out
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _statistics_kept(part)
+        return nullcontext(), _frozen_statistics(module)
 
-    again: Tensor = checkpoint(part, tensor, use_reentrant=False, context_fn=contexts)
-    return again
+    result: Tensor = checkpoint(module, tensor, use_reentrant=False, context_fn=contexts)
+    return result
 
 
 @contextmanager
-def _statistics_kept(part: nn.Module) -> Iterator[None]:
-    """Batch norms count each batch once: their running statistics stay as the first pass left them."""
-    norms = [m for m in part.modules() if isinstance(m, BATCH_NORMS) and m.training and m.track_running_stats]
+def _frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Batch norms keep the running statistics of the first pass."""
+    norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.training and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

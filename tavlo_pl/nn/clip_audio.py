@@ -1,4 +1,4 @@
-"""Audio encoders of image-level methods: one feature for a whole stretch of sound, however long it is."""
+"""Audio encoders of image-level methods: one feature for a window of audio of any length."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.nn.audio import AudioEncoder
+from tavlo_pl.nn.audio import SegmentCNN
 from tavlo_pl.nn.visual import resnet_trunk
 from tavlo_pl.types import MEAN_DB, SPREAD_DB
 
@@ -15,7 +15,7 @@ DENSITY_PER_POWER = 2 * (512 / 2) ** 2 / (16_000 * 512 * 3 / 8)
 """One-sided density, 1/Hz, of a power of 1 under a Hann window of 512 samples at 16 kHz: 2 (Σw)² / (f_s Σw²)."""
 
 
-class SoundEncoder(nn.Module):
+class ClipAudioEncoder(nn.Module):
     """Base: (N, 1, F, w) log-mel to (N, D_a).
 
     Attributes:
@@ -27,13 +27,13 @@ class SoundEncoder(nn.Module):
         self.width = width
 
 
-class AudioResNet18(SoundEncoder):
+class AudioResNet18(ClipAudioEncoder):
     """ResNet-18 over one channel, from scratch, maximum over what is left; D_a = 512.
 
     The audio encoder of LVS (arXiv 2104.02691) and of all methods that follow it.
 
     Args:
-        values: what it sees of the spectrogram's values: ``batch`` as they are in the batch, ``density`` as the
+        values: scale of the input: ``batch`` as in the batch, ``density`` as the
             logarithm of density that LVS, EZ-VSL, SLAVC and FNAC were trained on (`log_density`).
     """
 
@@ -44,25 +44,25 @@ class AudioResNet18(SoundEncoder):
         net.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.trunk = resnet_trunk(net)
 
-    def forward(self, sounds: Tensor) -> Tensor:
+    def forward(self, audio: Tensor) -> Tensor:
         """(N, 1, F, w) log-mel to (N, 512)."""
         if self.values == "density":
-            sounds = log_density(sounds)
-        features: Tensor = self.trunk(sounds.contiguous(memory_format=torch.channels_last))
+            audio = log_density(audio)
+        features: Tensor = self.trunk(audio.contiguous(memory_format=torch.channels_last))
         return features.amax((-2, -1))
 
 
 def log_density(spectrogram: Tensor) -> Tensor:
     """The batch's decibels (``data.frequencies: linear``) as log(density + 1e-7) / 12.
 
-    The authors' window is another (Tukey, a quarter tapered): noise is as loud here, a pure tone 1.3 dB lower.
+    The authors use another window (Tukey, a quarter tapered): noise has the same level, a pure tone 1.3 dB less here.
     """
     power = 10 ** ((spectrogram * SPREAD_DB + MEAN_DB) / 10)
     return (power * DENSITY_PER_POWER + 1e-7).log() / 12
 
 
-class SmallAudio(SoundEncoder):
-    """TAVLO's audio encoder over the whole stretch at once: for two cores, and for equal terms with TAVLO there.
+class SmallAudio(ClipAudioEncoder):
+    """TAVLO's audio encoder over the whole window: small enough for a CPU, and equal to TAVLO's in comparisons.
 
     Args:
         width: D_a.
@@ -71,21 +71,21 @@ class SmallAudio(SoundEncoder):
 
     def __init__(self, width: int = 64, channels: tuple[int, ...] = (16, 32, 64)) -> None:
         super().__init__(width)
-        self.encoder = AudioEncoder(width, channels)
+        self.encoder = SegmentCNN(width, channels)
 
-    def forward(self, sounds: Tensor) -> Tensor:
+    def forward(self, audio: Tensor) -> Tensor:
         """(N, 1, F, w) log-mel to (N, D_a)."""
-        features: Tensor = self.encoder(sounds, 1)
+        features: Tensor = self.encoder(audio, 1)
         return features[:, 0]
 
 
 def audio_windows(spectrogram: Tensor, segments: int, width: int) -> Tensor:
-    """All stretches of ``width`` neighbouring segments.
+    """All windows of ``width`` neighbouring segments.
 
     Args:
         spectrogram: (B, 1, F, W) log-mel; W a whole multiple of ``segments``.
         segments: T.
-        width: k, segments of a stretch, at most T; T gives one stretch, the whole clip.
+        width: k, segments of a window, at most T; T gives one window, the whole clip.
 
     Returns:
         (B, T - k + 1, 1, F, k W / T), a view.
@@ -101,5 +101,5 @@ def audio_windows(spectrogram: Tensor, segments: int, width: int) -> Tensor:
 
 
 def window_of_segment(segments: int, width: int) -> Tensor:
-    """(T,) which stretch of `audio_windows` lies around each segment; at the clip's ends the nearest whole one."""
+    """(T,) index of the window of `audio_windows` around each segment; at the ends of the clip the nearest complete one."""
     return (torch.arange(segments) - width // 2).clamp(0, segments - width)

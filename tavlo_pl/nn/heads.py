@@ -5,11 +5,11 @@ from torch.nn.functional import normalize
 
 
 class PairHead(nn.Module):
-    """A 1x1 convolution for the cells of a picture, a linear layer for a sound, both to unit length.
+    """A 1x1 convolution for the cells of a frame, a linear layer for audio, both normalised to unit length.
 
     Args:
         visual_width: D_f of the cells.
-        audio_width: D_a of the sound.
+        audio_width: D_a of the audio feature.
         width: D of the common space.
     """
 
@@ -18,10 +18,10 @@ class PairHead(nn.Module):
         self.visual = nn.Conv2d(visual_width, width, 1)
         self.audio = nn.Linear(audio_width, width)
 
-    def see(self, features: Tensor) -> Tensor:
+    def project_visual(self, features: Tensor) -> Tensor:
         """(N, D_f, h, w) to (N, D, h, w) of unit length."""
         return normalize(self.visual(features), dim=1)
 
-    def hear(self, features: Tensor) -> Tensor:
+    def project_audio(self, features: Tensor) -> Tensor:
         """(N, D_a) to (N, D) of unit length."""
         return normalize(self.audio(features), dim=-1)

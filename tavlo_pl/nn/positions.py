@@ -1,7 +1,6 @@
 """Positional encodings of TAVLO: Pos_s is added to the visual features, Pos_t concatenated to both (section 3.3).
 
-Sinusoids as in Vaswani et al. (arXiv 1706.03762); in the picture, half of the channels encode the row and half the
-column.
+Sinusoids as in Vaswani et al. (arXiv 1706.03762); in space, half of the channels encode the row and half the column.
 """
 
 from typing import Literal
@@ -9,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Kind = Literal["sinusoidal", "learned"]
+PositionKind = Literal["sinusoidal", "learned"]
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:
@@ -28,21 +27,21 @@ def sinusoids(positions: Tensor, width: int) -> Tensor:
 
 
 class SpatialEncoding(nn.Module):
-    """Pos_s: one vector a cell, added.
+    """Pos_s: one vector per cell, added to the feature.
 
     Args:
         width: D_f.
-        kind: ``sinusoidal`` fits any picture; ``learned`` has a grid of ``cells`` that is resampled to other sizes.
+        kind: ``sinusoidal`` fits any grid; ``learned`` has a grid of ``cells`` that is resampled to other sizes.
         cells: side of the learned grid.
     """
 
-    def __init__(self, width: int, kind: Kind = "sinusoidal", cells: int = 14) -> None:
+    def __init__(self, width: int, kind: PositionKind = "sinusoidal", cells: int = 14) -> None:
         super().__init__()
         self.width = width
         self.grid = nn.Parameter(0.02 * torch.randn(1, width, cells, cells)) if kind == "learned" else None
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, D, h, w) to the same, with the cell's place added."""
+        """(N, D, h, w) to the same shape, with the encoding added."""
         height, width = features.shape[-2:]
         if self.grid is not None:
             return features + nn.functional.interpolate(
@@ -51,12 +50,12 @@ class SpatialEncoding(nn.Module):
         even = (self.width + 3) // 4 * 2
         rows = sinusoids(torch.arange(height, device=features.device, dtype=torch.float32), even)
         columns = sinusoids(torch.arange(width, device=features.device, dtype=torch.float32), even)
-        place = torch.cat([rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], dim=-1)
-        return features + place[..., : self.width].permute(2, 0, 1).to(features.dtype)
+        encoding = torch.cat([rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], dim=-1)
+        return features + encoding[..., : self.width].permute(2, 0, 1).to(features.dtype)
 
 
 class TemporalEncoding(nn.Module):
-    """Pos_t: one vector a segment, concatenated.
+    """Pos_t: one vector per segment, concatenated to the feature.
 
     Args:
         width: D_t, even.
@@ -64,7 +63,7 @@ class TemporalEncoding(nn.Module):
         segments: of the learned encoding.
     """
 
-    def __init__(self, width: int, kind: Kind = "sinusoidal", segments: int = 10) -> None:
+    def __init__(self, width: int, kind: PositionKind = "sinusoidal", segments: int = 10) -> None:
         super().__init__()
         self.width = width
         self.table = nn.Parameter(0.02 * torch.randn(1, width, segments)) if kind == "learned" else None

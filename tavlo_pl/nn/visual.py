@@ -1,7 +1,7 @@
-"""Visual encoders: frames in, one feature vector for each cell of the picture out.
+"""Visual encoders: frames to one feature vector per cell.
 
 TAVLO uses ResNet-18 (arXiv 2507.04667, section 4.1; backbone: He et al., arXiv 1512.03385). The light encoder for
-small pictures and no GPU is ShuffleNetV2 (Ma et al., arXiv 1807.11164). Both come from torchvision.
+small frames on a CPU is ShuffleNetV2 (Ma et al., arXiv 1807.11164). Both come from torchvision.
 """
 
 import logging
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torchvision import models
 
-from tavlo_pl.nn.checkpointing import recomputed
+from tavlo_pl.nn.checkpointing import checkpointed
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +27,15 @@ Weights = Literal["imagenet", "none"]
 class VisualEncoder(nn.Module):
     """Base of the visual encoders: normalises pixels and runs ``trunk``.
 
-    A stack of strided convolutions looks at pixel ``stride``·i from cell i: at the corner of the square that the cell
-    stands for, not at its middle. Drawn back onto the picture, every map would lie half a cell too far right and down,
-    so the picture is moved by half a stride first.
+    The receptive field of cell i in a stack of strided convolutions is centred on pixel ``stride``·i, the corner of the
+    square that the cell stands for, not its middle. Upsampled maps would lie half a cell too far right and down, so the
+    frame is shifted by half a stride first.
 
     Attributes:
         width: feature width D_f.
-        stride: pixels a cell.
-        pretrained: whether it began with ImageNet weights.
-        recompute: whether the parts of the trunk keep nothing for the backward pass (``nn/checkpointing.py``).
+        stride: pixels per cell.
+        pretrained: whether ImageNet weights were loaded.
+        activation_checkpointing: whether the stages of the trunk recompute their activations in the backward pass.
     """
 
     def __init__(self, trunk: nn.Sequential, width: int, stride: int, pretrained: bool = False) -> None:
@@ -48,7 +48,7 @@ class VisualEncoder(nn.Module):
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
-        self.recompute = False
+        self.activation_checkpointing = False
 
     def forward(self, frames: Tensor) -> Tensor:
         """Encodes frames.
@@ -63,15 +63,15 @@ class VisualEncoder(nn.Module):
         pixels = (bytes_ - 255 * self.mean) * (1 / (255 * self.std))
         half = self.stride // 2
         features = pad(pixels, (-half, half, -half, half)).contiguous(memory_format=torch.channels_last)
-        if not self.recompute:
+        if not self.activation_checkpointing:
             features = self.trunk(features)
             return features
         for stage in self._stages():
-            features = recomputed(stage, features)
+            features = checkpointed(stage, features)
         return features
 
     def _stages(self) -> list[nn.Sequential]:
-        """The trunk in pieces; single layers belong to the piece before, for a ReLU may work in its input's place."""
+        """The trunk in pieces; single layers belong to the piece before, since a ReLU may be in place."""
         firsts = [number for number, part in enumerate(self.trunk) if number == 0 or isinstance(part, nn.Sequential)]
         return [self.trunk[first:end] for first, end in pairwise([*firsts, len(self.trunk)])]
 
@@ -80,9 +80,9 @@ class ResNet18(VisualEncoder):
     """torchvision's ResNet-18 without pooling and classifier; D_f = 512.
 
     Args:
-        weights: ``imagenet`` starts from torchvision's ImageNet weights; where they cannot be fetched, a warning says
-            so and training starts from scratch. ``none`` never tries.
-        stride: pixels a cell: 32 gives 7x7 cells at 224, 16 gives 14x14 (the last stage keeps its resolution).
+        weights: ``imagenet`` loads torchvision's ImageNet weights; if they cannot be downloaded, a warning is logged
+            and the encoder starts from scratch. ``none`` does not try.
+        stride: pixels per cell: 32 gives 7x7 cells at 224, 16 gives 14x14 (the last stage keeps its resolution).
     """
 
     def __init__(self, weights: Weights = "imagenet", stride: Literal[16, 32] = 32) -> None:
@@ -96,10 +96,10 @@ class ResNet18(VisualEncoder):
 
 
 class ShuffleNet(VisualEncoder):
-    """The start of torchvision's ShuffleNetV2 1.0x: 8 pixels a cell, D_f = 116; made for small pictures.
+    """The first stages of torchvision's ShuffleNetV2 1.0x: 8 pixels per cell, D_f = 116; for small frames.
 
-    Two units of its second stage are kept, so that a cell sees 31 pixels: a wider view would blur and shift the map of
-    small objects.
+    Two units of its second stage are kept, so that the receptive field is 31 pixels: a wider one would blur and shift
+    the map of small objects.
 
     Args:
         weights: as for ``ResNet18``.
@@ -118,14 +118,14 @@ def resnet_trunk(net: models.ResNet) -> nn.Sequential:
 
 
 def _load_imagenet(net: nn.Module, source: models.WeightsEnum, weights: Weights) -> bool:
-    """Whether the weights were wanted and could be had."""
+    """Loads the weights if wanted; whether they were loaded."""
     if weights == "none":
         return False
     try:
         net.load_state_dict(source.get_state_dict(progress=True, check_hash=True))
     except (URLError, OSError) as error:
         log.warning(
-            "ImageNet weights (%s) cannot be had (%s): the visual encoder starts from scratch", source.url, error
+            "ImageNet weights (%s) cannot be downloaded (%s): the visual encoder starts from scratch", source.url, error
         )
         return False
     return True

@@ -1,12 +1,32 @@
-"""`tavlo_pl.localize`: one video, from Python."""
+"""`tavlo_pl.load` and `tavlo_pl.localize`: a checkpoint and one video, from Python."""
 
 import warnings
 from functools import lru_cache
 from pathlib import Path
 
-from tavlo_pl.predict.checkpoint import TOY_WORLD, load_localizer, ready_checkpoint
+from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.predict.checkpoint import TOY_WORLD, load_localizer, load_model, ready_checkpoint
 from tavlo_pl.predict.localizer import Aspect, Localizer
 from tavlo_pl.predict.sources import Localization
+
+
+def load(checkpoint: str | Path, device: str | None = None, allow_import: tuple[str, ...] = ()) -> AVLocalizer:
+    """The model of a checkpoint, in evaluation mode; nothing but plain values is read from the file.
+
+    Args:
+        checkpoint: what ``tavlo fit`` wrote (``.ckpt``), or released weights (``.safetensors``).
+        device: ``cpu`` or ``cuda``; by default a GPU if there is one.
+        allow_import: your packages whose classes the checkpoint's configuration may name; naming one runs it.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, unreadable or not of this package.
+
+    Example::
+
+        model = tavlo_pl.load("runs/mine/checkpoints/best.ckpt")
+        heatmap = model.localize(frames, spectrogram)  # (B, T, h, w)
+    """
+    return load_model(Path(checkpoint), device, allow_import)
 
 
 def localize(

@@ -106,8 +106,8 @@ def threshold_of(content: dict[str, Any]) -> float | None:
     return float(threshold) if isinstance(threshold, int | float) else None
 
 
-def load_localizer(path: Path, device: torch.device | str | None = None, allow_import: Sequence[str] = ()) -> Localizer:
-    """The model of a checkpoint, ready to localize.
+def load_model(path: Path, device: torch.device | str | None = None, allow_import: Sequence[str] = ()) -> AVLocalizer:
+    """The model of a checkpoint, in evaluation mode.
 
     Args:
         path: a checkpoint that ``tavlo fit`` wrote; its configuration is in it.
@@ -117,6 +117,28 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
     Raises:
         CheckpointError: it is missing, unreadable, or not of this package.
     """
+    return _load(path, device, allow_import)[0]
+
+
+def load_localizer(path: Path, device: torch.device | str | None = None, allow_import: Sequence[str] = ()) -> Localizer:
+    """The model of a checkpoint with its clip format and threshold, to predict with; arguments as for `load_model`.
+
+    Raises:
+        CheckpointError: it is missing, unreadable, or not of this package.
+    """
+    model, content, config = _load(path, device, allow_import)
+    try:
+        spec = ClipSpec(**{name: config["data"][name] for name in CLIP_SPEC_FIELDS if name in config["data"]})
+    except Exception as error:  # an untrusted text can be wrong in any way
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: its data configuration cannot be used: {reason}") from error
+    return Localizer(model, spec, threshold_of(content), next(model.parameters()).device)
+
+
+def _load(
+    path: Path, device: torch.device | str | None, allow_import: Sequence[str]
+) -> tuple[AVLocalizer, dict[str, Any], dict[str, Any]]:
+    """The model, the content of the checkpoint and its configuration."""
     content = read_checkpoint(path)
     stored = stored_config(content, path)
     if stored is None:
@@ -125,18 +147,17 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
     try:
         config = security.read_yaml(stored)
         model = _model(config["model"], allow_import)
-        spec = ClipSpec(**{name: config["data"][name] for name in CLIP_SPEC_FIELDS if name in config["data"]})
     except TavloError:
         raise
-    except Exception as error:  # what a stranger wrote fails in as many ways as there are texts
+    except Exception as error:  # an untrusted text can be wrong in any way
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: its model cannot be made: {reason}") from error
     try:
         model.load_state_dict(weights_of(content, path))
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from error
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return Localizer(model.eval().to(place), spec, threshold_of(content), place)
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return model.eval().to(chosen), content, config
 
 
 def _model(config: dict[str, Any], allow_import: Sequence[str]) -> AVLocalizer:

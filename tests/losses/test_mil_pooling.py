@@ -1,4 +1,4 @@
-"""Bag scores by chunks are those of all cosines at once, with the same gradient, in little memory."""
+"""Chunked bag scores equal those of all cosines at once, with the same gradient, in little memory."""
 
 import os
 import subprocess
@@ -22,14 +22,14 @@ def tokens() -> list[Tensor]:
     return [torch.randn(shape, dtype=torch.float64).float().requires_grad_() for shape in shapes]
 
 
-def direct(sounds: Tensor, own: Tensor, visual: Tensor) -> Tensor:
-    with_each = sounds[:, None].expand(-1, V, -1, -1)  # (A, V, T, D)
-    scores = torch.cat([score_map(with_each, visual), score_map(own, visual)])
+def direct(shared: Tensor, per_clip: Tensor, visual: Tensor) -> Tensor:
+    with_each = shared[:, None].expand(-1, V, -1, -1)  # (A, V, T, D)
+    scores = torch.cat([score_map(with_each, visual), score_map(per_clip, visual)])
     return torch.stack([pool_bag(scores, pool) for pool in POOLS])
 
 
 @pytest.mark.parametrize("numbers", [1, 2 * T * HW * D, 2**22], ids=["a clip a chunk", "uneven", "one chunk"])
-def test_chunks_give_the_scores_and_gradients_of_the_direct_form(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_equal_the_direct_form(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mil_pooling, "CHUNK_NUMBERS", numbers)
     parts = tokens()
     weigh = torch.randn(len(POOLS), A + K, V, T)
@@ -43,15 +43,15 @@ def test_chunks_give_the_scores_and_gradients_of_the_direct_form(numbers: int, m
         torch.testing.assert_close(one, other)
 
 
-def test_no_further_sounds() -> None:
-    sounds, own, visual = tokens()
+def test_no_per_clip_audio() -> None:
+    shared, per_clip, visual = tokens()
     assert torch.equal(
-        mil_pooling.bag_scores(sounds, own[:0], visual, POOLS),
-        mil_pooling.bag_scores(sounds, own, visual, POOLS)[:, :A],
+        mil_pooling.bag_scores(shared, per_clip[:0], visual, POOLS),
+        mil_pooling.bag_scores(shared, per_clip, visual, POOLS)[:, :A],
     )
 
 
-def test_scores_are_in_full_precision_whatever_autocast_says() -> None:
+def test_scores_are_in_full_precision_under_autocast() -> None:
     parts = tokens()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = mil_pooling.bag_scores(*parts, POOLS)
@@ -63,17 +63,18 @@ import resource
 import torch
 from tavlo_pl.losses.mil_pooling import bag_scores
 torch.set_num_threads(1)
-sounds, own = torch.randn({sounds}, {t}, 576, requires_grad=True), torch.randn(2, {b}, {t}, 576, requires_grad=True)
+shared = torch.randn({shared}, {t}, 576, requires_grad=True)
+per_clip = torch.randn(2, {b}, {t}, 576, requires_grad=True)
 visual = torch.empty({b}, {t}, 196, 576).uniform_(-1, 1).requires_grad_()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-bag_scores(sounds, own, visual, ("smooth_max", "mean")).square().sum().backward()
+bag_scores(shared, per_clip, visual, ("smooth_max", "mean")).square().sum().backward()
 print(visual.nbytes / 2**20, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10)
 """
 
 
 def needed_mib(clips: int, segments: int) -> tuple[float, float]:
     """Size of the visual tokens of so many clips, and what the scores and all gradients need above it."""
-    code = LARGE.format(b=clips, t=segments, sounds=2 * clips + 3)
+    code = LARGE.format(b=clips, t=segments, shared=2 * clips + 3)
     freed_at_once = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}  # or glibc's heap adds up to 120 MiB of gaps
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=freed_at_once)
     tokens_mib, more_mib = map(float, done.stdout.split())
@@ -81,7 +82,7 @@ def needed_mib(clips: int, segments: int) -> tuple[float, float]:
 
 
 @pytest.mark.slow
-def test_memory_above_the_tokens_is_that_of_their_gradient_and_little_more() -> None:
+def test_memory_is_that_of_the_gradient_and_little_more() -> None:
     """64 clips, 32 segments, 14 x 14 cells: 882 MiB of tokens, as much of gradient, in all under 1 GiB above them."""
     tokens_mib, more_mib = needed_mib(64, 32)
     assert tokens_mib == pytest.approx(882)

@@ -83,7 +83,7 @@ def test_every_weight_comes_from_the_authors_file(
     assert torch.equal(state[f"{ours}visual.trunk.6.0.downsample.1.running_var"], theirs[image])
     assert torch.equal(state[f"{ours}audio.trunk.1.weight"], theirs[sound])
     if peer is SLAVC:
-        assert torch.equal(state["following.instance.audio.bias"], theirs["momentum_aud_proj2.bias"])
+        assert torch.equal(state["momentum_encoder.instance.audio.bias"], theirs["momentum_aud_proj2.bias"])
 
 
 def test_missing_unknown_and_misshapen_weights_are_named(tmp_path: Path) -> None:

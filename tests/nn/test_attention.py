@@ -1,4 +1,4 @@
-"""Who sees whom in an AST block."""
+"""Which tokens attend to which in an AST block."""
 
 from itertools import product
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tavlo_pl.nn.attention import Among, ASTBlock, Reach, SelfAttention
+from tavlo_pl.nn.attention import ASTBlock, AttentionType, Axis, SelfAttention
 
 B, T, S, D = 2, 3, 5, 16
 
@@ -22,31 +22,33 @@ def reached(block: ASTBlock, b: int, t: int, s: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("reach", "own_moment", "other_moments"),
+    ("attention_type", "same_segment", "other_segments"),
     [("factorised", "all", "all"), ("joint", "all", "all"), ("spatial", "all", "none"), ("temporal", "own", "own")],
 )
-def test_who_is_reached(reach: Reach, own_moment: str, other_moments: str) -> None:
-    """Token 2 of moment 1 of clip 0 changes; factorised attention reaches the whole clip, and no other clip."""
-    seen = reached(ASTBlock(D, 4, reach=reach), 0, 1, 2)
+def test_block_reaches_the_tokens_of_its_type(
+    attention_type: AttentionType, same_segment: str, other_segments: str
+) -> None:
+    """Token 2 of segment 1 of clip 0 changes; factorised attention reaches the whole clip, and no other clip."""
+    seen = reached(ASTBlock(D, 4, attention_type=attention_type), 0, 1, 2)
     expected = {"all": torch.ones(S), "none": torch.zeros(S), "own": torch.eye(S)[2]}
-    assert torch.equal(seen[0, 1].float(), expected[own_moment])
-    assert torch.equal(seen[0, 0].float(), expected[other_moments])
+    assert torch.equal(seen[0, 1].float(), expected[same_segment])
+    assert torch.equal(seen[0, 0].float(), expected[other_segments])
     assert not seen[1].any()
 
 
-@pytest.mark.parametrize("among", ["spatial", "temporal", "joint"])
-def test_weights_are_those_that_attention_uses(among: Among) -> None:
-    attention, tokens = SelfAttention(D, 1, among), torch.randn(B, T, S, D)
+@pytest.mark.parametrize("axis", ["spatial", "temporal", "joint"])
+def test_weights_equal_those_of_the_kernel(axis: Axis) -> None:
+    attention, tokens = SelfAttention(D, 1, axis), torch.randn(B, T, S, D)
     with torch.no_grad():
         weights, values = attention.weights(tokens), attention.qkv(tokens)[..., 2 * D :]
-        if among == "temporal":
+        if axis == "temporal":
             mixed = (weights @ values.transpose(1, 2)).transpose(1, 2)
         else:
             mixed = (weights[:, 0] @ values.reshape(len(weights), -1, D)).view(B, T, S, D)
         assert torch.allclose(attention.out(mixed), attention(tokens), atol=1e-5)
 
 
-def test_heads_attend_as_in_the_textbook() -> None:
+def test_heads_equal_the_softmax_written_out() -> None:
     """Several heads over time against the softmax written out, one token and one head at a time."""
     attention, tokens = SelfAttention(D, 4, "temporal"), torch.randn(B, T, S, D)
     with torch.no_grad():
@@ -61,7 +63,7 @@ def test_heads_attend_as_in_the_textbook() -> None:
         )
 
 
-def test_the_scale_of_a_branch_multiplies_its_outputs() -> None:
+def test_scale_multiplies_the_output() -> None:
     attention, tokens, scale = SelfAttention(D, 4, "spatial"), torch.randn(B, T, S, D), torch.rand(D)
     with torch.no_grad():
         assert torch.allclose(attention(tokens, scale), attention(tokens) * scale, atol=1e-6)

@@ -5,18 +5,18 @@ import torch
 
 from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.nn.audio import AudioEncoder
+from tavlo_pl.nn.audio import SegmentCNN
 
 SEGMENTS, COLUMNS, SAMPLES = 5, 20, 16_000
 
 
 @pytest.fixture
-def encoder() -> AudioEncoder:
+def encoder() -> SegmentCNN:
     torch.manual_seed(0)
-    return AudioEncoder(32).eval()
+    return SegmentCNN(32).eval()
 
 
-def test_feature_depends_on_the_samples_of_its_segment_and_the_margin_only(encoder: AudioEncoder) -> None:
+def test_feature_depends_on_the_samples_of_its_segment_and_the_margin_only(encoder: SegmentCNN) -> None:
     log_mel = LogMel(SEGMENTS, COLUMNS, 64)
     margin = log_mel.margin_samples(SAMPLES)
     length = SAMPLES // SEGMENTS
@@ -30,13 +30,13 @@ def test_feature_depends_on_the_samples_of_its_segment_and_the_margin_only(encod
             assert changed.nonzero().flatten().tolist() == [segment]
 
 
-def test_spectrogram_that_cannot_be_cut_into_segments(encoder: AudioEncoder) -> None:
+def test_spectrogram_that_cannot_be_cut_into_segments(encoder: SegmentCNN) -> None:
     with pytest.raises(ConfigError, match="101 columns cannot be cut into 5"):
         encoder(torch.zeros(1, 1, 64, 101), 5)
 
 
 @pytest.mark.parametrize(("bands", "columns"), [(64, 100), (40, 24), (128, 50)])
-def test_any_spectrogram_fits(encoder: AudioEncoder, bands: int, columns: int) -> None:
+def test_any_spectrogram_fits(encoder: SegmentCNN, bands: int, columns: int) -> None:
     assert encoder(torch.zeros(2, 1, bands, 3 * columns), 3).shape == (2, 3, 32)
 
 
@@ -44,7 +44,7 @@ def test_any_spectrogram_fits(encoder: AudioEncoder, bands: int, columns: int) -
 def test_misaligned_sound_drifts(extra: int, columns: list[int]) -> None:
     """Feature 2 of 5 comes from piece 2 of 5 + extra."""
     torch.manual_seed(0)
-    encoder = AudioEncoder(8, extra_pieces=extra).eval()
+    encoder = SegmentCNN(8, extra_pieces=extra).eval()
     spectrogram = torch.randn(1, 1, 64, 100, requires_grad=True)
     encoder(spectrogram, 5)[0, 2].sum().backward()
     assert spectrogram.grad is not None
@@ -52,14 +52,14 @@ def test_misaligned_sound_drifts(extra: int, columns: list[int]) -> None:
     assert [reached.min().item(), reached.max().item()] == columns
 
 
-def test_one_feature_for_the_whole_clip(encoder: AudioEncoder) -> None:
+def test_one_feature_for_the_whole_clip(encoder: SegmentCNN) -> None:
     spectrogram = torch.randn(2, 1, 64, 100)
     features = encoder(spectrogram, 5)
     encoder.span = "clip"
     assert torch.allclose(encoder(spectrogram, 5), features.mean(1, keepdim=True).expand(2, 5, 32))
 
 
-def test_no_piece_left(encoder: AudioEncoder) -> None:
+def test_no_piece_left(encoder: SegmentCNN) -> None:
     encoder.extra_pieces = -5
     with pytest.raises(ConfigError, match="cannot be cut into 0 pieces"):
         encoder(torch.zeros(1, 1, 64, 100), 5)

@@ -1,11 +1,11 @@
-"""Values computed again give the same gradient, and batch norms count each batch once."""
+"""Recomputed activations give the same gradient, and batch norms count each batch once."""
 
 from copy import deepcopy
 
 import torch
 from torch import nn
 
-from tavlo_pl.nn.checkpointing import recomputed
+from tavlo_pl.nn.checkpointing import checkpointed
 
 
 def test_gradient_and_statistics_are_those_of_a_plain_pass() -> None:
@@ -14,7 +14,7 @@ def test_gradient_and_statistics_are_those_of_a_plain_pass() -> None:
     again = deepcopy(plain)
     pixels = torch.randn(2, 3, 8, 8)
     plain(pixels).square().sum().backward()
-    recomputed(again, pixels).square().sum().backward()
+    checkpointed(again, pixels).square().sum().backward()
     for one, other in zip(plain.parameters(), again.parameters(), strict=True):
         assert torch.equal(one.grad, other.grad)
     for one, other in zip(plain.buffers(), again.buffers(), strict=True):
@@ -26,5 +26,5 @@ def test_nothing_in_between_is_kept() -> None:
     tokens = torch.randn(3, 4, requires_grad=True)
     kept: list[torch.Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
-        recomputed(block, tokens)
+        checkpointed(block, tokens)
     assert not sum(x.nbytes for x in kept if x.data_ptr() != tokens.data_ptr())  # torch 2.9 keeps an empty one

@@ -1,11 +1,10 @@
-"""Two processes with half of the clips each learn what one process learns from all."""
+"""Two processes with half of the clips each have the gradient of one process with all clips."""
 
 import torch
 from torch import Tensor
 
-from tavlo_pl.models.tavlo import TAVLO
-from tavlo_pl.nn.gather import all_gather_with_grad, mine
-from tavlo_pl.nn.visual import ShuffleNet
+from tavlo_pl.nn.gather import all_gather_with_grad, local_shard
+from tests.helpers.models import CONTRASTIVE_ONLY, small_tavlo
 from tests.helpers.processes import run_processes
 
 CLIPS, SEGMENTS = 4, 3
@@ -13,11 +12,11 @@ CLIPS, SEGMENTS = 4, 3
 
 def gradients(rank: int, processes: int, **options: object) -> dict[str, Tensor]:
     """Mean of the processes' gradients, as DDP takes it; each process has its share of the same clips."""
-    torch.manual_seed(0)
-    model = TAVLO(ShuffleNet(), width=24, temporal_width=8, heads=4, audio_channels=(8, 8), **options).eval()  # type: ignore[arg-type]
+    model = small_tavlo(**options)
     draw = torch.Generator().manual_seed(1)
     frames = torch.randint(0, 256, (CLIPS, SEGMENTS, 3, 32, 32), dtype=torch.uint8, generator=draw)
     sound = torch.randn(CLIPS, 1, 16, SEGMENTS * 10, generator=draw)
+    torch.manual_seed(2)
     scalars = model.training_loss(frames.chunk(processes)[rank], sound.chunk(processes)[rank])
     scalars["loss"].backward()
     found = {name: p.grad for name, p in model.named_parameters()} | {"loss": scalars["loss"].detach()}
@@ -29,7 +28,10 @@ def gradients(rank: int, processes: int, **options: object) -> dict[str, Tensor]
 
 def test_gathered_negatives_give_the_gradient_of_one_process() -> None:
     """Batch norms are in evaluation mode: their statistics are of each process alone, whoever gathers."""
-    for options in ({"num_time_shifted": 2, "num_envelope_matched": 2}, {"cross_modal": True, "positive_pool": "max"}):
+    for options in (
+        {"num_time_shifted": 2, "num_envelope_matched": 2},
+        {"cross_modal": True, "positive_pool": "max", **CONTRASTIVE_ONLY},
+    ):
         first, second = run_processes(2, lambda r, n, o=options: gradients(r, n, gather_negatives=True, **o))
         whole = gradients(0, 1, **options)
         apart = run_processes(2, lambda r, n, o=options: gradients(r, n, **o))[0]
@@ -42,7 +44,7 @@ def test_gathered_negatives_give_the_gradient_of_one_process() -> None:
 def test_tensors_come_in_the_order_of_the_ranks() -> None:
     def both(rank: int, processes: int) -> tuple[Tensor, bool]:
         part = torch.full((1, 2), float(rank))
-        return all_gather_with_grad(part, 1), torch.equal(mine(all_gather_with_grad(part)), part)
+        return all_gather_with_grad(part, 1), torch.equal(local_shard(all_gather_with_grad(part)), part)
 
     for gathered, kept in run_processes(2, both):
         assert gathered.tolist() == [[0, 0, 1, 1]]

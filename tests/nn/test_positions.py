@@ -1,23 +1,23 @@
-"""Positional encodings tell places and moments apart."""
+"""Position encodings differ between cells and between segments."""
 
 import pytest
 import torch
 
-from tavlo_pl.nn.positions import Kind, SpatialEncoding, TemporalEncoding
+from tavlo_pl.nn.positions import PositionKind, SpatialEncoding, TemporalEncoding
 
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
 @pytest.mark.parametrize(("width", "height", "columns"), [(32, 7, 7), (30, 12, 9), (64, 14, 14)])
-def test_every_cell_has_its_own_place(kind: Kind, width: int, height: int, columns: int) -> None:
-    place = SpatialEncoding(width, kind)(torch.zeros(1, width, height, columns))[0].flatten(1).T
-    gaps = torch.cdist(place, place) + torch.eye(len(place))
-    assert place.shape == (height * columns, width)
+def test_every_cell_has_its_own_encoding(kind: PositionKind, width: int, height: int, columns: int) -> None:
+    encoding = SpatialEncoding(width, kind)(torch.zeros(1, width, height, columns))[0].flatten(1).T
+    gaps = torch.cdist(encoding, encoding) + torch.eye(len(encoding))
+    assert encoding.shape == (height * columns, width)
     assert gaps.min() > 1e-3
 
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
-def test_every_segment_has_its_own_moment(kind: Kind) -> None:
-    clock = TemporalEncoding(16, kind, segments=32)(32, torch.device("cpu"))
-    assert clock.shape == (32, 16)
+def test_every_segment_has_its_own_encoding(kind: PositionKind) -> None:
+    encoding = TemporalEncoding(16, kind, segments=32)(32, torch.device("cpu"))
+    assert encoding.shape == (32, 16)
     assert TemporalEncoding(16, kind, segments=8)(20, torch.device("cpu")).shape == (20, 16)
-    assert (torch.cdist(clock, clock) + torch.eye(32)).min() > 1e-3
+    assert (torch.cdist(encoding, encoding) + torch.eye(32)).min() > 1e-3
