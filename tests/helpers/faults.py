@@ -78,7 +78,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int, act: Call
     monkeypatch.setattr(Tiny, method, wrapped)
 
 
-def sentence(outcome: Outcome) -> str:
+def error_line(outcome: Outcome) -> str:
     """The one line that a failed command tells; it printed no traceback and nothing else in its name."""
     assert "Traceback" not in outcome.err
     (line,) = (line for line in outcome.err.splitlines() if line.startswith("tavlo "))
