@@ -3,7 +3,7 @@
 Differences from LightningCLI:
 
 - Checkpoints give the defaults of a command; configuration files and flags override them.
-- All commands but ``fit`` take model and data from the checkpoint: its path alone is enough.
+- All commands but ``fit`` take model and data from the checkpoint: its path is enough.
 - All files of a run are in one folder, printed at the start and the end.
 - Checkpoints are always read with ``weights_only=True``.
 """
@@ -116,7 +116,7 @@ class TavloCLI(LightningCLI):
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Makes the Trainer with the callbacks of every run, whatever ``callbacks:`` the configuration has."""
+        """Makes the Trainer; the callbacks of every run are added to ``callbacks:`` of the configuration."""
         config = self.config_init[self.command].trainer
         folder, logger = self.session.folder, config.logger
         if logger in (None, True):

@@ -1,4 +1,4 @@
-"""The callbacks of every run, whatever ``callbacks:`` a configuration has."""
+"""The callbacks of every run; those of the configuration come in addition."""
 
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import LearningRateMonitor

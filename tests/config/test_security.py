@@ -85,6 +85,23 @@ def test_config_calls_no_function(world: Path, tmp_path: Path, bomb: Path, call:
     assert_refused(tavlo("fit", "-c", config, "--out", tmp_path / "out"), "torch", tmp_path)
 
 
+@pytest.mark.parametrize("option", ["optimizer", "lr_scheduler"])
+@pytest.mark.parametrize("path", ["torch.load", "torch.nn.Linear"])
+def test_optimizer_cannot_be_anything_else(world: Path, tmp_path: Path, bomb: Path, option: str, path: str) -> None:
+    content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
+    content |= {"optimizer": named("torch.optim.SGD", lr=0.1), option: loaded(bomb) | {"class_path": path}}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
+    assert_refused(tavlo("fit", "-c", tmp_path / "tiny.yaml", "--out", tmp_path / "out"), path, tmp_path)
+
+
+def test_scheduler_calls_no_function(world: Path, tmp_path: Path, bomb: Path) -> None:
+    content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
+    content["optimizer"] = named("torch.optim.SGD", lr=0.1)
+    content["lr_scheduler"] = named("torch.optim.lr_scheduler.LambdaLR", lr_lambda=loaded(bomb))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
+    assert_refused(tavlo("fit", "-c", tmp_path / "tiny.yaml", "--out", tmp_path / "out"), "torch", tmp_path)
+
+
 @pytest.mark.parametrize("path", ["tavlo_pl.models.base.AVLocalizer.load_from_checkpoint", "torch.load"])
 def test_model_cannot_be_a_function(world: Path, tmp_path: Path, bomb: Path, path: str) -> None:
     content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
@@ -219,11 +236,14 @@ def test_config_cannot_set_overwrite(world: Path, tmp_path: Path) -> None:
 def test_kinds_are_where_lightning_and_torch_define_them() -> None:
     """Canary: were Lightning to move them, every configuration that names one would be refused."""
     from lightning.pytorch import accelerators, callbacks, loggers, plugins, profilers, strategies
+    from lightning.pytorch.cli import ReduceLROnPlateau
 
     for kind in (callbacks.Timer, loggers.CSVLogger, profilers.SimpleProfiler, strategies.DDPStrategy):
         security.check_named({"class_path": f"{kind.__module__}.{kind.__qualname__}"})
     for kind in (accelerators.CPUAccelerator, plugins.MixedPrecision, plugins.TorchCheckpointIO, torch.nn.Linear):
         security.check_named([{"class_path": f"{kind.__module__}.{kind.__qualname__}"}])
+    for kind in (torch.optim.AdamW, torch.optim.lr_scheduler.StepLR, ReduceLROnPlateau):
+        security.check_named({"class_path": f"{kind.__module__}.{kind.__qualname__}"})
     for place in security.KINDS:
         module, _, name = place.rpartition(".")
         assert hasattr(__import__(module, fromlist=[name]), name), place
