@@ -38,7 +38,7 @@ def test_help_of_data_synth_lists_its_options() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "expected"),
     [
         ("data synth --out x --train_clip 3", "train_clip"),
         ("fit --data.batchsize 3", "batchsize"),
@@ -50,10 +50,10 @@ def test_help_of_data_synth_lists_its_options() -> None:
         ("fit --model=tavlo_pl.models.tavlo.NoSuchModel", "NoSuchModel"),
     ],
 )
-def test_mistake_prints_one_sentence_and_exits_with_2(args: str, told: str) -> None:
+def test_mistake_prints_one_sentence_and_exits_with_2(args: str, expected: str) -> None:
     outcome = tavlo(*args.split())
     assert outcome.code == 2
-    assert told in outcome.err
+    assert expected in outcome.err
     assert outcome.err.count("\n") == 1
 
 

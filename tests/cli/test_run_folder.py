@@ -131,9 +131,9 @@ def test_localize_imports_known_packages_only(run: Path, tmp_path: Path) -> None
     content = load(run / "checkpoints" / "best.ckpt")
     config = yaml.safe_load(content["tavlo"]["config"]) | {"model": {"class_path": "antigravity.Flight"}}
     content["tavlo"]["config"] = yaml.safe_dump(config)
-    torch.save(content, tmp_path / "stranger.ckpt")
-    with pytest.raises(CheckpointError, match=r"stranger\.ckpt: its model cannot be made: .*not allowed"):
-        tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=tmp_path / "stranger.ckpt")
+    torch.save(content, tmp_path / "untrusted.ckpt")
+    with pytest.raises(CheckpointError, match=r"untrusted\.ckpt: its model cannot be made: .*not allowed"):
+        tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=tmp_path / "untrusted.ckpt")
     assert "antigravity" not in sys.modules
 
 

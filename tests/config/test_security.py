@@ -1,4 +1,4 @@
-"""Files of strangers that would run code or take all memory, given to the command line."""
+"""Untrusted files that would run code or use all memory, given to the command line."""
 
 import os
 from pathlib import Path
@@ -34,10 +34,10 @@ def bomb(tmp_path: Path) -> Path:
     return tmp_path / "bomb.ckpt"
 
 
-def assert_refused(outcome: Outcome, told: str, folder: Path) -> None:
+def assert_refused(outcome: Outcome, message: str, folder: Path) -> None:
     """One sentence that says what is wrong, exit code 2, and nothing has run."""
     assert outcome.code == 2, outcome.err
-    assert told in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert not (folder / "owned").exists()
 
@@ -47,7 +47,7 @@ def named(path: str, **arguments: Any) -> dict[str, Any]:
 
 
 def loaded(bomb: Path) -> dict[str, Any]:
-    """What the strangers' configurations would like to call."""
+    """The call that the untrusted configurations name."""
     return named("torch.load", f=str(bomb), weights_only=False)
 
 
@@ -115,8 +115,8 @@ def test_config_in_a_checkpoint_calls_no_function(world: Path, tmp_path: Path, b
     content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
     content["trainer"]["callbacks"] = [lightning("callbacks.LambdaCallback", on_predict_start=loaded(bomb))]
     stored = {"config": yaml.safe_dump(content), "version": "0", "threshold": 0.5}
-    torch.save({"state_dict": {}, "tavlo": stored}, tmp_path / "stranger.ckpt")
-    outcome = tavlo(command, "--ckpt_path", tmp_path / "stranger.ckpt", "--out", tmp_path / "out")
+    torch.save({"state_dict": {}, "tavlo": stored}, tmp_path / "untrusted.ckpt")
+    outcome = tavlo(command, "--ckpt_path", tmp_path / "untrusted.ckpt", "--out", tmp_path / "out")
     assert_refused(outcome, "names torch.load", tmp_path)
 
 
@@ -189,7 +189,7 @@ REPEATED = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("model: " + "[" * 100_000, "32 levels"),
         ("trainer: " + "{a: " * 2_000 + "1" + "}" * 2_000, "32 levels"),
@@ -217,10 +217,10 @@ REPEATED = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         "no text",
     ],
 )
-def test_config_beyond_the_limits_is_refused(tmp_path: Path, content: str | bytes, told: str) -> None:
+def test_config_beyond_the_limits_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     (tmp_path / "odd.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert_refused(tavlo("fit", "-c", tmp_path / "odd.yaml", "--out", tmp_path / "out"), told, tmp_path)
-    assert_refused(tavlo("data", "audit", "--config", tmp_path / "odd.yaml"), told, tmp_path)
+    assert_refused(tavlo("fit", "-c", tmp_path / "odd.yaml", "--out", tmp_path / "out"), message, tmp_path)
+    assert_refused(tavlo("data", "audit", "--config", tmp_path / "odd.yaml"), message, tmp_path)
 
 
 def test_config_cannot_set_overwrite(world: Path, tmp_path: Path) -> None:

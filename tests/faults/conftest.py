@@ -1,4 +1,4 @@
-"""What runs leave that nothing disturbed; every fault is measured against them."""
+"""Results of undisturbed runs, with which those of disturbed runs are compared."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ def undisturbed(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Undist
 
 @pytest.fixture(scope="session")
 def maps(undisturbed: Undisturbed, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What predict wrote for the test videos, with films."""
+    """What predict wrote for the test videos, with overlay videos."""
     folder = tmp_path_factory.mktemp("maps") / "out"
     assert tavlo(*predict_args(undisturbed, world, folder)).code == 0
     return folder
@@ -58,7 +58,7 @@ def shards(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def predict_args(undisturbed: Undisturbed, world: Path, out: Path) -> tuple[object, ...]:
-    """``tavlo predict`` of the test videos, with films."""
+    """``tavlo predict`` of the test videos, with overlay videos."""
     checkpoint = undisturbed.folder / "checkpoints" / "best.ckpt"
     return ("predict", "--ckpt_path", checkpoint, "--data.root", world / "test" / "video", "--out", out)
 

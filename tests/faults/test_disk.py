@@ -1,4 +1,4 @@
-"""A disk that is full, and a place that may not be written to."""
+"""A full disk, and a folder that cannot be written to."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def assert_nothing_half(folder: Path) -> None:
-    """No file is half there, and every checkpoint can be read."""
+    """No file is incomplete, and every checkpoint can be read."""
     assert not list(folder.rglob("*.part"))
     for path in folder.rglob("*.ckpt"):
         torch.load(path, weights_only=True)
@@ -97,7 +97,7 @@ def test_other_commands_on_a_full_disk_can_be_repeated(
 def commands(
     request: pytest.FixtureRequest, undisturbed: Undisturbed, world: Path, out: Path
 ) -> dict[str, tuple[tuple[object, ...], str]]:
-    """Words, and the fixture that holds what an undisturbed run left; by command."""
+    """Arguments, and the fixture that holds what an undisturbed run left; by command."""
     return {
         "predict": (predict_args(undisturbed, world, out), "maps"),
         "score": (score_args(request.getfixturevalue("maps"), world, out), "scores"),

@@ -1,4 +1,4 @@
-"""What happens to a training from inside and outside: numbers that are none, signals, clocks, a second run."""
+"""Disturbances of training: numbers that are not finite, signals, clocks, a second run."""
 
 import math
 import os
@@ -32,14 +32,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture
 def fit(undisturbed: Undisturbed, world: Path, tmp_path: Path) -> Callable[..., Outcome]:
-    """The command that begins the tiny run, or goes on with it, in ``out``."""
+    """The command that starts or resumes the tiny run, in ``out``."""
     args = ("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out", "--ckpt_path", "last")
     return lambda *more: tavlo(*args, *more)
 
 
 @pytest.fixture
 def same_end(undisturbed: Undisturbed, fit: Callable[..., Outcome], tmp_path: Path) -> Callable[[], None]:
-    """Goes on with the run, and compares its end with that of an undisturbed one."""
+    """Resumes the run and compares its end with that of an undisturbed one."""
 
     def check() -> None:
         outcome = fit()
@@ -84,10 +84,12 @@ def test_non_finite_loss_ends_before_the_step(
         patch.setattr(Tiny, "training_loss", training_loss)
         ended = fit()
     assert ended.code == 1
-    told = error_line(ended)
-    assert f"the loss is {-bad:g} at step 2, epoch 0, on clips " in told or f"the loss is {bad:g} at step 2" in told
-    assert re.search(r"on clips \S+_\d+, \S+_\d+;", told)  # both of the batch
-    assert "--ckpt_path last" in told
+    message = error_line(ended)
+    assert (
+        f"the loss is {-bad:g} at step 2, epoch 0, on clips " in message or f"the loss is {bad:g} at step 2" in message
+    )
+    assert re.search(r"on clips \S+_\d+, \S+_\d+;", message)  # both of the batch
+    assert "--ckpt_path last" in message
     assert state(tmp_path)["global_step"] == 2
     assert_finite(tmp_path)
     same_end()
@@ -122,9 +124,9 @@ def test_non_finite_loss_on_one_process_ends_both(
         ended = fit("--trainer.devices", processes, "--trainer.strategy", "ddp")
         return ended.code, error_line(ended)
 
-    (code, told), (other_code, other_told) = run_processes(2, in_process)
+    (code, message), (other_code, other_told) = run_processes(2, in_process)
     assert (code, other_code) == (1, 1)
-    assert "the gradient is not finite at step 0" in told  # the loss of another process
+    assert "the gradient is not finite at step 0" in message  # the loss of another process
     assert "the loss is nan at step 0" in other_told
     assert not (tmp_path / "out" / "checkpoints").exists()
 
@@ -230,7 +232,7 @@ SLURM = {
 
 
 def in_slurm(monkeypatch: pytest.MonkeyPatch, folder: Path, scontrol: str) -> Path:
-    """Makes this process a task of a SLURM job whose ``scontrol`` is a script; where it notes its args."""
+    """Makes this process a task of a SLURM job whose ``scontrol`` is a script; returns the file with its arguments."""
     (folder / "bin").mkdir()
     (folder / "bin" / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\n{scontrol}\n')
     (folder / "bin" / "scontrol").chmod(0o755)
@@ -278,7 +280,7 @@ def test_jumping_clock_changes_nothing(
 ) -> None:
     draw = random.Random(9)
     with monkeypatch.context() as patch:
-        patch.setattr(time, "time", lambda: draw.uniform(0, 4e9))  # from 1970 to 2096, at each look
+        patch.setattr(time, "time", lambda: draw.uniform(0, 4e9))  # from 1970 to 2096, at each call
         ended = fit("--trainer.enable_progress_bar", "true")
     assert ended.code == 0, ended.err
     same_end()
@@ -306,7 +308,7 @@ def test_clock_set_back_gives_new_folder_names(tmp_path: Path, monkeypatch: pyte
 def test_second_run_in_a_folder_is_refused_until_a_kill(
     fit: Callable[..., Outcome], same_end: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    message: list[str] = []
 
     def wait_for_the_second() -> None:
         for _ in range(600):
@@ -326,7 +328,7 @@ def test_second_run_in_a_folder_is_refused_until_a_kill(
         for args in ((), ("--overwrite",)):
             refused = fit(*args)
             assert refused.code == 2
-            told.append(error_line(refused))
+            message.append(error_line(refused))
         (tmp_path / "stop").touch()
 
     child = os.fork()
@@ -338,6 +340,6 @@ def test_second_run_in_a_folder_is_refused_until_a_kill(
     finally:
         (tmp_path / "stop").touch()
         os.waitpid(child, 0)
-    assert all(f"{tmp_path / 'out'} is in use by another run (process {child} on " in line for line in told)
+    assert all(f"{tmp_path / 'out'} is in use by another run (process {child} on " in line for line in message)
     assert (tmp_path / "out" / ".lock").exists()  # the killed run's
     same_end()

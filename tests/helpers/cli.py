@@ -1,4 +1,4 @@
-"""The command line in this process: 0.3 s a call where a process of its own takes 7."""
+"""The command line in this process: 0.3 s per call instead of 7 s for a process."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ TRAINER_COMMANDS = ("fit", "validate", "test", "predict", "diagnose")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command answered."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -19,7 +19,7 @@ class Outcome:
 
 
 def tavlo(*args: object) -> Outcome:
-    """Runs ``tavlo`` with these args and catches what it prints; configurations may name classes of the tests."""
+    """Runs ``tavlo`` and captures its output; configurations may name classes of the tests."""
     out, err = io.StringIO(), io.StringIO()
     allowed = (
         ["--allow_import", "tests"] if args and args[0] in TRAINER_COMMANDS and "--allow_import" not in args else []
