@@ -50,12 +50,12 @@ def main(args: list[str] | None = None) -> int:
     if command in ("-h", "--help"):
         print(HELP)
         return 0
+    code: int
     if command in TRAINER_COMMANDS:
-        from tavlo_pl import cli  # imports torch
-
-        return cli.main(args)
+        code = import_module("tavlo_pl.cli").main(args)
+        return code
     if command in OTHER_COMMANDS:
-        code: int = import_module(f"tavlo_pl.commands.{command}").main(args[1:])
+        code = import_module(f"tavlo_pl.commands.{command}").main(args[1:])
         return code
     known = [*TRAINER_COMMANDS, *OTHER_COMMANDS]
     near = get_close_matches(command, known, n=1)

@@ -85,9 +85,7 @@ def test_non_finite_loss_ends_before_the_step(
         ended = fit()
     assert ended.code == 1
     message = error_line(ended)
-    assert (
-        f"the loss is {-bad:g} at step 2, epoch 0, on clips " in message or f"the loss is {bad:g} at step 2" in message
-    )
+    assert re.search(rf"the loss is -?{bad:g} at step 2, epoch 0, on clips ", message)
     assert re.search(r"on clips \S+_\d+, \S+_\d+;", message)  # both of the batch
     assert "--ckpt_path last" in message
     assert state(tmp_path)["global_step"] == 2

@@ -1,4 +1,4 @@
-"""The server of ``tavlo app`` in a thread of this process, with a localizer that maps brightness."""
+"""The server of the page in a thread of this process, with the localizer that sees brightness."""
 
 import asyncio
 import threading
