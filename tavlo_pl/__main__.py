@@ -1,4 +1,4 @@
-"""The entry point of ``tavlo`` and ``python -m tavlo_pl``; light answers come before any heavy import."""
+"""Entry point of ``tavlo`` and ``python -m tavlo_pl``; ``--help`` and ``--version`` need no heavy import."""
 
 import sys
 from difflib import get_close_matches
@@ -6,27 +6,27 @@ from importlib import import_module
 
 from tavlo_pl import __version__
 
-RUNS = {
-    "fit": "train a model; leaves a run folder with checkpoints",
-    "validate": "measure a checkpoint on the validation clips",
-    "test": "measure a checkpoint per scenario; prints a table",
-    "predict": "write heatmaps and overlay films of any videos",
-    "diagnose": "tell whether a checkpoint listens, by probes of its maps",
+TRAINER_COMMANDS = {
+    "fit": "train a model; writes a run folder with checkpoints",
+    "validate": "evaluate a checkpoint on the validation clips",
+    "test": "evaluate a checkpoint per scenario; prints a table",
+    "predict": "write heatmaps and overlay videos for any videos",
+    "diagnose": "test by probes whether the maps of a checkpoint depend on the audio",
 }
-COMMANDS = {
-    "data": "make, index and audit data sets: tavlo data synth --out DIR",
-    "score": "score anyone's saved heatmaps on AVATAR, VGG-SS, Flickr, IS3 or AVSBench",
-    "report": "make one page of a test, or of several compared: tavlo report RUN [RUN...]",
-    "app": "serve a page on this machine: drop a video, see what makes its sound",
+OTHER_COMMANDS = {
+    "data": "generate, index, shard and audit datasets: tavlo data synth --out DIR",
+    "score": "score saved heatmaps of any method on AVATAR, VGG-SS, Flickr, IS3 or AVSBench",
+    "report": "write an HTML page about a test, or a comparison of several: tavlo report RUN [RUN...]",
+    "app": "serve a local page that localizes the sound sources of a video",
     "sweep": "train and test variants of an experiment with several seeds",
 }
 HELP = "\n".join(
     [
-        "tavlo: which pixels make the sound heard right now?",
+        "tavlo: which pixels make the current sound?",
         "",
-        "usage: tavlo VERB [options]      tavlo VERB --help      tavlo --version",
+        "usage: tavlo COMMAND [options]      tavlo COMMAND --help      tavlo --version",
         "",
-        *(f"  {verb:<10}{line}" for verb, line in (RUNS | COMMANDS).items()),
+        *(f"  {command:<10}{line}" for command, line in (TRAINER_COMMANDS | OTHER_COMMANDS).items()),
         "",
         "start: tavlo data synth --out .demo/world    then    tavlo fit -c configs/exp/demo.yaml",
     ]
@@ -34,32 +34,33 @@ HELP = "\n".join(
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs one verb and returns the exit code.
+    """Runs one command and returns the exit code.
 
     Args:
-        args: the words after ``tavlo``; those of the process if None.
+        args: command line without ``tavlo``; that of the process if None.
 
     Returns:
-        0 on success, 2 after a user's mistake, 1 after a failed run, 130 after Ctrl-C.
+        0 on success, 2 after a mistake of the user, 1 after a failed run, 130 after Ctrl-C.
     """
-    words = sys.argv[1:] if args is None else args
-    verb = words[0] if words else "--help"
-    if verb == "--version":
+    args = sys.argv[1:] if args is None else args
+    command = args[0] if args else "--help"
+    if command == "--version":
         print(f"tavlo {__version__}")
         return 0
-    if verb in ("-h", "--help"):
+    if command in ("-h", "--help"):
         print(HELP)
         return 0
-    if verb in RUNS:
-        from tavlo_pl import cli
-
-        return cli.main(words)
-    if verb in COMMANDS:
-        code: int = import_module(f"tavlo_pl.commands.{verb}").main(words[1:])
+    code: int
+    if command in TRAINER_COMMANDS:
+        code = import_module("tavlo_pl.cli").main(args)
         return code
-    near = get_close_matches(verb, RUNS | COMMANDS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"verbs: {', '.join(RUNS | COMMANDS)}"
-    print(f"tavlo: unknown verb {verb!r}; {hint}", file=sys.stderr)
+    if command in OTHER_COMMANDS:
+        code = import_module(f"tavlo_pl.commands.{command}").main(args[1:])
+        return code
+    known = [*TRAINER_COMMANDS, *OTHER_COMMANDS]
+    near = get_close_matches(command, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(known)}"
+    print(f"tavlo: unknown command {command!r}; {hint}", file=sys.stderr)
     return 2
 
 

@@ -1,33 +1,31 @@
-"""Every environment variable that tavlo_pl reads; there are no others."""
+"""All environment variables that tavlo_pl reads."""
 
 import os
 
 from tavlo_pl.errors import ConfigError
 
 DEBUG = "TAVLO_DEBUG"
-"""Set to 1 to see tracebacks instead of one sentence."""
+"""Set to 1 to print tracebacks of errors."""
 
 RUN_FOLDER = "TAVLO_RUN_FOLDER"
-"""The run folder that the first process chose, for the processes that Lightning starts beside it."""
+"""The run folder that the first process chose, for the processes that Lightning starts."""
 
 MEDIA_LIMITS = "TAVLO_MEDIA_LIMITS"
-"""What media files may state of themselves, as JSON: ``{"pixels": 67108864, "duration_s": 86400, "streams": 32}``.
-The options ``--data.limits`` and ``--limits`` set it, for the processes that read beside this one."""
-
+"""Limits on media files, as JSON: ``{"pixels": 67108864, "duration_s": 86400, "streams": 32}``.
+The options ``--data.limits`` and ``--limits`` set it, for the processes that read clips."""
 
 CLIP_TIMEOUT_S = "TAVLO_CLIP_TIMEOUT_S"
-"""Seconds that reading one clip may take before it counts as unreadable; 120 by default, 0 for no limit."""
-
+"""Time in seconds after which reading one clip counts as failed; 120 by default, 0 for no limit."""
 
 LONGEST_TIMEOUT_S = 1e6
-"""Eleven days; a timer of the system takes no infinity."""
+"""Upper bound of the time limit, eleven days: a system timer accepts no infinity."""
 
 
 def clip_timeout_s() -> float:
-    """The limit of reading one clip.
+    """Returns the time limit in seconds for reading one clip, 0 for none.
 
     Raises:
-        ConfigError: it is no number of seconds.
+        ConfigError: the variable is not a number of seconds in [0, `LONGEST_TIMEOUT_S`).
     """
     value = os.environ.get(CLIP_TIMEOUT_S, "120")
     try:
@@ -40,26 +38,26 @@ def clip_timeout_s() -> float:
 
 
 def debug() -> bool:
-    """Whether the user wants tracebacks."""
+    """Whether tracebacks are printed."""
     return os.environ.get(DEBUG, "0") not in ("", "0")
 
 
 def process_number() -> int:
-    """0 in the first process of a run, another number in each other one of its machine.
+    """Returns 0 in the first process of a run, and a positive number in each other process.
 
-    torchrun sets ``RANK``, SLURM's srun ``SLURM_PROCID``, and Lightning ``LOCAL_RANK`` for the processes it starts
-    itself; who starts one command a machine by hand sets ``NODE_RANK``.
+    torchrun sets ``RANK``, SLURM's srun ``SLURM_PROCID``, and Lightning ``LOCAL_RANK`` for the processes that it
+    starts; a user who starts one command per machine sets ``NODE_RANK``.
     """
-    known = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK"))
-    return next((int(number) for number in known if number not in (None, "", "0")), 0)
+    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK"))
+    return next((int(number) for number in ranks if number not in (None, "", "0")), 0)
 
 
 def slurm_job() -> str | None:
-    """What ``scontrol requeue`` calls the SLURM job that this process belongs to."""
+    """Returns the id of the SLURM job of this process, as ``scontrol requeue`` takes it; None outside a job."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 
 
 def launched() -> bool:
-    """Whether a launcher started this process beside others."""
+    """Whether a launcher started this process together with others."""
     return "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", "1")) > 1 or process_number() > 0

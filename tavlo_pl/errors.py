@@ -1,46 +1,55 @@
-"""The one error tree: every mistake a user can make ends as one sentence and an exit code.
+"""Errors and exit codes: every mistake of a user ends as a one-sentence message and an exit code.
 
-A message says what is wrong, where, and what to do. Exit code 2 is a user's mistake (bad input, bad
-option, missing file); exit code 1 is a run that failed although its input was fine.
+A message says what is wrong, where, and what to do.
 """
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as in shells."""
+
+TERMINATED = 143
+"""Exit code after SIGTERM: 128 + SIGTERM."""
 
 
 class TavloError(Exception):
-    """Base of all errors that are shown to the user without a traceback."""
+    """Base of all errors that are shown to the user without a traceback.
+
+    Attributes:
+        exit_code: 2 for a mistake of the user (wrong option, bad input, missing file), 1 for a failed run.
+    """
 
     exit_code = 2
 
 
 class ConfigError(TavloError):
-    """An option or a combination of options that cannot be run."""
+    """An option, or a combination of options, that cannot be run."""
 
 
 class DatasetNotFoundError(TavloError):
-    """A dataset's folder, list or file is missing."""
+    """A folder, list or file of a dataset is missing."""
 
 
 class AnnotationError(TavloError):
-    """An annotation file that cannot be read: names file, field and what is known."""
+    """An annotation file cannot be read."""
 
 
 class PredictionError(TavloError):
-    """Saved heatmaps that are missing or cannot be scored."""
+    """Saved heatmaps are missing or cannot be scored."""
 
 
 class CheckpointError(TavloError):
-    """A checkpoint that is missing, unreadable or of another model."""
+    """A checkpoint is missing, unreadable or of another model."""
 
 
 class MediaError(TavloError):
-    """An audio or video file that cannot be used; every message starts with its path."""
+    """An audio or video file cannot be used; the message starts with its path."""
 
 
 class EmptyMediaError(MediaError):
-    """The file has no bytes, or no frame at all."""
+    """The file has no bytes, or no frame."""
 
 
 class NotMediaError(MediaError):
-    """The bytes are no known container (an HTML page named .mp4, say)."""
+    """The file is of no known container format, such as an HTML page named .mp4."""
 
 
 class NoVideoError(MediaError):
@@ -52,14 +61,14 @@ class NoAudioError(MediaError):
 
 
 class CorruptMediaError(MediaError):
-    """Truncated or damaged: a wanted frame or its sound cannot be decoded faithfully."""
+    """The file is truncated or damaged: a requested frame or its audio cannot be decoded."""
 
 
 class SlowMediaError(MediaError):
-    """Reading it took longer than the limit."""
+    """Reading the file took longer than the limit."""
 
 
 class RunFailedError(TavloError):
-    """The input was fine and the run failed all the same."""
+    """The input was valid and the run failed."""
 
     exit_code = 1

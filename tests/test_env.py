@@ -20,7 +20,7 @@ LAUNCHERS = ("RANK", "SLURM_PROCID", "SLURM_NTASKS", "LOCAL_RANK", "NODE_RANK")
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "LOCAL_RANK": "1"}, False, True),
     ],
 )
-def test_one_process_of_a_run_is_the_first(
+def test_process_number_is_0_in_the_first_process(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], first: bool, launched: bool
 ) -> None:
     for name in LAUNCHERS:
@@ -38,7 +38,7 @@ def test_one_process_of_a_run_is_the_first(
         ({"SLURM_JOB_ID": "4712", "SLURM_ARRAY_JOB_ID": "4700", "SLURM_ARRAY_TASK_ID": "3"}, "4700_3"),
     ],
 )
-def test_a_slurm_job_has_the_name_that_it_is_queued_again_by(
+def test_slurm_job_is_the_id_for_requeueing(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], job: str | None
 ) -> None:
     for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"):
@@ -48,7 +48,7 @@ def test_a_slurm_job_has_the_name_that_it_is_queued_again_by(
     assert env.slurm_job() == job
 
 
-def test_the_limit_of_a_clip_is_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clip_timeout_is_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(env.CLIP_TIMEOUT_S, raising=False)
     assert env.clip_timeout_s() == 120
     for value, seconds in (("0", 0), ("2.5", 2.5)):

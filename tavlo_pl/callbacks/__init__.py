@@ -1,1 +1,1 @@
-"""What a run leaves behind, apart from its model: files, films, tables and pictures."""
+"""Lightning callbacks: checkpoints, results, gallery, provenance of the data, checks of loss and gradient."""

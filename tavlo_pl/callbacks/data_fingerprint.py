@@ -1,15 +1,16 @@
-"""Notes in ``run.json`` which clips a run was made with."""
+"""Stores in ``run.json`` which clips a run used."""
 
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
 
 from tavlo_pl.run import provenance
 
 
 class DataFingerprint(Callback):
-    """Adds the fingerprint of each stage's clips, once they are read.
+    """Adds the fingerprint of the clips of each stage to ``run.json``.
 
     Args:
         folder: the run folder.
@@ -18,8 +19,9 @@ class DataFingerprint(Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Lightning has set the data module up just before."""
+        """Stores the fingerprints; Lightning calls the ``setup`` of the data module before this one."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if trainer.is_global_zero:
-            provenance.note(self.folder, data=data.fingerprints())
+            provenance.record(self.folder, data=data.fingerprints())

@@ -1,4 +1,4 @@
-"""How long a model takes to localize a clip, without reading and scoring it."""
+"""Inference time of a model per clip, without reading and scoring the clip."""
 
 import statistics
 import time
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 class ForwardClock:
-    """Times each call of a module, whose result has one row a clip.
+    """Measures each forward call of a module whose output has one row per clip.
 
     Args:
-        module: the model; `stop` takes the clock off again.
+        module: the model; `stop` removes the hooks.
     """
 
     def __init__(self, module: LightningModule) -> None:
@@ -22,15 +22,15 @@ class ForwardClock:
         self._hooks = [module.register_forward_pre_hook(self._start), module.register_forward_hook(self._end)]
 
     def stop(self) -> float | None:
-        """Seconds a clip: the median over batches, which a slow first one does not move; None for no call."""
+        """Returns the median over batches of the seconds per clip; None without a call."""
         for hook in self._hooks:
             hook.remove()
         return statistics.median(self._seconds) if self._seconds else None
 
-    def _start(self, module: Any, inputs: Any) -> None:
+    def _start(self, module: Any, _inputs: Any) -> None:
         self._started_s = _now_s(module.device)
 
-    def _end(self, module: Any, inputs: Any, maps: Tensor) -> None:
+    def _end(self, module: Any, _inputs: Any, maps: Tensor) -> None:
         self._seconds.append((_now_s(module.device) - self._started_s) / len(maps))
 
 

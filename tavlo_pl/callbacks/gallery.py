@@ -1,4 +1,4 @@
-"""A fixed gallery of heatmaps in TensorBoard: the same clips after every validation."""
+"""Gallery of heatmaps in TensorBoard: the same clips after every validation."""
 
 from typing import Any
 
@@ -6,29 +6,31 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
+from typing_extensions import override
 
 from tavlo_pl.types import Batch
 from tavlo_pl.viz.overlay import clip_strip, contact_sheet
 
-PICTURE_HEIGHT_PX = 96
+IMAGE_HEIGHT_PX = 96
 CLIP_GAP_PX = 10
 TAG = "val/gallery"
 
 
 class Gallery(Callback):
-    """Draws the first clips of the validation set: frames above, the same frames under their heatmap below.
+    """Draws the first clips of the validation set: a row of frames above the same frames with their heatmap.
 
-    The model only hands its maps over (``validation_step`` returns ``{"heatmap": (B, T, h, w)}``). They are
-    drawn here, once a validation, by the first process, which shows the first clips of its own share.
+    ``validation_step`` of the model returns ``{"heatmap": (B, T, h, w)}``. The first process draws the first clips of
+    its own share once per validation.
 
     Args:
-        clips: number of clips; those that cannot be read are passed over.
+        clips: number of clips; unreadable ones are skipped.
     """
 
     def __init__(self, clips: int = 8) -> None:
         self.clips = clips
         self._strips: dict[str, np.ndarray] = {}
 
+    @override
     def on_validation_batch_end(
         self,
         trainer: Trainer,
@@ -38,19 +40,20 @@ class Gallery(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draws the clips of a batch, as long as the gallery has room."""
+        """Draws the clips of a batch until the gallery is full."""
         if _logger(trainer) is None:
             return
         bad = {clip.index for clip in batch.get("bad_clips", [])}
         for row, sample_id in enumerate(batch["sample_id"]):
             if len(self._strips) >= self.clips:
                 return
-            # A clip with two annotated frames in one segment comes twice; the gallery shows it once.
+            # A clip with two annotated frames in one segment occurs twice in the data; the gallery shows it once.
             if sample_id not in self._strips and int(batch["index"][row]) not in bad:
                 self._strips[sample_id] = draw_row(batch, outputs["heatmap"], row)
 
+    @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs the gallery under the number of training steps."""
+        """Logs the gallery at the current training step."""
         logger = _logger(trainer)
         if logger is not None and self._strips:
             sheet = contact_sheet([[strip] for strip in self._strips.values()], CLIP_GAP_PX)
@@ -59,15 +62,15 @@ class Gallery(Callback):
 
 
 def draw_row(batch: Batch, heatmap: Tensor, row: int) -> np.ndarray:
-    """The strip of one clip of a batch, with the ground truth's outline where there is one.
+    """Draws one clip of a batch, with the outline of the ground truth where there is one.
 
     Args:
         batch: see ``tavlo_pl.types``.
         heatmap: (B, T, h, w) raw scores.
-        row: which clip.
+        row: row of the clip in the batch.
 
     Returns:
-        (height, width, 3) uint8 RGB.
+        (height, width, 3) uint8 RGB image.
     """
     masks: dict[int, np.ndarray] = {}
     if "targets" in batch:
@@ -76,11 +79,11 @@ def draw_row(batch: Batch, heatmap: Tensor, row: int) -> np.ndarray:
             segment, mask = int(targets.segment[sample]), targets.mask[sample].cpu().numpy()
             masks[segment] = masks[segment] | mask if segment in masks else mask
     frames = batch["frames"][row].permute(0, 2, 3, 1).cpu().numpy()
-    return clip_strip(frames, heatmap[row].float().cpu().numpy(), masks, PICTURE_HEIGHT_PX)
+    return clip_strip(frames, heatmap[row].float().cpu().numpy(), masks, IMAGE_HEIGHT_PX)
 
 
 def _logger(trainer: Trainer) -> TensorBoardLogger | None:
-    """Where the gallery goes, on the first process of a real validation."""
+    """Returns the TensorBoard logger, on the first process and outside the sanity check; otherwise None."""
     if trainer.sanity_checking or not trainer.is_global_zero:
         return None
     return next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)

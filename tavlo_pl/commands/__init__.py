@@ -1,6 +1,6 @@
-"""The verbs that need no Trainer, one file each, and what all verbs share: short errors and exit codes.
+"""The commands without a Trainer, one file each, and what all commands share: short errors and exit codes.
 
-Nothing here imports torch or Lightning, so that these verbs and ``--help`` answer at once.
+Nothing here imports torch or Lightning, so that these commands and ``--help`` start fast.
 """
 
 import re
@@ -14,103 +14,96 @@ from jsonargparse import ArgumentParser
 
 from tavlo_pl import env
 from tavlo_pl.config import security
-from tavlo_pl.errors import RunFailedError, TavloError
-from tavlo_pl.io.os_errors import refusal
+from tavlo_pl.errors import INTERRUPTED, RunFailedError, TavloError
+from tavlo_pl.io.os_errors import describe_os_error
 
-LONGEST_SENTENCE = 4_000
-"""Letters of what is told; a list of weights that are missing has as many."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
-
-TERMINATED = 143
-"""Exit code after SIGTERM."""
+LONGEST_MESSAGE = 4_000
+"""Largest length of a message in characters; a list of missing weights is about as long."""
 
 
 class ShortErrors(ArgumentParser):
-    """A parser that takes no abbreviations and answers a wrong option with one sentence."""
+    """Argument parser without abbreviations, whose errors are one sentence."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Any:
-        """As inherited; whatever a configuration makes of the parser is a wrong option too."""
+        """Parses a command line; any exception that a configuration causes is reported as a wrong option."""
         try:
             return super().parse_args(*args, **kwargs)
         except TavloError:
             raise
-        except Exception as error:  # noqa: BLE001  # bytes that are no text, numbers that are too long, …
+        except Exception as error:  # noqa: BLE001  # bytes that are not UTF-8, numbers that are too long, …
             self.error(f"the configuration cannot be read: {error}")
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Prints the sentence and exits with code 2.
+        """Prints the message on one line and exits with code 2.
 
-        jsonargparse parses classes inside of classes with inner parsers, whose errors it catches and words
-        itself: those have ``exit_on_error`` off and are left to it.
+        jsonargparse parses nested classes with inner parsers, whose errors it catches and rewords; those have
+        ``exit_on_error`` off and keep the inherited behaviour.
         """
         if not self.exit_on_error:
             super().error(message, ex)
-        parser = getattr(ex, "subcommand_parser", None) or self
+        parser = vars(ex).get("subcommand_parser", self) if ex else self  # jsonargparse sets it for an unknown option
         program = parser.prog.replace(" [options]", "")
-        if denied := re.search(r"Importing '([^']*)' is not allowed", message):  # meant for programmers
+        if denied := re.search(
+            r"Importing '([^']*)' is not allowed", message
+        ):  # jsonargparse's advice is for programmers
             message = (
-                f"the configuration names {denied[1]}, and naming a class runs its module: that is done for "
-                f"{', '.join(security.IMPORTABLE)} alone; if you trust it, add --allow_import {denied[1].split('.')[0]}"
+                f"the configuration names {denied[1]}, and importing a class runs its module: that is done only for "
+                f"{', '.join(security.IMPORTABLE)}; if you trust it, add --allow_import {denied[1].split('.')[0]}"
             )
-        sentence = one_line(message)
-        print(f"{program}: {sentence} (options: {program} --help)", file=sys.stderr)
+        print(f"{program}: {one_line(message)} (options: {program} --help)", file=sys.stderr)
         sys.exit(2)
 
 
-def to_exit_code(verb: str, run: Callable[[], object], allow_import: Sequence[str] = ()) -> int:
-    """Runs a verb and turns what happened into an exit code, with one sentence on stderr where it failed.
+def to_exit_code(command: str, run: Callable[[], object], allow_import: Sequence[str] = ()) -> int:
+    """Runs a command and returns its exit code; an error is printed to stderr as one line.
 
     Args:
-        verb: named in front of the sentence.
-        run: does the work; raises a ``TavloError`` for everything that the user should be told.
+        command: name of the command, printed before the message.
+        run: does the work; raises a ``TavloError`` for everything that the user should know.
         allow_import: packages whose classes its configuration may name besides the known ones.
 
     Returns:
-        0, or what the error asks for: 2 for a user's mistake, 1 for a failed run, 130 after Ctrl-C.
+        0, 2 for a mistake of the user, 1 for a failed run, 130 after Ctrl-C.
     """
     try:
         try:
-            security.confine(allow_import)
+            security.restrict_imports(allow_import)
             run()
         except OSError as error:
-            if told := refusal(error):
-                raise told from error
+            if known := describe_os_error(error):
+                raise known from error
             raise
         except BrokenProcessPool as error:
             raise RunFailedError(
-                "one of its processes was ended from outside (too little memory?); the same command goes on"
+                "one of its processes was killed, perhaps for lack of memory; run the same command again to continue"
             ) from error
     except TavloError as error:
         if env.debug():
             traceback.print_exc()
         process = f" (process {env.process_number()})" if env.process_number() else ""
-        print(f"tavlo {verb}{process}: {one_line(error)}", file=sys.stderr)
+        print(f"tavlo {command}{process}: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"tavlo {verb}: interrupted", file=sys.stderr)
+        print(f"tavlo {command}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except Exception as error:  # noqa: BLE001  # nobody foresaw it, so it is no mistake of the user
+    except Exception as error:  # noqa: BLE001  # an unexpected error is not a mistake of the user
         if env.debug():
             traceback.print_exc()
-        print(f"tavlo {verb}: {type(error).__name__}: {one_line(error)} ({env.DEBUG}=1 shows where)", file=sys.stderr)
+        print(
+            f"tavlo {command}: {type(error).__name__}: {one_line(error)} (set {env.DEBUG}=1 to see the traceback)",
+            file=sys.stderr,
+        )
         return RunFailedError.exit_code
     return 0
 
 
 def one_line(message: object) -> str:
-    """What is told, as one line: names from files of strangers may hold what would make a terminal do things."""
-    words = " ".join(str(message).split())
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in words)
-    return text if len(text) <= LONGEST_SENTENCE else f"{text[:LONGEST_SENTENCE]}..."
-
-
-def first_line(function: Callable[..., object]) -> str:
-    """The first line of a docstring: what ``--help`` says about a verb."""
-    return (function.__doc__ or "").strip().splitlines()[0]
+    """Returns a message as one printable line: names in untrusted files may hold control sequences of terminals."""
+    text = " ".join(str(message).split())
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}..."

@@ -1,1 +1,1 @@
-"""Configurations: what they may name, and those that come with the package."""
+"""Configurations: which classes they may name, those in the package, and those stored with checkpoints and runs."""

@@ -18,7 +18,7 @@ MOVED = {
 
 
 def check_moved(config: Any) -> None:
-    """Refuses a configuration that names a class by an earlier path.
+    """Raises an error for a configuration that names a class by an earlier path.
 
     Args:
         config: plain values of a YAML text, at any depth.
@@ -26,15 +26,15 @@ def check_moved(config: Any) -> None:
     Raises:
         ConfigError: a value is an old class path; the message gives the new one.
     """
-    waiting = [config]
-    while waiting:
-        value = waiting.pop()
+    stack = [config]
+    while stack:
+        value = stack.pop()
         if isinstance(value, str) and value in MOVED:
             raise ConfigError(
                 f"the class path {value} is now {MOVED[value]}; "
                 "change it in the configuration, or train again if a checkpoint holds it"
             )
         if isinstance(value, Mapping):
-            waiting.extend(value.values())
+            stack.extend(value.values())
         elif isinstance(value, list):
-            waiting.extend(value)
+            stack.extend(value)

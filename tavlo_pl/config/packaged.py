@@ -1,6 +1,6 @@
-"""The configurations that come with the package: ``-c configs/exp/demo.yaml`` works in any folder.
+"""Configurations in the package: ``-c configs/exp/demo.yaml`` works in any folder.
 
-``tavlo_pl/configs`` is a link to the checkout's ``configs``, whose files go into the wheel.
+``tavlo_pl/configs`` is a link to ``configs`` of the checkout, whose files go into the wheel.
 """
 
 import re
@@ -11,19 +11,21 @@ FOLDER = "configs"
 PACKAGE = Path(__file__).parents[1]
 
 
-def find(word: str) -> str:
-    """A word of the command line; one that names a configuration of ours that is not below the working directory
-    becomes its path in the package.
+def find(argument: str) -> str:
+    """Replaces the name of a packaged configuration by its path, unless the working directory has such a file.
 
     Args:
-        word: ``configs/exp/demo.yaml``, or an option with it: ``--model=configs/model/tavlo.yaml``.
+        argument: of a command line: ``configs/exp/demo.yaml``, or ``--model=configs/model/tavlo.yaml``.
+
+    Returns:
+        The argument, with the path of the packaged file where it names one.
     """
-    match = re.fullmatch(rf"(-[^=]*=)?({FOLDER}/[^\s'\"]*\.yaml)", word)
+    match = re.fullmatch(rf"(-[^=]*=)?({FOLDER}/[^\s'\"]*\.yaml)", argument)
     if match is None or has_magic(match[2]) or Path(match[2]).exists() or not (PACKAGE / match[2]).is_file():
-        return word
+        return argument
     return f"{match[1] or ''}{PACKAGE / match[2]}"
 
 
-def pattern(word: str) -> str:
-    """A pattern of files, in the package where the working directory has no such folder."""
-    return str(PACKAGE / word) if word.startswith(f"{FOLDER}/") and not Path(FOLDER).exists() else word
+def pattern(files: str) -> str:
+    """Returns a glob pattern, in the package where the working directory has no ``configs``."""
+    return str(PACKAGE / files) if files.startswith(f"{FOLDER}/") and not Path(FOLDER).exists() else files

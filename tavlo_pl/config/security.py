@@ -1,11 +1,12 @@
-"""What a configuration may name, and how large it may be: it may come from a stranger, alone or inside of a checkpoint.
+"""Limits on untrusted configurations: which classes they may name, and how large they may be.
 
-Two things in a configuration could run code. Naming a class imports its module, so the module must be of a package
-that is known (`IMPORTABLE`) or that the user allows. Making an object calls what was named, so that must be a class,
-and one of those that a run is made of (`KINDS`): never a function such as ``torch.load`` or ``torch.hub.load``, and
-nothing at all where any value would do.
+A configuration may come from an untrusted file, by itself or inside a checkpoint. Two things in it could run code. To
+resolve a class path imports its module, so the module must belong to a known package (`IMPORTABLE`) or to one that the
+user allows. To instantiate a class path calls what it names, so that must be a class, and one of the kinds that a run
+consists of (`KINDS`): no function such as ``torch.load`` or ``torch.hub.load``, and nothing where an option accepts any
+value.
 
-All parsers of the package share this: jsonargparse keeps such settings for the process.
+The settings hold for all parsers of the process, because jsonargparse stores them globally.
 """
 
 import inspect
@@ -16,7 +17,8 @@ from contextlib import suppress
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace, Path, get_loader, set_loader, set_parsing_settings
+from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
+from jsonargparse.typing import Path
 
 from tavlo_pl.config.moved import check_moved
 from tavlo_pl.errors import ConfigError
@@ -34,39 +36,45 @@ KINDS = (
     "lightning.pytorch.plugins.layer_sync.LayerSync",
     "lightning.fabric.plugins.environments.cluster_environment.ClusterEnvironment",
     "lightning.fabric.plugins.io.checkpoint_io.CheckpointIO",
+    "torch.optim.optimizer.Optimizer",
+    "torch.optim.lr_scheduler.LRScheduler",  # of ReduceLROnPlateau too
 )
-"""Base classes of what it may name besides our own classes and `LAYERS`, by the place they are defined at."""
+"""Base classes, by the module that defines them, of the classes that a configuration may name besides those of this
+package and `LAYERS`."""
 
 LAYERS = ("torch.nn.", "torchvision.", "torchaudio.", "torchmetrics.")
-"""Where modules of networks and metrics are defined that it may name."""
+"""Packages whose subclasses of ``torch.nn.Module`` a configuration may name."""
 
 MODULE = "torch.nn.modules.module.Module"
 
 MOST_NODES = 100_000
-"""Of a configuration, with all that its aliases repeat; the longest of ours has some 200."""
+"""Largest number of values in a configuration, aliases expanded; the packaged ones have at most some 200."""
 
 MOST_DEPTH = 32
-"""Of lists and maps in each other; ours have 8."""
+"""Largest nesting depth of lists and maps; the packaged configurations have 8."""
 
-SHORT = 64
-"""Letters of a word that cannot hold as much."""
+SHORT_SCALAR = 64
+"""Length in characters up to which a scalar is too short to hold a YAML text that exceeds the limits."""
 
-_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+try:
+    _PARSER: Any = yaml.CSafeLoader
+except AttributeError:  # PyYAML without libyaml
+    _PARSER = yaml.SafeLoader
 _load = get_loader("yaml")
 _allowed_before: set[str] = set()
 
 
-def confine(allow_import: Sequence[str] = ()) -> None:
-    """Makes all parsers of this process read configurations as those of strangers.
+def restrict_imports(allow_import: Sequence[str] = ()) -> None:
+    """Makes all parsers of this process treat configurations as untrusted.
 
     Args:
-        allow_import: packages, or places in them, that the user trusts; what was allowed before is forgotten.
+        allow_import: packages or modules that the user trusts; they replace those of an earlier call.
 
     Raises:
-        ConfigError: one of them is no name of a package.
+        ConfigError: one of them is not the name of a package.
     """
     wanted = {*IMPORTABLE, *allow_import}
-    denied = {place for place in _allowed_before if not _is_below(place, wanted)}
+    denied = {name for name in _allowed_before if not _is_below(name, wanted)}
     try:
         set_parsing_settings(
             import_path_denylist=["*", *sorted(denied)],
@@ -74,117 +82,119 @@ def confine(allow_import: Sequence[str] = ()) -> None:
             instantiate_subclass_spec_in_any=False,
         )
     except ValueError as error:
-        raise ConfigError(f"--allow_import takes names of packages, such as mypackage: {error}") from error
+        raise ConfigError(f"--allow_import takes package names, such as mypackage: {error}") from error
     _allowed_before.update(allow_import)
     set_loader("yaml", read_yaml, (yaml.YAMLError,))
 
 
-def take_allowed(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Splits ``--allow_import PKG…`` off a command line: the other words, and the packages."""
-    scan = ArgumentParser(add_help=False, allow_abbrev=False)
-    scan.add_argument("--allow_import", nargs="+", default=[])
-    found, rest = scan.parse_known_args(words)
+def take_allowed(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Splits a command line into the arguments other than ``--allow_import PKG…``, and the packages."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--allow_import", nargs="+", default=[])
+    found, rest = parser.parse_known_args(args)
     return rest, found.allow_import
 
 
 def read_yaml(text: str) -> Any:
-    """Plain values of a YAML text.
+    """Reads plain values from a YAML text.
 
     Raises:
-        yaml.YAMLError: it is none, or larger than any configuration.
-        ConfigError: it names a class by an earlier path.
+        yaml.YAMLError: the text is not YAML, or exceeds `MOST_NODES` or `MOST_DEPTH`.
+        ConfigError: it names a class by its path in an earlier version.
     """
     _check_size(text)
     try:
         content = _load(text)
-    except (ValueError, RecursionError, TypeError) as error:  # a number of thousands of digits; a key that is no text
+    except (ValueError, RecursionError, TypeError) as error:  # a number of thousands of digits; a key that is no string
         raise yaml.YAMLError(str(error)) from error
     check_moved(content)
     return content
 
 
 def _check_size(text: str) -> None:
-    """Reads the text piece by piece, before it is put together: nested or repeated without end it would take all memory
-    or the whole stack."""
+    """Counts values and depth from the parser's events, before any object is built.
+
+    Deep nesting would otherwise exhaust the stack, and repeated aliases the memory.
+    """
     nodes = 0
-    begun: list[tuple[str | None, int]] = []  # anchor and first node of the lists and maps around this place
+    open_nodes: list[tuple[str | None, int]] = []  # anchor and first node of the enclosing lists and maps
     sizes: dict[str, int] = {}
     for event in yaml.parse(text, Loader=_PARSER):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise yaml.YAMLError(f"alias *{event.anchor} stands for nothing, or inside of what it stands for")
+                raise yaml.YAMLError(f"alias *{event.anchor} has no anchor, or stands inside its own anchor")
             nodes += sizes[event.anchor]
         elif isinstance(event, yaml.CollectionStartEvent):
-            begun.append((event.anchor, nodes))
+            open_nodes.append((event.anchor, nodes))
             nodes += 1
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, first = begun.pop()
+            anchor, first = open_nodes.pop()
             if anchor:
                 sizes[anchor] = nodes - first
         elif isinstance(event, yaml.ScalarEvent):
             nodes += 1
             if event.anchor:
                 sizes[event.anchor] = 1
-            if SHORT < len(event.value) < len(text):  # a word that is no name may be read once more, as what it holds
-                with suppress(yaml.reader.ReaderError, yaml.MarkedYAMLError):  # it holds no YAML
+            if SHORT_SCALAR < len(event.value) < len(text):  # a scalar may be parsed again, as YAML
+                with suppress(yaml.reader.ReaderError, yaml.MarkedYAMLError):  # not YAML
                     _check_size(event.value)
-        if nodes > MOST_NODES or len(begun) > MOST_DEPTH:
+        if nodes > MOST_NODES or len(open_nodes) > MOST_DEPTH:
             raise yaml.YAMLError(
-                f"more than {MOST_NODES:,} values or {MOST_DEPTH} levels; no configuration has as many"
+                f"more than {MOST_NODES:,} values or {MOST_DEPTH} levels, which no configuration needs"
             )
 
 
 def check_named(config: Any, allow_import: Sequence[str] = ()) -> None:
-    """Refuses a parsed configuration that would call anything but the classes it may name; nothing was made of it yet.
+    """Checks that a parsed configuration names nothing but the classes it may name, before anything is instantiated.
 
     Args:
-        config: as parsed, or a part of it.
-        allow_import: packages, or places in them, that the user trusts.
+        config: the parsed configuration, or a part of it.
+        allow_import: packages or modules that the user trusts.
 
     Raises:
         ConfigError: it names something else.
     """
-    waiting = [config]
-    while waiting:
-        value = waiting.pop()
+    stack = [config]
+    while stack:
+        value = stack.pop()
         if isinstance(value, Namespace):
             value = vars(value)
         if isinstance(value, Mapping):
             if "class_path" in value:
                 _check_class(value["class_path"], allow_import)
-            waiting.extend(value.values())
+            stack.extend(value.values())
         elif isinstance(value, list | tuple | set):
-            waiting.extend(value)
-        elif callable(value) and not isinstance(value, Path):  # that of a configuration opens itself when called
-            _check_trusted(_place_of(value), allow_import)
+            stack.extend(value)
+        elif callable(value) and not isinstance(value, Path):  # a jsonargparse path opens its file when called
+            _check_trusted(_qualified_name(value), allow_import)
 
 
 def _check_class(path: Any, allow_import: Sequence[str]) -> None:
     module, _, name = str(path).rpartition(".")
-    named = getattr(sys.modules.get(module), name, None)  # parsing has imported what will be made
-    if not (inspect.isclass(named) and _is_kind(named)):
+    value = getattr(sys.modules.get(module), name, None)  # parsing has imported it
+    if not (inspect.isclass(value) and _is_kind(value)):
         _check_trusted(str(path), allow_import)
 
 
-def _is_kind(named: type) -> bool:
-    place, bases = _place_of(named), {_place_of(base) for base in named.__mro__}
-    is_layer = MODULE in bases and place.startswith(LAYERS)
-    return place.startswith("tavlo_pl.") or is_layer or not bases.isdisjoint(KINDS)
+def _is_kind(kind: type) -> bool:
+    name, bases = _qualified_name(kind), {_qualified_name(base) for base in kind.__mro__}
+    is_layer = MODULE in bases and name.startswith(LAYERS)
+    return name.startswith("tavlo_pl.") or is_layer or not bases.isdisjoint(KINDS)
 
 
-def _place_of(named: Any) -> str:
-    kind = named if hasattr(named, "__qualname__") else type(named)
+def _qualified_name(value: Any) -> str:
+    kind = value if hasattr(value, "__qualname__") else type(value)
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _check_trusted(place: str, allow_import: Sequence[str]) -> None:
-    if not _is_below(place, allow_import):
+def _check_trusted(name: str, allow_import: Sequence[str]) -> None:
+    if not _is_below(name, allow_import):
         raise ConfigError(
-            f"the configuration names {place}, which is none of the classes that a run is made of (models, layers, "
-            "data, callbacks, loggers, profilers, strategies, plugins) and would be called; if you trust it, add "
-            f"--allow_import {place}"
+            f"the configuration names {name}, which is not one of the classes that a run consists of (models, layers, "
+            "data, optimizers, learning rate schedulers, callbacks, loggers, profilers, strategies, plugins) and would "
+            f"be called; if you trust it, add --allow_import {name}"
         )
 
 
-def _is_below(place: str, packages: Collection[str]) -> bool:
-    return any(f"{place}.".startswith(f"{package}.") for package in packages)
+def _is_below(name: str, packages: Collection[str]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)

@@ -1,4 +1,4 @@
-"""Files that exist completely or not at all."""
+"""Atomic writes: a file exists completely or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -8,22 +8,22 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path, suffix: str = ".part") -> Iterator[Path]:
-    """Where to write a file that is to appear under its name when it is complete and on the disk.
+    """Yields a temporary path; the file written there is flushed to the disk and renamed when the block ends.
 
-    After a full disk, a kill or a power cut the name leads to the file that was there before, or to none.
+    After a full disk, a kill or a power cut, ``path`` is the previous file, or does not exist.
 
     Args:
-        path: the name.
-        suffix: of the name beside; one for each of several processes that may write the same file.
+        path: final path of the file.
+        suffix: appended to the name of the temporary file; use one per process where several may write the same file.
 
     Raises:
-        OSError: with the name in it.
+        OSError: writing failed; its ``filename`` is set.
     """
     part = path.with_name(path.name + suffix)
     try:
         yield part
         with part.open("rb") as file:
-            os.fsync(file.fileno())  # or a power cut could leave the new name and old bytes
+            os.fsync(file.fileno())  # otherwise a power cut may leave the new name with the old bytes
         part.replace(path)
     except BaseException as error:
         part.unlink(missing_ok=True)
@@ -33,6 +33,6 @@ def atomic_path(path: Path, suffix: str = ".part") -> Iterator[Path]:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Writes a text that is there as a whole or not at all."""
+    """Writes a UTF-8 text file atomically."""
     with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8")

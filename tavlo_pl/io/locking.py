@@ -1,4 +1,4 @@
-"""Folders for one run at a time."""
+"""A lock that keeps a folder for one process at a time."""
 
 import errno
 import fcntl
@@ -11,53 +11,55 @@ from pathlib import Path
 from tavlo_pl.errors import ConfigError
 
 LOCK = ".lock"
-"""Says which run is at a folder; taken away when it ends, and free again when it is killed."""
+"""Name of the lock file. It holds the process and machine of its owner and is removed when the lock is released; a
+file left by a killed process locks nothing."""
 
 
 @contextmanager
-def alone(folder: Path, lock: str = LOCK) -> Iterator[None]:
-    """Keeps other runs out of a folder, as long as the block lasts.
+def exclusive_folder(folder: Path, lock: str = LOCK) -> Iterator[None]:
+    """Keeps other processes out of a folder while the block runs.
 
-    The lock is the process's own: workers that outlive a killed run for a moment do not hold it.
+    The lock belongs to this process: child processes that outlive it for a moment do not hold it. The folder is created
+    if it does not exist, and removed at the end if it was created here and is empty.
 
     Args:
-        folder: made if it is not there.
-        lock: name of the file.
+        folder: the folder to lock.
+        lock: name of the lock file.
 
     Raises:
-        ConfigError: another process is at it.
+        ConfigError: another process holds the lock.
     """
-    made = not folder.exists()
+    created = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / lock
-    handle = _locked(path)
+    handle = _open_locked(path)
     try:
-        with suppress(OSError):  # a full disk will be told of by whoever needs it
+        with suppress(OSError):  # a full disk is reported by the code that writes the real files
             os.ftruncate(handle, 0)
             os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
-        if made:
-            with suppress(OSError):  # not empty, as it should be
+        if created:
+            with suppress(OSError):  # not empty
                 folder.rmdir()
 
 
-def _locked(path: Path) -> int:
-    """The open lock file, which this process now holds."""
+def _open_locked(path: Path) -> int:
+    """Opens and locks the lock file; returns its file descriptor."""
     while True:
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
-                return handle  # a file system without locks: nobody can be kept out
+                return handle  # the file system has no locks
             owner = os.read(handle, 200).decode(errors="replace").strip()
             os.close(handle)
             raise ConfigError(
-                f"{path.parent} is in use by another run ({owner or path}); wait for its end, or choose another --out"
+                f"{path.parent} is in use by another run ({owner or path}); wait until it ends, or choose another --out"
             ) from error
         if os.fstat(handle).st_nlink:
             return handle
-        os.close(handle)  # its owner has just taken the file away
+        os.close(handle)  # the previous owner has just removed the file

@@ -1,26 +1,29 @@
-"""The sentence for a disk that is full or a place that may not be written to."""
+"""Errors of the file system as errors that are shown to the user."""
 
 import errno
 from pathlib import Path
 
 from tavlo_pl.errors import ConfigError, RunFailedError, TavloError
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 
-def refusal(error: BaseException | None, where: Path | None = None) -> TavloError | None:
-    """The sentence for a disk that is full, or a place that may not be written to; None for any other error.
+def describe_os_error(error: BaseException | None, folder: Path | None = None) -> TavloError | None:
+    """Converts an error of a full disk or of a path that cannot be written to into an error for the user.
 
     Args:
-        error: what was raised.
-        where: the folder that was written to, for errors that do not name their file.
+        error: the exception that was raised.
+        folder: folder that was written to, named where the error does not name its file.
+
+    Returns:
+        A ``RunFailedError`` for a full disk, a ``ConfigError`` for a path that cannot be written to, None otherwise.
     """
     if not isinstance(error, OSError):
         return None
-    what = f"{error.filename or where or 'a file'}: {error.strerror or error}"
-    if error.errno in FULL:
-        return RunFailedError(f"{what}; make room, then the same command goes on")
-    if error.errno in FORBIDDEN:
-        return ConfigError(f"{what}; check the path and who may use it, or choose another")
+    problem = f"{error.filename or folder or 'a file'}: {error.strerror or error}"
+    if error.errno in DISK_FULL:
+        return RunFailedError(f"{problem}; free some space, then run the same command again to continue")
+    if error.errno in NOT_WRITABLE:
+        return ConfigError(f"{problem}; check the path and its permissions, or choose another one")
     return None

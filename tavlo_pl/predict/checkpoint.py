@@ -143,7 +143,7 @@ def _load(
     stored = stored_config(content, path)
     if stored is None:
         raise CheckpointError(f"{path} does not hold its configuration; give one that tavlo fit has written")
-    security.confine(allow_import)
+    security.restrict_imports(allow_import)
     try:
         config = security.read_yaml(stored)
         model = _model(config["model"], allow_import)

@@ -1,1 +1,1 @@
-"""A run: its folder, where it comes from, its results, and how it ends."""
+"""A run: its folder, its provenance, its results, its messages, and how it ends."""

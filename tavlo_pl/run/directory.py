@@ -1,13 +1,13 @@
-"""The run folder: where it is, what lies in it, and who may write to it.
+"""The run folder: its path, its files, and whether a new run may start in it.
 
 ::
 
-    RUN/config.yaml                      what was run, every default spelled out
+    RUN/config.yaml                      the resolved configuration with all defaults
     RUN/run.json                         command, versions, git revision, machine and data of each start
-    RUN/checkpoints/best.ckpt last.ckpt  best on the validation clips; last to go on from
+    RUN/checkpoints/best.ckpt last.ckpt  best on the validation clips; last to resume from
     RUN/events.out.tfevents.*            TensorBoard
     RUN/error.log                        traceback of a failed run
-    RUN/test/, predict/, diagnose/       what was later made from its checkpoints
+    RUN/test/, predict/, diagnose/       results of its checkpoints
 """
 
 import hashlib
@@ -22,105 +22,115 @@ from tavlo_pl.errors import CheckpointError, ConfigError
 from tavlo_pl.io.locking import LOCK
 
 CONFIG = "config.yaml"
-ORIGIN = "run.json"
+PROVENANCE = "run.json"
 CHECKPOINTS = "checkpoints"
 LAST = "last"
 ERROR_LOG = "error.log"
-ATTEMPTED = (CONFIG, ORIGIN, ERROR_LOG, "events.out.tfevents.*")
-"""What a run leaves that ended before it had anything to keep."""
-OVERWRITTEN = (*ATTEMPTED, CHECKPOINTS, "results.json", "*.csv", "gallery")
+START_FILES = (CONFIG, PROVENANCE, ERROR_LOG, "events.out.tfevents.*")
+"""Files of a run that ended before it saved a checkpoint; a new run replaces them."""
+RUN_FILES = (*START_FILES, CHECKPOINTS, "results.json", "*.csv", "gallery")
+"""Files of a run that ``--overwrite`` removes."""
 
 
-def choose(verb: str, out: str | None, checkpoint: Path | None, config: str | None) -> Path:
-    """The run folder of this command, the same in every process of it.
+def choose(command: str, out: str | None, checkpoint: Path | None, config: str | None) -> Path:
+    """Returns the run folder of a command, the same one in every process of it.
 
     Args:
-        verb: fit, validate, test, predict or diagnose.
-        out: what the user asked for.
+        command: fit, validate, test, predict or diagnose.
+        out: the folder that the user gave.
         checkpoint: the checkpoint that is read.
-        config: the first configuration file.
+        config: the first configuration file, after which a new folder is named.
 
     Raises:
-        ConfigError: a launcher that is not ours started several processes and no folder was given.
+        ConfigError: a launcher other than Lightning started several processes, and no folder was given.
     """
     if out:
         return Path(out)
     if env.launched():
         if env.RUN_FOLDER not in os.environ:
-            raise ConfigError("processes of a launcher cannot agree on a new run folder; give --out DIR")
+            raise ConfigError("the processes of a launcher cannot agree on a new run folder; give --out DIR")
         return Path(os.environ[env.RUN_FOLDER])
-    if checkpoint is not None and verb != "fit":
-        home = checkpoint.parent
-        return (home.parent if home.name == CHECKPOINTS else home) / verb
-    first = Path("runs", Path(config).stem if config else verb, datetime.now().strftime("%Y%m%d-%H%M%S"))
+    if checkpoint is not None and command != "fit":
+        parent = checkpoint.parent
+        return (parent.parent if parent.name == CHECKPOINTS else parent) / command
+    first = Path("runs", Path(config).stem if config else command, datetime.now().strftime("%Y%m%d-%H%M%S"))
     others = (first.with_name(f"{first.name}-{number}") for number in count(2))
-    return next(folder for folder in chain([first], others) if not folder.exists())  # a clock may be set back
+    return next(folder for folder in chain([first], others) if not folder.exists())  # the clock may be set back
 
 
-def find_checkpoint(word: str | None, out: str | None, verb: str) -> Path | None:
-    """The checkpoint file that ``--ckpt_path`` means.
+def find_checkpoint(name: str | None, out: str | None, command: str) -> Path | None:
+    """Returns the checkpoint file that ``--ckpt_path`` refers to.
 
     Args:
-        word: a path, or ``last`` for the one in the run folder ``out``; None for none.
+        name: a path, or ``last`` for the last checkpoint of the run folder ``out``; None for no checkpoint.
         out: the run folder, if given.
-        verb: fit may find no ``last`` in its run folder, and begins: so one command starts a run and goes on with it.
+        command: where it is ``fit`` and the run folder has no ``last.ckpt`` yet, the result is None: the same command
+            starts a run and resumes it.
 
     Raises:
-        CheckpointError: the file is not there.
+        CheckpointError: the file does not exist.
     """
-    if word is None:
+    if name is None:
         return None
-    if word == LAST:
+    if name == LAST:
         if not out:
-            raise CheckpointError("--ckpt_path last goes on in a run folder; say which one: --out RUN")
+            raise CheckpointError("--ckpt_path last resumes the run of a run folder; give the folder: --out RUN")
         path = Path(out, CHECKPOINTS, f"{LAST}.ckpt")
-        if verb == "fit" and not path.is_file() and _is_begun(Path(out)):
+        if command == "fit" and not path.is_file() and _may_start(Path(out)):
             return None
     else:
-        path = Path(word)
+        path = Path(name)
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give --ckpt_path RUN/{CHECKPOINTS}/best.ckpt")
     return path
 
 
-def _is_begun(folder: Path) -> bool:
-    """Whether a folder is new, empty, or that of a run, so that training may begin in it."""
-    return not folder.exists() or (folder / CONFIG).is_file() or (folder.is_dir() and not _held(folder))
+def no_weights(command: str) -> CheckpointError:
+    """Returns the error for a command that was given no trained weights."""
+    return CheckpointError(
+        f"{command} needs trained weights: give --ckpt_path RUN/{CHECKPOINTS}/best.ckpt, "
+        "or -c CONFIG --allow_untrained for random weights"
+    )
 
 
-def _held(folder: Path) -> set[Path]:
-    """What lies in a folder, besides what a process that is at it, or was killed at once, has made first."""
+def _may_start(folder: Path) -> bool:
+    """Whether a folder is new, empty or that of a run, so that training may start in it."""
+    return not folder.exists() or (folder / CONFIG).is_file() or (folder.is_dir() and not _contents(folder))
+
+
+def _contents(folder: Path) -> set[Path]:
+    """Files of a folder, without those that a process creates before all others and leaves behind if it is killed."""
     return {path for path in folder.iterdir() if path.name not in (LOCK, f"{CONFIG}.part")}
 
 
-def claim(folder: Path, resuming: bool, overwrite: bool) -> None:
-    """Makes sure that a new run does not mix with what is in its folder; clears away what a mere attempt left.
+def prepare(folder: Path, *, resumes: bool, overwrite: bool) -> None:
+    """Makes sure that a new run does not mix with other files; removes those of a run without checkpoints.
 
     Args:
-        folder: the run folder, which this process has for itself.
-        resuming: the run goes on in it, so that it may be full.
-        overwrite: clear an earlier run away; touches only what a run leaves.
+        folder: the run folder, locked by this process.
+        resumes: the run resumes, so the folder may hold anything.
+        overwrite: remove an earlier run; other files stay.
 
     Raises:
         ConfigError: the folder is not empty.
     """
-    if resuming:
+    if resumes:
         return
-    attempted = {path for pattern in ATTEMPTED for path in folder.glob(pattern)}
-    if not overwrite and _held(folder) - attempted:
+    start_files = {path for pattern in START_FILES for path in folder.glob(pattern)}
+    if not overwrite and _contents(folder) - start_files:
         raise ConfigError(
-            f"run folder {folder} is not empty; choose another --out, go on in it with --ckpt_path last, "
-            "or clear it with --overwrite"
+            f"run folder {folder} is not empty; choose another --out, resume the run in it with --ckpt_path last, "
+            "or remove it with --overwrite"
         )
-    if _held(folder) and not (folder / CONFIG).is_file():
-        raise ConfigError(f"run folder {folder} holds no {CONFIG}, so it is no run to clear; choose another --out")
-    for pattern in OVERWRITTEN:
+    if _contents(folder) and not (folder / CONFIG).is_file():
+        raise ConfigError(f"{folder} holds no {CONFIG}, so it is not a run folder to overwrite; choose another --out")
+    for pattern in RUN_FILES:
         for path in folder.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def fingerprint(checkpoint: str | Path | None) -> dict[str, str] | None:
-    """Path and sha256 of a checkpoint, to trace a figure by; None for random weights."""
+    """Returns path and sha256 of a checkpoint, stored with results; None for random weights."""
     if checkpoint is None:
         return None
     with Path(checkpoint).open("rb") as file:

@@ -1,30 +1,100 @@
-"""How a run ends that does not end well: what the user is told, and what becomes of its other processes and its job."""
+"""How a run ends early: stop signals, a lost parent process, SLURM requeueing, and errors for the user."""
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch.distributed import DistError
 
 from tavlo_pl import env
 from tavlo_pl.errors import CheckpointError, ConfigError, RunFailedError, TavloError
-from tavlo_pl.io.os_errors import refusal
+from tavlo_pl.io.os_errors import describe_os_error
 
 PARENT_CHECK_S = 5.0
-"""As often does Lightning's first process look after those that it started."""
+"""Interval of the check for the parent process; Lightning's first process checks its children as often."""
+
+REQUEUE = signal.SIGUSR1
+"""The signal that SLURM sends some time before the end of a job (``#SBATCH --signal=USR1@120``)."""
 
 
-def end_with(parent: int) -> None:
-    """Ends this process when the first one of the run is gone: on GPUs it would wait for it, for half an hour.
+class TrainingStopped(BaseException):
+    """A signal asked the run to stop, and ``last.ckpt`` has been written.
+
+    Not an ``Exception``, so that no handler of failures catches it.
 
     Args:
-        parent: process number of the first one, which started this one.
+        signal_number: the signal.
+        step: number of optimizer steps done.
+    """
+
+    def __init__(self, signal_number: signal.Signals, step: int) -> None:
+        super().__init__(f"stopped by {signal_number.name} after step {step}")
+        self.signal_number = signal_number
+        self.step = step
+
+
+class StopSignals:
+    """Records the signals that ask a run to stop, so that the run stops after a whole step.
+
+    Attributes:
+        received: the first stop signal, None before it.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Records Ctrl-C while the block runs, and in a SLURM job also the signal to requeue it.
+
+        The block contains the whole run, so that data loader processes inherit the handlers and continue. Lightning
+        installs no handler of its own for a signal that already has one.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = [signal.SIGINT, *([REQUEUE] if env.slurm_job() is not None else [])]
+        previous = [signal.signal(number, self.record) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, previous, strict=True):
+                signal.signal(number, handler)
+
+    def handle_sigterm(self) -> None:
+        """Records SIGTERM from now on; Lightning restores the previous handler at the end of the run."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.record)
+
+    def record(self, number: int, _frame: FrameType | None) -> None:
+        """Signal handler: keeps the first signal.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C after an earlier stop signal; the run ends at once with the last saved checkpoint.
+        """
+        if self.received is None:
+            self.received = signal.Signals(number)
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+
+
+def exit_with_parent(parent: int) -> None:
+    """Ends this process when the first process of the run has ended.
+
+    Without it, a process on a GPU waits half an hour for the first one.
+
+    Args:
+        parent: process id of the first process, which started this one.
     """
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_S)
@@ -32,50 +102,60 @@ def end_with(parent: int) -> None:
 
 
 def requeue() -> None:
-    """Has SLURM start the job again; it goes on if its command says ``--ckpt_path last``."""
+    """Asks SLURM to start the job again; it resumes if its command contains ``--ckpt_path last``."""
     command = ["scontrol", "requeue", str(env.slurm_job())]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", None) or error
-        print(f"{shlex.join(command)} failed ({str(reason).strip()}); queue the job again by hand", file=sys.stderr)
+        return
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr or str(error)
+    except OSError as error:
+        reason = str(error)
+    print(f"{shlex.join(command)} failed ({reason.strip()}); submit the job again by hand", file=sys.stderr)
 
 
-def sentence(error: Exception, log: Path | None) -> TavloError:
-    """What the user is told about an error.
+def to_user_error(error: Exception, log: Path | None) -> TavloError:
+    """Converts any error of a command into one whose message and exit code are for the user.
 
     Args:
-        error: what was raised while a command line was parsed or run.
-        log: file that takes the traceback of a failed run, if its folder is there.
+        error: the exception that parsing or running a command line raised.
+        log: file to which the traceback of a failed run is appended, if its folder exists.
 
     Returns:
-        The error itself where it is ours, else one whose sentence and exit code fit.
+        The ``TavloError`` among the error and its causes if there is one, else one that describes the error.
     """
-    told: BaseException | None = error
-    while told is not None:  # jsonargparse wraps what is raised while it makes an object from the configuration
-        if isinstance(told, TavloError):
-            return told
-        if refused := refusal(told, log.parent if log else None):
-            return refused
-        told = told.__cause__
+    cause: BaseException | None = error
+    while cause is not None:  # jsonargparse wraps errors raised while it instantiates a class
+        known = cause if isinstance(cause, TavloError) else describe_os_error(cause, log.parent if log else None)
+        if known is not None:
+            return known
+        cause = cause.__cause__
     message = " ".join(str(error).split())
+    return _lightning_error(error, message) or RunFailedError(
+        f"{type(error).__name__}: {message} ({_write_traceback(error, log)})"
+    )
+
+
+def _lightning_error(error: Exception, message: str) -> TavloError | None:
+    """The error for the user of what Lightning and torch raise, None for anything else."""
+    again = "run the same command again to continue, fit with --ckpt_path last"
     if isinstance(error, MisconfigurationException):
         return ConfigError(message)
     if message.startswith("DataLoader worker"):
-        return RunFailedError(
-            f"a process that reads clips was ended from outside, by too little memory perhaps ({message}); "
-            "the same command goes on, fit with --ckpt_path last"
-        )
+        return RunFailedError(f"a data loader process was killed, perhaps for lack of memory ({message}); {again}")
     if isinstance(error, DistError) or "gloo/transport" in message:
         return RunFailedError(
-            f"another process of this run ended, or its machine cannot be reached ({message[:200]}); "
-            "the same command goes on, fit with --ckpt_path last"
+            f"another process of this run ended, or its machine cannot be reached ({message[:200]}); {again}"
         )
     if message.startswith("Error(s) in loading state_dict"):
         return CheckpointError(f"the checkpoint's weights do not fit the configured model: {message}")
-    where = f"{env.DEBUG}=1 shows where"
-    if log is not None and log.parent.is_dir():
-        with suppress(OSError), log.open("a") as file:
-            traceback.print_exception(error, file=file)
-        where = f"traceback in {log}"
-    return RunFailedError(f"{type(error).__name__}: {message} ({where})")
+    return None
+
+
+def _write_traceback(error: Exception, log: Path | None) -> str:
+    """Appends the traceback to the log and returns where it can be seen."""
+    if log is None or not log.parent.is_dir():
+        return f"set {env.DEBUG}=1 to see the traceback"
+    with suppress(OSError), log.open("a") as file:
+        traceback.print_exception(error, file=file)
+    return f"traceback in {log}"

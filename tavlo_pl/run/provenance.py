@@ -1,6 +1,6 @@
-"""Where a run comes from: the command, the code and the machine, kept as ``run.json`` in its folder.
+"""Provenance of a run: command, code, machine and data, stored as ``run.json`` in its folder.
 
-With ``config.yaml`` beside it, it says what is needed to repeat a run: ``tavlo fit --config RUN/config.yaml``.
+Together with ``config.yaml`` it is enough to repeat a run: ``tavlo fit --config RUN/config.yaml``.
 """
 
 import json
@@ -19,23 +19,23 @@ import torch
 
 from tavlo_pl import __version__
 from tavlo_pl.io.atomic import write_text_atomic
-from tavlo_pl.run.directory import ORIGIN
+from tavlo_pl.run.directory import PROVENANCE
 
 GIT_TIMEOUT_S = 10
 PACKAGE = Path(__file__).parents[1]
 
 
-def note_start(folder: Path, words: Sequence[str], resumes: bool) -> None:
-    """Writes ``run.json``: a list with an entry for each time that the run was started.
+def record_start(folder: Path, args: Sequence[str], *, resumes: bool) -> None:
+    """Writes ``run.json``: a list with one entry for each start of the run.
 
     Args:
         folder: the run folder.
-        words: of the command line, without ``tavlo``.
-        resumes: earlier starts are kept.
+        args: command line without ``tavlo``.
+        resumes: keep the entries of earlier starts.
     """
     earlier = read(folder) if resumes else []
     start = {
-        "command": shlex.join(["tavlo", *words]),
+        "command": shlex.join(["tavlo", *args]),
         "folder": os.getcwd(),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "version": __version__,
@@ -52,50 +52,50 @@ def note_start(folder: Path, words: Sequence[str], resumes: bool) -> None:
     _write(folder, [*earlier, start])
 
 
-def note(folder: Path, **facts: Any) -> None:
-    """Adds to the entry of the last start.
+def record(folder: Path, **values: Any) -> None:
+    """Adds values to the entry of the last start.
 
     Args:
         folder: the run folder.
-        facts: plain values by name.
+        values: plain values by name.
     """
     *earlier, last = read(folder) or [{}]
-    _write(folder, [*earlier, last | facts])
+    _write(folder, [*earlier, last | values])
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The starts of a run; none where nothing was noted, or somebody changed it to something else."""
+    """Returns the starts of a run; an empty list where ``run.json`` is missing or was changed to something else."""
     try:
-        starts = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        starts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
     return starts if isinstance(starts, list) and all(isinstance(start, dict) for start in starts) else []
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that this one needs; empty where it runs without being installed."""
+    """Returns the versions of the required packages; empty where this package is not installed."""
     try:
-        needed = metadata.requires("tavlo_pl") or []
-        names = [re.match(r"[\w.-]+", line)[0] for line in needed if "extra ==" not in line]  # type: ignore[index]
+        required = metadata.requires("tavlo_pl") or []
+        names = [re.match(r"[\w.-]+", line)[0] for line in required if "extra ==" not in line]  # type: ignore[index]
         return {name: metadata.version(name) for name in names}
     except metadata.PackageNotFoundError:
         return {}
 
 
 def git_revision(root: Path) -> str | None:
-    """The commit of a checkout, with ``+changes`` where files differ from it; None elsewhere."""
+    """Returns the commit of a checkout, with ``+changes`` where files differ from it; None outside a checkout."""
     if not (root / ".git").exists():
         return None
 
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(root), *words]
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(root), *args]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_TIMEOUT_S).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):  # no git, or not ours to ask
+    except (OSError, subprocess.SubprocessError):  # no git, or a checkout of another user
         return None
 
 
 def _write(folder: Path, starts: list[dict[str, Any]]) -> None:
-    write_text_atomic(folder / ORIGIN, json.dumps(starts, indent=2) + "\n")
+    write_text_atomic(folder / PROVENANCE, json.dumps(starts, indent=2) + "\n")

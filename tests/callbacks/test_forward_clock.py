@@ -20,7 +20,7 @@ class Slow(Tiny):
         return batch
 
 
-def test_seconds_a_clip_are_the_median_over_batches() -> None:
+def test_forward_clock_returns_the_median_over_batches() -> None:
     model = Slow()
     clock = ForwardClock(model)
     for _ in range(3):
@@ -31,5 +31,5 @@ def test_seconds_a_clip_are_the_median_over_batches() -> None:
     assert clock.stop() == seconds  # taken off
 
 
-def test_a_model_that_was_not_called_has_no_time() -> None:
+def test_forward_clock_without_calls_returns_none() -> None:
     assert ForwardClock(Tiny()).stop() is None

@@ -11,12 +11,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
-from tavlo_pl.callbacks.gallery import CLIP_GAP_PX, PICTURE_HEIGHT_PX, TAG, Gallery
+from tavlo_pl.callbacks.gallery import CLIP_GAP_PX, IMAGE_HEIGHT_PX, TAG, Gallery
 from tavlo_pl.types import BadClip, Targets
 from tavlo_pl.viz.overlay import GAP_PX, OUTLINE
 
 SEGMENTS, SIZE = 3, 48
-STRIP = (2 * PICTURE_HEIGHT_PX + GAP_PX, SEGMENTS * (PICTURE_HEIGHT_PX + GAP_PX) - GAP_PX)
+STRIP = (2 * IMAGE_HEIGHT_PX + GAP_PX, SEGMENTS * (IMAGE_HEIGHT_PX + GAP_PX) - GAP_PX)
 
 
 def batch(first: int, sample_ids: list[str], bad: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -72,28 +72,28 @@ def pictures(folder: Path, clips: int, validations: int = 1) -> list[np.ndarray]
     return [np.asarray(Image.open(BytesIO(image.encoded_image_string))) for image in events.Images(TAG)]
 
 
-def test_the_first_readable_clips_are_shown_each_once_and_no_more_than_asked(tmp_path: Path) -> None:
+def test_gallery_shows_the_first_readable_clips_once(tmp_path: Path) -> None:
     (sheet,) = pictures(tmp_path, clips=3)
     assert sheet.shape == (3 * (STRIP[0] + CLIP_GAP_PX) - CLIP_GAP_PX, STRIP[1], 3)
-    middle = np.arange(3) * (STRIP[0] + CLIP_GAP_PX) + PICTURE_HEIGHT_PX // 2
+    middle = np.arange(3) * (STRIP[0] + CLIP_GAP_PX) + IMAGE_HEIGHT_PX // 2
     assert sheet[middle, 20, 0].tolist() == [10, 20, 50]  # one, two, three; not broken, not two again
 
 
-def test_the_ground_truth_of_all_scenarios_is_outlined_at_its_segment(tmp_path: Path) -> None:
+def test_gallery_outlines_ground_truth_at_its_segment(tmp_path: Path) -> None:
     (sheet,) = pictures(tmp_path, clips=1)
-    rows, columns = np.nonzero((sheet[:PICTURE_HEIGHT_PX] == OUTLINE).all(-1))
-    left = PICTURE_HEIGHT_PX + GAP_PX
+    rows, columns = np.nonzero((sheet[:IMAGE_HEIGHT_PX] == OUTLINE).all(-1))
+    left = IMAGE_HEIGHT_PX + GAP_PX
     assert (columns.min(), columns.max()) == (left + 10, left + 79)
     assert (rows.min(), rows.max()) == (10, 79)
-    assert (sheet[PICTURE_HEIGHT_PX + GAP_PX :] == OUTLINE).all(-1).any()
+    assert (sheet[IMAGE_HEIGHT_PX + GAP_PX :] == OUTLINE).all(-1).any()
 
 
-def test_the_same_gallery_comes_after_every_validation(tmp_path: Path) -> None:
+def test_gallery_is_the_same_after_every_validation(tmp_path: Path) -> None:
     first, second = pictures(tmp_path, clips=2, validations=2)
     assert (first == second).all()
 
 
-def test_without_tensorboard_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gallery_without_tensorboard_draws_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tavlo_pl.callbacks.gallery.draw_row", lambda *_: pytest.fail("drawn"))
     trainer = Trainer(
         accelerator="cpu",

@@ -1,4 +1,4 @@
-"""Files of strangers that would run code or take all memory, given to the command line."""
+"""Untrusted files that would run code or use all memory, given to the command line."""
 
 import os
 from pathlib import Path
@@ -34,10 +34,10 @@ def bomb(tmp_path: Path) -> Path:
     return tmp_path / "bomb.ckpt"
 
 
-def assert_refused(outcome: Outcome, told: str, folder: Path) -> None:
+def assert_refused(outcome: Outcome, message: str, folder: Path) -> None:
     """One sentence that says what is wrong, exit code 2, and nothing has run."""
     assert outcome.code == 2, outcome.err
-    assert told in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert not (folder / "owned").exists()
 
@@ -47,7 +47,7 @@ def named(path: str, **arguments: Any) -> dict[str, Any]:
 
 
 def loaded(bomb: Path) -> dict[str, Any]:
-    """What the strangers' configurations would like to call."""
+    """The call that the untrusted configurations name."""
     return named("torch.load", f=str(bomb), weights_only=False)
 
 
@@ -80,39 +80,54 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_configuration_calls_no_function(world: Path, tmp_path: Path, bomb: Path, call: Any) -> None:
+def test_config_calls_no_function(world: Path, tmp_path: Path, bomb: Path, call: Any) -> None:
     config = tiny_config(world, tmp_path, max_steps=1, **call(loaded(bomb)))
     assert_refused(tavlo("fit", "-c", config, "--out", tmp_path / "out"), "torch", tmp_path)
 
 
+@pytest.mark.parametrize("option", ["optimizer", "lr_scheduler"])
+@pytest.mark.parametrize("path", ["torch.load", "torch.nn.Linear"])
+def test_optimizer_cannot_be_anything_else(world: Path, tmp_path: Path, bomb: Path, option: str, path: str) -> None:
+    content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
+    content |= {"optimizer": named("torch.optim.SGD", lr=0.1), option: loaded(bomb) | {"class_path": path}}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
+    assert_refused(tavlo("fit", "-c", tmp_path / "tiny.yaml", "--out", tmp_path / "out"), path, tmp_path)
+
+
+def test_scheduler_calls_no_function(world: Path, tmp_path: Path, bomb: Path) -> None:
+    content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
+    content["optimizer"] = named("torch.optim.SGD", lr=0.1)
+    content["lr_scheduler"] = named("torch.optim.lr_scheduler.LambdaLR", lr_lambda=loaded(bomb))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
+    assert_refused(tavlo("fit", "-c", tmp_path / "tiny.yaml", "--out", tmp_path / "out"), "torch", tmp_path)
+
+
 @pytest.mark.parametrize("path", ["tavlo_pl.models.base.AVLocalizer.load_from_checkpoint", "torch.load"])
-def test_no_function_stands_for_the_model(world: Path, tmp_path: Path, bomb: Path, path: str) -> None:
+def test_model_cannot_be_a_function(world: Path, tmp_path: Path, bomb: Path, path: str) -> None:
     content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
     content["model"] = named(path, checkpoint_path=str(bomb), weights_only=False)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
     assert_refused(tavlo("fit", "-c", tmp_path / "tiny.yaml", "--out", tmp_path / "out"), path, tmp_path)
 
 
-@pytest.mark.parametrize("verb", ["test", "predict", "diagnose"])
-def test_the_configuration_in_a_checkpoint_calls_none_either(
-    world: Path, tmp_path: Path, bomb: Path, verb: str
-) -> None:
+@pytest.mark.parametrize("command", ["test", "predict", "diagnose"])
+def test_config_in_a_checkpoint_calls_no_function(world: Path, tmp_path: Path, bomb: Path, command: str) -> None:
     content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
     content["trainer"]["callbacks"] = [lightning("callbacks.LambdaCallback", on_predict_start=loaded(bomb))]
     stored = {"config": yaml.safe_dump(content), "version": "0", "threshold": 0.5}
-    torch.save({"state_dict": {}, "tavlo": stored}, tmp_path / "stranger.ckpt")
-    outcome = tavlo(verb, "--ckpt_path", tmp_path / "stranger.ckpt", "--out", tmp_path / "out")
+    torch.save({"state_dict": {}, "tavlo": stored}, tmp_path / "untrusted.ckpt")
+    outcome = tavlo(command, "--ckpt_path", tmp_path / "untrusted.ckpt", "--out", tmp_path / "out")
     assert_refused(outcome, "names torch.load", tmp_path)
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", "model: {class_path: 3}", "!!python/name:os.system", "a: &a [*a]"])
-def test_a_checkpoint_of_odd_configuration_is_named_by_the_python_function_too(tmp_path: Path, content: str) -> None:
+def test_localize_names_a_checkpoint_with_odd_config(tmp_path: Path, content: str) -> None:
     torch.save({"state_dict": {}, "tavlo": {"config": content}}, tmp_path / "odd.ckpt")
     with pytest.raises(CheckpointError, match=r"odd\.ckpt: its model cannot be made"):
         tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=tmp_path / "odd.ckpt")
 
 
-def test_the_python_function_reads_no_bomb(tmp_path: Path, bomb: Path) -> None:
+def test_localize_unpickles_no_objects(tmp_path: Path, bomb: Path) -> None:
     with pytest.raises(CheckpointError, match=r"bomb\.ckpt cannot be read as a checkpoint: it holds objects whose"):
         tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=bomb)
     assert not (tmp_path / "owned").exists()
@@ -127,32 +142,32 @@ def test_released_weights_run_no_code(world: Path, tmp_path: Path, bomb: Path) -
     assert_refused(outcome, f"init_from {bomb} cannot be read", tmp_path)
 
 
-def test_a_module_of_scripted_code_is_no_checkpoint(tmp_path: Path) -> None:
+def test_scripted_module_is_no_checkpoint(tmp_path: Path) -> None:
     torch.jit.script(torch.nn.Identity()).save(str(tmp_path / "code.ckpt"))
     outcome = tavlo("test", "--ckpt_path", tmp_path / "code.ckpt", "--out", tmp_path / "out")
     assert_refused(outcome, "code.ckpt cannot be read as a checkpoint", tmp_path)
 
 
-def test_data_verbs_name_known_packages_only(tmp_path: Path) -> None:
-    words = ("data", "shard", "--out", tmp_path / "out", "--source")
-    outcome = tavlo(*words, "antigravity.Flight")
+def test_data_commands_import_known_packages_only(tmp_path: Path) -> None:
+    args = ("data", "shard", "--out", tmp_path / "out", "--source")
+    outcome = tavlo(*args, "antigravity.Flight")
     assert_refused(outcome, "names antigravity.Flight", tmp_path)
     assert "--allow_import antigravity" in outcome.err
-    outcome = tavlo(*words, "tests.test_trust.NoSuchSource", "--allow_import", "tests")
+    outcome = tavlo(*args, "tests.test_trust.NoSuchSource", "--allow_import", "tests")
     assert_refused(outcome, "NoSuchSource", tmp_path)
     assert "is not allowed" not in outcome.err
 
 
-def test_what_was_allowed_once_is_not_allowed_for_ever(world: Path, tmp_path: Path) -> None:
-    words = ("fit", "-c", tiny_config(world, tmp_path), "--print_config")
-    assert tavlo(*words).code == 0  # the helper allows the classes of the tests
-    outcome = tavlo(*words, "--allow_import", "elsewhere")
+def test_allow_import_holds_for_one_command(world: Path, tmp_path: Path) -> None:
+    args = ("fit", "-c", tiny_config(world, tmp_path), "--print_config")
+    assert tavlo(*args).code == 0  # the helper allows the classes of the tests
+    outcome = tavlo(*args, "--allow_import", "elsewhere")
     assert_refused(outcome, "names tests.helpers.tiny.Tiny", tmp_path)
-    outcome = tavlo(*words, "--allow_import", "jsonargparse")
-    assert_refused(outcome, "--allow_import takes names of packages", tmp_path)
+    outcome = tavlo(*args, "--allow_import", "jsonargparse")
+    assert_refused(outcome, "--allow_import takes package names", tmp_path)
 
 
-def test_a_function_that_the_user_trusts_is_called(world: Path, tmp_path: Path) -> None:
+def test_allowed_function_is_called(world: Path, tmp_path: Path) -> None:
     hook = "torch.distributed.algorithms.ddp_comm_hooks.default_hooks"
     config = tiny_config(
         world, tmp_path, strategy=lightning("strategies.DDPStrategy", ddp_comm_hook=f"{hook}.fp16_compress_hook")
@@ -174,12 +189,12 @@ REPEATED = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("model: " + "[" * 100_000, "32 levels"),
         ("trainer: " + "{a: " * 2_000 + "1" + "}" * 2_000, "32 levels"),
         (REPEATED + "trainer: {callbacks: *a11}", "100,000 values"),
-        ("trainer: &t {callbacks: *t}", "inside of what it stands for"),
+        ("trainer: &t {callbacks: *t}", "stands inside its own anchor"),
         (f"trainer: {{callbacks: '{'[' * 100_000}'}}", "32 levels"),
         (f"data: {{augment: '{'- ' * 100_000}'}}", "32 levels"),
         (yaml.safe_dump({"trainer": {"logger": REPEATED}}), "100,000 values"),
@@ -202,13 +217,13 @@ REPEATED = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         "no text",
     ],
 )
-def test_a_configuration_without_end_is_refused(tmp_path: Path, content: str | bytes, told: str) -> None:
+def test_config_beyond_the_limits_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     (tmp_path / "odd.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert_refused(tavlo("fit", "-c", tmp_path / "odd.yaml", "--out", tmp_path / "out"), told, tmp_path)
-    assert_refused(tavlo("data", "audit", "--config", tmp_path / "odd.yaml"), told, tmp_path)
+    assert_refused(tavlo("fit", "-c", tmp_path / "odd.yaml", "--out", tmp_path / "out"), message, tmp_path)
+    assert_refused(tavlo("data", "audit", "--config", tmp_path / "odd.yaml"), message, tmp_path)
 
 
-def test_a_configuration_does_not_clear_a_folder(world: Path, tmp_path: Path) -> None:
+def test_config_cannot_set_overwrite(world: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     for name in ("config.yaml", "thesis.csv"):
         (tmp_path / "out" / name).write_text("mine")
@@ -218,14 +233,17 @@ def test_a_configuration_does_not_clear_a_folder(world: Path, tmp_path: Path) ->
     assert (tmp_path / "out" / "thesis.csv").read_text() == "mine"
 
 
-def test_the_classes_of_a_run_are_known_by_where_they_are_defined() -> None:
+def test_kinds_are_where_lightning_and_torch_define_them() -> None:
     """Canary: were Lightning to move them, every configuration that names one would be refused."""
     from lightning.pytorch import accelerators, callbacks, loggers, plugins, profilers, strategies
+    from lightning.pytorch.cli import ReduceLROnPlateau
 
     for kind in (callbacks.Timer, loggers.CSVLogger, profilers.SimpleProfiler, strategies.DDPStrategy):
         security.check_named({"class_path": f"{kind.__module__}.{kind.__qualname__}"})
     for kind in (accelerators.CPUAccelerator, plugins.MixedPrecision, plugins.TorchCheckpointIO, torch.nn.Linear):
         security.check_named([{"class_path": f"{kind.__module__}.{kind.__qualname__}"}])
+    for kind in (torch.optim.AdamW, torch.optim.lr_scheduler.StepLR, ReduceLROnPlateau):
+        security.check_named({"class_path": f"{kind.__module__}.{kind.__qualname__}"})
     for place in security.KINDS:
         module, _, name = place.rpartition(".")
         assert hasattr(__import__(module, fromlist=[name]), name), place

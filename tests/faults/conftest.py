@@ -1,4 +1,4 @@
-"""What runs leave that nothing disturbed; every fault is measured against them."""
+"""Results of undisturbed runs, with which those of disturbed runs are compared."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +35,9 @@ def undisturbed(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Undist
 
 @pytest.fixture(scope="session")
 def maps(undisturbed: Undisturbed, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What predict wrote for the test videos, with films."""
+    """What predict wrote for the test videos, with overlay videos."""
     folder = tmp_path_factory.mktemp("maps") / "out"
-    assert tavlo(*predict_words(undisturbed, world, folder)).code == 0
+    assert tavlo(*predict_args(undisturbed, world, folder)).code == 0
     return folder
 
 
@@ -45,7 +45,7 @@ def maps(undisturbed: Undisturbed, world: Path, tmp_path_factory: pytest.TempPat
 def scores(maps: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What score wrote about these maps."""
     folder = tmp_path_factory.mktemp("scores") / "out"
-    assert tavlo(*score_words(maps, world, folder)).code == 0
+    assert tavlo(*score_args(maps, world, folder)).code == 0
     return folder
 
 
@@ -53,23 +53,23 @@ def scores(maps: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def shards(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shards of the training clips."""
     folder = tmp_path_factory.mktemp("shards") / "out"
-    assert tavlo(*shard_words(world, folder)).code == 0
+    assert tavlo(*shard_args(world, folder)).code == 0
     return folder
 
 
-def predict_words(undisturbed: Undisturbed, world: Path, out: Path) -> tuple[object, ...]:
-    """``tavlo predict`` of the test videos, with films."""
+def predict_args(undisturbed: Undisturbed, world: Path, out: Path) -> tuple[object, ...]:
+    """``tavlo predict`` of the test videos, with overlay videos."""
     checkpoint = undisturbed.folder / "checkpoints" / "best.ckpt"
     return ("predict", "--ckpt_path", checkpoint, "--data.root", world / "test" / "video", "--out", out)
 
 
-def score_words(maps: Path, world: Path, out: Path) -> tuple[object, ...]:
+def score_args(maps: Path, world: Path, out: Path) -> tuple[object, ...]:
     """``tavlo score`` of these maps."""
     where = ("--annotations", world / "test", "--predictions", maps, "--out", out / "results.json")
     return ("score", "--dataset", "avatar", *where, "--frame_rate", 5, "--size", 32)
 
 
-def shard_words(world: Path, out: Path) -> tuple[object, ...]:
+def shard_args(world: Path, out: Path) -> tuple[object, ...]:
     """``tavlo data shard`` of the training clips, two a file."""
     source = (
         f"--source tavlo_pl.data.datasets.VGGSound --source.root {world / 'train'} --source.csv null --source.ids null"

@@ -19,15 +19,15 @@ from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.dataset import ClipDataset, Item
 from tavlo_pl.data.shards import write as shard_write
 from tavlo_pl.run import exit as run_exit
-from tests.faults.conftest import Undisturbed, predict_words, score_words, shard_words
+from tests.faults.conftest import Undisturbed, predict_args, score_args, shard_args
 from tests.helpers.cli import tavlo
 from tests.helpers.faults import (
     assert_same_files,
     assert_same_weights,
+    error_line,
     killed_after,
     killed_at_write,
     results_of,
-    sentence,
 )
 from tests.helpers.run import tiny_config
 
@@ -38,13 +38,13 @@ SEED = 9
 """Of the moments at which runs are killed."""
 
 
-def fit_words(world: Path, folder: Path) -> tuple[object, ...]:
+def fit_args(world: Path, folder: Path) -> tuple[object, ...]:
     return ("fit", "-c", tiny_config(world, folder), "--out", folder / "out", "--ckpt_path", "last")
 
 
-def run_fit(words: tuple[object, ...], folder: Path, undisturbed: Undisturbed) -> None:
+def run_fit(args: tuple[object, ...], folder: Path, undisturbed: Undisturbed) -> None:
     """The same command to its end, and a test of what came out."""
-    outcome = tavlo(*words)
+    outcome = tavlo(*args)
     assert outcome.code == 0, outcome.err
     assert_same_weights(folder / "out", undisturbed.folder)
     assert results_of(folder / "out") == undisturbed.results
@@ -57,14 +57,12 @@ def moments(number: int, first_s: float, last_s: float) -> list[float]:
     return [draw.uniform(first_s, last_s) for _ in range(number)]
 
 
-def test_a_fit_killed_while_it_writes_goes_on_to_the_same_results(
-    undisturbed: Undisturbed, world: Path, tmp_path: Path
-) -> None:
-    words = fit_words(world, tmp_path)
+def test_fit_killed_while_writing_resumes(undisturbed: Undisturbed, world: Path, tmp_path: Path) -> None:
+    args = fit_args(world, tmp_path)
     # in a row: config.yaml; then last.ckpt before the first validation; best.ckpt after it; last.ckpt of the epoch
     for number in (1, 2, 3, 3):
-        assert killed_at_write(number, lambda: tavlo(*words))
-    run_fit(words, tmp_path, undisturbed)
+        assert killed_at_write(number, lambda: tavlo(*args))
+    run_fit(args, tmp_path, undisturbed)
 
 
 def took_s(run: object) -> float:
@@ -75,35 +73,33 @@ def took_s(run: object) -> float:
 
 
 @pytest.mark.parametrize("number", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_fit_killed_at_any_moment_goes_on_to_the_same_results(
-    undisturbed: Undisturbed, world: Path, tmp_path: Path, number: int
-) -> None:
+def test_fit_killed_at_any_time_resumes(undisturbed: Undisturbed, world: Path, tmp_path: Path, number: int) -> None:
     (tmp_path / "timed").mkdir()
-    last_s = took_s(lambda: tavlo(*fit_words(world, tmp_path / "timed")))
+    last_s = took_s(lambda: tavlo(*fit_args(world, tmp_path / "timed")))
     for turn, moment_s in enumerate(moments(number, 0.0, last_s)):
         (tmp_path / str(turn)).mkdir()
-        words = fit_words(world, tmp_path / str(turn))
-        killed_after(moment_s, lambda words=words: tavlo(*words))
-        run_fit(words, tmp_path / str(turn), undisturbed)
+        args = fit_args(world, tmp_path / str(turn))
+        killed_after(moment_s, lambda args=args: tavlo(*args))
+        run_fit(args, tmp_path / str(turn), undisturbed)
 
 
 @pytest.mark.parametrize("number", [1, pytest.param(20, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("verb", ["predict", "score", "shard"])
-def test_any_other_verb_killed_at_any_moment_is_completed_by_the_same_command(
-    request: pytest.FixtureRequest, undisturbed: Undisturbed, world: Path, tmp_path: Path, verb: str, number: int
+@pytest.mark.parametrize("command", ["predict", "score", "shard"])
+def test_other_commands_killed_at_any_time_can_be_repeated(
+    request: pytest.FixtureRequest, undisturbed: Undisturbed, world: Path, tmp_path: Path, command: str, number: int
 ) -> None:
-    def words(name: str) -> tuple[object, ...]:
-        match verb:
+    def args(name: str) -> tuple[object, ...]:
+        match command:
             case "predict":
-                return predict_words(undisturbed, world, tmp_path / name)
+                return predict_args(undisturbed, world, tmp_path / name)
             case "score":
-                return score_words(request.getfixturevalue("maps"), world, tmp_path / name)
-        return shard_words(world, tmp_path / name)
+                return score_args(request.getfixturevalue("maps"), world, tmp_path / name)
+        return shard_args(world, tmp_path / name)
 
-    whole = request.getfixturevalue({"predict": "maps", "score": "scores", "shard": "shards"}[verb])
-    last_s = took_s(lambda: tavlo(*words("timed")))
+    whole = request.getfixturevalue({"predict": "maps", "score": "scores", "shard": "shards"}[command])
+    last_s = took_s(lambda: tavlo(*args("timed")))
     for turn, moment_s in enumerate(moments(number, 0.0, last_s)):
-        again = words(str(turn))
+        again = args(str(turn))
         killed_after(moment_s, lambda again=again: tavlo(*again))
         killed_at_write(1 + turn % 5, lambda again=again: tavlo(*again))
         outcome = tavlo(*again)
@@ -124,34 +120,34 @@ def kill_the_reader(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
     monkeypatch.setattr(ClipDataset, "__getitem__", dying)
 
 
-def test_a_fit_whose_reading_process_is_killed_goes_on_to_the_same_results(
+def test_fit_resumes_after_a_killed_loader_process(
     undisturbed: Undisturbed, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = (*fit_words(world, tmp_path), "--data.num_workers", 1)
+    args = (*fit_args(world, tmp_path), "--data.num_workers", 1)
     with monkeypatch.context() as patch:
         kill_the_reader(patch, 7)
-        died = tavlo(*words)
+        died = tavlo(*args)
     assert died.code == 1
-    assert "a process that reads clips was ended from outside" in sentence(died)
-    run_fit(words, tmp_path, undisturbed)
+    assert "a data loader process was killed" in error_line(died)
+    run_fit(args, tmp_path, undisturbed)
 
 
-def test_a_test_whose_reading_process_is_killed_says_so(
+def test_test_reports_a_killed_loader_process(
     undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("test", "--ckpt_path", undisturbed.folder / "checkpoints" / "best.ckpt", "--out", tmp_path / "out")
+    args = ("test", "--ckpt_path", undisturbed.folder / "checkpoints" / "best.ckpt", "--out", tmp_path / "out")
     with monkeypatch.context() as patch:
         kill_the_reader(patch, 3)
-        died = tavlo(*words, "--data.num_workers", 1)
+        died = tavlo(*args, "--data.num_workers", 1)
     assert died.code == 1
-    assert "a process that reads clips was ended from outside" in sentence(died)
+    assert "a data loader process was killed" in error_line(died)
     assert not (tmp_path / "out" / "results.json").exists()
 
 
-def test_shards_whose_reading_process_is_killed_are_completed_by_the_same_command(
+def test_shard_can_be_repeated_after_a_killed_process(
     shards: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = (*shard_words(world, tmp_path / "out"), "--workers", 2)
+    args = (*shard_args(world, tmp_path / "out"), "--workers", 2)
     real, last = Clip.read, sorted(path.stem for path in (world / "train").rglob("*.mp4"))[-1]
 
     def dying(self: Clip, *about: Any) -> Any:
@@ -162,17 +158,17 @@ def test_shards_whose_reading_process_is_killed_are_completed_by_the_same_comman
     monkeypatch.setattr(shard_write, "get_context", lambda _: get_context("fork"))  # takes the killing along
     with monkeypatch.context() as patch:
         patch.setattr(Clip, "read", dying)
-        died = tavlo(*words)
+        died = tavlo(*args)
     assert died.code == 1
-    assert "a process that reads clips was ended from outside" in sentence(died)
-    assert tavlo(*words).code == 0
+    assert "a process that reads clips was ended from outside" in error_line(died)
+    assert tavlo(*args).code == 0
     assert_same_files(tmp_path / "out", shards)
 
 
-def call(words: tuple[object, ...], folder: Path) -> subprocess.CompletedProcess[str]:
+def call(args: tuple[object, ...], folder: Path) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, as a user starts it."""
     environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK")}
-    command = [sys.executable, "-m", "tavlo_pl", *map(str, words), "--allow_import", "tests"]
+    command = [sys.executable, "-m", "tavlo_pl", *map(str, args), "--allow_import", "tests"]
     return subprocess.run(
         command,
         cwd=folder,
@@ -186,9 +182,7 @@ def call(words: tuple[object, ...], folder: Path) -> subprocess.CompletedProcess
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("rank", "code"), [(1, 1), (0, -signal.SIGKILL)])
-def test_a_killed_process_of_two_ends_the_other_and_the_run_goes_on_to_the_same_results(
-    world: Path, tmp_path: Path, rank: int, code: int
-) -> None:
+def test_one_killed_process_ends_the_run_which_resumes(world: Path, tmp_path: Path, rank: int, code: int) -> None:
     ends = []
     for name, step in (("whole", -1), ("killed", 3)):
         (tmp_path / name).mkdir()
@@ -196,14 +190,14 @@ def test_a_killed_process_of_two_ends_the_other_and_the_run_goes_on_to_the_same_
         kill = {"class_path": "tests.helpers.faults.KillOnce"}
         kill["init_args"] = {"rank": rank, "step": step, "marker": str(marker)}
         config = tiny_config(world, tmp_path / name, devices=2, strategy="ddp", callbacks=[kill])
-        words = ("fit", "-c", config, "--out", tmp_path / name / "out", "--ckpt_path", "last")
+        args = ("fit", "-c", config, "--out", tmp_path / name / "out", "--ckpt_path", "last")
         if name == "killed":
-            died = call(words, tmp_path)  # it comes back only when both processes have closed what they print to
+            died = call(args, tmp_path)  # it comes back only when both processes have closed what they print to
             assert died.returncode == code, died.stderr
             assert "another process of this run ended" in died.stderr
             assert "Traceback" not in died.stderr
             assert torch.load(tmp_path / "killed/out/checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
-        outcome = call(words, tmp_path)
+        outcome = call(args, tmp_path)
         assert outcome.returncode == 0, outcome.stderr
         assert marker.exists() == (name == "killed")
         ends.append((tmp_path / name / "out", results_of(tmp_path / name / "out")))
@@ -212,14 +206,14 @@ def test_a_killed_process_of_two_ends_the_other_and_the_run_goes_on_to_the_same_
     assert results == expected
 
 
-def test_a_process_ends_with_the_one_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exit_with_parent_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_exit, "PARENT_CHECK_S", 0.02)
     reader, writer = os.pipe()
     first = os.fork()
     if first == 0:
         parent = os.getpid()
         if os.fork() == 0:
-            run_exit.end_with(parent)
+            run_exit.exit_with_parent(parent)
         os._exit(0)
     os.close(writer)
     os.waitpid(first, 0)

@@ -1,4 +1,4 @@
-"""What happens to a training from inside and outside: numbers that are none, signals, clocks, a second run."""
+"""Disturbances of training: numbers that are not finite, signals, clocks, a second run."""
 
 import math
 import os
@@ -22,7 +22,7 @@ from tavlo_pl.run import directory
 from tests.faults.conftest import Undisturbed
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.clips import clicks, write_numbered
-from tests.helpers.faults import assert_same_weights, interrupt, results_of, sentence
+from tests.helpers.faults import assert_same_weights, error_line, interrupt, results_of
 from tests.helpers.processes import run_processes
 from tests.helpers.run import tiny_config
 from tests.helpers.tiny import Tiny
@@ -32,14 +32,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture
 def fit(undisturbed: Undisturbed, world: Path, tmp_path: Path) -> Callable[..., Outcome]:
-    """The command that begins the tiny run, or goes on with it, in ``out``."""
-    words = ("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out", "--ckpt_path", "last")
-    return lambda *more: tavlo(*words, *more)
+    """The command that starts or resumes the tiny run, in ``out``."""
+    args = ("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out", "--ckpt_path", "last")
+    return lambda *more: tavlo(*args, *more)
 
 
 @pytest.fixture
 def same_end(undisturbed: Undisturbed, fit: Callable[..., Outcome], tmp_path: Path) -> Callable[[], None]:
-    """Goes on with the run, and compares its end with that of an undisturbed one."""
+    """Resumes the run and compares its end with that of an undisturbed one."""
 
     def check() -> None:
         outcome = fit()
@@ -66,7 +66,7 @@ def assert_finite(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, pytest.param(math.inf, marks=pytest.mark.slow)])
-def test_a_loss_that_is_no_number_ends_the_run_before_it_reaches_the_weights(
+def test_non_finite_loss_ends_before_the_step(
     fit: Callable[..., Outcome],
     same_end: Callable[[], None],
     tmp_path: Path,
@@ -84,16 +84,16 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_reaches_the_weights(
         patch.setattr(Tiny, "training_loss", training_loss)
         ended = fit()
     assert ended.code == 1
-    told = sentence(ended)
-    assert f"the loss is {-bad:g} at step 2, epoch 0, on clips " in told or f"the loss is {bad:g} at step 2" in told
-    assert re.search(r"on clips \S+_\d+, \S+_\d+;", told)  # both of the batch
-    assert "--ckpt_path last" in told
+    message = error_line(ended)
+    assert re.search(rf"the loss is -?{bad:g} at step 2, epoch 0, on clips ", message)
+    assert re.search(r"on clips \S+_\d+, \S+_\d+;", message)  # both of the batch
+    assert "--ckpt_path last" in message
     assert state(tmp_path)["global_step"] == 2
     assert_finite(tmp_path)
     same_end()
 
 
-def test_a_gradient_that_is_no_number_ends_the_run_too(
+def test_non_finite_gradient_ends_before_the_step(
     fit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Tiny.training_loss
@@ -105,12 +105,12 @@ def test_a_gradient_that_is_no_number_ends_the_run_too(
     monkeypatch.setattr(Tiny, "training_loss", training_loss)
     ended = fit()
     assert ended.code == 1
-    assert "the gradient is not finite at step 0" in sentence(ended)
+    assert "the gradient is not finite at step 0" in error_line(ended)
     assert not (tmp_path / "out" / "checkpoints").exists()
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_on_one_of_two_processes_ends_both(
+def test_non_finite_loss_on_one_process_ends_both(
     fit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Tiny.training_loss
@@ -120,16 +120,16 @@ def test_a_loss_that_is_no_number_on_one_of_two_processes_ends_both(
         factor = math.nan if rank == 1 else 1.0
         monkeypatch.setattr(Tiny, "training_loss", lambda *about: {"loss": real(*about)["loss"] * factor})
         ended = fit("--trainer.devices", processes, "--trainer.strategy", "ddp")
-        return ended.code, sentence(ended)
+        return ended.code, error_line(ended)
 
-    (code, told), (other_code, other_told) = run_processes(2, in_process)
+    (code, message), (other_code, other_told) = run_processes(2, in_process)
     assert (code, other_code) == (1, 1)
-    assert "the gradient is not finite at step 0" in told  # the loss of another process
+    assert "the gradient is not finite at step 0" in message  # the loss of another process
     assert "the loss is nan at step 0" in other_told
     assert not (tmp_path / "out" / "checkpoints").exists()
 
 
-def test_a_damaged_last_checkpoint_is_refused_and_the_best_one_can_take_its_place(
+def test_damaged_last_checkpoint_is_replaced_by_the_best(
     fit: Callable[..., Outcome], same_end: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -143,8 +143,8 @@ def test_a_damaged_last_checkpoint_is_refused_and_the_best_one_can_take_its_plac
         last.write_bytes(damaged)
         refused = fit()
         assert refused.code == 2
-        assert "last.ckpt cannot be read as a checkpoint" in sentence(refused)
-        assert "copy best.ckpt" in sentence(refused)
+        assert "last.ckpt cannot be read as a checkpoint" in error_line(refused)
+        assert "copy best.ckpt" in error_line(refused)
     shutil.copy(last.with_name("best.ckpt"), last)
     same_end()
 
@@ -153,7 +153,7 @@ def test_a_damaged_last_checkpoint_is_refused_and_the_best_one_can_take_its_plac
 
 
 @pytest.mark.slow
-def test_a_clip_that_hangs_or_holds_no_loudness_counts_as_a_damaged_one(
+def test_hanging_or_non_finite_clip_counts_as_damaged(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three runs, each with another thing wrong with the same clip, end with the same results."""
@@ -181,8 +181,8 @@ def test_a_clip_that_hangs_or_holds_no_loudness_counts_as_a_damaged_one(
         (copy / clip).unlink()
         spoil(copy / clip)
         config = tiny_config(world, copy)
-        words = ("--data.train.init_args.root", copy / "train", "--data.max_bad_share", 0.5, "--data.num_workers", 1)
-        outcome = tavlo("fit", "-c", config, "--out", out, *words)
+        args = ("--data.train.init_args.root", copy / "train", "--data.max_bad_share", 0.5, "--data.num_workers", 1)
+        outcome = tavlo("fit", "-c", config, "--out", out, *args)
         assert outcome.code == 0, outcome.err
         assert clip.stem in (out / "bad_clips.csv").read_text()
         ends.append((out, results_of(out)))
@@ -194,7 +194,7 @@ def test_a_clip_that_hangs_or_holds_no_loudness_counts_as_a_damaged_one(
 # signals
 
 
-def test_sigterm_before_training_stops_before_the_first_step(
+def test_sigterm_before_training_stops_at_step_0(
     fit: Callable[..., Outcome], same_end: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -202,11 +202,11 @@ def test_sigterm_before_training_stops_before_the_first_step(
         patch.setattr(Gallery, "on_train_start", terminate, raising=False)  # comes before ours
         stopped = fit()
     assert stopped.code == 143
-    assert "stopped by SIGTERM after step 0; go on with: tavlo fit --ckpt_path last" in stopped.err
+    assert "stopped by SIGTERM after step 0; resume with: tavlo fit --ckpt_path last" in stopped.err
     same_end()
 
 
-def test_a_second_sigterm_does_not_hurry_the_first(
+def test_second_sigterm_still_waits_for_the_step(
     fit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def terminate_twice() -> None:  # as a scheduler and a launcher may do
@@ -230,7 +230,7 @@ SLURM = {
 
 
 def in_slurm(monkeypatch: pytest.MonkeyPatch, folder: Path, scontrol: str) -> Path:
-    """Makes this process a task of a SLURM job whose ``scontrol`` is a script; where it notes its words."""
+    """Makes this process a task of a SLURM job whose ``scontrol`` is a script; returns the file with its arguments."""
     (folder / "bin").mkdir()
     (folder / "bin" / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\n{scontrol}\n')
     (folder / "bin" / "scontrol").chmod(0o755)
@@ -240,7 +240,7 @@ def in_slurm(monkeypatch: pytest.MonkeyPatch, folder: Path, scontrol: str) -> Pa
     return folder / "asked"
 
 
-def test_slurms_signal_saves_queues_the_job_again_and_the_job_goes_on(
+def test_slurm_signal_saves_and_requeues_the_job(
     fit: Callable[..., Outcome],
     same_end: Callable[[], None],
     tmp_path: Path,
@@ -260,7 +260,7 @@ def test_slurms_signal_saves_queues_the_job_again_and_the_job_goes_on(
     same_end()
 
 
-def test_a_job_that_cannot_be_queued_again_says_so(
+def test_failed_requeue_is_reported(
     fit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_slurm(monkeypatch, tmp_path, "echo 'Requested operation is presently disabled' >&2; exit 1")
@@ -273,18 +273,18 @@ def test_a_job_that_cannot_be_queued_again_says_so(
 # clocks
 
 
-def test_a_clock_that_jumps_changes_nothing(
+def test_jumping_clock_changes_nothing(
     fit: Callable[..., Outcome], same_end: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = random.Random(9)
     with monkeypatch.context() as patch:
-        patch.setattr(time, "time", lambda: draw.uniform(0, 4e9))  # from 1970 to 2096, at each look
+        patch.setattr(time, "time", lambda: draw.uniform(0, 4e9))  # from 1970 to 2096, at each call
         ended = fit("--trainer.enable_progress_bar", "true")
     assert ended.code == 0, ended.err
     same_end()
 
 
-def test_a_clock_that_was_set_back_makes_no_folder_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_set_back_gives_new_folder_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stopped(datetime):
         @classmethod
         def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
@@ -303,10 +303,10 @@ def test_a_clock_that_was_set_back_makes_no_folder_twice(tmp_path: Path, monkeyp
 # two runs
 
 
-def test_a_second_run_in_a_folder_is_refused_while_the_first_lasts_and_not_after_a_kill(
+def test_second_run_in_a_folder_is_refused_until_a_kill(
     fit: Callable[..., Outcome], same_end: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    message: list[str] = []
 
     def wait_for_the_second() -> None:
         for _ in range(600):
@@ -323,10 +323,10 @@ def test_a_second_run_in_a_folder_is_refused_while_the_first_lasts_and_not_after
         while not (tmp_path / "out" / "checkpoints" / "last.ckpt").exists():
             assert time.monotonic() < until_s
             time.sleep(0.02)
-        for words in ((), ("--overwrite",)):
-            refused = fit(*words)
+        for args in ((), ("--overwrite",)):
+            refused = fit(*args)
             assert refused.code == 2
-            told.append(sentence(refused))
+            message.append(error_line(refused))
         (tmp_path / "stop").touch()
 
     child = os.fork()
@@ -338,6 +338,6 @@ def test_a_second_run_in_a_folder_is_refused_while_the_first_lasts_and_not_after
     finally:
         (tmp_path / "stop").touch()
         os.waitpid(child, 0)
-    assert all(f"{tmp_path / 'out'} is in use by another run (process {child} on " in line for line in told)
+    assert all(f"{tmp_path / 'out'} is in use by another run (process {child} on " in line for line in message)
     assert (tmp_path / "out" / ".lock").exists()  # the killed run's
     same_end()

@@ -1,4 +1,4 @@
-"""The command line in this process: 0.3 s a call where a process of its own takes 7."""
+"""The command line in this process: 0.3 s per call instead of 7 s for a process."""
 
 import contextlib
 import io
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 
 from tavlo_pl.__main__ import main
 
-TRAINER_VERBS = ("fit", "validate", "test", "predict", "diagnose")
+TRAINER_COMMANDS = ("fit", "validate", "test", "predict", "diagnose")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command answered."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
 
-def tavlo(*words: object) -> Outcome:
-    """Runs ``tavlo`` with these words and catches what it prints; configurations may name classes of the tests."""
+def tavlo(*args: object) -> Outcome:
+    """Runs ``tavlo`` and captures its output; configurations may name classes of the tests."""
     out, err = io.StringIO(), io.StringIO()
     allowed = (
-        ["--allow_import", "tests"] if words and words[0] in TRAINER_VERBS and "--allow_import" not in words else []
+        ["--allow_import", "tests"] if args and args[0] in TRAINER_COMMANDS and "--allow_import" not in args else []
     )
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([*map(str, words), *allowed])
+        code = main([*map(str, args), *allowed])
     return Outcome(code, out.getvalue(), err.getvalue())

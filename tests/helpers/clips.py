@@ -1,8 +1,8 @@
-"""Small video files whose frames carry their number and whose sound clicks at known times.
+"""Small video files whose frames show their number and whose audio has clicks at known times.
 
 A frame shows its number as eight vertical bars (black = 0, white = 1, the highest bit at the left) in its
-upper half; its lower half is white while a click sounds and black otherwise. Both survive H.264, scaling and
-the way through the colour spaces.
+upper half; its lower half is white during a click and black otherwise. Both survive H.264, scaling and
+conversions of the colour space.
 """
 
 from collections.abc import Sequence
@@ -37,40 +37,40 @@ class NumberedClip:
 
 
 def draw_number(number: int, size: tuple[int, int] = (64, 96), flash: bool = False) -> np.ndarray:
-    """A (height, width, 3) uint8 picture that carries `number`, 0..255."""
+    """A (height, width, 3) uint8 image that shows `number`, 0..255."""
     height, width = size
-    picture = np.zeros((height, width, 3), np.uint8)
+    image = np.zeros((height, width, 3), np.uint8)
     edges = np.linspace(0, width, BITS + 1).astype(int)
     for bit in range(BITS):
         if number >> (BITS - 1 - bit) & 1:
-            picture[: height // 2, edges[bit] : edges[bit + 1]] = 255
+            image[: height // 2, edges[bit] : edges[bit + 1]] = 255
     if flash:
-        picture[height // 2 :] = 255
-    return picture
+        image[height // 2 :] = 255
+    return image
 
 
-def read_number(picture: np.ndarray) -> int:
-    """The number that `draw_number` put into a picture, whatever its size now."""
-    height, width = picture.shape[:2]
+def read_number(image: np.ndarray) -> int:
+    """The number that `draw_number` drew into an image of any size."""
+    height, width = image.shape[:2]
     centres = ((np.arange(BITS) + 0.5) * width / BITS).astype(int)
-    bits = picture[height // 4, centres].mean(-1) > 127
+    bits = image[height // 4, centres].mean(-1) > 127
     return int(sum(int(bit) << (BITS - 1 - position) for position, bit in enumerate(bits)))
 
 
-def has_flash(picture: np.ndarray) -> bool:
-    """Whether the lower half of the picture is lit."""
-    height, width = picture.shape[:2]
-    return bool(picture[height * 3 // 4, width // 2].mean() > 127)
+def has_flash(image: np.ndarray) -> bool:
+    """Whether the lower half of the image is lit."""
+    height, width = image.shape[:2]
+    return bool(image[height * 3 // 4, width // 2].mean() > 127)
 
 
 def clicks(seconds: float, rate_hz: int, click_s: Sequence[float], width_s: float = 0.002) -> np.ndarray:
     """(samples,) float32: silence with a raised-cosine bump of height 0.8 around each of the times."""
     time_s = np.arange(round(seconds * rate_hz)) / rate_hz
-    sound = np.zeros(len(time_s))
+    samples = np.zeros(len(time_s))
     for click in click_s:
         near = np.abs(time_s - click) < width_s
-        sound[near] += 0.4 + 0.4 * np.cos(np.pi * (time_s[near] - click) / width_s)
-    return sound.astype(np.float32)
+        samples[near] += 0.4 + 0.4 * np.cos(np.pi * (time_s[near] - click) / width_s)
+    return samples.astype(np.float32)
 
 
 def write_numbered(
@@ -98,45 +98,45 @@ def write_numbered(
 
     Args:
         path: Destination, for example ``clip.mp4``, ``clip.mkv``, ``clip.ts``.
-        seconds: Length of picture and sound, before the offsets.
+        seconds: Length of video and audio, before the offsets.
         rate: Frames per second of a clip of constant rate.
         times_s: Time of each frame instead of `rate`, for a variable rate; ascending, before the offset.
         size: Height and width in pixels, even.
-        video: Whether there are pictures at all.
+        video: Whether the file has a video stream.
         video_start_s: Added to the time of each frame.
         x264: x264 parameters, among them ``bframes``, ``keyint`` and ``open-gop``.
         video_codec: Name of another FFmpeg encoder, which makes `x264` idle.
-        turn_deg: The picture is stored turned so that it has to be turned back by this, counterclockwise.
+        turn_deg: Rotation in degrees, counterclockwise, that a player applies to the stored frames.
         pixel: Width by height of a pixel as stored, where it is no square.
-        audio: Whether there is sound at all.
+        audio: Whether the file has an audio stream.
         audio_start_s: Added to the time of each sample; the clicks move with it.
         audio_codec: Name of an FFmpeg encoder that the container can hold.
-        sample_rate_hz: Rate of the sound.
+        sample_rate_hz: Sample rate of the audio.
         channel_gains: One gain a channel (one, two or six).
         click_s: Times of the clicks, before `audio_start_s`.
         options: Options of the muxer.
     """
     times = np.arange(round(seconds * rate)) / float(rate) if times_s is None else np.asarray(times_s, float)
-    heard = tuple(click + audio_start_s for click in click_s)
+    actual_click_s = tuple(click + audio_start_s for click in click_s)
     with av.open(str(path), "w", options=options or {}) as container:
         if video:
-            pictures = container.add_stream(video_codec, rate=Fraction(rate), options=CODECS[video_codec][1])
+            video_stream = container.add_stream(video_codec, rate=Fraction(rate), options=CODECS[video_codec][1])
             if video_codec == "libx264":
-                pictures.codec_context.options = {
-                    **pictures.codec_context.options,
+                video_stream.codec_context.options = {
+                    **video_stream.codec_context.options,
                     "x264-params": x264 + ":threads=1",
                 }
-            pictures.height, pictures.width = size if turn_deg % 180 == 0 else size[::-1]
-            pictures.pix_fmt = CODECS[video_codec][0]
+            video_stream.height, video_stream.width = size if turn_deg % 180 == 0 else size[::-1]
+            video_stream.pix_fmt = CODECS[video_codec][0]
             if video_codec in ("libx264", "libvpx-vp9"):
-                pictures.codec_context.time_base = TICK
+                video_stream.codec_context.time_base = TICK
             if pixel:
-                pictures.codec_context.sample_aspect_ratio = pixel
+                video_stream.codec_context.sample_aspect_ratio = pixel
             if turn_deg:
-                pictures.set_display_rotation(turn_deg)
+                video_stream.set_display_rotation(turn_deg)
         if audio:
             layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(channel_gains)]
-            sound = container.add_stream(audio_codec, rate=sample_rate_hz, layout=layout)
+            audio_stream = container.add_stream(audio_codec, rate=sample_rate_hz, layout=layout)
             wave = clicks(seconds, sample_rate_hz, click_s)
             planes = np.stack([gain * wave for gain in channel_gains]).astype(np.float32)
             for start in range(0, planes.shape[1], AAC_FRAME):
@@ -146,20 +146,20 @@ def write_numbered(
                 block.sample_rate = sample_rate_hz
                 block.time_base = Fraction(1, sample_rate_hz)
                 block.pts = start + round(audio_start_s * sample_rate_hz)
-                container.mux(sound.encode(block))
-            container.mux(sound.encode(None))
+                container.mux(audio_stream.encode(block))
+            container.mux(audio_stream.encode(None))
         if video:
             for number, time_s in enumerate(times + video_start_s):
                 until_s = time_s + np.diff(times, append=times[-1] + np.median(np.diff(times)))[number]
-                flash = any(time_s <= click < until_s for click in heard)
+                flash = any(time_s <= click < until_s for click in actual_click_s)
                 stored = np.rot90(draw_number(number, size, flash), -turn_deg // 90)
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(stored), format="rgb24")
                 frame.pts, frame.time_base = round(time_s / TICK), TICK
-                if pictures.codec_context.time_base != TICK:
+                if video_stream.codec_context.time_base != TICK:
                     frame.pts, frame.time_base = number, 1 / Fraction(rate)
-                container.mux(pictures.encode(frame))
-            container.mux(pictures.encode(None))
-    return NumberedClip(path, times + video_start_s, heard)
+                container.mux(video_stream.encode(frame))
+            container.mux(video_stream.encode(None))
+    return NumberedClip(path, times + video_start_s, actual_click_s)
 
 
 def copy_from(source: Path, destination: Path, since_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Disks without room, folders that take nothing, kills at any moment, and whether a run came to the same end."""
+"""Full disks, folders without write permission, kills at any time, and comparisons of the results of runs."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def assert_same_files(folder: Path, other: Path) -> None:
-    """Two folders hold the same files, with the same maps in them and films of the same frames.
+    """Two folders hold the same files, with the same maps in them and overlay videos of the same frames.
 
     Bit for bit but for what predict writes: a convolution on the CPU may differ in its last bit from call to call.
     """
@@ -61,7 +61,7 @@ def assert_same_files(folder: Path, other: Path) -> None:
             assert np.load(folder / name)["heatmap"] == pytest.approx(np.load(other / name)["heatmap"], abs=1e-3)
         elif name.endswith(".mp4"):
             assert media.frame_times(folder / name).tolist() == media.frame_times(other / name).tolist()
-        elif not name.endswith((".jpg", ".sources.json", ".html", "run.json")):  # run.json tells of every start
+        elif not name.endswith((".jpg", ".sources.json", ".html", "run.json")):  # run.json has an entry for every start
             assert one[name] == two[name], name
 
 
@@ -78,8 +78,8 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int, act: Call
     monkeypatch.setattr(Tiny, method, wrapped)
 
 
-def sentence(outcome: Outcome) -> str:
-    """The one line that a failed command tells; it printed no traceback and nothing else in its name."""
+def error_line(outcome: Outcome) -> str:
+    """Returns the line that a failed command printed; there is no traceback and no second line."""
     assert "Traceback" not in outcome.err
     (line,) = (line for line in outcome.err.splitlines() if line.startswith("tavlo "))
     return line

@@ -10,7 +10,7 @@ CELLS = 4
 
 
 class Brightness:
-    """Maps of 4 x 4 cells; counts the windows it is shown."""
+    """Maps of 4 x 4 cells; counts the windows."""
 
     def __init__(self) -> None:
         self.windows = 0
@@ -21,7 +21,7 @@ class Brightness:
         return brightness(frames)
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """(B, 1, 17, T, T): each moment looks at all alike."""
+        """(B, 1, 17, T, T): every segment attends to all segments equally."""
         batch, segments = frames.shape[:2]
         return torch.full((batch, 1, 1 + CELLS**2, segments, segments), 1 / segments)
 

@@ -1,7 +1,9 @@
 """The shortest real runs: the tiny model on the tiny world."""
 
 from pathlib import Path
+from typing import Any
 
+import torch
 import yaml
 
 
@@ -55,3 +57,19 @@ def avatar(root: Path) -> dict[str, object]:
         "class_path": "tavlo_pl.data.datasets.AVATAR",
         "init_args": {"root": str(root), "frame_base": 0, "cross_event_list": None},
     }
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint."""
+    return torch.load(path, weights_only=True)
+
+
+def assert_same_end(run: Path, other: Path) -> None:
+    """Two runs ended with the same weights, optimizer and choice of the best, bit for bit."""
+    for name in ("last.ckpt", "best.ckpt"):
+        one, two = load(run / "checkpoints" / name), load(other / "checkpoints" / name)
+        assert one["global_step"] == two["global_step"]
+        for key, value in one["state_dict"].items():
+            assert torch.equal(value, two["state_dict"][key]), f"{name}: {key}"
+        assert str(one["optimizer_states"]) == str(two["optimizer_states"])
+        assert one["callbacks"]["RunCheckpoints"] == two["callbacks"]["RunCheckpoints"]

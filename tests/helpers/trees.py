@@ -10,7 +10,7 @@ from PIL import Image
 from tests.helpers.clips import draw_number, write_numbered
 
 RECTANGLE = [[16, 8, 80, 8, 80, 40, 16, 40]]
-"""A flat polygon in the 96x64 pictures of `write_numbered`."""
+"""A flat polygon in the 96x64 frames of `write_numbered`."""
 
 
 def instance(task: str = "Single-sound", category: str = "dog", **fields: Any) -> dict[str, Any]:
@@ -52,11 +52,11 @@ def write_avatar(
 
 
 def write_pictures(root: Path, clip: str, shown: Mapping[str, int]) -> None:
-    """``<root>/metadata/<clip>/<frame>.jpg`` with the picture of a frame of `write_numbered`.
+    """``<root>/metadata/<clip>/<frame>.jpg`` with the image of a frame of `write_numbered`.
 
     Args:
         root: AVATAR's.
-        clip: whose video was written without clicks, so that a picture depends on its number alone.
+        clip: whose video was written without clicks, so that an image depends on its number only.
         shown: number of the frame to draw, by the name of the file.
     """
     for frame, number in shown.items():

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tavlo_pl.io.atomic import atomic_path
-from tavlo_pl.io.os_errors import refusal
+from tavlo_pl.io.os_errors import describe_os_error
 
 
-def test_a_file_is_there_as_a_whole_or_as_it_was(tmp_path: Path) -> None:
+def test_atomic_path_keeps_the_old_file_on_failure(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with atomic_path(path) as part:
         part.write_text("old")
@@ -22,7 +22,7 @@ def test_a_file_is_there_as_a_whole_or_as_it_was(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_atomic_path_flushes_before_renaming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(os, "fsync", lambda handle: seen.append(os.listdir(tmp_path)))
     with atomic_path(tmp_path / "a.txt") as part:
@@ -30,7 +30,7 @@ def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatc
     assert seen == [["a.txt.part"]]
 
 
-def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
+def test_atomic_path_errors_name_the_file(tmp_path: Path) -> None:
     def write() -> None:
         with atomic_path(tmp_path / "a.txt") as part, open("/dev/full", "wb", buffering=0) as full:
             part.write_text("x")
@@ -38,5 +38,5 @@ def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="No space") as raised:
         write()
-    told = refusal(raised.value)
+    told = describe_os_error(raised.value)
     assert told is not None and told.exit_code == 1 and "a.txt: No space left on device" in str(told)

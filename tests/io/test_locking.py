@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.io.locking import alone
+from tavlo_pl.io.locking import exclusive_folder
 
 
 def in_a_process(folder: Path, wait: bool) -> tuple[int, int]:
@@ -16,7 +16,7 @@ def in_a_process(folder: Path, wait: bool) -> tuple[int, int]:
     child = os.fork()
     if child == 0:
         try:
-            with alone(folder):
+            with exclusive_folder(folder):
                 os.write(writer, b"1")
                 if wait:
                     signal.pause()
@@ -27,16 +27,19 @@ def in_a_process(folder: Path, wait: bool) -> tuple[int, int]:
     return child, reader
 
 
-def test_a_folder_is_for_one_process_at_a_time_and_free_after_a_kill(tmp_path: Path) -> None:
+def test_exclusive_folder_is_free_after_a_kill(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     child, reader = in_a_process(folder, wait=True)
     assert os.read(reader, 1) == b"1"
-    with pytest.raises(ConfigError, match=rf"run is in use by another run \(process {child} on "), alone(folder):
+    with (
+        pytest.raises(ConfigError, match=rf"run is in use by another run \(process {child} on "),
+        exclusive_folder(folder),
+    ):
         pass
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     assert os.listdir(folder) == [".lock"]
-    with alone(folder):
+    with exclusive_folder(folder):
         other, reader = in_a_process(folder, wait=False)
         assert os.read(reader, 1) == b"0"
         os.waitpid(other, 0)
@@ -44,11 +47,11 @@ def test_a_folder_is_for_one_process_at_a_time_and_free_after_a_kill(tmp_path: P
     assert os.listdir(folder) == ["x"]
 
 
-def test_a_lock_outlives_no_killed_run_in_the_hands_of_its_workers(tmp_path: Path) -> None:
+def test_exclusive_folder_is_not_held_by_child_processes(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        with alone(tmp_path):
+        with exclusive_folder(tmp_path):
             if os.fork() == 0:  # a worker, which inherits what is open
                 os.write(writer, f"{os.getpid()}".encode())
                 signal.pause()
@@ -58,13 +61,13 @@ def test_a_lock_outlives_no_killed_run_in_the_hands_of_its_workers(tmp_path: Pat
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         os.kill(worker, 0)  # it is alive
-        with alone(tmp_path):
+        with exclusive_folder(tmp_path):
             pass
     finally:
         os.kill(worker, signal.SIGKILL)
 
 
-def test_a_folder_that_was_made_for_nothing_is_taken_away(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), alone(tmp_path / "run"):
+def test_exclusive_folder_removes_an_empty_new_folder(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), exclusive_folder(tmp_path / "run"):
         raise ZeroDivisionError
     assert not (tmp_path / "run").exists()

@@ -40,7 +40,7 @@ from tavlo_pl.data.shards.format import (
 from tavlo_pl.data.shards.plan import ShardJob, in_order, plan
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
 from tavlo_pl.io.atomic import atomic_path
-from tavlo_pl.io.locking import LOCK, alone
+from tavlo_pl.io.locking import LOCK, exclusive_folder
 from tavlo_pl.io.workers import exit_with_parent
 
 AHEAD = 4
@@ -96,7 +96,7 @@ def write_shards(
     """
     if any(clip.annotations for clip in clips):
         raise ConfigError("these clips are annotated, and shards keep no annotations; read them from their videos.")
-    with alone(folder, f"{LOCK}-{part[0]}-of-{part[1]}"):
+    with exclusive_folder(folder, f"{LOCK}-{part[0]}-of-{part[1]}"):
         return _write_part(clips, folder, spec, clips_per_shard, part, workers, max_bad_share)
 
 

@@ -1,0 +1,61 @@
+"""The command ``tavlo predict``: localizes all videos of the data module."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.predict.checkpoint import CLIP_SPEC_FIELDS, NO_THRESHOLD, TOY_WORLD, read_checkpoint, threshold_of
+from tavlo_pl.predict.localizer import ClipSpec, Localizer
+from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
+from tavlo_pl.run import directory
+
+PREDICT_OPTIONS = tuple(PredictOptions.__dataclass_fields__)
+
+
+def predict(
+    model: AVLocalizer,
+    datamodule: ClipDataModule,
+    ckpt_path: str | None,
+    *,
+    prepare: Callable[[AVLocalizer, str | None], torch.device],
+    folder: Path,
+    config: Mapping[str, Any],
+    is_toy: bool,
+) -> None:
+    """Writes heatmaps and overlay videos of the videos of ``data.root``, in this process.
+
+    Processes that run the same command share the videos of the folder.
+
+    Args:
+        model: the model.
+        datamodule: its videos are localized.
+        ckpt_path: checkpoint with the weights and the threshold; None for random weights.
+        prepare: loads the checkpoint into the model and returns the device; called if a video is left to write.
+        folder: where the files go.
+        config: the parsed command line: ``data``, ``trainer``, ``overwrite`` and the options of `PredictOptions`.
+        is_toy: whether the checkpoint is the packaged one, which was trained on procedural videos only.
+
+    Raises:
+        ConfigError: a file of the folder would be replaced.
+        RunFailedError: some videos failed; all others are written.
+    """
+    spec = ClipSpec(**{name: config["data"][name] for name in CLIP_SPEC_FIELDS})
+    options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
+    threshold = threshold_of(read_checkpoint(Path(ckpt_path))) if ckpt_path else None
+    note = f"Note: {TOY_WORLD}." if is_toy else None
+    if is_toy or threshold is None:
+        print(note or f"Note: {NO_THRESHOLD}.", flush=True)
+    mark = directory.fingerprint(ckpt_path)
+    made_with = {"checkpoint": mark and mark["sha256"], "spec": asdict(spec)} | ({"note": note} if note else {})
+
+    def make_localizer() -> Localizer:
+        return Localizer(model, spec, threshold, prepare(model, ckpt_path))
+
+    has_bar = config["trainer"]["enable_progress_bar"] is not False
+    predictions = PredictionFolder(folder, options, made_with)
+    predict_all(datamodule.videos(), make_localizer, predictions, config["overwrite"], progress=has_bar)

@@ -1,0 +1,81 @@
+"""Lightning's Trainer with the command ``diagnose``, and how weights get into a model."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+
+from tavlo_pl import __version__
+from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.diagnose import run as diagnosis
+from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.predict.checkpoint import read_checkpoint, weights_of
+from tavlo_pl.run import directory
+
+TRAINER_DEFAULTS = {
+    "use_distributed_sampler": False,  # the samplers of the data module count no clip twice
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 5,
+}
+
+
+class TavloTrainer(Trainer):
+    """Lightning's Trainer with one command more."""
+
+    def prepare(self, model: AVLocalizer, ckpt_path: str | None) -> torch.device:
+        """Loads weights into a model, moves it to the device and sets evaluation mode.
+
+        Args:
+            model: the model.
+            ckpt_path: checkpoint to load; None keeps the weights.
+
+        Returns:
+            The device.
+
+        Raises:
+            CheckpointError: the checkpoint is missing or unreadable.
+        """
+        if ckpt_path is not None:
+            load_weights(model, ckpt_path)
+        model.to(self.strategy.root_device).eval()
+        return self.strategy.root_device
+
+    def diagnose(
+        self, model: AVLocalizer, datamodule: ClipDataModule, ckpt_path: str | None = None
+    ) -> diagnosis.Examined:
+        """Tests by probes whether the maps of a model depend on the audio; one process, full precision.
+
+        Args:
+            model: the model.
+            datamodule: its test clips are used.
+            ckpt_path: Checkpoint whose weights are diagnosed.
+        """
+        device = self.prepare(model, ckpt_path)
+        with torch.inference_mode():
+            return diagnosis.examine(
+                lambda frames, spectrogram: model.localize(frames.to(device), spectrogram.to(device)), datamodule
+            )
+
+    def write_diagnosis(self, folder: Path, data: str, ckpt_path: str | None, **kwargs: Any) -> None:
+        """Writes the report of `diagnose`.
+
+        Args:
+            folder: the run folder.
+            data: configuration of the test clips on one line, for the report.
+            ckpt_path: checkpoint whose weights are diagnosed.
+            kwargs: model and data module.
+        """
+        about = {"checkpoint": directory.fingerprint(ckpt_path), "version": __version__, "data": data}
+        diagnosis.write(folder, self.diagnose(ckpt_path=ckpt_path, **kwargs), about)
+
+
+def load_weights(model: AVLocalizer, checkpoint: str) -> None:
+    """Loads the weights of a ``.ckpt`` or ``.safetensors`` file into a model.
+
+    Raises:
+        CheckpointError: the file is missing or unreadable.
+        RuntimeError: the weights are of another model.
+    """
+    path = Path(checkpoint)
+    model.load_state_dict(weights_of(read_checkpoint(path), path))
