@@ -1,4 +1,4 @@
-"""``tavlo sweep``: equal runs, what is there is kept, one table and one plot."""
+"""``tavlo sweep``: equal conditions, finished runs are kept or made again, one table and two plots."""
 
 import json
 import subprocess
@@ -17,20 +17,21 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Runs the processes of a comparison in this one, and keeps what they were told."""
-    told: list[list[str]] = []
-    really = subprocess.run
+    """Runs the processes of a sweep in this one, and records the commands that train and test."""
+    recorded: list[list[str]] = []
+    real_run = subprocess.run
 
     def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        if "tavlo_pl" not in command:  # git is asked for the revision
-            return really(command, **options)
+        if "tavlo_pl" not in command:  # the provenance file asks git for the revision
+            return real_run(command, **options)
         words = command[command.index("tavlo_pl") + 1 :]
-        told.append(words)
+        if "--print_config" not in words:
+            recorded.append(words)
         outcome = tavlo(*words)
         return subprocess.CompletedProcess(command, outcome.code, outcome.out, outcome.err)
 
     monkeypatch.setattr(sweep.subprocess, "run", run)
-    return told
+    return recorded
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def variants(tmp_path: Path) -> Path:
     return folder
 
 
-def test_all_variants_and_seeds_in_one_table_and_nothing_is_done_twice(
+def test_sweep_writes_one_table_and_keeps_finished_runs(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
     base, out = tiny_config(world, tmp_path), tmp_path / "out"
@@ -57,7 +58,7 @@ def test_all_variants_and_seeds_in_one_table_and_nothing_is_done_twice(
     second = tavlo(*words, "--seeds", "[0,1]", "--settings", "['--trainer.max_epochs=1']", "--page", page)
     assert second.code == 0, second.err
     assert [c[0] for c in commands] == ["fit", "test"] * 2  # seed 1 alone
-    figures = json.loads((out / "compare.json").read_text())
+    figures = json.loads((out / "sweep.json").read_text())
     assert set(figures) == {"width_2", "width_4"}
     row = figures["width_4"]
     assert row["seeds"] == [0, 1]
@@ -78,7 +79,7 @@ def test_all_variants_and_seeds_in_one_table_and_nothing_is_done_twice(
     assert "val/ciou_mean" in (out / "curves.svg").read_text()
 
 
-def test_an_interrupted_run_goes_on_and_a_failed_one_is_named(
+def test_sweep_resumes_interrupted_and_names_failed_runs(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
     base, out = tiny_config(world, tmp_path), tmp_path / "out"
@@ -88,13 +89,84 @@ def test_an_interrupted_run_goes_on_and_a_failed_one_is_named(
     commands.clear()
     assert tavlo(*words).code == 0
     assert commands[0][:3] == ["fit", "--ckpt_path", "last"]
-    (variants / "width_2.yaml").write_text("model: {init_args: {no_such_option: 1}}")
-    failed = tavlo(*words[:-2], "--seeds", "[5]")
+    (world_copy := tmp_path / "moved").mkdir()
+    failed = tavlo(*words[:-2], "--seeds", "[5]", "--settings", f"['--data.train.init_args.root={world_copy}']")
     assert failed.code == 1
     assert "width_2 with seed 5: fit ended with exit code 2" in failed.err
 
 
-def test_a_model_without_weights_is_tested_once_beside_the_others(
+def test_sweep_names_a_refused_configuration(
+    world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
+) -> None:
+    base, out = tiny_config(world, tmp_path, max_epochs=1), tmp_path / "out"
+    words = ["sweep", "--base", base, "--variants", f"['{variants}/*.yaml']", "--out", out, "--seeds", "[0]"]
+    assert tavlo(*words).code == 0
+    commands.clear()
+    (variants / "width_2.yaml").write_text("model: {init_args: {no_such_option: 1}}")
+    refused = tavlo(*words)
+    assert refused.code == 1 and not commands
+    assert "width_2 with seed 0: its configuration is refused: tavlo fit:" in refused.err
+    assert "no_such_option" in refused.err
+    assert list(json.loads((out / "sweep.json").read_text())) == ["width_4"]  # no results of the earlier configuration
+
+
+def test_sweep_makes_a_run_again_if_its_configuration_changed(
+    world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
+) -> None:
+    base, out = tiny_config(world, tmp_path, max_epochs=1), tmp_path / "out"
+    words = ["sweep", "--base", base, "--variants", f"['{variants}/*.yaml']", "--out", out, "--seeds", "[0]"]
+    assert tavlo(*words).code == 0
+    made = {name: (out / name / "0/test/results.json").read_bytes() for name in ("width_2", "width_4")}
+    commands.clear()
+
+    (variants / "width_2.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"width": 3}}}))  # the variant
+    changed = tavlo(*words)
+    assert changed.code == 0, changed.err
+    assert [c[0] for c in commands] == ["fit", "test"] and str(out / "width_2/0") in commands[0]
+    assert "--ckpt_path" not in commands[0]  # trained from the beginning
+    assert "width_2 with seed 0 is made again: changed configuration: model.init_args.width\n" in changed.out
+    assert "width_4 with seed 0" not in changed.out
+    assert (out / "width_2/0/test/results.json").read_bytes() != made["width_2"]
+    assert (out / "width_4/0/test/results.json").read_bytes() == made["width_4"]
+    assert json.loads((out / "sweep.json").read_text())["width_2"]["parameters"] != 848
+    commands.clear()
+
+    settings = ["--settings", "['--data.batch_size=3','--trainer.enable_progress_bar=true']"]
+    words[4] = f"['{variants}/width_2.yaml']"
+    changed = tavlo(*words, *settings)
+    assert changed.code == 0, changed.err
+    assert "is made again: changed configuration: data.batch_size\n" in changed.out
+    assert tavlo(*words, *settings).code == 0  # kept
+    assert [c[0] for c in commands] == ["fit", "test"]
+    commands.clear()
+
+    tiny_config(world, tmp_path, max_epochs=1, gradient_clip_val=0.5)  # the base
+    changed = tavlo(*words, *settings)
+    assert "is made again: changed configuration: trainer.gradient_clip_val\n" in changed.out
+    assert [c[0] for c in commands] == ["fit", "test"]
+
+
+def test_sweep_makes_a_run_without_stored_configuration_again(
+    world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
+) -> None:
+    base, out = tiny_config(world, tmp_path, max_epochs=1), tmp_path / "out"
+    words = ["sweep", "--base", base, "--variants", f"['{variants}/width_2.yaml']", "--out", out, "--seeds", "[0]"]
+    assert tavlo(*words).code == 0
+    (out / "width_2/0.config.json").unlink()
+    (out / "width_2/0/test/results.json").unlink()  # neither finished nor to be resumed
+    commands.clear()
+    again = tavlo(*words)
+    assert again.code == 0, again.err
+    assert "width_2 with seed 0 is made again: the configuration it was made with is not stored" in again.out
+    assert [c[0] for c in commands] == ["fit", "test"] and "--ckpt_path" not in commands[0]
+
+
+def test_sweep_help_says_when_a_run_is_kept() -> None:
+    words = " ".join(tavlo("sweep", "--help").out.split())
+    assert "A finished run is kept if the hash of its resolved configuration" in words
+
+
+def test_sweep_tests_an_untrained_model_once(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
     base, out, still = tiny_config(world, tmp_path), tmp_path / "out", tmp_path / "motion.yaml"
@@ -106,7 +178,7 @@ def test_a_model_without_weights_is_tested_once_beside_the_others(
         )
         assert outcome.code == 0, outcome.err
     assert [c[0] for c in commands] == ["test", "fit", "test", "fit", "test"]
-    figures = json.loads((out / "compare.json").read_text())
+    figures = json.loads((out / "sweep.json").read_text())
     assert figures["motion"]["seeds"] == [0] and figures["motion"]["parameters"] == 0
     assert figures["motion"]["fit_s"] == [] and figures["width_2"]["seeds"] == [0, 1]
     missing = tavlo(*words, "--untrained", "['nowhere.yaml']")
@@ -117,7 +189,7 @@ def test_a_model_without_weights_is_tested_once_beside_the_others(
     ("base", "variant", "sentence"),
     [("nowhere.yaml", "v.yaml", "--base nowhere.yaml: no such"), ("v.yaml", "nowhere.yaml", "--variants: no such")],
 )
-def test_missing_files_are_named(tmp_path: Path, base: str, variant: str, sentence: str) -> None:
+def test_sweep_names_missing_files(tmp_path: Path, base: str, variant: str, sentence: str) -> None:
     (tmp_path / "v.yaml").write_text("model: {}")
     paths = [
         str(tmp_path / base) if base == "v.yaml" else base,
@@ -127,7 +199,7 @@ def test_missing_files_are_named(tmp_path: Path, base: str, variant: str, senten
     assert outcome.code == 2 and sentence in outcome.err
 
 
-def test_a_page_without_the_place_is_a_mistake_before_anything_is_done(
+def test_sweep_refuses_a_page_without_a_place_first(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
     words = ["sweep", "--base", tiny_config(world, tmp_path), "--variants", f"['{variants}/*.yaml']"]
