@@ -153,7 +153,7 @@ class _Server:
         text = render(
             PACKAGE,
             "app.html.j2",
-            title="What is making that sound?",
+            title="Localize sound sources",
             note=self.note,
             styles=[f"/static/{name}" for name in STYLES],
             script=f"/static/{SCRIPTS[0]}",

@@ -80,7 +80,7 @@ def diagnosis_page(clips: Batch, maps: Maps, diagnosis: Diagnosis, provenance: M
         least_px=FRAME_HEIGHT_PX,
         findings=[_finding_section(finding, maps) for finding in diagnosis.findings],
         table=diagnosis_table(diagnosis),
-        provenance={_plain(name): str(value) for name, value in provenance.items()},
+        provenance=_flat(provenance),
     )
 
 
@@ -143,6 +143,17 @@ def _centre_image(maps: Maps) -> bytes:
     pair = [maps.own.mean((0, 1)).numpy(), probes.centred_disk_of_cells(maps.own).numpy()]
     drawn = [resize(colour(Scale.of(each)(each)), FRAME_HEIGHT_PX) for each in pair]
     return _png(contact_sheet([drawn], 8))
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> text; nested mappings become one entry a value."""
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        parts = (
+            {f"{name} {part}": each for part, each in value.items()} if isinstance(value, Mapping) else {name: value}
+        )
+        flat |= {_plain(part): str(each) for part, each in parts.items()}
+    return flat
 
 
 def _plain(name: str) -> str:

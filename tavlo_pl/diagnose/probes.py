@@ -134,8 +134,8 @@ def retrieval(maps: Maps) -> Finding:
     """Matched against mismatched pairs of frames and audio, each fused by the whole model.
 
     A model with fusion can minimise its contrastive loss by encoding the fused audio in every token, because training
-    never compares audio with the tokens of a mismatched *fusion*. This probe does: such a model scores a fused mismatched
-    pair like the matched pair, and so does a model whose map does not depend on the audio.
+    never compares audio with the tokens of a mismatched *fusion*. This probe does: such a model scores a mismatched pair,
+    fused, like the matched pair, and so does a model whose map does not depend on the audio.
     """
     scores = measures.pair_scores(maps.own, maps.mismatched)
     audio, frames = (measures.retrieved(scores.matched, other) for other in (scores.other_audio, scores.other_frames))

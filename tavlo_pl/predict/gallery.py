@@ -58,7 +58,7 @@ def write_gallery(folder: Path) -> Path:
     text = render(
         __package__,
         "gallery.html.j2",
-        title="What is making that sound?",
+        title="Localized sound sources",
         notes=notes,
         cards=cards,
         clock=clock,

@@ -31,7 +31,7 @@ def render(package: str, template: str, **context: Any) -> str:
     Returns:
         The text of the HTML page.
     """
-    return _environment(package).get_template(template).render(context)
+    return environment(package).get_template(template).render(context)
 
 
 def static_text(package: str, name: str) -> str:
@@ -71,7 +71,12 @@ def _packages(package: str) -> list[str]:
 
 
 @cache
-def _environment(package: str) -> Environment:
+def environment(package: str) -> Environment:
+    """The Jinja2 environment of a package, made once: autoescaping is on and undefined variables are errors.
+
+    Args:
+        package: see `render`.
+    """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(each) for each in _packages(package)]),
         autoescape=True,
