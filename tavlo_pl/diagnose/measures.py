@@ -57,13 +57,12 @@ def correlation(first: Tensor, second: Tensor, dims: int = 2) -> Tensor:
 
     It is 1 for two constant maps and 0 for a constant map and another.
     """
-    shape = torch.broadcast_shapes(first.shape, second.shape)
-    one, two = (maps.double().expand(shape).flatten(-dims) for maps in (first, second))
+    one, two = (maps.double().flatten(-dims) for maps in (first, second))
     one, two = (maps - maps.mean(-1, keepdim=True) for maps in (one, two))
-    spread = torch.stack([maps.square().mean(-1).sqrt() for maps in (one, two)])
-    pearson = (one * two).mean(-1) / spread.prod(0).clamp(min=FLAT**2)
-    flat = spread < FLAT
-    return torch.where(flat.any(0), flat.all(0).double(), pearson)
+    spread_one, spread_two = (maps.square().mean(-1).sqrt() for maps in (one, two))
+    pearson = (one * two).mean(-1) / (spread_one * spread_two).clamp(min=FLAT**2)
+    flat_one, flat_two = spread_one < FLAT, spread_two < FLAT
+    return torch.where(flat_one | flat_two, (flat_one & flat_two).double(), pearson)
 
 
 def map_change(own: Tensor, other: Tensor) -> Tensor:

@@ -134,8 +134,8 @@ def retrieval(maps: Maps) -> Finding:
     """Matched against mismatched pairs of frames and audio, each fused by the whole model.
 
     A model with fusion can minimise its contrastive loss by encoding the fused audio in every token, because training
-    never compares audio with the tokens of a mismatched *fusion*. This probe does: such a model scores a mismatched pair,
-    fused, like the matched pair, and so does a model whose map does not depend on the audio.
+    never compares audio with the tokens of a mismatched *fusion*. This probe does: such a model gives mismatched pairs,
+    fused, the scores of matched pairs. So does a model whose map does not depend on the audio.
     """
     scores = measures.pair_scores(maps.own, maps.mismatched)
     audio, frames = (measures.retrieved(scores.matched, other) for other in (scores.other_audio, scores.other_frames))
@@ -215,8 +215,8 @@ def silent_segments(maps: Maps, truth: Targets | None) -> Finding:
 def shuffled_frames(maps: Maps) -> Finding:
     """The frames in another order with the same audio: the audio of another segment and another temporal context."""
     change = Figure.of(measures.map_change(maps.own, maps.shuffled))
-    verb = "changes" if change.low >= MIN_MAP_CHANGE else "hardly changes"
-    sentence = f"The map of a frame {verb} with its position in the clip."
+    effect = "changes" if change.low >= MIN_MAP_CHANGE else "hardly changes"
+    sentence = f"The map of a frame {effect} with its position in the clip."
     return Finding("shuffled_frames", "Does the order of the frames matter?", {"map_change": change}, sentence)
 
 

@@ -22,4 +22,5 @@ def colour(score: np.ndarray) -> NDArray[np.uint8]:
 
 def to_level(score: np.ndarray) -> NDArray[np.uint8]:
     """Rounds scores in [0, 1] to uint8 levels 0..255; scores outside of the range are clipped."""
-    return np.rint(np.clip(score, 0, 1) * 255).astype(np.uint8)
+    level: NDArray[np.uint8] = np.rint(np.clip(score, 0, 1) * 255).astype(np.uint8)
+    return level

@@ -24,11 +24,11 @@ def test_blend_opacity_is_the_score(level: int) -> None:
 def test_blend_places_a_cell_in_a_frame_of_another_shape() -> None:
     score = np.zeros((3, 5))
     score[2, 1] = 1  # cell 2 of 3 down, cell 1 of 5 across
-    lit = np.abs(blend(GREY, score).astype(int) - GREY).sum(-1)
-    row, column = np.unravel_index(lit.argmax(), lit.shape)
+    change = np.abs(blend(GREY, score).astype(int) - GREY).sum(-1)
+    row, column = np.unravel_index(change.argmax(), change.shape)
     assert 32 <= row < 48
     assert 64 / 5 <= column < 128 / 5
-    assert lit[:14].max() == 0
+    assert change[:14].max() == 0
 
 
 def test_upsample_is_bilinear_between_cell_centres() -> None:
