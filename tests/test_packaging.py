@@ -108,7 +108,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_what_it_should_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
-    kinds = ("*.py", "app/*.html", "app/*.css", "app/*.js")
+    kinds = ("*.py", "templates/*.j2", "static/*")
     named = {str(path.relative_to(ROOT)) for kind in kinds for path in (ROOT / "tavlo_pl").rglob(kind)}
     named |= {f"tavlo_pl/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
     named |= {str(path.relative_to(ROOT)) for path in (ROOT / "tavlo_pl" / "weights").iterdir()} | {"tavlo_pl/py.typed"}

@@ -1,1 +1,1 @@
-"""``tavlo app``: a page on this machine alone, where one drops a video and sees what makes its sound."""
+"""``tavlo app``: a local web page that localizes the sound sources of a dropped video."""

@@ -1,4 +1,4 @@
-"""From a checkpoint to a running page."""
+"""Starts the server of the page from a checkpoint."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,24 +21,24 @@ def serve(
     most_bytes: int,
     allow_import: Sequence[str],
 ) -> None:
-    """Serves the page until Ctrl-C or SIGTERM, and takes all that was uploaded away then.
+    """Serves the page until Ctrl-C or SIGTERM, then deletes all uploaded files.
 
     Args:
-        checkpoint: of ``tavlo fit``; None for the ready one.
-        port: on 127.0.0.1; 0 for one that is free.
-        maps_per_second: None for the model's own rate.
-        aspect: how the model is shown the picture.
-        most_bytes: of a video.
-        allow_import: as `load_localizer`.
+        checkpoint: written by ``tavlo fit``; None for the packaged one.
+        port: on 127.0.0.1; 0 for a free one.
+        maps_per_second: None for the segment rate of the model.
+        aspect: how frames are fitted to the model's square input.
+        most_bytes: maximum size of a video.
+        allow_import: see `load_localizer`.
 
     Raises:
-        ConfigError: the port is taken, or an option cannot be.
+        ConfigError: the port is in use, or an option is invalid.
         CheckpointError: the checkpoint is missing or unreadable.
     """
     if maps_per_second is not None and maps_per_second <= 0:
         raise ConfigError(f"--maps_per_second {maps_per_second} must be above 0, 4 for example")
-    door = listen(port)
-    with door, working_folder() as folder:
+    listener = listen(port)
+    with listener, working_folder() as folder:
         localizer = load_localizer(checkpoint or ready_checkpoint(), allow_import=allow_import)
         note = NO_THRESHOLD if localizer.threshold is None else ""
         if checkpoint is None:
@@ -46,16 +46,21 @@ def serve(
         mark = directory.fingerprint(checkpoint or ready_checkpoint())
         made_with = {"checkpoint": mark and mark["sha256"], **({"note": f"Note: {note}."} if note else {})}
         videos = Videos(folder, localizer, maps_per_second, aspect, made_with)
-        port = door.getsockname()[1]
-        print(f"Open http://{ADDRESS}:{port} in a browser of this machine; Ctrl-C ends it.", flush=True)
+        port = listener.getsockname()[1]
+        print(f"Open http://{ADDRESS}:{port} in a browser on this machine; Ctrl-C ends the server.", flush=True)
         try:
             web.run_app(
                 make_app(videos, port, most_bytes, note and f"Note: {note}."),
-                sock=door,
-                print=lambda line: None,
+                sock=listener,
+                print=_ignore,
                 access_log=None,
-                shutdown_timeout=1.0,  # a browser that still plays must not hold it up for a minute
+                shutdown_timeout=1.0,  # a browser that plays a video delays the end by a minute otherwise
             )
         finally:
             videos.close()
-    print("ended; all that was uploaded is removed", flush=True)
+    print("ended; all uploaded files are deleted", flush=True)
+
+
+def _ignore(text: str) -> None:
+    """Prints nothing in place of the banner of `web.run_app`."""
+    del text

@@ -1,4 +1,4 @@
-"""The videos that were dropped on the page: each waits its turn, is localized, and can be made a film."""
+"""The uploaded videos: each is queued, localized, and on request written as an overlay video."""
 
 import re
 import secrets
@@ -20,24 +20,26 @@ from tavlo_pl.predict.overlay_video import write_overlay_video, write_poster
 from tavlo_pl.predict.run import write_archive
 from tavlo_pl.predict.sources import Localization
 
-NAME_LETTERS = 100
-KEPT = 8
-"""Videos that are kept with their results; the oldest finished one makes room for a new one."""
+MAX_NAME_LETTERS = 100
+MAX_VIDEOS = 8
+"""Maximum number of stored videos; a new video replaces the oldest finished one."""
+
+OVERLAY = "overlay.mp4"
 
 
-class Dropped(Exception):
-    """Raised inside the work on a video that nobody wants any more."""
+class RemovedError(Exception):
+    """Raised to stop the work on a video that was removed from the page."""
 
 
 @dataclass
 class Work:
-    """Something that takes a while.
+    """Progress of a task in the background.
 
     Attributes:
-        task: its end, and the error if it failed.
-        step: what is being done.
-        done: share of it in [0, 1].
-        speed: times real time.
+        task: its result, or the error if it failed.
+        step: description of the current step.
+        done: completed share of the step in [0, 1].
+        speed: seconds of video a second.
     """
 
     task: Future[None] = field(default_factory=Future)
@@ -46,32 +48,36 @@ class Work:
     speed: float | None = None
 
     def to_dict(self, hide: Mapping[str, str]) -> dict[str, Any]:
-        """For the page, ``hide``: words that are replaced in an error, paths above all."""
+        """Plain values for the page.
+
+        Args:
+            hide: text -> replacement in error messages, which may contain paths.
+        """
         known = {"step": self.step, "done": round(self.done, 4), "speed": self.speed and round(self.speed, 1)}
         if not self.task.done():
             return known | {"state": "running"}
         if self.task.cancelled() or (error := self.task.exception()) is None:
             return known | {"state": "ready"}
-        told = str(error) if isinstance(error, TavloError) else f"{type(error).__name__}: {error}"
-        for word, shown in hide.items():
-            told = told.replace(word, shown)
-        return known | {"state": "failed", "error": told}
+        message = str(error) if isinstance(error, TavloError) else f"{type(error).__name__}: {error}"
+        for text, replacement in hide.items():
+            message = message.replace(text, replacement)
+        return known | {"state": "failed", "error": message}
 
 
 @dataclass
 class Video:
-    """A video that was dropped.
+    """An uploaded video.
 
     Attributes:
-        key: its name in addresses, which nobody can guess.
-        name: what its owner calls it; never part of a path.
-        folder: all its files, under names of ours.
-        work: localizing it.
-        found: what came of that.
+        key: random key in its addresses.
+        name: file name given by the user; never part of a path.
+        folder: contains all its files, under fixed names.
+        work: progress of the localization.
+        found: the localization, once it is complete.
         media_type: of the file that the page plays.
-        film: making the film, once that was asked for.
-        overlay_threshold: its threshold.
-        unwanted: set when it was taken off the page.
+        overlay: progress of the overlay video, once it was requested.
+        overlay_threshold: threshold of the overlay video.
+        removed: set when the video was removed from the page.
     """
 
     key: str
@@ -80,46 +86,46 @@ class Video:
     work: Work = field(default_factory=Work)
     found: Localization | None = None
     media_type: str = "video/mp4"
-    film: Work | None = None
+    overlay: Work | None = None
     overlay_threshold: float | None = None
-    unwanted: Event = field(default_factory=Event)
+    removed: Event = field(default_factory=Event)
 
     @property
     def source(self) -> Path:
-        """What was dropped."""
+        """The uploaded file."""
         return self.folder / "source"
 
     @property
     def view(self) -> Path:
-        """What the page plays: what was dropped, or a copy that browsers play."""
+        """The file that the page plays: the uploaded file, or a copy in a format that browsers play."""
         copy = self.folder / "view.mp4"
         return copy if copy.is_file() else self.source
 
     @property
     def is_busy(self) -> bool:
-        """Whether work on it is waiting or running."""
-        return not self.work.task.done() or (self.film is not None and not self.film.task.done())
+        """Whether a task of it is queued or running."""
+        return not self.work.task.done() or (self.overlay is not None and not self.overlay.task.done())
 
     def to_dict(self) -> dict[str, Any]:
-        """For the page."""
+        """Plain values for the page."""
         hide = {str(self.source): self.name, f"{self.folder}/": ""}
         known: dict[str, Any] = {"key": self.key, "name": self.name, **self.work.to_dict(hide)}
         if self.found is not None:
             known["cells"] = self.found.heatmap.shape
-        if self.film is not None:
-            known["film"] = self.film.to_dict(hide) | {"threshold": self.overlay_threshold}
+        if self.overlay is not None:
+            known["overlay"] = self.overlay.to_dict(hide) | {"threshold": self.overlay_threshold}
         return known
 
 
 class Videos:
-    """All of them; one is worked at, the others wait.
+    """All uploaded videos and one worker thread that processes them in turn.
 
     Args:
-        folder: where their files go.
-        localizer: finds the sources.
-        maps_per_second: None for the model's own rate.
-        aspect: how the model is shown the picture.
-        made_with: kept in ``sources.json``.
+        folder: for the files of all videos.
+        localizer: computes the maps.
+        maps_per_second: None for the segment rate of the model.
+        aspect: how frames are fitted to the model's square input.
+        made_with: checkpoint and options, stored in ``sources.json``.
     """
 
     def __init__(
@@ -139,47 +145,52 @@ class Videos:
         self._workers = ThreadPoolExecutor(1, "videos")
 
     def add(self, name: str) -> Video:
-        """A place for a video that is about to arrive.
+        """Makes the folder and the entry of a video that is about to be uploaded.
 
         Raises:
-            ConfigError: too many are waiting.
+            ConfigError: too many videos are queued.
         """
         finished = [video for video in self.by_key.values() if not video.is_busy]
-        if len(self.by_key) >= KEPT:
+        if len(self.by_key) >= MAX_VIDEOS:
             if not finished:
-                raise ConfigError(f"{KEPT} videos are waiting already; let one finish, or cancel one")
-            self.drop(finished[0].key)
+                raise ConfigError(f"{MAX_VIDEOS} videos are queued; wait until one is finished, or cancel one")
+            self.remove(finished[0].key)
         video = Video(secrets.token_urlsafe(12), shown_name(name), self.folder / secrets.token_hex(8))
         video.folder.mkdir()
         self.by_key[video.key] = video
         return video
 
     def start(self, video: Video) -> None:
-        """Has a video localized that has arrived."""
+        """Queues the localization of an uploaded video."""
         video.work.task = self._workers.submit(self._localize, video)
 
-    def start_overlay_video(self, video: Video, threshold: float | None, box: bool, spectrogram: bool) -> None:
-        """Has the film made, with a threshold of the owner's choice."""
-        found = video.found
-        assert found is not None, "asked for videos that are localized"
-        found = replace(found, threshold=threshold)
-        video.film, video.overlay_threshold = Work(), threshold
-        video.film.task = self._workers.submit(self._film, video, video.film, found, box, spectrogram)
+    def start_overlay(self, video: Video, threshold: float | None, box: bool, spectrogram: bool) -> None:
+        """Queues the overlay video of a localized video.
 
-    def drop(self, key: str) -> None:
-        """Takes a video with all its files away, at once or as soon as the work on it has stopped."""
+        Args:
+            video: the video.
+            threshold: None for the full range of scores.
+            box: draw the bounding box of the source.
+            spectrogram: draw the spectrogram.
+        """
+        found = replace(_found(video), threshold=threshold)
+        video.overlay, video.overlay_threshold = Work(), threshold
+        video.overlay.task = self._workers.submit(self._write_overlay, video, video.overlay, found, box, spectrogram)
+
+    def remove(self, key: str) -> None:
+        """Removes a video and deletes its files, at once or when its running task has stopped."""
         video = self.by_key.pop(key)
-        video.unwanted.set()
-        works = [video.work, *([video.film] if video.film else [])]
+        video.removed.set()
+        works = [video.work, *([video.overlay] if video.overlay else [])]
         last = works[-1].task
         for work in works:
             work.task.cancel()
-        last.add_done_callback(lambda done: shutil.rmtree(video.folder, ignore_errors=True))
+        last.add_done_callback(lambda _: shutil.rmtree(video.folder, ignore_errors=True))
 
     def close(self) -> None:
-        """Stops all work."""
+        """Removes all videos and stops the worker."""
         for key in list(self.by_key):
-            self.drop(key)
+            self.remove(key)
         self._workers.shutdown(wait=True, cancel_futures=True)
 
     def _localize(self, video: Video) -> None:
@@ -189,13 +200,13 @@ class Videos:
             Path(video.name).stem,
             self.maps_per_second,
             self.aspect,
-            _meter(video, video.work, "listening and looking", length_s),
+            _progress(video, video.work, "computing the maps", length_s),
         )
         found.heatmap.astype("<f4").tofile(video.folder / "maps.f32")
         write_archive(found, video.folder / "heatmaps.npz")
         known = media.browser_type(video.source)
         if known is None:
-            advance = _meter(video, video.work, "making a copy that browsers play", length_s)
+            advance = _progress(video, video.work, "making a copy for the browser", length_s)
             last_s = 0.0
 
             def keep(frame: np.ndarray, time_s: float) -> np.ndarray:
@@ -206,50 +217,54 @@ class Videos:
 
             media.map_frames(video.source, video.folder / "view.mp4", keep)
         video.media_type = known or "video/mp4"
-        len(found.moments)  # found now, while the page shows that there is work
+        len(found.moments)  # computed now, while the page shows progress
         video.found = found
 
-    def _film(self, video: Video, work: Work, found: Localization, box: bool, spectrogram: bool) -> None:
-        advance = _meter(video, work, "drawing the film", found.duration_s)
-        write_overlay_video(found, video.folder / "film.mp4", box, spectrogram, advance)
+    def _write_overlay(self, video: Video, work: Work, found: Localization, box: bool, spectrogram: bool) -> None:
+        advance = _progress(video, work, "making the overlay video", found.duration_s)
+        write_overlay_video(found, video.folder / OVERLAY, box, spectrogram, advance)
 
     def sources(self, video: Video, threshold: float | None) -> str:
-        """``sources.json`` with a threshold of the owner's choice."""
-        assert video.found is not None, "asked for videos that are localized"
-        told = replace(video.found, threshold=threshold, path=Path(video.name))
-        return told.to_json(self.made_with)
+        """The text of ``sources.json`` for a threshold."""
+        found = replace(_found(video), threshold=threshold, path=Path(video.name))
+        return found.to_json(self.made_with)
 
     def poster(self, video: Video, threshold: float | None) -> bytes:
-        """The poster, a JPEG file, with a threshold of the owner's choice.
+        """The frame of the highest score under its map for a threshold, as the bytes of a JPEG file.
 
         Raises:
-            MediaError: that frame is damaged.
+            MediaError: the frame is damaged.
         """
-        assert video.found is not None, "asked for videos that are localized"
         path = video.folder / f"{secrets.token_hex(4)}.jpg"
         try:
-            write_poster(replace(video.found, threshold=threshold), path)
+            write_poster(replace(_found(video), threshold=threshold), path)
             return path.read_bytes()
         finally:
             path.unlink(missing_ok=True)
 
 
 def shown_name(name: str) -> str:
-    """What a file is called on the page and in downloads: no folders, no control characters, not too long."""
+    """The name of a file on the page and in downloads: without folders and control characters, limited in length."""
     last = re.split(r"[/\\]", name)[-1]
     kept = "".join(letter for letter in last if letter.isprintable()).strip()
-    return kept[-NAME_LETTERS:] if kept.strip(".") else "video"
+    return kept[-MAX_NAME_LETTERS:] if kept.strip(".") else "video"
 
 
-def _meter(video: Video, work: Work, step: str, length_s: float) -> Callable[[float], None]:
-    """Counts the seconds of video that are done; stops the work on a video that nobody wants."""
+def _found(video: Video) -> Localization:
+    if video.found is None:
+        raise ValueError("the video is not localized")
+    return video.found
+
+
+def _progress(video: Video, work: Work, step: str, length_s: float) -> Callable[[float], None]:
+    """Makes a function that adds processed seconds to the progress, and stops the work on a removed video."""
     work.step, work.done, work.speed = step, 0.0, None
     began_s, done_s = monotonic(), 0.0
 
     def advance(seconds: float) -> None:
         nonlocal done_s
-        if video.unwanted.is_set():
-            raise Dropped
+        if video.removed.is_set():
+            raise RemovedError
         done_s += seconds
         work.done = min(1.0, done_s / max(length_s, 1e-3))
         work.speed = done_s / max(monotonic() - began_s, 1e-3)

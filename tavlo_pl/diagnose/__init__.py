@@ -1,1 +1,1 @@
-"""Does a model listen? Probes that need nothing of it but its maps, and a verdict by stated rules."""
+"""Probes that measure from heatmaps alone whether a model's localization depends on the audio."""

@@ -1,4 +1,4 @@
-"""From a model and a data module to a diagnosis, and to the files that it leaves."""
+"""Diagnoses a model on clips of a data module and writes the results."""
 
 import json
 import logging
@@ -14,14 +14,15 @@ from tqdm import tqdm
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import Entry, collate
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
-from tavlo_pl.diagnose.perturbations import Localize, Maps, try_out
+from tavlo_pl.diagnose.page import diagnosis_page, diagnosis_table
+from tavlo_pl.diagnose.perturbations import Localize, Maps, perturbed_maps
 from tavlo_pl.diagnose.probes import RULES, Diagnosis, diagnose
 from tavlo_pl.errors import ConfigError, MediaError
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.types import Batch, Scenario
 
-CLIPS = 96
-"""Clips that are looked at, drawn from the test list: enough for intervals of ±0.1, in a minute on two cores."""
+MAX_CLIPS = 96
+"""Maximum number of clips, drawn from the test list: the intervals are about ±0.1, in a minute on two cores."""
 
 JSON = "diagnose.json"
 PAGE = "diagnose.html"
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Examined(NamedTuple):
-    """What was shown, what the model made of it, and what that means."""
+    """The clips, the maps of the model under all perturbations, and the diagnosis."""
 
     clips: Batch
     maps: Maps
@@ -43,8 +44,8 @@ def examine(localize: Localize, data: ClipDataModule, seed: int = 0) -> Examined
 
     Args:
         localize: the model.
-        data: whose ``test`` clips are shown, ``batch_size`` at once.
-        seed: of the draw of clips.
+        data: provides the ``test`` clips and the batch size.
+        seed: of the selection of clips.
 
     Raises:
         ConfigError: fewer than two clips.
@@ -52,13 +53,13 @@ def examine(localize: Localize, data: ClipDataModule, seed: int = 0) -> Examined
     """
     started_s = time.monotonic()
     clips = load_clips(data, seed)
-    maps = try_out(localize, clips["frames"], clips["waveform"], data.log_mel, SAMPLE_RATE_HZ, data.batch_size)
+    maps = perturbed_maps(localize, clips["frames"], clips["waveform"], data.log_mel, SAMPLE_RATE_HZ, data.batch_size)
     diagnosis = diagnose(maps, clips.get("targets"))
     return Examined(clips, maps, diagnosis, round(time.monotonic() - started_s, 1))
 
 
 def load_clips(data: ClipDataModule, seed: int) -> Batch:
-    """Up to ``CLIPS`` test clips as one batch; none twice, and none whose source is annotated as off-screen."""
+    """Up to ``MAX_CLIPS`` test clips as one batch; each clip once, without clips annotated as off-screen only."""
     data.setup("test")
     dataset = data.datasets["test"]
     chosen = choose(dataset.entries, seed)
@@ -72,19 +73,19 @@ def load_clips(data: ClipDataModule, seed: int) -> Batch:
     good = [item for item in items if not item.bad_clips]
     if len(good) < 2:
         raise ConfigError(
-            f"diagnose swaps the sounds of clips and found {len(good)} to use in the test list; give data.test two "
-            "or more whose source is in the picture"
+            f"diagnose combines clips with the audio of other clips and found {len(good)} in the test list; data.test "
+            "needs two or more clips whose source is on-screen"
         )
     return collate(good)
 
 
 def choose(entries: Sequence[Entry], seed: int) -> list[int]:
-    """Indices of the entries to look at, in an order of their own: list neighbours may be of one kind."""
+    """Indices of the entries to use, in random order, because neighbours in the list may be of one category."""
     chosen: dict[int, int] = {}
     for index in np.random.default_rng(seed).permutation(len(entries)).tolist():
         entry = entries[index]
         off_screen = entry.samples and all(sample.scenario == Scenario.OFF_SCREEN for sample in entry.samples)
-        if not off_screen and len(chosen) < CLIPS:
+        if not off_screen and len(chosen) < MAX_CLIPS:
             chosen.setdefault(entry.number, index)
     return list(chosen.values())
 
@@ -93,19 +94,23 @@ def write(folder: Path, examined: Examined, provenance: dict[str, Any]) -> None:
     """Writes ``diagnose.json`` and ``diagnose.html`` and prints the table.
 
     Args:
-        folder: of the run.
+        folder: run folder.
         examined: the diagnosis.
-        provenance: what was diagnosed, as plain values; stands at the end of both files.
+        provenance: model, data and version as plain values; written at the end of both files.
     """
-    from tavlo_pl.diagnose.page import diagnosis_page, diagnosis_table  # draws with matplotlib: half a second a start
-
-    origin = {"clips": len(examined.maps.own), **provenance, "wall_time_s": examined.wall_time_s}
+    source = {"clips": len(examined.maps.own), **provenance, "wall_time_s": examined.wall_time_s}
     found = examined.diagnosis
     probes = {finding.name: finding._asdict() for finding in found.findings}
     for probe in probes.values():
         probe["figures"] = {name: figure._asdict() for name, figure in probe["figures"].items()}
-    content = {"listens": found.listens, "verdict": found.sentence, "rules": RULES, "probes": probes, **origin}
-    content["shown"] = examined.clips["sample_id"]
+    content = {
+        "depends_on_audio": found.depends_on_audio,
+        "verdict": found.sentence,
+        "rules": RULES,
+        "probes": probes,
+        **source,
+    }
+    content["sample_ids"] = examined.clips["sample_id"]
     write_text_atomic(folder / JSON, json.dumps(content, indent=2) + "\n")
-    write_text_atomic(folder / PAGE, diagnosis_page(examined.clips, examined.maps, found, origin))
+    write_text_atomic(folder / PAGE, diagnosis_page(examined.clips, examined.maps, found, source))
     print(f"\n{diagnosis_table(found).to_text()}\n\n{found.sentence}\n", flush=True)

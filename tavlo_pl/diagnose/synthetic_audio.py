@@ -1,4 +1,4 @@
-"""Sounds that no picture makes: what a model lights up for them, it lights up without a reason."""
+"""Synthetic audio without a visible source: a model should not produce high scores for it."""
 
 import torch
 from torch import Tensor
@@ -7,19 +7,19 @@ SPEECH_CORNER_HZ = 500.0
 SPEECH_FALL_DB_PER_OCTAVE = 9.0
 """The long-term spectrum of speech: flat to 500 Hz, then falling (after Byrne et al., J. Acoust. Soc. Am. 96, 1994)."""
 
-SOUNDS = ("silence", "white_noise", "speech_shaped_noise")
+KINDS = ("silence", "white_noise", "speech_shaped_noise")
 
 
-def made_up(waveform: Tensor, sample_rate_hz: int, seed: int = 0) -> dict[str, Tensor]:
-    """Silence and two noises, the noises as loud as the sounds they stand in for, so that loudness is no clue.
+def synthetic_audio(waveform: Tensor, sample_rate_hz: int, seed: int = 0) -> dict[str, Tensor]:
+    """Makes silence and two noises; the noises have the level of the clip that they replace.
 
     Args:
-        waveform: (N, L) the clips' own sounds.
+        waveform: (N, L) audio of the clips.
         sample_rate_hz: of the waveforms.
         seed: of the noises.
 
     Returns:
-        (N, L) waveforms by the names in ``SOUNDS``.
+        (N, L) waveforms by the names in ``KINDS``.
     """
     white = torch.randn(waveform.shape, generator=torch.Generator().manual_seed(seed))
     frequency_hz = torch.fft.rfftfreq(waveform.shape[-1], 1 / sample_rate_hz)
@@ -28,7 +28,7 @@ def made_up(waveform: Tensor, sample_rate_hz: int, seed: int = 0) -> dict[str, T
     speech = torch.fft.irfft(torch.fft.rfft(white) * gain, n=waveform.shape[-1])
     level = _level(waveform)
     made = (torch.zeros_like(waveform), white / _level(white) * level, speech / _level(speech) * level)
-    return dict(zip(SOUNDS, made, strict=True))
+    return dict(zip(KINDS, made, strict=True))
 
 
 def _level(waveform: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""From what tests left in their folders to one page: figures, curves, samples and films, and runs compared."""
+"""HTML pages of one or more test runs: results, curves, samples, overlay videos, and comparisons of runs."""

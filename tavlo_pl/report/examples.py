@@ -1,4 +1,4 @@
-"""Which samples and clips are worth a look, with their pictures and films decoded from the videos."""
+"""Selects the samples and clips that a report shows, decodes their frames and writes their overlay videos."""
 
 import io
 from collections.abc import Sequence
@@ -19,19 +19,21 @@ from tavlo_pl.viz.overlay import Scale, blend, map_at, resize
 from tavlo_pl.viz.slider import Shown
 
 SAMPLES = 6
-"""Samples of each kind; each of another clip, as neighbouring frames look alike."""
+"""Samples in each group; each is of another clip, because neighbouring frames are similar."""
 
 OFF_SCREEN_SAMPLES = 3
-PICTURE_HEIGHT_PX = 240
+FRAME_HEIGHT_PX = 240
 JPEG_QUALITY = 85
+VIDEOS = "videos"
+"""Folder of the overlay videos below the page."""
 
 
-class Film(NamedTuple):
-    """A film to show.
+class OverlayVideo(NamedTuple):
+    """An overlay video of the page.
 
     Attributes:
-        file: its path below the page's folder; None where it could not be made.
-        caption: what it shows, or why it is not there.
+        file: its path relative to the folder of the page; None where writing failed.
+        caption: the clip, and the reason where writing failed.
     """
 
     file: str | None
@@ -39,29 +41,43 @@ class Film(NamedTuple):
 
 
 def best_and_worst(run: RunResults) -> dict[str, list[str]]:
-    """Heading -> names of the samples with the highest and the lowest cIoU, and of the most lit off-screen."""
-    ciou, below = run.scores(Scenario.SINGLE_SOUND), run.scores(Scenario.OFF_SCREEN)
+    """Selects samples of a run.
+
+    Returns:
+        Heading -> names of the samples with the highest and the lowest cIoU, and of the off-screen samples with the
+        largest share of pixels above the threshold.
+    """
+    ciou, tn_rate = run.scores(Scenario.SINGLE_SOUND), run.scores(Scenario.OFF_SCREEN)
     best = _lowest(run, -ciou, SAMPLES)
     worst = _lowest(run, np.where(np.isin(run.samples.sample_id, best), np.nan, ciou), SAMPLES)
-    found = {"Best": best, "Worst": worst, "Off-screen, most lit": _lowest(run, below, OFF_SCREEN_SAMPLES)}
+    found = {
+        "Best": best,
+        "Worst": worst,
+        "Off-screen, most false positives": _lowest(run, tn_rate, OFF_SCREEN_SAMPLES),
+    }
     return {heading: names for heading, names in found.items() if names}
 
 
 def gained_and_lost(comparison: Comparison) -> dict[str, list[str]]:
-    """Heading -> names of the samples at which the second run is ahead and behind the most in cIoU."""
+    """Selects samples of a comparison.
+
+    Returns:
+        Heading -> names of the samples at which the cIoU of the second run exceeds that of the first the most, and at
+        which it is below that of the first the most.
+    """
     first, second = comparison.first, comparison.second
     one, two = comparison.rows.T
     gain = np.full(len(first.samples.sample_id), np.nan)
     gain[one] = second.column(first.rules[0])[two] - first.column(first.rules[0])[one]
     found = {
-        f"{second.name} is ahead": _lowest(first, np.where(gain > 0, -gain, np.nan), SAMPLES),
-        f"{second.name} is behind": _lowest(first, np.where(gain < 0, gain, np.nan), SAMPLES),
+        f"{second.name} is better": _lowest(first, np.where(gain > 0, -gain, np.nan), SAMPLES),
+        f"{second.name} is worse": _lowest(first, np.where(gain < 0, gain, np.nan), SAMPLES),
     }
     return {heading: names for heading, names in found.items() if names}
 
 
 def _lowest(run: RunResults, values: np.ndarray, count: int) -> list[str]:
-    """Names of the samples with the lowest of (N,) values, each of another clip; those without a value are passed."""
+    """Names of the samples with the lowest of (N,) values, each of another clip; samples with NaN are excluded."""
     chosen: dict[str, str] = {}
     for row in np.argsort(values, kind="stable"):
         if len(chosen) < count and not np.isnan(values[row]):
@@ -70,7 +86,7 @@ def _lowest(run: RunResults, values: np.ndarray, count: int) -> list[str]:
 
 
 def best_middle_worst(run: RunResults) -> dict[str, str]:
-    """What is said of a clip -> the clip, for three clips by their mean cIoU."""
+    """Description -> clip, for the clips with the highest, the median and the lowest mean cIoU."""
     ciou = run.scores(Scenario.SINGLE_SOUND)
     known = ~np.isnan(ciou)
     if not known.any():
@@ -78,12 +94,12 @@ def best_middle_worst(run: RunResults) -> dict[str, str]:
     clips, clip = np.unique(run.samples.clip[known], return_inverse=True)
     mean = np.bincount(clip, ciou[known]) / np.bincount(clip)
     order = np.argsort(-mean, kind="stable")
-    places = {"Best": order[0], "Middle": order[len(order) // 2], "Worst": order[-1]}
+    places = {"Best": order[0], "Median": order[len(order) // 2], "Worst": order[-1]}
     return {f"{word} clip (mean cIoU {mean[at]:.2f})": str(clips[at]) for word, at in places.items()}
 
 
 def clips_of(run: RunResults, groups: dict[str, list[str]]) -> dict[str, str]:
-    """What is said of a clip -> the clip of the first sample of each group; no clip twice."""
+    """Heading -> clip of the first sample of each group; each clip once."""
     clips: dict[str, str] = {}
     for heading, names in groups.items():
         found = [str(run.samples.clip[row]) for name in names for row in _rows(run.samples.sample_id, name)]
@@ -94,12 +110,12 @@ def clips_of(run: RunResults, groups: dict[str, list[str]]) -> dict[str, str]:
 
 
 def show_all(runs: Sequence[RunResults], names: Sequence[str], bar: "tqdm[None]") -> list[Shown]:
-    """Samples with their frame, their ground truth and the maps of every run, as far as a run kept maps of them.
+    """Reads samples with their frame, their ground truth and the maps of every run that stored maps of them.
 
     Args:
-        runs: of the page; the first one has all samples.
+        runs: of the page; the first run contains all samples.
         names: of the samples.
-        bar: takes a step a sample.
+        bar: progress bar, updated once a sample.
     """
     shown = []
     for name in names:
@@ -133,27 +149,29 @@ def _show(runs: Sequence[RunResults], name: str) -> Shown | None:
     )
 
 
-def make_films(runs: Sequence[RunResults], clips: dict[str, str], folder: Path, bar: "tqdm[None]") -> list[Film]:
-    """Overlay films with sound of some clips, for every run that kept several maps of each.
+def write_overlay_videos(
+    runs: Sequence[RunResults], clips: dict[str, str], folder: Path, bar: "tqdm[None]"
+) -> list[OverlayVideo]:
+    """Writes overlay videos with audio, for every run that stored several maps of each clip.
 
     Args:
         runs: of the page.
-        clips: what is said of a clip -> its name.
-        folder: of the page; the films go below it.
-        bar: takes a step a clip.
+        clips: description -> name of the clip.
+        folder: of the page; the videos are written to a folder below it.
+        bar: progress bar, updated once a clip.
     """
-    films: list[Film] = []
+    videos: list[OverlayVideo] = []
     for remark, clip in clips.items():
         for run, maps in ((run, run.maps) for run in runs if run.maps and run.maps.heatmap.shape[1] > 1):
             for showing in _rows(maps.clip, clip)[:1]:
-                said = f"{remark}: {clip}{f', {run.name}' if len(runs) > 1 else ''}"
-                films.append(_film(maps, showing, folder, f"films/{len(films) + 1}.mp4", said))
+                caption = f"{remark}: {clip}{f', {run.name}' if len(runs) > 1 else ''}"
+                videos.append(_overlay_video(maps, showing, folder, f"{VIDEOS}/{len(videos) + 1}.mp4", caption))
         bar.update()
-    return films
+    return videos
 
 
-def _film(maps: SampleMaps, showing: int, folder: Path, name: str, said: str) -> Film:
-    """One film; the opacity of the colour is the score, on one scale for the clip, linear in time between maps."""
+def _overlay_video(maps: SampleMaps, showing: int, folder: Path, name: str, caption: str) -> OverlayVideo:
+    """Writes one video; the opacity is the score, on one scale for the clip, linear in time between maps."""
     heatmap = maps.heatmap[showing].astype(np.float32)
     scores, time_s = Scale.of(heatmap)(heatmap), maps.frame_time_s[showing]
     try:
@@ -161,19 +179,19 @@ def _film(maps: SampleMaps, showing: int, folder: Path, name: str, said: str) ->
             str(maps.path[showing]), folder / name, lambda frame, now_s: blend(frame, map_at(scores, time_s, now_s))
         )
     except MediaError as error:
-        return Film(None, f"{said}. No film: {error}")
-    return Film(name, said)
+        return OverlayVideo(None, f"{caption}. No overlay video: {error}")
+    return OverlayVideo(name, caption)
 
 
 def _frame(path: str, time_s: float) -> tuple[np.ndarray | None, str | None]:
-    """(H, W, 3) uint8 picture of a moment, or why there is none; no reason where no video was known."""
+    """The (H, W, 3) uint8 frame at a time, or the reason why it is not available; neither without a video path."""
     if not path or np.isnan(time_s):
         return None, None
     try:
         frame = media.read_clip(path, [time_s], None, 0.0, 0.0).frames[0]
     except MediaError as error:
-        return None, f"No picture: {error}"
-    return (resize(frame, PICTURE_HEIGHT_PX) if frame.shape[0] > PICTURE_HEIGHT_PX else frame), None
+        return None, f"No frame: {error}"
+    return (resize(frame, FRAME_HEIGHT_PX) if frame.shape[0] > FRAME_HEIGHT_PX else frame), None
 
 
 def _jpeg(frame: np.ndarray) -> bytes:
@@ -183,16 +201,16 @@ def _jpeg(frame: np.ndarray) -> bytes:
 
 
 def _score(run: RunResults, name: str, scenario: str) -> str:
-    """What a run reached on a sample by the rule of its table."""
+    """The score of a run on a sample by the rule of its table, as text."""
     place = next(iter(_rows(run.samples.sample_id, name)), None)
     if place is None:
         return "not in this run"
     value = run.scores(scenario)[place]
-    figure = "unlit" if scenario == Scenario.OFF_SCREEN else "cIoU"
-    return f"{figure} {value:.2f} by {run.rule_of(scenario)}"
+    name_of_score = "tn_rate" if scenario == Scenario.OFF_SCREEN else "cIoU"
+    return f"{name_of_score} {value:.2f} by {run.rule_of(scenario)}"
 
 
 def _rows(names: np.ndarray, name: str) -> list[int]:
-    """Where a name stands."""
+    """Indices of a name."""
     rows: list[int] = np.flatnonzero(names == name).tolist()
     return rows

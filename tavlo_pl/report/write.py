@@ -1,4 +1,4 @@
-"""From tested runs to the files of their report."""
+"""Writes the files of a report."""
 
 import json
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ COMPARISON = "comparison.json"
 
 
 def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
-    """Makes the page, its films, and for several runs ``comparison.json``; prints the comparison.
+    """Writes the page, its overlay videos, and for several runs ``comparison.json``; prints the comparison.
 
     Args:
-        paths: folders that ``tavlo test`` or ``tavlo score`` has written.
-        out: folder of the page; in the first run if None, ``report`` or for several ``comparison``.
+        paths: folders written by ``tavlo test`` or ``tavlo score``.
+        out: folder of the page; by default ``report``, for several runs ``comparison``, in the folder of the first run.
 
     Returns:
-        the page.
+        Path of the page.
 
     Raises:
-        ConfigError: a path holds no results.
+        ConfigError: a path has no results.
     """
     runs = read_runs(paths)
     comparisons = [compare(runs[0], other) for other in runs[1:]]
@@ -38,10 +38,10 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
     else:
         groups, clips = examples.best_and_worst(runs[0]), examples.best_middle_worst(runs[0])
     folder.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=sum(map(len, groups.values())) + len(clips), desc="pictures and films", unit="piece") as bar:
+    with tqdm(total=sum(map(len, groups.values())) + len(clips), desc="samples and videos", unit="item") as bar:
         shown = {heading: examples.show_all(runs, names, bar) for heading, names in groups.items()}
-        films = examples.make_films(runs, clips, folder, bar)
-    page = report_page(runs, comparisons, {heading: found for heading, found in shown.items() if found}, films)
+        videos = examples.write_overlay_videos(runs, clips, folder, bar)
+    page = report_page(runs, comparisons, {heading: found for heading, found in shown.items() if found}, videos)
     if comparisons:
         content = {"comparisons": [each.to_json() for each in comparisons]}
         write_text_atomic(folder / COMPARISON, json.dumps(content, indent=2) + "\n")

@@ -1,1 +1,1 @@
-"""Pictures and tables from arrays: pure functions, no media files and no Lightning."""
+"""Images, plots, tables and HTML pages from arrays: pure functions without media files and without Lightning."""

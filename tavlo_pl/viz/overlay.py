@@ -1,8 +1,8 @@
 """Heatmaps over frames: inferno colours whose opacity is the score, as in DenseAV (arXiv 2406.05629).
 
-Scores are raw similarities; a whole clip shares one scale, so that a film shows when there is much to hear
-and see and when there is little. Stretching each frame by itself would light up silence as brightly as sound.
-What a film cannot tell is whether anything in the clip sounds at all: the clip's own highest score is opaque.
+Scores are raw similarities. All frames of a clip share one scale, so that frames with low scores stay transparent;
+scaling each frame by itself would draw silence and sound with the same brightness. An overlay does not show whether
+any source of the clip is audible, because the highest score of the clip is always opaque.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,22 @@ from tavlo_pl.types import MEAN_DB, SILENCE, SPREAD_DB
 from tavlo_pl.viz.colormap import INFERNO, colour, to_level
 
 OUTLINE = (0, 255, 200)
-"""RGB of the ground truth's outline, a colour that inferno has not."""
+"""RGB of the outline of the ground truth, a colour outside of the inferno colormap."""
 
 GAP_PX = 2
 CURSOR_PX = 2
 
 LOUDEST = (-20.0 - MEAN_DB) / SPREAD_DB
-"""Value of a spectrogram that is brightest in a strip: speech and music seldom have more in one band."""
+"""Spectrogram value with the highest brightness in a strip; speech and music rarely exceed it in one band."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What counts as 0 and as 1 in the picture of a clip.
+    """Linear scale from raw scores to [0, 1] for all images of a clip.
 
     Attributes:
-        low: raw score that is invisible.
-        high: raw score that is opaque and brightest.
+        low: raw score that is transparent.
+        high: raw score that is opaque.
     """
 
     low: float
@@ -38,19 +38,20 @@ class Scale:
 
     @classmethod
     def of(cls, heatmap: np.ndarray) -> "Scale":
-        """From the lowest to the highest raw score of the clip's (T, h, w) maps."""
+        """Makes the scale from the lowest to the highest raw score of the clip's (T, h, w) maps."""
         return cls(float(heatmap.min()), float(heatmap.max()))
 
     def __call__(self, raw: np.ndarray) -> np.ndarray:
-        """Raw scores to [0, 1], same shape; all 0 if the clip is flat, for a flat map points nowhere."""
+        """Scales raw scores to [0, 1], same shape; all 0 for a constant clip, which has no location."""
         if self.high <= self.low:
             return np.zeros(raw.shape, np.float32)
         scaled = (raw.astype(np.float32) - self.low) / (self.high - self.low)
-        return np.clip(scaled, 0, 1)
+        clipped: np.ndarray = np.clip(scaled, 0, 1)
+        return clipped
 
 
 def upsample(score: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A (h, w) map at (H, W), bilinear with the corners of the outer cells, not their centres, at the rim.
+    """Upsamples a (h, w) map to (H, W): bilinear, corners of the outer cells at the image border (align_corners=False).
 
     Args:
         score: (h, w), any range.
@@ -65,28 +66,28 @@ def upsample(score: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def blend(frame: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Lays a score map over a frame: score 0 leaves the pixel, score 1 covers it.
+    """Blends a score map over a frame: score 0 leaves the pixel, score 1 replaces it.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
-        score: (h, w) in [0, 1], already scaled; any resolution.
+        score: (h, w) in [0, 1], of any resolution.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     opacity = Image.fromarray(to_level(upsample(score, frame.shape[:2])))
-    colour = opacity.copy()
-    colour.putpalette(INFERNO.tobytes())
-    return np.asarray(Image.composite(colour.convert("RGB"), Image.fromarray(frame), opacity))
+    coloured = opacity.copy()
+    coloured.putpalette(INFERNO.tobytes())
+    return np.asarray(Image.composite(coloured.convert("RGB"), Image.fromarray(frame), opacity))
 
 
 def map_at(heatmap: np.ndarray, frame_time_s: np.ndarray, time_s: float) -> np.ndarray:
-    """The map at any moment: linear between the two segments' frames around it, constant before and after.
+    """Interpolates the map at a time: linear between the two adjacent segments, constant before and after.
 
     Args:
         heatmap: (T, h, w).
         frame_time_s: (T,) ascending, seconds.
-        time_s: the moment, on the same clock.
+        time_s: in seconds on the same clock.
 
     Returns:
         (h, w) float32.
@@ -95,11 +96,12 @@ def map_at(heatmap: np.ndarray, frame_time_s: np.ndarray, time_s: float) -> np.n
     before = int(position)
     after = min(before + 1, len(heatmap) - 1)
     share = position - before
-    return (1 - share) * heatmap[before].astype(np.float32) + share * heatmap[after].astype(np.float32)
+    blended: np.ndarray = (1 - share) * heatmap[before].astype(np.float32) + share * heatmap[after].astype(np.float32)
+    return blended
 
 
 def outline(frame: np.ndarray, mask: np.ndarray, width_px: int = 1) -> np.ndarray:
-    """Draws the rim of a mask, on the mask's own pixels.
+    """Draws the outline of a mask on the outermost pixels of the mask.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
@@ -118,29 +120,29 @@ def outline(frame: np.ndarray, mask: np.ndarray, width_px: int = 1) -> np.ndarra
     return drawn
 
 
-def frame_box(picture: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    """Draws a frame around a source.
+def frame_box(frame: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+    """Draws a bounding box.
 
     Args:
-        picture: (H, W, 3) uint8 RGB.
+        frame: (H, W, 3) uint8 RGB.
         box: left, top, right and bottom in pixels.
 
     Returns:
         (H, W, 3) uint8 RGB, a copy.
     """
-    height, width = picture.shape[:2]
+    height, width = frame.shape[:2]
     left, right = np.clip(np.rint(box[0::2]).astype(int), 0, width)
     top, bottom = np.clip(np.rint(box[1::2]).astype(int), 0, height)
     mask = np.zeros((height, width), bool)
     mask[top:bottom, left:right] = True
-    return outline(picture, mask, max(1, round(min(height, width) / 180)))
+    return outline(frame, mask, max(1, round(min(height, width) / 180)))
 
 
 def spectrogram_strip(mel: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A spectrogram as a picture, low tones at the bottom.
+    """Draws a spectrogram, low frequencies at the bottom.
 
     Args:
-        mel: (F, W) as the model hears it, standardised (``tavlo_pl.types``): silence is the darkest.
+        mel: (F, W) standardised log-mel values, as the model receives them (``tavlo_pl.types``); silence is darkest.
         size: height and width in pixels.
 
     Returns:
@@ -151,18 +153,18 @@ def spectrogram_strip(mel: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image)
 
 
-def with_strip(picture: np.ndarray, strip: np.ndarray, share: float) -> np.ndarray:
-    """Lays a strip over the lower rim of a picture, with a cursor at a share of its width.
+def with_strip(frame: np.ndarray, strip: np.ndarray, share: float) -> np.ndarray:
+    """Blends a strip over the lower edge of a frame, with a cursor at a fraction of its width.
 
     Args:
-        picture: (H, W, 3) uint8 RGB.
+        frame: (H, W, 3) uint8 RGB.
         strip: (height, W, 3) uint8 RGB.
-        share: 0..1, where the cursor stands.
+        share: position of the cursor in [0, 1].
 
     Returns:
         (H, W, 3) uint8 RGB, a copy.
     """
-    drawn = picture.copy()
+    drawn = frame.copy()
     height, width = strip.shape[:2]
     drawn[-height:] = strip // 4 * 3 + drawn[-height:] // 4
     x = min(width - CURSOR_PX, round(share * width))
@@ -170,25 +172,25 @@ def with_strip(picture: np.ndarray, strip: np.ndarray, share: float) -> np.ndarr
     return drawn
 
 
-def resize(picture: np.ndarray, height: int) -> np.ndarray:
-    """A (H, W, 3) uint8 picture at another height, aspect ratio kept."""
-    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+def resize(frame: np.ndarray, height: int) -> np.ndarray:
+    """Resizes a (H, W, 3) uint8 frame to another height, bilinear, with the same aspect ratio."""
+    width = max(1, round(frame.shape[1] * height / frame.shape[0]))
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A (h, w) bool mask at (H, W), nearest pixel."""
+    """Resizes a (h, w) bool mask to (H, W), nearest pixel."""
     return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
 
 
 def clip_strip(frames: np.ndarray, heatmap: np.ndarray, masks: Mapping[int, np.ndarray], height: int) -> np.ndarray:
-    """One clip of the gallery: its frames, and below each the same frame under its heatmap.
+    """Draws one clip: its frames, and below each the same frame with its heatmap.
 
     Args:
         frames: (T, H, W, 3) uint8 RGB, one a segment.
         heatmap: (T, h, w) raw scores; one scale for the clip.
-        masks: ground truth by segment, (H', W') bool, outlined in both pictures; may be empty.
-        height: of one picture, in pixels.
+        masks: ground truth by segment, (H', W') bool, outlined in both images; may be empty.
+        height: of one image, in pixels.
 
     Returns:
         (2 · height + gap, T · width + gaps, 3) uint8 RGB.
@@ -197,32 +199,32 @@ def clip_strip(frames: np.ndarray, heatmap: np.ndarray, masks: Mapping[int, np.n
     above, below = [], []
     for segment, frame in enumerate(frames):
         plain = resize(frame, height)
-        lit = blend(plain, scores[segment])
+        overlaid = blend(plain, scores[segment])
         if segment in masks:
             mask = resize_mask(masks[segment], plain.shape[:2])
-            plain, lit = outline(plain, mask), outline(lit, mask)
+            plain, overlaid = outline(plain, mask), outline(overlaid, mask)
         above.append(plain)
-        below.append(lit)
+        below.append(overlaid)
     return contact_sheet([above, below])
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], gap: int = GAP_PX) -> np.ndarray:
-    """Pictures in rows and columns on black; short rows and small pictures leave black space.
+    """Arranges images in rows and columns on a black background; short rows and small images leave black space.
 
     Args:
-        rows: (H, W, 3) uint8 pictures of any sizes.
-        gap: pixels between two pictures.
+        rows: (H, W, 3) uint8 images of any sizes.
+        gap: pixels between two images.
 
     Returns:
-        (height, width, 3) uint8 RGB; each cell has the size of the largest picture.
+        (height, width, 3) uint8 RGB; each cell has the size of the largest image.
     """
-    height = max(picture.shape[0] for row in rows for picture in row)
-    width = max(picture.shape[1] for row in rows for picture in row)
+    height = max(image.shape[0] for row in rows for image in row)
+    width = max(image.shape[1] for row in rows for image in row)
     columns = max(len(row) for row in rows)
     shape = (len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3)
     sheet = np.zeros(shape, np.uint8)
     for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
+        for x, image in enumerate(row):
             top, left = y * (height + gap), x * (width + gap)
-            sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+            sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
     return sheet

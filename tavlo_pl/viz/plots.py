@@ -1,7 +1,6 @@
-"""Plots as SVG text, to lie inside a page: axes and words take the page's own colour, dark or light.
+"""Plots as SVG text to embed in a page; axes and text have the text colour of the page, dark or light.
 
-Pure functions from data to bytes that are the same for the same data; matplotlib without pyplot, whose figures are
-global state.
+Pure functions: the same data gives the same text. They use matplotlib without pyplot, whose figures are global state.
 """
 
 import io
@@ -14,16 +13,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-INK = "#010203"
-"""Drawn where the page's text colour is meant; no plot uses it otherwise."""
+TEXT_COLOUR = "#010203"
+"""Placeholder for the text colour of the page; no plot uses it otherwise."""
 
 SERIES = ("#3b82d6", "#e07b00", "#1a9e77", "#b565c9", "#8a929e", "#d6455d")
-"""Colours that can be told apart by most eyes and stand out on white as on near-black."""
+"""Colours of series that are distinguishable with common colour-vision deficiencies, on light and dark backgrounds."""
 
-LOOK: dict[Any, Any] = {
-    "text.parse_math": False,  # a dollar in a name begins no formula
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "tavlo",  # ids would be drawn at random
+RC_PARAMS: dict[Any, Any] = {
+    "text.parse_math": False,  # a dollar sign in a name does not start a formula
+    "svg.fonttype": "none",  # text is not converted to paths
+    "svg.hashsalt": "tavlo",  # ids are random otherwise
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -33,18 +32,18 @@ LOOK: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     **dict.fromkeys(
-        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), INK
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), TEXT_COLOUR
     ),
 }
 
 THRESHOLDS = np.linspace(0, 1, 201)
-"""Where success curves are taken: as many points for 25,000 samples as for ten."""
+"""Thresholds of success curves; their number does not depend on the number of samples."""
 
 FEW_POINTS = 10
-"""A curve of fewer points shows them."""
+"""Curves with fewer points are drawn with markers."""
 
 ROW_INCHES = 0.17
-"""Height of one mark of `interval_plot`."""
+"""Height of one interval in `interval_plot`."""
 
 
 def share_reaching(values: np.ndarray) -> np.ndarray:
@@ -53,7 +52,7 @@ def share_reaching(values: np.ndarray) -> np.ndarray:
 
 
 class Interval(NamedTuple):
-    """A figure and its 95 % interval; an interval without width is drawn as a dot alone."""
+    """A value and its 95 % interval; an interval of zero width is drawn as a dot."""
 
     value: float
     low: float
@@ -61,22 +60,21 @@ class Interval(NamedTuple):
 
 
 def success_curves(lines: Mapping[str, np.ndarray], title: str) -> str:
-    """The share of samples whose cIoU is at least x, for x from 0 to 1; what lies below the curve is the mean cIoU.
+    """Plots the share of samples whose cIoU is at least x, for x from 0 to 1; the area under a curve is the mean cIoU.
 
     Args:
         lines: name -> (N,) cIoU of N > 0 samples.
-        title: above the plot.
+        title: title of the plot.
 
     Returns:
-        an ``<svg>`` element.
+        An ``<svg>`` element.
     """
-    with mpl.rc_context(LOOK):
+    with mpl.rc_context(RC_PARAMS):
         figure = Figure(figsize=(4.0, 3.1), layout="constrained")
         axes = figure.add_subplot()
         for place, (name, values) in enumerate(lines.items()):
             label = f"{name} ({100 * values.mean():.1f})"
-            # Those after the colours are used up are dashed.
-            dash = "--" if place >= len(SERIES) else "-"
+            dash = "--" if place >= len(SERIES) else "-"  # colours repeat
             axes.plot(
                 THRESHOLDS, share_reaching(values), dash, color=SERIES[place % len(SERIES)], linewidth=1.6, label=label
             )
@@ -87,18 +85,18 @@ def success_curves(lines: Mapping[str, np.ndarray], title: str) -> str:
 
 
 def interval_plot(groups: Mapping[str, Mapping[str, Interval]], xlabel: str) -> str:
-    """Figures with their intervals, one line a group and series, the first group on top.
+    """Plots values with their intervals, one row a group and series, the first group at the top.
 
     Args:
-        groups: group -> series -> figure, a share or a correlation; a group may lack series.
-        xlabel: what is measured.
+        groups: group -> series -> value, a share or a correlation; a group may lack series.
+        xlabel: label of the x-axis.
 
     Returns:
-        an ``<svg>`` element.
+        An ``<svg>`` element.
     """
     series = list(dict.fromkeys(name for group in groups.values() for name in group))
     step = len(series) + (1.0 if len(series) > 1 else 0.3)  # a gap between groups
-    with mpl.rc_context(LOOK):
+    with mpl.rc_context(RC_PARAMS):
         figure = Figure(figsize=(5.2, 0.9 + ROW_INCHES * step * len(groups)), layout="constrained")
         axes = figure.add_subplot()
         for place, name in enumerate(series):
@@ -108,7 +106,7 @@ def interval_plot(groups: Mapping[str, Mapping[str, Interval]], xlabel: str) -> 
             axes.hlines(y, low, high, SERIES[place % len(SERIES)], linewidth=2, alpha=0.7)
             axes.plot(value, y, "o", color=SERIES[place % len(SERIES)], markersize=4.5, label=name)
         axes.set_yticks(np.arange(len(groups)) * step + (len(series) - 1) / 2, list(groups))
-        axes.axvline(0, color=INK, linewidth=0.8)  # takes zero in where all figures are below it
+        axes.axvline(0, color=TEXT_COLOUR, linewidth=0.8)  # includes zero where all values are negative
         least = min(0.0, *(interval.low for group in groups.values() for interval in group.values()))
         axes.set(xlim=(1.05 * least, None), ylim=((len(groups) - 1) * step + len(series) - 0.2, -0.8), xlabel=xlabel)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -121,35 +119,37 @@ def interval_plot(groups: Mapping[str, Mapping[str, Interval]], xlabel: str) -> 
 
 
 def step_curves(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> str:
-    """Scalars over the steps of training, panels side by side: one panel a scalar, a line a seed, a colour a name.
+    """Plots scalars over training steps: one panel a scalar, one line a seed, one colour a name.
 
     Args:
         panels: scalar -> name -> (N, 2) steps and values of each seed.
 
     Returns:
-        an ``<svg>`` element.
+        An ``<svg>`` element.
     """
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
-    with mpl.rc_context(LOOK):
+    with mpl.rc_context(RC_PARAMS):
         figure = Figure(figsize=(3.4 * len(panels), 3.1), layout="constrained")
         shown = {}
         for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
             for name, seeds in lines.items():
                 place = names.index(name)
-                look = {"color": SERIES[place % len(SERIES)], "linestyle": "-" if place < len(SERIES) else "--"}
+                dash = "--" if place >= len(SERIES) else "-"
+                style: dict[str, Any] = {"color": SERIES[place % len(SERIES)], "linestyle": dash}
                 for curve in seeds:
                     mark = "o" if len(curve) < FEW_POINTS else None
-                    (shown[name],) = axes.plot(*curve.T, **look, linewidth=1.2, marker=mark, markersize=3.5)
+                    (shown[name],) = axes.plot(*curve.T, **style, linewidth=1.2, marker=mark, markersize=3.5)
             axes.set(title=title, xlabel="step")
         figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=5, fontsize=8)
         return _svg(figure)
 
 
 def _svg(figure: Figure) -> str:
-    """The element alone: a page takes no XML head, and its ids must not repeat those of the next plot."""
+    """The ``<svg>`` element without XML declaration and group ids, which are not unique in a page with two plots."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*"', "<g", text).replace("*{stroke", "svg *{stroke")  # the style is the whole page's
-    return text.replace(INK, "currentColor")
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = text.replace("*{stroke", "svg *{stroke")  # a style element applies to the whole page
+    return text.replace(TEXT_COLOUR, "currentColor")

@@ -1,4 +1,4 @@
-"""The page of ``tavlo app``, driven in a browser as a person would."""
+"""The page of ``tavlo app`` in a browser."""
 
 import os
 import signal
@@ -22,30 +22,30 @@ from tests.helpers.clips import write_numbered
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-READY = "document.getElementById('film').readyState > 1"
+READY = "document.getElementById('player').readyState > 1"
 
 
 def watch(page: "Page") -> tuple[list[str], list[str]]:
-    """What the page asks for, and what it says to the console."""
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    return asked, said
+    """Addresses that the page requests, and messages on its console."""
+    requested: list[str] = []
+    messages: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    return requested, messages
 
 
 def opacity(page: "Page") -> np.ndarray:
-    """(H, W) uint8 of the map that lies over the video now."""
+    """(H, W) uint8 opacity of the map over the video."""
     found = page.evaluate(
-        "(() => { const c = document.getElementById('heat');"
+        "(() => { const c = document.getElementById('heatmap');"
         "return [c.height, c.width, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]; })()"
     )
     return np.array(found[2], np.uint8).reshape(found[0], found[1], 4)[..., 3]
 
 
 def until(page: "Page", condition: str) -> None:
-    """Waits; not `wait_for_function`, whose eval the page's policy forbids."""
+    """Waits for a condition; `wait_for_function` uses eval, which the Content-Security-Policy forbids."""
     end_s = time.monotonic() + PATIENCE_MS / 1000
     while not page.evaluate(condition):
         assert time.monotonic() < end_s, condition
@@ -66,7 +66,7 @@ def drop(page: "Page", file: Path) -> None:
 
 def seek(page: "Page", time_s: float) -> None:
     page.evaluate(
-        "t => new Promise(done => { const f = document.getElementById('film');"
+        "t => new Promise(done => { const f = document.getElementById('player');"
         "f.addEventListener('seeked', () => requestAnimationFrame(done), { once: true }); f.currentTime = t; })",
         time_s,
     )
@@ -80,14 +80,14 @@ def set_threshold(page: "Page", threshold: float) -> None:
 
 
 @pytest.mark.slow
-def test_the_page_draws_what_films_show_and_takes_names_as_text(tmp_path: Path) -> None:
+def test_page_map_equals_the_overlay_and_escapes_names(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     name = "<img src=x onerror=alert(1)> & #1.webm"
     source = write_numbered(
         tmp_path / name, seconds=2.4, size=(64, 96), video_codec="libvpx-vp9", audio_codec="libopus"
     )
     with served(tmp_path / "work") as (address, videos), chromium() as page:
-        asked, said = watch(page)
+        requested, messages = watch(page)
         page.goto(address)
         assert page.text_content("#note") == "a note <b>"
         page.set_input_files("#file", source.path)
@@ -103,35 +103,35 @@ def test_the_page_draws_what_films_show_and_takes_names_as_text(tmp_path: Path) 
             shown = opacity(page).astype(int)
             level = Scale(threshold, float(found.heatmap.max()))(map_at(found.heatmap, found.time_s, time_s))
             assert np.abs(shown - 255 * upsample(level, shown.shape)).max() < 4
-        # a video that browsers do not play takes its place, as a copy; then one that is none
+        # replaced by a video that browsers do not play, which is copied
         old = write_numbered(tmp_path / "b.mov", seconds=0.8, video_codec="prores_ks", audio_codec="pcm_s16le")
         page.set_input_files("#file", old.path)
         until(page, "document.querySelector('#result .name').textContent === 'b.mov'")
         page.wait_for_selector("#result:not([hidden])")
         until(page, READY)
-        (video,) = videos.by_key.values()  # the first one is gone
+        (video,) = videos.by_key.values()  # the first one is removed
         page.reload()
-        page.wait_for_selector("#result:not([hidden])")  # and this one still there
+        page.wait_for_selector("#result:not([hidden])")  # the second one is still there
         (tmp_path / "c.mp4").write_bytes(b"<html>")
         page.set_input_files("#file", tmp_path / "c.mp4")
         page.wait_for_selector("#problem:not([hidden])")
         assert "c.mp4: not a media file" in (page.text_content("#problem") or "")
         assert page.is_hidden("#result")
-        # one that takes long is cancelled
+        # a running localization is cancelled
         slow, model = threading.Event(), videos.localizer.model.localize
-        videos.localizer.model.localize = lambda *seen: (slow.wait(), model(*seen))[1]  # type: ignore[method-assign]
+        videos.localizer.model.localize = lambda *inputs: (slow.wait(), model(*inputs))[1]  # type: ignore[method-assign]
         page.set_input_files("#file", source.path)
-        until(page, "document.getElementById('step').textContent.startsWith('listening')")
+        until(page, "document.getElementById('step').textContent.startsWith('computing the maps')")
         page.click("#cancel")
         page.wait_for_selector("#work", state="hidden")
         slow.set()
         page.wait_for_timeout(600)
         assert page.is_hidden("#problem") and not videos.by_key and not list(videos.folder.iterdir())
-        assert not said and all(url.startswith((address, "data:")) for url in asked)
+        assert not messages and all(url.startswith((address, "data:")) for url in requested)
 
 
 @pytest.mark.slow
-def test_a_person_drops_a_video_sees_it_moves_the_threshold_and_saves_the_film(tmp_path: Path) -> None:
+def test_page_from_dropped_video_to_downloaded_overlay(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     source = write_numbered(
         tmp_path / "clip.webm", seconds=2.4, size=(96, 96), video_codec="libvpx-vp9", audio_codec="libopus"
@@ -144,28 +144,28 @@ def test_a_person_drops_a_video_sees_it_moves_the_threshold_and_saves_the_film(t
         assert server.stdout is not None
         address = server.stdout.readline().split()[1]
         with chromium() as page:
-            asked, said = watch(page)
+            requested, messages = watch(page)
             page.goto(address)
             drop(page, source.path)
             page.wait_for_selector("#result:not([hidden])")
             until(page, READY)
             page.click("#play")
-            until(page, "document.getElementById('film').currentTime > 0.4")
+            until(page, "document.getElementById('player').currentTime > 0.4")
             page.click("#play")
-            assert page.evaluate("document.getElementById('film').webkitAudioDecodedByteCount") > 0
+            assert page.evaluate("document.getElementById('player').webkitAudioDecodedByteCount") > 0
             shown = []
             for at in ("min", "max"):
                 set_threshold(page, float(page.get_attribute("#threshold", at) or 0))
                 shown.append(opacity(page))
             assert shown[0].mean() > 20 and not shown[1].any()
-            assert "No visible source" in (page.text_content("#verdict") or "")
+            assert "No visible source" in (page.text_content("#visibility") or "")
             page.click("#reset")
             page.check("#box")
-            page.click("#draw")
-            page.wait_for_selector("#saved:not([hidden])")
+            page.click("#make-overlay")
+            page.wait_for_selector("#overlay-link:not([hidden])")
             with page.expect_download() as saved:
-                page.click("#saved")
-            assert saved.value.suggested_filename == "clip.film.mp4"
+                page.click("#overlay-link")
+            assert saved.value.suggested_filename == "clip.overlay.mp4"
             assert media.probe(Path(saved.value.path())).duration_s == pytest.approx(2.4, abs=0.1)
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
@@ -173,7 +173,7 @@ def test_a_person_drops_a_video_sees_it_moves_the_threshold_and_saves_the_film(t
                 assert page.evaluate("document.documentElement.scrollWidth") <= 390
             page.click("#remove")
             page.wait_for_selector("#result", state="hidden")
-            assert not said and all(url.startswith((address, "data:", "blob:")) for url in asked)
+            assert not messages and all(url.startswith((address, "data:", "blob:")) for url in requested)
         (folder,) = (tmp_path / "tmp").glob("tavlo-app-*")
         assert [path.name for path in folder.iterdir()] == [".lock"]
         server.send_signal(signal.SIGTERM)

@@ -1,8 +1,9 @@
-"""The server of the page: what it takes, what it tells, whom it answers, and what it leaves behind."""
+"""The server of the page: uploads, results, access control, and deletion of files."""
 
 import fcntl
 import io
 import json
+import re
 import socket
 import sys
 import tempfile
@@ -16,18 +17,19 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 import pytest
 
-from tavlo_pl.app.server import LOCK, PREFIX, listen, working_folder
-from tavlo_pl.app.videos import KEPT, Videos, shown_name
+from tavlo_pl.app.server import LOCK, PREFIX, STATIC, listen, working_folder
+from tavlo_pl.app.videos import MAX_VIDEOS, Videos, shown_name
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.viz.colormap import INFERNO
 from tests.helpers.app import served
 from tests.helpers.cli import tavlo
 from tests.helpers.clips import write_numbered
 
-NASTY = "../../etc/<b>\"x'\r\n #1 100% ü.mp4"
+HOSTILE = "../../etc/<b>\"x'\r\n #1 100% ü.mp4"
 
 
 class Answer(NamedTuple):
-    """Of the server."""
+    """A response of the server."""
 
     status: int
     headers: dict[str, str]
@@ -39,7 +41,7 @@ class Answer(NamedTuple):
 
 
 def ask(address: str, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
-    """One request; `path` is sent as it is."""
+    """Sends one request; `path` is sent unchanged."""
     connection = HTTPConnection(urlsplit(address).netloc, timeout=30)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
@@ -49,7 +51,7 @@ def ask(address: str, path: str, method: str = "GET", body: bytes | None = None,
 
 
 def soon(condition: Callable[[], Any]) -> None:
-    """Waits for it."""
+    """Waits for a condition."""
     until_s = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < until_s
@@ -57,7 +59,7 @@ def soon(condition: Callable[[], Any]) -> None:
 
 
 def finished(address: str, key: str, part: str | None = None) -> Any:
-    """The state of a video once the work on it, or on a part of it, has ended."""
+    """The state of a video after its task, or that of a part of it, has ended."""
 
     def state() -> Any:
         return ask(address, f"/videos/{key}").json
@@ -68,7 +70,7 @@ def finished(address: str, key: str, part: str | None = None) -> Any:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Half a second with a flash and a click."""
+    """Half a second of video with a flash and a click."""
     return write_numbered(tmp_path_factory.mktemp("in") / "clip.mp4", seconds=0.6, click_s=(0.3,)).path.read_bytes()
 
 
@@ -78,9 +80,9 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Videos]]:
         yield started
 
 
-def test_from_a_video_to_its_maps_sources_poster_and_film(server: tuple[str, Videos], clip: bytes) -> None:
+def test_upload_gives_maps_sources_poster_and_overlay(server: tuple[str, Videos], clip: bytes) -> None:
     address, videos = server
-    key = ask(address, f"/videos?name={quote(NASTY, safe='')}", "POST", clip).json["key"]
+    key = ask(address, f"/videos?name={quote(HOSTILE, safe='')}", "POST", clip).json["key"]
     state = finished(address, key)
     assert state["state"] == "ready" and state["done"] == 1.0 and state["name"] == "<b>\"x' #1 100% ü.mp4"
     shape = state["cells"]
@@ -98,16 +100,16 @@ def test_from_a_video_to_its_maps_sources_poster_and_film(server: tuple[str, Vid
         ".sources.json"
     )
     assert ask(address, f"/videos/{key}/poster.jpg").body[:2] == b"\xff\xd8"
-    assert ask(address, f"/videos/{key}/film.mp4").status == 404
-    ask(address, f"/videos/{key}/film?threshold=0.25&box=true", "POST")
-    assert finished(address, key, "film")["film"]["threshold"] == 0.25
-    assert ask(address, f"/videos/{key}/film.mp4").body[4:8] == b"ftyp"
+    assert ask(address, f"/videos/{key}/overlay.mp4").status == 404
+    ask(address, f"/videos/{key}/overlay?threshold=0.25&box=true", "POST")
+    assert finished(address, key, "overlay")["overlay"]["threshold"] == 0.25
+    assert ask(address, f"/videos/{key}/overlay.mp4").body[4:8] == b"ftyp"
     assert ask(address, f"/videos/{key}", "DELETE").status == 200
     assert ask(address, f"/videos/{key}").status == 404
     assert not list(videos.folder.iterdir())
 
 
-def test_a_video_that_browsers_do_not_play_is_copied(server: tuple[str, Videos], tmp_path: Path) -> None:
+def test_view_is_a_copy_if_browsers_do_not_play_the_video(server: tuple[str, Videos], tmp_path: Path) -> None:
     address, _ = server
     source = write_numbered(tmp_path / "c.avi", seconds=0.4, video_codec="mpeg4", audio_codec="pcm_s16le", click_s=())
     key = ask(address, "/videos?name=c.avi", "POST", source.path.read_bytes()).json["key"]
@@ -118,14 +120,14 @@ def test_a_video_that_browsers_do_not_play_is_copied(server: tuple[str, Videos],
 @pytest.mark.parametrize(
     ("body", "words"), [(b"", "is empty"), (b"<html>", "not a media file"), (b"ffconcat version 1.0\nfile x\n", "")]
 )
-def test_what_is_no_video_is_told_by_its_name(server: tuple[str, Videos], body: bytes, words: str) -> None:
+def test_error_names_the_uploaded_file(server: tuple[str, Videos], body: bytes, words: str) -> None:
     address, videos = server
     state = finished(address, ask(address, "/videos?name=a.mp4", "POST", body).json["key"])
     assert state["state"] == "failed" and words in state["error"]
     assert state["error"].startswith("a.mp4: ") and str(videos.folder) not in state["error"]
 
 
-def test_too_much_is_refused_and_nothing_of_it_kept(server: tuple[str, Videos]) -> None:
+def test_upload_above_the_limit_is_refused_and_deleted(server: tuple[str, Videos]) -> None:
     address, videos = server
     stated = ask(address, "/videos?name=a.mp4", "POST", b"x", Content_Length=str(10 * 2**20))
     assert stated.status == 413 and "larger than 4 MiB" in stated.json["error"]
@@ -134,13 +136,13 @@ def test_too_much_is_refused_and_nothing_of_it_kept(server: tuple[str, Videos]) 
     try:
         connection.request("POST", "/videos?name=a.mp4", blocks, encode_chunked=True)
         assert connection.getresponse().status == 413
-    except OSError:  # it hung up on us
+    except OSError:  # the server closed the connection
         pass
     connection.close()
     soon(lambda: not list(videos.folder.iterdir()) and not videos.by_key)
 
 
-def test_a_browser_that_goes_away_in_the_middle_leaves_nothing(server: tuple[str, Videos]) -> None:
+def test_interrupted_upload_is_deleted(server: tuple[str, Videos]) -> None:
     address, videos = server
     where = urlsplit(address)
     with socket.create_connection((where.hostname, where.port)) as line:
@@ -151,10 +153,10 @@ def test_a_browser_that_goes_away_in_the_middle_leaves_nothing(server: tuple[str
     soon(lambda: not list(videos.folder.iterdir()) and not videos.by_key)
 
 
-def test_the_oldest_make_room(server: tuple[str, Videos]) -> None:
+def test_new_video_replaces_the_oldest(server: tuple[str, Videos]) -> None:
     address, videos = server
     keys = []
-    for number in range(KEPT + 1):
+    for number in range(MAX_VIDEOS + 1):
         keys.append(ask(address, f"/videos?name={number}.mp4", "POST", b"<html>").json["key"])
         finished(address, keys[-1])
     assert list(videos.by_key) == keys[1:]
@@ -171,15 +173,19 @@ def test_the_oldest_make_room(server: tuple[str, Videos]) -> None:
         "/videos/%00/view",
         "/server.py",
         "/page.html",
+        "/static/",
+        "/static/app.html.j2",
+        "/static/../server.py",
+        "/static/%2e%2e/server.py",
         "//etc/passwd",
         "/videos",
     ],
 )
-def test_nothing_else_is_served(server: tuple[str, Videos], path: str) -> None:
+def test_other_paths_are_not_served(server: tuple[str, Videos], path: str) -> None:
     assert ask(server[0], path).status in (400, 404, 405)
 
 
-def test_only_its_own_page_is_answered(server: tuple[str, Videos], clip: bytes) -> None:
+def test_requests_of_other_sites_are_refused(server: tuple[str, Videos], clip: bytes) -> None:
     address, videos = server
     port = urlsplit(address).port
     assert ask(address, "/", Host="attacker.example").status == 403
@@ -190,12 +196,31 @@ def test_only_its_own_page_is_answered(server: tuple[str, Videos], clip: bytes) 
     page = ask(address, "/", Origin=address)
     assert page.status == 200 and "default-src 'none'" in page.headers["content-security-policy"]
     assert b"http:" not in page.body and b"https:" not in page.body
-    assert ask(address, "/settings").json["note"] == "a note <b>"  # the page shows it as text
+    assert b"a note &lt;b&gt;" in page.body and b"<b>" not in page.body
 
 
-def test_it_listens_on_this_machine_alone() -> None:
-    with listen(0) as door:
-        host, port = door.getsockname()
+def test_page_loads_only_its_static_files(server: tuple[str, Videos]) -> None:
+    address, _ = server
+    page = ask(address, "/").body.decode()
+    assert "<style" not in page and " style=" not in page and "<script>" not in page  # forbidden by the policy
+    loaded = set(re.findall(r'(?:src|href)="(/[^"]*)"', page))
+    assert loaded == {"/static/page.css", "/static/app.css", "/static/app.js"}
+    for path in STATIC:
+        answer = ask(address, path)
+        kind = "text/css" if path.endswith(".css") else "text/javascript"
+        assert answer.status == 200 and answer.headers["content-type"].startswith(kind)
+        for name in re.findall(r'from "\./([^"]*)"', answer.body.decode()):
+            assert f"/static/{name}" in STATIC
+
+
+def test_settings_contain_the_colormap(server: tuple[str, Videos]) -> None:
+    settings = ask(server[0], "/settings").json
+    assert settings["colormap"] == INFERNO.tolist() and settings["most_bytes"] == 2**22
+
+
+def test_listen_binds_to_localhost() -> None:
+    with listen(0) as listener:
+        host, port = listener.getsockname()
         assert host == "127.0.0.1"
         with pytest.raises(ConfigError, match=f"port {port} cannot be used"):
             listen(port)
@@ -203,11 +228,9 @@ def test_it_listens_on_this_machine_alone() -> None:
         listen(70_000)
 
 
-def test_the_folder_goes_and_so_do_those_of_servers_that_were_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_working_folder_is_deleted_with_abandoned_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name in ("left", "used"):
+    for name in ("abandoned", "used"):
         (tmp_path / f"{PREFIX}{name}").mkdir()
         (tmp_path / f"{PREFIX}{name}" / LOCK).touch()
     (tmp_path / f"{PREFIX}beginning").mkdir()
@@ -235,24 +258,24 @@ def test_the_folder_goes_and_so_do_those_of_servers_that_were_killed(
         ("a\0\n.mp4", "a.mp4"),
     ],
 )
-def test_a_name_is_a_name_only(name: str, shown: str) -> None:
+def test_shown_name_has_no_folders_or_control_characters(name: str, shown: str) -> None:
     assert shown_name(name) == shown
     assert len(shown_name("x" * 300)) == 100
 
 
-def test_without_the_extra_a_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_is_an_error_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiohttp", None)
-    told = tavlo("app")
-    assert told.code == 2 and "pip install 'tavlo_pl[app]'" in told.err
+    outcome = tavlo("app")
+    assert outcome.code == 2 and "pip install 'tavlo_pl[app]'" in outcome.err
 
 
-def test_a_taken_port_and_a_wrong_option_are_told(tmp_path: Path) -> None:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        door.listen()
-        taken = tavlo("app", "--port", door.getsockname()[1])
+def test_used_port_and_invalid_options_are_errors(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        taken = tavlo("app", "--port", listener.getsockname()[1])
     assert taken.code == 2 and "give --port 0" in taken.err
     assert tavlo("app", "--max_mib", 0).code == 2
     assert tavlo("app", "--maps_per_second", -1).code == 2
-    gone = tavlo("app", "--port", 0, "--ckpt_path", tmp_path / "none.ckpt")
-    assert gone.code == 2 and "no checkpoint at" in gone.err
+    missing = tavlo("app", "--port", 0, "--ckpt_path", tmp_path / "none.ckpt")
+    assert missing.code == 2 and "no checkpoint at" in missing.err

@@ -59,7 +59,7 @@ def page(tests: list[Path]) -> Path:
 def test_one_run_leaves_a_page_and_films(tests: list[Path], alone: Outcome) -> None:
     assert (alone.code, alone.out.splitlines()[-1]) == (0, f"page: {page(tests)}")
     left = {str(path.relative_to(tests[0] / "report")) for path in (tests[0] / "report").rglob("*") if path.is_file()}
-    assert left == {"report.html", "films/1.mp4", "films/2.mp4", "films/3.mp4"}
+    assert left == {"report.html", "videos/1.mp4", "videos/2.mp4", "videos/3.mp4"}
 
 
 @pytest.mark.usefixtures("alone")
@@ -91,7 +91,7 @@ def test_the_page_names_nothing_beyond_its_folder(tests: list[Path]) -> None:
     text = page(tests).read_text()
     addresses = set(re.findall(r'(?:src|href|xlink:href)="([^"]*)"', text)) | set(re.findall(r"url\(([^)]*)\)", text))
     beside = {address for address in addresses if not address.startswith(("data:", "#"))}
-    assert beside == {"films/1.mp4", "films/2.mp4", "films/3.mp4"}
+    assert beside == {"videos/1.mp4", "videos/2.mp4", "videos/3.mp4"}
 
 
 def test_the_page_works_in_a_browser(tests: list[Path], alone: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""The server of the page in a thread of this process, with the localizer that sees brightness."""
+"""The server of the page in a thread of this process, with the localizer whose map is the brightness."""
 
 import asyncio
 import threading
@@ -15,9 +15,9 @@ from tests.helpers.predict import localizer
 
 @contextmanager
 def served(folder: Path, threshold: float | None = 0.0, most_bytes: int = 2**22) -> Iterator[tuple[str, Videos]]:
-    """The address of a running server, and its videos."""
-    with listen(0) as door:
-        port = door.getsockname()[1]
+    """Runs the server; yields its address and its videos."""
+    with listen(0) as listener:
+        port = listener.getsockname()[1]
         videos = Videos(folder, localizer(threshold), maps_per_second=8.0)
         loop = asyncio.new_event_loop()
         ready = threading.Event()
@@ -25,7 +25,7 @@ def served(folder: Path, threshold: float | None = 0.0, most_bytes: int = 2**22)
         async def start() -> web.AppRunner:
             runner = web.AppRunner(make_app(videos, port, most_bytes, "a note <b>"), shutdown_timeout=0.1)
             await runner.setup()
-            await web.SockSite(runner, door).start()
+            await web.SockSite(runner, listener).start()
             return runner
 
         def run() -> None:

@@ -1,4 +1,4 @@
-"""A headless Chromium that is on this machine; tests that need it skip without it."""
+"""A headless Chromium from PATH; tests that need it are skipped without it."""
 
 import os
 import shutil
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 PATIENCE_MS = 180_000
-"""A page takes a second; beside other work on all processors it was seen to take one minute."""
+"""A page takes about a second; with other work on all processors one minute was measured."""
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @contextmanager
 def chromium() -> "Iterator[Page]":
-    """An empty page of it; skips the test where there is no browser, or nothing to drive it."""
-    driver = pytest.importorskip("playwright.sync_api", reason="needs playwright to drive a browser")
+    """Opens an empty page; skips the test without a browser or without playwright."""
+    driver = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     program = next((path for name in NAMES if (path := shutil.which(name))), None)
     if program is None:
         pytest.skip("needs Chromium on PATH")
-    # Its sandbox refuses to run for root, which containers often are.
+    # The sandbox does not run as root, which is the usual user of containers.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with driver.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=program, args=arguments, timeout=PATIENCE_MS)

@@ -1,4 +1,4 @@
-"""The page of a folder of predictions: in order, escaped, playing, readable on a telephone."""
+"""The page of a folder of predictions: order, escaping, playback, small screens."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.helpers.browser import chromium
 from tests.helpers.clips import write_numbered
 from tests.helpers.predict import localizer
 
-NASTY = "a <b> & \"c\" 'd' #1 100%"
+HOSTILE = "a <b> & \"c\" 'd' #1 100%"
 
 
 def write(folder: Path, name: str, score: float, **changed: Any) -> None:
@@ -24,51 +24,51 @@ def write(folder: Path, name: str, score: float, **changed: Any) -> None:
     (folder / f"{name}.jpg").write_bytes(b"")
 
 
-def test_the_highest_score_comes_first_and_all_words_are_escaped(tmp_path: Path) -> None:
-    write(tmp_path, NASTY, 0.3, visible_share=0.0)
+def test_gallery_sorts_by_score_and_escapes_names(tmp_path: Path) -> None:
+    write(tmp_path, HOSTILE, 0.3, visible_share=0.0)
     write(tmp_path, "loud", 0.9)
     text = write_gallery(tmp_path).read_text()
-    assert text.index("loud") < text.index("a &lt;b&gt; &amp; &quot;c&quot;")
+    assert text.index("loud") < text.index("a &lt;b&gt; &amp; &#34;c&#34; &#39;d&#39;")
     assert "<b>" not in text and "no visible source" in text and "visible 50% of the time" in text
     assert "http:" not in text and "https:" not in text
-    assert "no threshold" not in text
+    assert "has no threshold" not in text
     write(tmp_path, "old", 0.1, threshold=None, visible_share=None)
-    assert "no threshold" in write_gallery(tmp_path).read_text()
+    assert "has no threshold" in write_gallery(tmp_path).read_text()
 
 
-def test_the_page_plays_sorts_and_fits_a_telephone(tmp_path: Path) -> None:
+def test_gallery_works_in_a_browser(tmp_path: Path) -> None:
     from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
 
     (tmp_path / "in").mkdir()
-    for name, seconds in ((NASTY, 1.0), ("long", 2.0)):
+    for name, seconds in ((HOSTILE, 1.0), ("long", 2.0)):
         write_numbered(tmp_path / "in" / f"{name}.mp4", seconds=seconds, click_s=())
-    videos = [(name, tmp_path / "in" / f"{name}.mp4") for name in (NASTY, "long")]
+    videos = [(name, tmp_path / "in" / f"{name}.mp4") for name in (HOSTILE, "long")]
     predict_all(videos, localizer, PredictionFolder(tmp_path / "out", PredictOptions(), {}), progress=False)
     with chromium() as page:
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
         page.set_viewport_size({"width": 390, "height": 800})
         page.goto((tmp_path / "out" / "index.html").as_uri())
         names = "[...document.querySelectorAll('.card h2')].map(e => e.textContent)"
-        assert set(page.evaluate(names)) == {NASTY, "long"}
+        assert set(page.evaluate(names)) == {HOSTILE, "long"}
         page.select_option("#order", "length")
-        assert page.evaluate(names) == ["long", NASTY]
+        assert page.evaluate(names) == ["long", HOSTILE]
         page.select_option("#order", "name")
-        assert page.evaluate(names) == [NASTY, "long"]
+        assert page.evaluate(names) == [HOSTILE, "long"]
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.evaluate(
             "document.querySelectorAll('video').forEach(v => { v.muted = true; v.preload = 'auto'; v.load(); })"
         )
         page.wait_for_function("[...document.querySelectorAll('video')].every(v => v.error || v.readyState > 0)")
         known = page.evaluate("[...document.querySelectorAll('video')].map(v => v.error ? v.error.code : 0)")
-        # A Chromium without licensed decoders fetches H.264 and refuses it (4): the address is right all the same.
+        # A Chromium without licensed decoders loads H.264 and refuses it (4), so the address is right in both cases.
         assert set(known) <= {0, 4}
-        assert all(url.startswith(("file:", "data:")) for url in asked)
-        assert any(url.endswith(".mp4") and "%23" in url for url in asked)
+        assert all(url.startswith(("file:", "data:")) for url in requested)
+        assert any(url.endswith(".mp4") and "%23" in url for url in requested)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(7.54, "0:07.5"), (59.97, "0:59"), (723.0, "12:03"), (3723.9, "1:02:03")]
+    ("seconds", "words"), [(7.54, "0:07.5"), (59.97, "0:59"), (60.0, "1:00"), (723.0, "12:03"), (3723.9, "1:02:03")]
 )
-def test_seconds_are_written_as_people_do(seconds: float, words: str) -> None:
+def test_clock_formats_seconds(seconds: float, words: str) -> None:
     assert clock(seconds) == words

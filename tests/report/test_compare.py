@@ -86,7 +86,7 @@ def test_the_best_and_the_worst_come_from_different_clips_and_once(tmp_path: Pat
     chosen = best_and_worst(run)
     assert [name.split("/")[0] for name in chosen["Best"]] == CLIPS[:-7:-1]
     assert [name.split("/")[0] for name in chosen["Worst"]] == CLIPS[:6]
-    assert chosen["Off-screen, most lit"][0] == "clip07/1/off_screen"
+    assert chosen["Off-screen, most false positives"][0] == "clip07/1/off_screen"
     films = best_middle_worst(run)
     assert list(films.values()) == ["clip19", "clip09", "clip00"]
     assert "0.80" in next(iter(films))
@@ -102,7 +102,7 @@ def test_gains_and_losses_are_the_largest_differences(tmp_path: Path) -> None:
     comparison = compared(tmp_path, HARD, second)
     groups = gained_and_lost(comparison)
     assert groups == {
-        "b is ahead": ["clip05/00000/single_sound", "clip06/00000/single_sound"],
-        "b is behind": ["clip19/00000/single_sound"],
+        "b is better": ["clip05/00000/single_sound", "clip06/00000/single_sound"],
+        "b is worse": ["clip19/00000/single_sound"],
     }
-    assert clips_of(comparison.first, groups) == {"b is ahead": "clip05", "b is behind": "clip19"}
+    assert clips_of(comparison.first, groups) == {"b is better": "clip05", "b is worse": "clip19"}

@@ -1,4 +1,4 @@
-"""What is decoded for a page, from numbered clips: each frame says which one it is."""
+"""Samples and overlay videos of a page, from clips whose frames contain their number."""
 
 import io
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from tavlo_pl.data import media
-from tavlo_pl.report.examples import make_films, show_all
+from tavlo_pl.report.examples import show_all, write_overlay_videos
 from tavlo_pl.report.load import RunResults, read_runs
 from tavlo_pl.run.results import SampleMaps
 from tests.helpers.clips import read_number, write_numbered
@@ -47,12 +47,12 @@ def run(tmp_path: Path) -> RunResults:
     return read_runs([folder])[0]
 
 
-def test_a_sample_has_its_frame_its_truth_and_its_map(run: RunResults, bar: Any) -> None:
+def test_show_all_reads_frame_mask_and_map(run: RunResults, bar: Any) -> None:
     one, two = show_all([run], NAMES, bar)
     for sample, number in ((one, 12), (two, 30)):
         assert sample.frame is not None
-        picture = np.asarray(Image.open(io.BytesIO(sample.frame)))
-        assert read_number(picture) == number
+        image = np.asarray(Image.open(io.BytesIO(sample.frame)))
+        assert read_number(image) == number
         assert sample.aspect == 1.5
     assert one.truth[:2].all() and one.truth.sum() == 16
     assert two.truth[:, 5].all() and two.truth.sum() == 8
@@ -62,7 +62,7 @@ def test_a_sample_has_its_frame_its_truth_and_its_map(run: RunResults, bar: Any)
     assert (one.title, two.lines) == ("a/00012", ["single_sound · sound of b · at 1.20 s"])
 
 
-def test_several_runs_stand_side_by_side_as_far_as_they_kept_maps(run: RunResults, bar: Any) -> None:
+def test_show_all_contains_every_run_that_stored_maps(run: RunResults, bar: Any) -> None:
     other = run._replace(name="other", maps=run.maps._replace(heatmap=-run.maps.heatmap))  # type: ignore[union-attr]
     (both,) = show_all([run, other], NAMES[:1], bar)
     assert np.array_equal(both.maps["other"], -both.maps[run.name])
@@ -71,21 +71,21 @@ def test_several_runs_stand_side_by_side_as_far_as_they_kept_maps(run: RunResult
     assert show_all([run._replace(maps=None)], NAMES, bar) == []
 
 
-def test_a_film_has_the_length_and_the_sound_of_its_clip(run: RunResults, bar: Any, tmp_path: Path) -> None:
-    (film,) = make_films([run], {"Best": "a"}, tmp_path / "page", bar)
-    assert film.file is not None and film.caption == "Best: a"
-    assert np.array_equal(media.frame_times(tmp_path / "page" / film.file), media.frame_times(tmp_path / "a.mp4"))
-    assert media.probe(tmp_path / "page" / film.file).has_audio
-    one, two = make_films([run, run._replace(name="other")], {"Best": "a"}, tmp_path / "pair", bar)
+def test_overlay_video_has_the_frames_and_audio_of_its_clip(run: RunResults, bar: Any, tmp_path: Path) -> None:
+    (video,) = write_overlay_videos([run], {"Best": "a"}, tmp_path / "page", bar)
+    assert video.file is not None and video.caption == "Best: a"
+    assert np.array_equal(media.frame_times(tmp_path / "page" / video.file), media.frame_times(tmp_path / "a.mp4"))
+    assert media.probe(tmp_path / "page" / video.file).has_audio
+    one, two = write_overlay_videos([run, run._replace(name="other")], {"Best": "a"}, tmp_path / "pair", bar)
     assert one.file != two.file and two.caption == "Best: a, other"
 
 
-def test_where_a_video_is_gone_the_sample_says_so_and_goes_on(run: RunResults, bar: Any, tmp_path: Path) -> None:
+def test_missing_video_is_reported_and_others_are_written(run: RunResults, bar: Any, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").unlink()
-    gone, there = show_all([run], NAMES, bar)
-    assert gone.frame is None and there.frame is not None
-    assert gone.lines[-1].startswith(f"No picture: {tmp_path / 'a.mp4'}")
-    assert np.array_equal(gone.maps["prediction"], np.arange(8).reshape(2, 4))
-    films = make_films([run], {"Best": "a", "Worst": "b"}, tmp_path / "page", bar)
-    assert films[0].file is None and f"No film: {tmp_path / 'a.mp4'}" in films[0].caption
-    assert films[1].file is not None and (tmp_path / "page" / films[1].file).is_file()
+    missing, present = show_all([run], NAMES, bar)
+    assert missing.frame is None and present.frame is not None
+    assert missing.lines[-1].startswith(f"No frame: {tmp_path / 'a.mp4'}")
+    assert np.array_equal(missing.maps["prediction"], np.arange(8).reshape(2, 4))
+    videos = write_overlay_videos([run], {"Best": "a", "Worst": "b"}, tmp_path / "page", bar)
+    assert videos[0].file is None and f"No overlay video: {tmp_path / 'a.mp4'}" in videos[0].caption
+    assert videos[1].file is not None and (tmp_path / "page" / videos[1].file).is_file()

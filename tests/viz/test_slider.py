@@ -1,4 +1,4 @@
-"""What the page hands to the browser, against the formulas of the metrics."""
+"""The data of the sample cards against the formulas of the metrics, and the HTML of the cards."""
 
 import json
 import re
@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tavlo_pl.metrics.functional.upsample import Interpolation, upsample
-from tavlo_pl.viz.slider import Shown, samples_html, upsampling_weights
+from tavlo_pl.viz import page
+from tavlo_pl.viz.slider import Shown, make_viewer, upsampling_weights
 
 SIZE = 32
 
@@ -22,7 +23,13 @@ def shown(**changes: Any) -> Shown:
     return Shown("clip/00001", ["dog"], b"jpeg", 1.5, truth, maps, {"one": "cIoU 0.5"})._replace(**changes)
 
 
-def handed_over(html: str) -> dict[str, Any]:
+def cards(*arguments: Any) -> str:
+    """HTML of the sample cards."""
+    source = '{% from "samples.html.j2" import sample_cards %}{{ sample_cards(viewer) }}'
+    return page.environment(page.SHARED).from_string(source).render(viewer=make_viewer(*arguments))
+
+
+def embedded(html: str) -> dict[str, Any]:
     found = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', html, re.DOTALL)
     assert found
     return json.loads(found[1])
@@ -33,16 +40,16 @@ def floats(text: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("interpolation", get_args(Interpolation))
-def test_weights_of_both_sides_upsample_as_the_metrics_do(interpolation: Interpolation) -> None:
+def test_upsampling_weights_equal_the_metrics_upsampling(interpolation: Interpolation) -> None:
     heatmap = torch.rand(5, 7, generator=torch.Generator().manual_seed(0))
     down, along = (upsampling_weights(cells, SIZE, interpolation) for cells in heatmap.shape)
     wanted = upsample(heatmap[None], SIZE, interpolation)[0].numpy()
     assert np.allclose(down @ heatmap.numpy() @ along.T, wanted, atol=1e-5)
 
 
-def test_the_browser_gets_maps_truth_and_weights() -> None:
+def test_viewer_data_contains_maps_masks_and_weights() -> None:
     sample = shown()
-    data = handed_over(samples_html({"Best": [sample]}, "top_tenth", "bilinear", None))
+    data = embedded(cards({"Best": [sample]}, "top_tenth", "bilinear", None))
     (given,) = data["maps"]
     assert np.array_equal(floats(given["map"]).reshape(given["height"], given["width"]), sample.maps["one"])
     bits = np.unpackbits(np.frombuffer(b64decode(data["truths"][given["truth"]]), np.uint8))
@@ -61,29 +68,33 @@ def test_the_browser_gets_maps_truth_and_weights() -> None:
         ("universal:0.9", 0.4, "score", {"share": 0.1, "score": 0.4}),
     ],
 )
-def test_the_slider_starts_at_the_rule(rule: str, universal: float | None, by: str, start: dict[str, float]) -> None:
-    data = handed_over(samples_html({"Best": [shown()]}, rule, "bilinear", universal))
+def test_viewer_starts_at_the_threshold_of_the_rule(
+    rule: str, universal: float | None, by: str, start: dict[str, float]
+) -> None:
+    data = embedded(cards({"Best": [shown()]}, rule, "bilinear", universal))
     assert data["by"] == by
     assert data["start"] == pytest.approx(start)
 
 
-def test_each_map_belongs_to_its_sample() -> None:
+def test_cards_refer_to_the_maps_of_their_sample() -> None:
     two = shown(maps={"one": np.zeros((3, 4)), "two": np.ones((2, 2))}, scores={"one": "", "two": ""})
-    html = samples_html({"Best": [two, two], "Worst": [two]}, "top_half", "bilinear", None)
-    assert [each["truth"] for each in handed_over(html)["maps"]] == [0, 0, 1, 1, 2, 2]
+    html = cards({"Best": [two, two], "Worst": [two]}, "top_half", "bilinear", None)
+    assert [each["truth"] for each in embedded(html)["maps"]] == [0, 0, 1, 1, 2, 2]
     assert re.findall(r'data-map="(\d)"', html) == list("012345")
     assert re.findall(r'data-truth="(\d)"', html) == list("012")
 
 
-def test_names_are_escaped_and_flat_maps_have_a_scale() -> None:
-    sample = shown(title="</script>", maps={"one": np.zeros((2, 2))})
-    html = samples_html({"<i>": [sample]}, "top_half", "bilinear", None)
-    assert "</script>" not in html.removesuffix("</script>")
+def test_cards_escape_names_and_scale_constant_maps() -> None:
+    name = "</script><i>"
+    sample = shown(title=name, lines=[name], maps={name: np.zeros((2, 2))}, scores={name: name})
+    html = cards({"<i>": [sample]}, "top_half", "bilinear", None)
+    assert html.count("</script>") == 1  # that of the data
     assert "<i>" not in html
-    data = handed_over(html)
+    assert "&lt;/script&gt;&lt;i&gt;" in html
+    data = embedded(html)
     assert data["high"] > data["low"]
 
 
-def test_without_a_frame_the_map_is_shown_alone() -> None:
-    assert "<img" in samples_html({"Best": [shown()]}, "top_half", "bilinear", None)
-    assert "<img" not in samples_html({"Best": [shown(frame=None)]}, "top_half", "bilinear", None)
+def test_cards_without_a_frame_have_no_image() -> None:
+    assert "<img" in cards({"Best": [shown()]}, "top_half", "bilinear", None)
+    assert "<img" not in cards({"Best": [shown(frame=None)]}, "top_half", "bilinear", None)

@@ -1,0 +1,20 @@
+// Sorts the cards of the gallery and plays a video from the time of its highest score.
+(() => {
+  const list = document.getElementById("videos");
+  const order = document.getElementById("order");
+  const comparators = {
+    score: (a, b) => b.dataset.score - a.dataset.score,
+    name: (a, b) => a.dataset.name.localeCompare(b.dataset.name),
+    length: (a, b) => b.dataset.length - a.dataset.length,
+  };
+  order.addEventListener("change", () => list.append(...[...list.children].sort(comparators[order.value])));
+  for (const card of list.children) {
+    const video = card.querySelector("video");
+    const button = card.querySelector("button");
+    if (!video) continue;
+    button.addEventListener("click", () => {
+      video.currentTime = button.dataset.at;
+      video.play();
+    });
+  }
+})();
