@@ -270,12 +270,12 @@ def test_the_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None
     (packages,) = place.glob("lib/python*/site-packages")
     # Packages of this environment, without its links to the checkout: those stand in .pth files, read nowhere else.
     (packages / "others.pth").write_text(str(Path(torch.__file__).parents[1]))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "TAVLO"))}
     options = ("--no-deps", "--no-index", "--quiet", "--disable-pip-version-check")
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", *options, str(wheel)]
-    subprocess.run(install, check=True, capture_output=True, text=True)
+    subprocess.run(install, check=True, env=environment, capture_output=True, text=True)
     folder = tmp_path / "empty"
     folder.mkdir()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "TAVLO"))}
 
     def call(words: str) -> str:
         command = [str(place / "bin" / "tavlo"), *words.split()]
