@@ -1,4 +1,4 @@
-"""What is handed on: the versions that are stated, and the wheel, which has to work away from the checkout."""
+"""What is published: versions, workflows, citation, and sdist and wheel, which work away from the checkout."""
 
 import importlib.util
 import json
@@ -7,21 +7,26 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from datetime import date
 from glob import glob
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
+import yaml
 
+from tavlo_pl import __version__
 from tavlo_pl.config import packaged
 from tests.helpers.cli import tavlo
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PROJECT = tomllib.loads(TEXT)
 IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info")
 
 
@@ -50,27 +55,144 @@ def test_the_constraints_are_dated_and_hold_every_floor() -> None:
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", text)
 
 
+def test_each_floor_has_a_comment_that_begins_with_it() -> None:
+    """A floor that is raised or lowered needs a new reason."""
+    lines = re.findall(r'^ +"(?!tavlo_pl)([\w.-]+)[^">]*>=([\w.]+)[^"]*",(.*)$', TEXT, re.MULTILINE)
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    stated = [line for part in (PROJECT["project"]["dependencies"], *extras) for line in part]
+    assert len(lines) == len([line for line in stated if not line.startswith("tavlo_pl[")])
+    for name, floor, comment in lines:
+        assert comment.strip().startswith(f"# {floor}: "), name
+
+
+SOUND: dict[str, object] = {"name": "a", "version": "1", "vulns": []}
+VULNERABLE: dict[str, object] = SOUND | {"vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
+
+
 @pytest.mark.parametrize(
-    ("printed", "code", "told"),
+    ("printed", "code", "code_in_ci", "told"),
     [
-        ({"dependencies": [{"name": "a", "version": "1", "vulns": []}]}, 0, "1 of 1 packages looked up, 0 with known"),
-        ({"dependencies": [{"name": "a", "skip_reason": "not found"}]}, 0, "not done (who was asked knows none of 1"),
-        (None, 0, "audit: not done (Max retries exceeded)"),
-        (
-            {"dependencies": [{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}]},
-            1,
-            "a 1: CVE-1, mended in 2",
-        ),
+        ([SOUND], 0, 0, "1 of 1 packages looked up, 0 with known"),
+        ([{"name": "a", "skip_reason": "not found"}], 0, 1, "not done (the database lists none of 1 packages)"),
+        (None, 0, 1, "audit: not done (Max retries exceeded)"),
+        ([VULNERABLE], 1, 1, "a 1: CVE-1, fixed in 2"),
     ],
     ids=["sound", "unknown", "no network", "vulnerable"],
 )
-def test_the_audit_tells_a_vulnerable_version_and_passes_without_network(
-    capsys: pytest.CaptureFixture[str], printed: object, code: int, told: str
+@pytest.mark.parametrize("in_ci", [False, True])
+def test_audit_fails_if_vulnerable_or_not_done_in_ci(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    printed: list[object] | None,
+    code: int,
+    code_in_ci: int,
+    told: str,
+    in_ci: bool,
 ) -> None:
-    shown = "" if printed is None else json.dumps(printed)
+    monkeypatch.setenv("CI", "true" if in_ci else "")
+    shown = "" if printed is None else json.dumps({"dependencies": printed})
     program = f"import sys; print({shown!r}); sys.exit('Max retries exceeded')"
-    assert script("audit").main((sys.executable, "-c", program)) == code
+    assert script("audit").main((sys.executable, "-c", program)) == (code_in_ci if in_ci else code)
     assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [(sys.executable, "-m", "no_such_module"), ("/no/such/program",)])
+def test_audit_without_pip_audit_fails_in_ci_alone(monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+    monkeypatch.setenv("CI", "true")
+    assert script("audit").main(command) == 1
+    monkeypatch.delenv("CI")
+    assert script("audit").main(command) == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("/a/tests/helpers/shared.py:17: needs data/vggss.json in the folder", 0),
+        ("/a/tests/helpers/shared.py:17: needs golden/maps.npz in the folder", 1),
+        ("/a/tests/metrics/test_ciou.py:21: needs data/vggss.json in the folder", 1),
+        ("unconditional skip", 1),
+        (None, 0),
+    ],
+)
+def test_skips_are_allowed_by_helper_and_reason(tmp_path: Path, reason: str | None, code: int) -> None:
+    message = (reason or "").partition(": ")[2]
+    skipped = "" if reason is None else f'<skipped type="pytest.skip" message="{message}">{reason}</skipped>'
+    report = tmp_path / "report.xml"
+    report.write_text(
+        f'<testsuites><testsuite><testcase classname="c" name="n">{skipped}</testcase></testsuite></testsuites>'
+    )
+    assert script("skips").main(report) == code
+    report.write_text("<testsuites><testsuite></testsuite></testsuites>")
+    assert script("skips").main(report) == 1
+
+
+def test_skips_names_helpers_that_exist() -> None:
+    assert all((ROOT / file).is_file() for file in script("skips").ALLOWED)
+
+
+def workflow(name: str) -> dict[Any, Any]:
+    """A workflow of ``.github``; YAML 1.1 reads its key ``on`` as True."""
+    content: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+    return content
+
+
+def commands(name: str) -> str:
+    """All that the jobs of a workflow run."""
+    return "\n".join(step.get("run", "") for job in workflow(name)["jobs"].values() for step in job["steps"])
+
+
+def test_ci_tests_each_stated_python_on_both_systems() -> None:
+    strategy = workflow("ci")["jobs"]["test"]["strategy"]
+    kinds = "Programming Language :: Python :: "
+    stated = [line.removeprefix(kinds) for line in PROJECT["project"]["classifiers"] if line.startswith(kinds)]
+    assert strategy["matrix"] == {"os": ["ubuntu-latest", "macos-latest"], "python": stated}
+    assert stated == ["3.11", "3.12", "3.13"]
+    assert strategy["fail-fast"] is False
+    assert PROJECT["project"]["requires-python"] == f">={stated[0]}"
+
+
+@pytest.mark.parametrize("name", ["ci", "release"])
+def test_workflows_cannot_pass_over_a_failure(name: str) -> None:
+    for job in workflow(name)["jobs"].values():
+        assert job["timeout-minutes"] <= 60
+        assert "continue-on-error" not in {key for step in [job, *job["steps"]] for key in step}
+    assert not re.search(r"\|\| *(true|:|exit 0)", commands(name))
+
+
+def test_ci_checks_skips_audit_floors_and_coverage() -> None:
+    done = commands("ci")
+    assert done.count("skips.py report.xml") == done.count("--junitxml=report.xml") == 2
+    for needed in ("pip install pip-audit", ".ci/audit.py", ".ci/floors.py", "--cov", "-m slow", "make lint"):
+        assert needed in done
+
+
+def test_release_checks_what_it_publishes() -> None:
+    content = workflow("release")
+    build, publish = content["jobs"]["build"], content["jobs"]["publish"]
+    assert content[True] == {"push": {"tags": ["v*"]}}
+    assert content["permissions"] == {"contents": "read"}
+    assert "permissions" not in build
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["needs"] == "build"
+    assert not [step for step in publish["steps"] if "run" in step]
+    assert "$GITHUB_REF_NAME" in commands("release")
+    assert re.search(r"WHEEL=.*pytest -m slow tests/test_packaging\.py", commands("release"))
+
+
+def test_citation_names_this_version_and_the_paper() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == __version__
+    assert citation["license"] == PROJECT["project"]["license"]
+    assert [reference["url"] for reference in citation["references"]] == ["https://arxiv.org/abs/2507.04667"]
+
+
+def test_pre_commit_runs_the_programs_of_the_dev_extra() -> None:
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    hooks = {hook["id"]: hook for repository in repositories for hook in repository["hooks"]}
+    assert {"ruff-check", "ruff-format", "mypy", "end-of-file-fixer", "check-added-large-files"} <= hooks.keys()
+    installed = {re.split("[>=]", line)[0] for line in PROJECT["project"]["optional-dependencies"]["dev"]}
+    for name in ("ruff-check", "ruff-format", "mypy"):
+        assert Path(hooks[name]["entry"].split()[0]).name in installed
 
 
 def test_configurations_come_with_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,18 +212,41 @@ def test_configurations_come_with_the_package(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: nothing is left in the checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in ("tavlo_pl", "configs"):
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, built from a copy of the checkout, in which it leaves nothing."""
+    folder = tmp_path_factory.mktemp("sdist")
+    for name in ("tavlo_pl", "configs", "tests"):
         shutil.copytree(ROOT / name, folder / "source" / name, symlinks=True, ignore=IGNORED)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, folder / "source")
+    code = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=folder / "source", check=True, capture_output=True, text=True)
+    (path,) = folder.glob("*.tar.gz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """The wheel that the variable ``WHEEL`` names (the release workflow sets it); otherwise built from the sdist."""
+    if ready := os.environ.get("WHEEL"):
+        return Path(ready)
+    folder = tmp_path_factory.mktemp("wheel")
+    source = str(request.getfixturevalue("sdist"))
     options = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--disable-pip-version-check")
-    command = [sys.executable, "-m", "pip", "wheel", *options, "-w", str(folder), str(folder / "source")]
+    command = [sys.executable, "-m", "pip", "wheel", *options, "-w", str(folder), source]
     subprocess.run(command, check=True, capture_output=True, text=True)
     (path,) = folder.glob("*.whl")
     return path
+
+
+@pytest.mark.slow
+def test_sdist_holds_the_package_and_no_tests(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        members = [member for member in archive.getmembers() if not member.isdir()]
+    top = {name.split("/")[0] for member in members if (name := member.name.partition("/")[2])}
+    own = {"tavlo_pl", "tavlo_pl.egg-info", "pyproject.toml", "README.md", "LICENSE", "PKG-INFO", "setup.cfg"}
+    assert top - {"MANIFEST.in"} == own
+    assert all(member.isfile() for member in members), "links do not unpack everywhere"
 
 
 @pytest.mark.slow
@@ -126,12 +271,12 @@ def test_the_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None
     (packages,) = place.glob("lib/python*/site-packages")
     # Packages of this environment, without its links to the checkout: those stand in .pth files, read nowhere else.
     (packages / "others.pth").write_text(str(Path(torch.__file__).parents[1]))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "TAVLO"))}
     options = ("--no-deps", "--no-index", "--quiet", "--disable-pip-version-check")
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", *options, str(wheel)]
-    subprocess.run(install, check=True, capture_output=True, text=True)
+    subprocess.run(install, check=True, env=environment, capture_output=True, text=True)
     folder = tmp_path / "empty"
     folder.mkdir()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "TAVLO"))}
 
     def call(words: str) -> str:
         command = [str(place / "bin" / "tavlo"), *words.split()]

@@ -1,4 +1,7 @@
-"""The folder of facts and lists that lies beside some checkouts; tests that need it skip without it."""
+"""The folder ``shared`` beside some checkouts: lists of the published data sets that are too large for the repository.
+
+Tests of the full lists skip without it. Golden values do not come from here; they are in ``tests/metrics/golden``.
+"""
 
 from pathlib import Path
 
@@ -8,8 +11,8 @@ SHARED = Path(__file__).parents[3] / "shared"
 
 
 def shared_file(*parts: str) -> Path:
-    """A file below the folder ``shared`` beside the checkout; skips the test where it is not there."""
+    """A file below the folder ``shared`` beside the checkout; skips the test where it is missing."""
     path = SHARED.joinpath(*parts)
     if not path.is_file():
-        pytest.skip(f"needs {Path(*parts)} in a folder 'shared' beside the checkout")
+        pytest.skip(f"needs {path.relative_to(SHARED)} in the folder 'shared' beside the checkout: a full list")
     return path

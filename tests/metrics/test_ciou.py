@@ -20,7 +20,7 @@ from tests.metrics import vggss
 @pytest.mark.parametrize(("rule", "golden"), [("top_half", "rule_half"), ("adaptive", "rule_adaptive")])
 def test_agrees_with_the_evaluators_of_the_peers(rule: str, golden: str) -> None:
     expected = vggss.expected()
-    truth = vggss.masks(expected["files"])
+    truth = vggss.masks(vggss.golden_boxes().values())
     values = ciou_of_maps(vggss.maps(), truth, [parse_rule(rule)], "bilinear_corners")[:, 0].numpy()
     np.testing.assert_allclose(values, expected[golden]["ciou"], atol=1e-6, rtol=0)
     assert ciou_at_50(values) == expected[golden]["ciou_at_50"]
@@ -31,12 +31,12 @@ def test_agrees_with_the_evaluators_of_the_peers(rule: str, golden: str) -> None
 
 def test_trivial_rows_of_vggss_are_the_known_ones() -> None:
     rule = parse_rule("top_half")
-    files = list(vggss.boxes())
-    assert len(files) == 5158
+    boxes = list(vggss.all_boxes().values())
+    assert len(boxes) == 5158
     disk = centred_disk(vggss.SIZE).reshape(1, -1)
     areas, disks = [], []
-    for start in range(0, len(files), 512):
-        truth = vggss.masks(files[start : start + 512]).flatten(1)
+    for start in range(0, len(boxes), 512):
+        truth = vggss.masks(boxes[start : start + 512]).flatten(1)
         areas.append(truth.sum(1))
         disks.append(ciou_of_pixels(disk, truth, [rule])[:, 0])
     area = torch.cat(areas)
