@@ -93,7 +93,7 @@ def sweep(
             problems += [problem for problem in pool.map(finish, waiting) if problem]
     done = [run for run in runs if run.is_tested and not isinstance(resolved[run.name], str)]
     if done:
-        from tavlo_pl.report.sweep import write_sweep  # noqa: PLC0415  # needs torch, which --help does not
+        from tavlo_pl.report.sweep import write_sweep  # needs torch, which --help does not
 
         table = write_sweep(done, Path(out))
         print("\n" + table.to_text())

@@ -1,8 +1,8 @@
 """Bag scores of all audio-visual pairs in little memory.
 
 The cosines of A audio tokens with the cells of V clips are A·V·T·HW numbers, and a normalised copy of the visual tokens
-is as large as the tokens. Clips are taken a few at a time and their cosines are recomputed in the backward pass, so that
-only the pooled scores, A·V·T numbers, are stored.
+is as large as the tokens. Clips are taken a few at a time and their cosines are recomputed in the backward pass, so
+that only the pooled scores, A·V·T numbers, are stored.
 
 An autograd function of our own does this, not ``torch.utils.checkpoint`` for each chunk: the latter holds the gradients
 of all chunks twice when it puts them together (``python -m benchmarks.memory`` compares the two).
@@ -71,9 +71,10 @@ class _Chunked(Function):
         shared, per_clip, visual = ctx.saved_tensors
         gradients = torch.zeros_like(shared), torch.empty_like(per_clip), torch.empty_like(visual)
         for c in chunks(len(shared) + len(per_clip), visual):
-            inputs = [tensor.detach().requires_grad_() for tensor in (shared, per_clip[:, c], visual[c])]
+            parts = (shared, per_clip[:, c], visual[c])
+            inputs = [tensor.detach().requires_grad_() for tensor in parts]
             with torch.enable_grad():
-                scores = chunk_scores(*inputs, ctx.pools)
+                scores = chunk_scores(inputs[0], inputs[1], inputs[2], ctx.pools)
             found = torch.autograd.grad(scores, inputs, grad[:, :, c])
             gradients[0].add_(found[0])
             gradients[1][:, c], gradients[2][c] = found[1:]

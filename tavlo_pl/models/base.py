@@ -181,7 +181,7 @@ class AVLocalizer(LightningModule, ABC):
 
 
 def _without_downloads(hyperparameters: MutableMapping[str, Any]) -> None:
-    """Removes initial weights, which the checkpoint's own replace: loading it needs neither their file nor a network."""
+    """Removes initial weights, which those of the checkpoint replace: loading needs no file and no download."""
     if "init_from" in hyperparameters:
         hyperparameters["init_from"] = None
     visual = hyperparameters.get("visual")

@@ -47,7 +47,7 @@ class TAVLO(AVLocalizer):
         attention: AttentionConfig = AttentionConfig(),  # noqa: B008  # frozen
         objective: ObjectiveConfig = ObjectiveConfig(),  # noqa: B008  # frozen
         activation_checkpointing: Literal["none", "blocks", "all"] = "none",
-        compile: str | None = None,  # noqa: A002  # the option's name in PyTorch
+        compile: str | None = None,  # the option's name in PyTorch
     ) -> None:
         super().__init__()
         if attention.cross_modal and (objective.needs_negatives or objective.silence_weight):

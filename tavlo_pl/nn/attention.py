@@ -222,7 +222,7 @@ class ASTAttention(nn.Module):
 
     def temporal_layers(self) -> list[SelfAttention]:
         """The temporal attention of every block, first block first; empty where there is none."""
-        layers = [attention for block in self.blocks for attention in block.attention.values()]
+        layers = [layer for layer in self.blocks.modules() if isinstance(layer, SelfAttention)]
         return [layer for layer in layers if layer.axis == "temporal"]
 
     def _append_temporal_encoding(self, tokens: Tensor) -> Tensor:

@@ -101,5 +101,5 @@ def audio_windows(spectrogram: Tensor, segments: int, width: int) -> Tensor:
 
 
 def window_of_segment(segments: int, width: int) -> Tensor:
-    """(T,) index of the window of `audio_windows` around each segment; at the ends of the clip the nearest complete one."""
+    """(T,) index of the window of `audio_windows` around each segment; the nearest complete one at the ends."""
     return (torch.arange(segments) - width // 2).clamp(0, segments - width)
