@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable
 
 import torch
-import yaml
 
+from benchmarks.model import build_tavlo
 from benchmarks.report import ROOT, Row, read, single, write
 from benchmarks.scaling import step_of_a_clip
-from tavlo_pl.models.tavlo import TAVLO
 from tavlo_pl.nn.visual import ResNet18
 
 ROUNDS = 5
@@ -53,13 +52,11 @@ def matrix_tflops(precision: str) -> float:
 
 def training(segments: int, precision: str, compiled: bool) -> tuple[list[float], float]:
     """Seconds of the steps, and GiB at most."""
-    options = yaml.safe_load((ROOT / "configs/model/tavlo.yaml").read_text())["init_args"]
-    options |= {"visual": ResNet18(weights="none", stride=16), "compiler": "inductor" if compiled else None}
     torch.compiler.reset()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    model = TAVLO(**options).train().cuda()
-    TAVLO.global_step = 0  # type: ignore[assignment, misc]
+    visual, backend = ResNet18(weights="none", stride=16), "inductor" if compiled else None
+    model = build_tavlo(ROOT / "configs/model/tavlo.yaml", visual, compile=backend).train().cuda()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     clips = CLIPS[segments]
     frames = torch.randint(0, 256, (clips, segments, 3, 224, 224), dtype=torch.uint8, device="cuda")

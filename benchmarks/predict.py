@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.decode import DURATION_S, WORLD
-from benchmarks.report import ratio, single, write
+from benchmarks.report import ROOT, ratio, single, write
 from tavlo_pl.data.media import write_clip
 from tavlo_pl.data.synthetic.write import SyntheticJob, write_job
 
@@ -38,12 +38,12 @@ def predict(path: Path, out: Path, image_size: int) -> None:
     """Runs in a process of its own and prints what it took, without the imports."""
     import torch
 
-    from tavlo_pl.models.tavlo import TAVLO
+    from benchmarks.model import build_tavlo
     from tavlo_pl.nn.visual import ResNet18
     from tavlo_pl.predict.localizer import ClipSpec, Localizer
     from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
 
-    model = TAVLO(ResNet18(weights="none", stride=16)).eval()
+    model = build_tavlo(ROOT / "configs/model/tavlo.yaml", ResNet18(weights="none", stride=16)).eval()
     spec = ClipSpec(segments=10, duration_s=10.0, image_size=image_size, mel_bands=64, columns_per_segment=100)
     localizer = Localizer(model, spec, None, torch.device("cpu"))
     began_s, began_cpu_s = time.monotonic(), time.process_time()

@@ -10,12 +10,11 @@ import statistics
 import time
 
 import torch
-import yaml
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.model import build_tavlo
 from benchmarks.report import ROOT, Row, ratio, read, single, write
-from tavlo_pl.models.tavlo import TAVLO
 from tavlo_pl.nn.visual import ResNet18, ShuffleNet
 from tests.helpers.processes import run_processes
 
@@ -48,9 +47,8 @@ class Loss(torch.nn.Module):
 def train(rank: int, processes: int) -> tuple[float, float]:
     """Elapsed and processor seconds of some steps, once they are under way."""
     torch.manual_seed(0)
-    options = yaml.safe_load((ROOT / "configs/model/tavlo_light.yaml").read_text())["init_args"]
-    model = TAVLO(**options | {"visual": ShuffleNet(), "gather_negatives": True}).train()
-    TAVLO.global_step = 0  # type: ignore[assignment, misc]
+    config = ROOT / "configs/model/tavlo_light.yaml"
+    model = build_tavlo(config, ShuffleNet(), objective={"gather_negatives": True}).train()
     loss = DistributedDataParallel(Loss(model))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     frames = torch.randint(0, 256, (CLIPS, SEGMENTS, 3, SIZE, SIZE), dtype=torch.uint8)
@@ -83,12 +81,11 @@ def processes() -> list[Row]:
 
 def step_of_a_clip() -> tuple[float, float]:
     """TFLOP that a clip's part of the training step takes (T = 10, 224 pixels), and GB of gradient."""
-    options = yaml.safe_load((ROOT / "configs/model/tavlo.yaml").read_text())["init_args"]
     with torch.device("meta"):
-        model = TAVLO(**options | {"visual": ResNet18(weights="none", stride=16)})
+        model = build_tavlo(ROOT / "configs/model/tavlo.yaml", ResNet18(weights="none", stride=16))
         frames = torch.empty(2, 10, 3, 224, 224, dtype=torch.uint8)
         with FlopCounterMode(display=False) as counted:
-            visual = model.attend(model.look(frames)[0])
+            visual = model.attention.apply_blocks(model.encode_frames(frames)[0])
         weights = sum(p.numel() for p in model.parameters())
     assert visual.shape == (2, 10, 196, 576)
     return 3 * counted.get_total_flops() / 2 / 1e12, 4 * weights / 1e9  # the gradient takes twice the forward pass

@@ -29,19 +29,18 @@ blocks, as is also measured of today's."""
 TWO_BLOCKS = "now, two blocks"
 
 WORK = """
-import ctypes, json, os, sys
+import ctypes, json, os, pathlib, sys
 root, stride, layers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 sys.path.insert(0, root)
-import torch, yaml
-from tavlo_pl.models.tavlo import TAVLO
+import torch
+from benchmarks.model import build_tavlo
 from tavlo_pl.nn.visual import ResNet18
 assert sys.modules["tavlo_pl"].__file__.startswith(root)
 torch.set_num_threads(1)
 torch.manual_seed(0)
-options = yaml.safe_load(open(f"{root}/configs/model/tavlo.yaml"))["init_args"]
-options["layers"] = layers or options["layers"]
-model = TAVLO(**options | {"visual": ResNet18(weights="none", stride=stride)}).train()
-model.__class__.global_step = 0
+config = pathlib.Path(root, "configs/model/tavlo.yaml")
+attention = {"num_layers": layers} if layers else {}
+model = build_tavlo(config, ResNet18(weights="none", stride=stride), attention).train()
 alone = type("Alone", (), {"estimated_stepping_batches": 100, "precision": "32-true", "training": True})()
 model.trainer = alone  # which it refers to weakly
 optimizer = model.configure_optimizers()["optimizer"]

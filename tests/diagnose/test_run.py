@@ -139,8 +139,10 @@ def test_choose_takes_each_on_screen_clip_once() -> None:
 
 
 PUBLISHED = (
-    "--model.cross_modal true --model.layer_scale null --model.positive_pool max --model.negative_pool mean "
-    "--model.temperature 0.03"
+    "--model.attention.cross_modal true --model.attention.layer_scale null "
+    "--model.objective.positive_pool max --model.objective.negative_pool mean --model.objective.temperature 0.03 "
+    "--model.objective.num_time_shifted 0 --model.objective.num_envelope_matched 0 --model.objective.num_silent 0 "
+    "--model.objective.mismatch_peak_weight 0 --model.objective.silence_weight 0"
 )
 
 
