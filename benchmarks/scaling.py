@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.model import build_tavlo
 from benchmarks.report import ROOT, Row, ratio, read, single, write
+from tavlo_pl.models.tavlo import TAVLO
 from tavlo_pl.nn.visual import ResNet18, ShuffleNet
 from tests.helpers.processes import run_processes
 
