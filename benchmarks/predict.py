@@ -38,9 +38,10 @@ def predict(path: Path, out: Path, image_size: int) -> None:
     """Runs in a process of its own and prints what it took, without the imports."""
     import torch
 
+    from tavlo_pl.data.clip_spec import ClipSpec
     from tavlo_pl.models.tavlo import TAVLO
     from tavlo_pl.nn.visual import ResNet18
-    from tavlo_pl.predict.localizer import ClipSpec, Localizer
+    from tavlo_pl.predict.localizer import Localizer
     from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
 
     model = TAVLO(ResNet18(weights="none", stride=16)).eval()

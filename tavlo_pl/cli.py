@@ -48,7 +48,6 @@ from tavlo_pl.io.locking import alone
 from tavlo_pl.io.os_errors import refusal
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import (
-    CLIP_SPEC_FIELDS,
     NO_THRESHOLD,
     TOY_WORLD,
     read_checkpoint,
@@ -57,7 +56,7 @@ from tavlo_pl.predict.checkpoint import (
     threshold_of,
     weights_of,
 )
-from tavlo_pl.predict.localizer import ClipSpec, Localizer
+from tavlo_pl.predict.localizer import Localizer
 from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
 from tavlo_pl.run import directory, provenance
 from tavlo_pl.run import exit as run_exit
@@ -328,7 +327,7 @@ class TavloCLI(LightningCLI):
     def _write_predictions(self, model: AVLocalizer, datamodule: ClipDataModule, ckpt_path: str | None = None) -> None:
         """Localizes the videos of ``data.root``, in this process alone: start the command again to share the work."""
         config = self.config_init[self.verb]
-        spec = ClipSpec(**{name: getattr(self.config[self.verb].data, name) for name in CLIP_SPEC_FIELDS})
+        spec = datamodule.clip
         threshold = threshold_of(read_checkpoint(Path(ckpt_path))) if ckpt_path else None
         if self.is_toy:
             print(f"Note: {TOY_WORLD}.", flush=True)

@@ -548,7 +548,7 @@ def test_two_processes_test_to_the_numbers_of_one(run: Path, world: Path, tmp_pa
 
 @pytest.mark.slow
 def test_the_demos_model_repeats_bit_for_bit_whatever_the_number_of_workers(world: Path, tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({"data": data_config(world) | {"image_size": 64}}))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({"data": data_config(world, image_size=64)}))
     trainer = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "2", "--trainer.enable_progress_bar", "false"]
     words = ("fit", "-c", ROOT / "configs/exp/demo.yaml", "-c", tmp_path / "tiny.yaml", *trainer)
     with pytest.MonkeyPatch.context() as patch:

@@ -10,10 +10,11 @@ from jsonargparse import ArgumentParser
 from torch import Tensor
 
 from tavlo_pl.config import security
+from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import CheckpointError, TavloError
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.models.weights_file import read_plain, write_safe
-from tavlo_pl.predict.localizer import ClipSpec, Localizer
+from tavlo_pl.predict.localizer import Localizer
 
 TOY_WORLD = (
     "the ready checkpoint was trained on a procedural toy world of moving shapes and knows nothing else: "
@@ -24,7 +25,6 @@ NO_THRESHOLD = (
     "visible at all is left open"
 )
 READY = "world.safetensors"
-CLIP_SPEC_FIELDS = tuple(ClipSpec.__dataclass_fields__)
 
 
 def ready_checkpoint() -> Path:
@@ -125,7 +125,7 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
     try:
         config = security.read_yaml(stored)
         model = _model(config["model"], allow_import)
-        spec = ClipSpec(**{name: config["data"][name] for name in CLIP_SPEC_FIELDS if name in config["data"]})
+        spec = ClipSpec(**config["data"]["clip"])
     except TavloError:
         raise
     except Exception as error:  # what a stranger wrote fails in as many ways as there are texts

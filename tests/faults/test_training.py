@@ -181,7 +181,14 @@ def test_a_clip_that_hangs_or_holds_no_loudness_counts_as_a_damaged_one(
         (copy / clip).unlink()
         spoil(copy / clip)
         config = tiny_config(world, copy)
-        words = ("--data.train.init_args.root", copy / "train", "--data.max_bad_share", 0.5, "--data.num_workers", 1)
+        words = (
+            "--data.train.init_args.root",
+            copy / "train",
+            "--data.bad_clips.max_share",
+            0.5,
+            "--data.num_workers",
+            1,
+        )
         outcome = tavlo("fit", "-c", config, "--out", out, *words)
         assert outcome.code == 0, outcome.err
         assert clip.stem in (out / "bad_clips.csv").read_text()

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from tavlo_pl.predict.localizer import ClipSpec, Localizer
+from tavlo_pl.data.clip_spec import ClipSpec
+from tavlo_pl.predict.localizer import Localizer
 
 CLIP_SPEC_FIELDS = ClipSpec(segments=4, duration_s=1.0, image_size=32, mel_bands=16, columns_per_segment=25)
 CELLS = 4
