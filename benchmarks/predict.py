@@ -39,8 +39,9 @@ def predict(path: Path, out: Path, image_size: int) -> None:
     import torch
 
     from benchmarks.model import build_tavlo
+    from tavlo_pl.data.clip_spec import ClipSpec
     from tavlo_pl.nn.visual import ResNet18
-    from tavlo_pl.predict.localizer import ClipSpec, Localizer
+    from tavlo_pl.predict.localizer import Localizer
     from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
 
     model = build_tavlo(ROOT / "configs/model/tavlo.yaml", ResNet18(weights="none", stride=16)).eval()

@@ -27,6 +27,7 @@ from tavlo_pl.data.shards.source import Shards
 from tavlo_pl.data.shards.write import write_shards
 from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.data.synthetic.write import ShardJob, write_job
+from tavlo_pl.data.transforms import DEFAULT_AUGMENT
 
 CLIPS = 6
 ROUNDS = 20
@@ -68,7 +69,9 @@ def main() -> None:
         clips: Sequence[Clip] = films.clips()
         writing_s = cpu_s(lambda: write_shards(clips, shards, ShardSpec(), workers=1))
         sources: dict[str, ClipSource] = {"mp4": films, "shards": Shards(str(shards))}
-        datasets = {name: ClipDataset(source.clips(), "train", flip=True) for name, source in sources.items()}
+        datasets = {
+            name: ClipDataset(source.clips(), "train", augment=DEFAULT_AUGMENT) for name, source in sources.items()
+        }
         rounds = [{name: read_all(dataset, epoch) for name, dataset in datasets.items()} for epoch in range(ROUNDS)]
         seconds = {name: np.array([taken[name] for taken in rounds]) for name in datasets}  # (rounds, clips)
         log_mel = LogMel(10, 100)

@@ -52,6 +52,11 @@ def process_number() -> int:
     return next((int(number) for number in ranks if number not in (None, "", "0")), 0)
 
 
+def run_seed() -> int:
+    """The seed that Lightning's ``seed_everything`` set for the run; 0 where nothing was seeded."""
+    return int(os.environ.get("PL_GLOBAL_SEED", "0"))
+
+
 def slurm_job() -> str | None:
     """Returns the id of the SLURM job of this process, as ``scontrol requeue`` takes it; None outside a job."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")

@@ -25,7 +25,7 @@ of T), L samples, N annotated samples in the batch.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypedDict
 
 if TYPE_CHECKING:  # the verbs without a network read the scenarios from here, and torch takes seconds to import
     from torch import Tensor
@@ -39,6 +39,10 @@ FLOOR_DB = -100.0
 
 SILENCE = (FLOOR_DB - MEAN_DB) / SPREAD_DB
 """Its value in the spectrogram: -2."""
+
+
+Stage = Literal["train", "val", "test"]
+"""What a list of clips is for."""
 
 
 class Scenario(StrEnum):

@@ -58,7 +58,7 @@ def test_an_experiment_runs_from_fit_to_predict(config: Path, world: Path, tmp_p
     assert printed.code == 0, printed.err
     resolved = yaml.safe_load(printed.out)
     tiny = tmp_path / "tiny.yaml"
-    content: dict[str, object] = {"trainer": TRAINER, "data": data_config(world) | {"image_size": 64}}
+    content: dict[str, object] = {"trainer": TRAINER, "data": data_config(world, image_size=64)}
     if "audio" in resolved["model"]["init_args"]:
         content["model"] = {"init_args": LIGHT_ENCODERS}
     tiny.write_text(yaml.safe_dump(content))
@@ -120,7 +120,7 @@ VARIANTS = sorted([*(CONFIGS / "search").glob("*.yaml"), *(CONFIGS / "ablation")
 def test_a_variant_of_the_demo_takes_a_step(config: Path, world: Path, tmp_path: Path) -> None:
     tiny = tmp_path / "tiny.yaml"
     trainer = TRAINER | {"max_steps": 1, "limit_val_batches": 0, "logger": False}
-    data = data_config(world) | {"image_size": 32, "segments": 8}
+    data = data_config(world, segments=8)
     tiny.write_text(yaml.safe_dump({"trainer": trainer, "data": data}))
     words = ["fit", "-c", CONFIGS / "exp" / "demo.yaml", "-c", config, "-c", tiny, "--out", tmp_path / "out"]
     outcome = tavlo(*words)

@@ -92,9 +92,9 @@ def test_one_command_begins_a_run_and_goes_on_with_it(config: Path, tmp_path: Pa
 
 
 def test_shards_that_do_not_fit_the_configuration_are_one_sentence(config: Path, tmp_path: Path) -> None:
-    outcome = tavlo("fit", "-c", config, "--out", tmp_path / "run", "--data.segments", 4)
+    outcome = tavlo("fit", "-c", config, "--out", tmp_path / "run", "--data.clip.segments", 4)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "cannot be shown as data.segments 4" in outcome.err
+    assert "do not fit data.clip.segments 4" in outcome.err
     source = ("data", "shard", "--source", "tavlo_pl.data.datasets.VGGSound", "--source.root", "gone", "--out", "x")
     outcome = tavlo(*source)
     assert (outcome.code, "gone" in outcome.err, outcome.err.count("\n")) == (2, True, 1)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from tavlo_pl.data.audit.files import check_files, read_listing, report
 from tavlo_pl.data.audit.frame_offset import OFFSETS
 from tavlo_pl.data.clip_ids import clip_key
-from tavlo_pl.data.leakage import NAMED, Overlap, find_overlap, video_of
+from tavlo_pl.data.leakage import MOST_NAMED, Overlap, find_overlap, video_of
 from tavlo_pl.data.media import USUAL, Limits, set_limits
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.io.atomic import write_text_atomic
@@ -161,4 +161,4 @@ def _frames_notes(side: str, found: dict[str, Any]) -> list[str]:
 
 def _some(names: Iterable[str]) -> str:
     first = list(names)
-    return ", ".join(first[:NAMED]) + (", ..." if len(first) > NAMED else "")
+    return ", ".join(first[:MOST_NAMED]) + (", ..." if len(first) > MOST_NAMED else "")

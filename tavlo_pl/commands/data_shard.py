@@ -36,7 +36,7 @@ def shard(
         segments: T, segments a clip.
         frames_per_segment: frames stored for each segment, odd: the one at its centre is among them.
         duration_s: length of a clip's span in seconds.
-        image_size: height and width of the frames in pixels, as data.image_size will be.
+        image_size: height and width of the frames in pixels, as data.clip.image_size will be.
         longest_side: instead, keep the frames' shape with so many pixels on the longest side, to cut random parts out.
         quality: of the JPEG, 1 to 100.
         clips_per_shard: clips of a file, what a killed run loses at most.

@@ -18,8 +18,6 @@ from tavlo_pl.data.media import archive
 from tavlo_pl.errors import CorruptMediaError
 from tavlo_pl.io.timeout import time_limit
 
-"""YouTube id and start second; the start is None in lists that give the id alone."""
-
 log = logging.getLogger(__name__)
 
 

@@ -1,9 +1,8 @@
-"""Clips as tensors: which frames are shown, which sound goes with them, which masks are the truth."""
+"""Clips as tensors: the frames of each segment, the audio, and the target masks."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,19 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tavlo_pl.data import media, segments
+from tavlo_pl.data import segments
 from tavlo_pl.data.annotations import AnnotatedFrame
 from tavlo_pl.data.clip import Clip
-from tavlo_pl.data.transforms import NOTHING, Augment
+from tavlo_pl.data.clip_spec import DEFAULT_CLIP, ClipSpec
+from tavlo_pl.data.mismatched import mismatched_order
+from tavlo_pl.data.transforms import NO_AUGMENT, Augment
 from tavlo_pl.errors import AnnotationError, MediaError
-from tavlo_pl.types import BadClip, Batch, Scenario, Targets
-
-Stage = Literal["train", "val", "test"]
+from tavlo_pl.types import BadClip, Batch, Scenario, Stage, Targets
 
 
 @dataclass(frozen=True)
 class AnnotatedSample:
-    """One (frame, scenario) to be scored.
+    """One (frame, scenario) that is scored.
 
     Attributes:
         index: unique over the dataset.
@@ -40,14 +39,14 @@ class AnnotatedSample:
 
 @dataclass(frozen=True)
 class Entry:
-    """One showing of a clip: an item of the dataset.
+    """One pass over a clip: an item of the dataset.
 
     Attributes:
         clip: the clip.
-        number: position of the clip in the list, the same in all its showings.
-        times_s: presentation time of the annotated frame to show, by segment; elsewhere the centre is shown.
-        samples: what is scored in this showing.
-        reason: why the clip cannot be used, if that is known already.
+        number: position of the clip in the list, the same in all its passes.
+        times_s: presentation time of the annotated frame, by segment; other segments show their centre.
+        samples: the samples that are scored in this pass.
+        reason: why the clip cannot be read, if that is known already.
     """
 
     clip: Clip
@@ -57,8 +56,8 @@ class Entry:
     reason: str | None = None
 
 
-class ShownOnce(Sequence[Entry]):
-    """An entry for each clip, made when it is asked for: a list of 200,000 is more than a worker's share of memory.
+class LazyEntries(Sequence[Entry]):
+    """One entry per clip, made on access: a list of 200,000 entries takes too much memory in each worker.
 
     Args:
         clips: the clips.
@@ -92,61 +91,49 @@ class Item:
 class ClipDataset(Dataset[Item]):
     """Clips of one stage.
 
-    Training shows one random moment of each segment, drawn from (seed, epoch, index) alone, so that neither
-    the number of workers nor an interruption changes a draw. Evaluation shows the centre of each segment, or
-    the annotated frame where there is one; a clip with two annotated frames in one segment is shown twice.
+    Training shows one random moment of each segment, drawn from (seed, epoch, index) only, so that neither the number
+    of workers or processes nor an interruption changes a draw. Evaluation shows the centre of each segment, or the
+    annotated frame where there is one; a clip with two annotated frames in one segment has two passes.
 
-    A clip that cannot be read never raises here, where a worker process would wrap the error: the item
-    carries a ``BadClip``. In training another clip, drawn from (seed, epoch, index), takes its place;
-    otherwise the item is blank.
+    A clip that cannot be read does not raise an error here, because a worker process would wrap it: the item carries a
+    ``BadClip``. In training it is replaced by another clip, drawn from (seed, epoch, index); otherwise the item is
+    blank.
 
     Args:
-        clips: what to show, in order.
-        stage: ``test`` adds the sound of another clip.
-        segments: T.
-        duration_s: length of a span in seconds.
-        image_size: height and width of the frames in pixels; the picture is squashed to a square.
-        mask_size: height and width of the ground truth in pixels.
-        flip: in training, mirror half of the clips.
-        augment: in training, what else is changed.
-        tries: in training, try so many clips for an item at most; None tries all.
+        clips: the clips, in order.
+        stage: ``test`` adds the audio of another clip.
+        spec: the clip format. Frames are scaled to a square whatever their aspect ratio.
+        augment: the transforms of training clips.
+        max_tries: number of clips that are tried for one training item; None for all.
         seed: of all draws.
 
     Raises:
-        AnnotationError: an annotated frame that the clip does not have, or that lies outside the span.
+        AnnotationError: an annotated frame does not exist in the video or lies outside the clip.
     """
 
     def __init__(
         self,
         clips: Sequence[Clip],
         stage: Stage,
-        segments: int = 10,
-        duration_s: float = 10.0,
-        image_size: int = 224,
-        mask_size: int = 224,
-        flip: bool = False,
-        augment: Augment = NOTHING,
-        tries: int | None = None,
+        spec: ClipSpec = DEFAULT_CLIP,
+        augment: Augment = NO_AUGMENT,
+        max_tries: int | None = None,
         seed: int = 0,
     ) -> None:
         self.clips = clips
         self.stage = stage
-        self.segments = segments
-        self.duration_s = duration_s
-        self.image_size = image_size
-        self.mask_size = mask_size
-        self.flip = flip
+        self.spec = spec
         self.augment = augment
-        self.tries = tries
+        self.max_tries = max_tries
         self.seed = seed
         evaluates = stage in ("val", "test")
-        self.entries: Sequence[Entry] = list(self._plan()) if evaluates else ShownOnce(clips)
+        self.entries: Sequence[Entry] = list(self._plan()) if evaluates else LazyEntries(clips)
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Item:
-        """The item at an index; in training at an (epoch, index), so that workers need not know the epoch."""
+        """The item at an index; in training at an (epoch, index), so that workers need no state of the epoch."""
         epoch, index = (0, key) if isinstance(key, int) else key
         if self.stage == "train":
             return self._training_item(epoch, index)
@@ -181,34 +168,34 @@ class ClipDataset(Dataset[Item]):
         if number >= len(times_s):
             raise AnnotationError(
                 f"{where} is number {number} from 0, but the video has {len(times_s)} frames; "
-                f"check frame_base and that video and annotations belong together."
+                f"check frame_base, and whether the annotations belong to this video."
             )
         time_s = float(times_s[number])
-        segment = segments.segment_of(time_s - clip.start_s, self.segments, self.duration_s)
+        segment = segments.segment_of(time_s - clip.start_s, self.spec.segments, self.spec.duration_s)
         if segment is None:
             raise AnnotationError(
-                f"{where} is shown at {time_s:.3f} s, outside the span of {self.duration_s:g} s from "
-                f"{clip.start_s:g} s; set duration_s to the clips' length."
+                f"{where} is shown at {time_s:.3f} s, outside the span of {self.spec.duration_s:g} s from "
+                f"{clip.start_s:g} s; set data.clip.duration_s to the length of the clips."
             )
         return segment, time_s
 
     def _training_item(self, epoch: int, index: int) -> Item:
         bad: list[BadClip] = []
-        for candidate in islice(self._candidates(epoch, index), self.tries):
+        for candidate in islice(self._candidates(epoch, index), self.max_tries):
             rng = np.random.default_rng((self.seed, epoch, candidate))
-            offsets = segments.draw(self.segments, self.duration_s, rng)
+            offsets = segments.draw(self.spec.segments, self.spec.duration_s, rng)
             clip = self.entries[candidate].clip
+            size = self.augment.read_size(self.spec.image_size)
             try:
-                item = self._read(candidate, clip, clip.start_s + offsets, self.augment.read_size(self.image_size))
+                item = self._read(candidate, clip, clip.start_s + offsets, size)
             except MediaError as error:
                 bad.append(self._bad(candidate, str(error)))
                 continue
-            if self.flip and rng.random() < 0.5:
+            if self.augment.flip and rng.random() < 0.5:
                 item.frames = item.frames.flip(-1)
-            if self.augment != NOTHING:
-                changes = np.random.default_rng((self.seed, epoch, candidate, 2))
-                item.frames = self.augment.pictures(item.frames, self.image_size, changes)
-                item.waveform = self.augment.sound(item.waveform, changes)
+            transform_rng = np.random.default_rng((self.seed, epoch, candidate, 2))
+            item.frames = self.augment.transform_frames(item.frames, self.spec.image_size, transform_rng)
+            item.waveform = self.augment.transform_audio(item.waveform, transform_rng)
             item.bad_clips = bad
             return item
         blank = self._blank(index, bad[0].reason)
@@ -216,7 +203,7 @@ class ClipDataset(Dataset[Item]):
         return blank
 
     def _candidates(self, epoch: int, index: int) -> Iterator[int]:
-        """The clip itself, then every other one in an order of its own."""
+        """The clip itself, then all others in random order."""
         yield index
         for other in np.random.default_rng((self.seed, epoch, index, 1)).permutation(len(self)):
             if other != index:
@@ -226,18 +213,18 @@ class ClipDataset(Dataset[Item]):
         entry = self.entries[index]
         if entry.reason is not None:
             return self._blank(index, entry.reason)
-        times_s = entry.clip.start_s + segments.centres(self.segments, self.duration_s)
+        times_s = entry.clip.start_s + segments.centres(self.spec.segments, self.spec.duration_s)
         for segment, time_s in entry.times_s.items():
             times_s[segment] = time_s
-        item = self._read(index, entry.clip, times_s, self.image_size)
+        item = self._read(index, entry.clip, times_s, self.spec.image_size)
         item.targets = self._targets(entry)
         if self.stage == "test":
             item.mismatched_waveform = self._mismatched_audio(entry.number)
         return item
 
     def _read(self, index: int, clip: Clip, times_s: NDArray[np.float64], size: int) -> Item:
-        decoded = clip.read(times_s.tolist(), (size, size), self.duration_s)
-        clip.check_video_length(decoded.frame_time_s, self.segments, self.duration_s)
+        decoded = clip.read(times_s.tolist(), (size, size), self.spec.duration_s)
+        clip.check_video_length(decoded.frame_time_s, self.spec.segments, self.spec.duration_s)
         return Item(
             frames=torch.from_numpy(decoded.frames).permute(0, 3, 1, 2),
             waveform=torch.from_numpy(decoded.waveform),
@@ -247,9 +234,9 @@ class ClipDataset(Dataset[Item]):
         )
 
     def _targets(self, entry: Entry) -> Targets:
-        samples = entry.samples
-        masks = [sample.frame.mask(sample.scenario, (self.mask_size, self.mask_size)) for sample in samples]
-        stacked = np.stack(masks) if masks else np.zeros((0, self.mask_size, self.mask_size), bool)
+        samples, size = entry.samples, (self.spec.mask_size, self.spec.mask_size)
+        masks = [sample.frame.mask(sample.scenario, size) for sample in samples]
+        stacked = np.stack(masks) if masks else np.zeros((0, *size), bool)
         name = entry.clip.sample_id
         return Targets(
             mask=torch.from_numpy(stacked),
@@ -266,22 +253,19 @@ class ClipDataset(Dataset[Item]):
         )
 
     def _mismatched_audio(self, number: int) -> Tensor:
-        """The sound of the clip half the list away, or of the next one that can be read; else silence.
+        """(L,) audio of the first other clip that can be read, in ``mismatched_order``; silence if there is none.
 
-        An unreadable clip is reported at its own turn, not here.
+        A clip that cannot be read is reported as an item of its own, not here.
         """
-        count = len(self.clips)
-        for step in range(count):
-            other = (number + count // 2 + step) % count
-            if other != number or count == 1:
-                try:
-                    return torch.from_numpy(self.clips[other].read_waveform(self.duration_s))
-                except MediaError:
-                    continue
+        for other in mismatched_order(number, len(self.clips)):
+            try:
+                return torch.from_numpy(self.clips[other].read_waveform(self.spec.duration_s))
+            except MediaError:
+                continue
         return self._silence()
 
     def _silence(self) -> Tensor:
-        return torch.zeros(round(self.duration_s * media.SAMPLE_RATE_HZ))
+        return torch.zeros(self.spec.samples)
 
     def _bad(self, index: int, reason: str) -> BadClip:
         entry = self.entries[index]
@@ -289,9 +273,9 @@ class ClipDataset(Dataset[Item]):
 
     def _blank(self, index: int, reason: str) -> Item:
         clip = self.entries[index].clip
-        centres = torch.from_numpy(segments.centres(self.segments, self.duration_s))
+        centres = torch.from_numpy(segments.centres(self.spec.segments, self.spec.duration_s))
         return Item(
-            frames=torch.zeros(self.segments, 3, self.image_size, self.image_size, dtype=torch.uint8),
+            frames=torch.zeros(self.spec.segments, 3, self.spec.image_size, self.spec.image_size, dtype=torch.uint8),
             waveform=self._silence(),
             frame_time=clip.start_s + centres,
             index=index,
@@ -311,7 +295,7 @@ def _samples(frames: Iterable[tuple[AnnotatedFrame, int]], first: int) -> tuple[
 def collate(items: Sequence[Item]) -> Batch:
     """Stacks items; ``targets`` and ``mismatched_waveform`` only where the stage has them."""
     batch = Batch(
-        # colours side by side in memory as they were decoded; the model's device sets them apart, where it costs less
+        # channels-last in memory, as decoded; the copy to channels-first is cheaper on the model's device
         frames=torch.stack([item.frames.permute(0, 2, 3, 1) for item in items]).permute(0, 1, 4, 2, 3),
         waveform=torch.stack([item.waveform for item in items]),
         frame_time=torch.stack([item.frame_time for item in items]),

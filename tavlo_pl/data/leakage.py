@@ -1,29 +1,30 @@
-"""Whether clips to train on are among those to test on: the very clip, or another one of the same YouTube video.
+"""Finds training clips that are also test clips, or that come from the same YouTube video.
 
-Most published lists of this field leak: 3,709 of VGG-SS's 5,158 clips are in the 144,000 that most are trained on.
+Many published lists overlap: 3,709 of the 5,158 clips of VGG-SS are in the 144,000 that most models are trained on.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from tavlo_pl.data.clip_ids import YOUTUBE_ID_LENGTH, ClipKey, clip_key
-from tavlo_pl.errors import ConfigError
+from tavlo_pl.errors import ConfigError, TavloError
+from tavlo_pl.types import Stage
 
-NAMED = 3
-"""So many clips are named in a message."""
+MOST_NAMED = 3
+"""Number of clips that a message names."""
 
 log = logging.getLogger(__name__)
 
 
 class Overlap(NamedTuple):
-    """Test clips that training sees, each once and by its name there.
+    """Test clips that overlap the training list, each once, by their names in the test list.
 
     Attributes:
         tested: number of different test clips.
-        exact: the very clip (id and start) is in the training list.
-        youtube: the training list holds a clip of the same video; all of `exact` are among them.
-        start_unknown: of the same video, and one of the lists names no start: perhaps the very clip.
+        exact: the same clip (id and start) is in the training list.
+        youtube: the training list holds a clip of the same video; includes all of ``exact``.
+        start_unknown: of the same video, where one of the lists gives no start: perhaps the same clip.
     """
 
     tested: int
@@ -33,7 +34,7 @@ class Overlap(NamedTuple):
 
 
 def video_of(key: ClipKey) -> str:
-    """The YouTube id that a clip is cut from; for names of another form the whole name, which is all there is.
+    """The YouTube id that a clip is cut from; the whole name where it is no YouTube id.
 
     >>> video_of(("l_7B1wnTNtA", 20)), video_of(("dog", 1))
     ('l_7B1wnTNtA', 'dog_1')
@@ -43,9 +44,9 @@ def video_of(key: ClipKey) -> str:
 
 
 def find_overlap(train: Iterable[str], test: Iterable[str]) -> Overlap:
-    """Compares two lists of names ``<id>_<start>`` or ``<id>``, in whatever order and with whatever repeats.
+    """Compares two lists of names ``<id>_<start>`` or ``<id>``, in any order and with repeats.
 
-    Names without a start are the very clip only of the same name without a start.
+    A name without a start counts as the same clip only as another name without a start.
     """
     tested: dict[ClipKey, str] = {}
     for name in test:
@@ -63,14 +64,38 @@ def find_overlap(train: Iterable[str], test: Iterable[str]) -> Overlap:
     )
 
 
-def refuse_overlap(train: Iterable[str], held_out: Iterable[str], stage: str, allowed: bool) -> None:
-    """Ends a run that would train on what it is measured with; where that is allowed, only says so.
+def check_leakage(sample_ids: Callable[[Stage], Iterable[str]], stages: Iterable[Stage], *, allowed: bool) -> None:
+    """Refuses training clips that a held-out stage contains.
+
+    Only names are compared, and on every process, so that all processes end together. A stage whose list cannot be
+    read is logged and skipped: the test set may not be available yet.
+
+    Args:
+        sample_ids: returns the names of the clips of a stage; empty where the stage has none.
+        stages: the held-out stages.
+        allowed: log the overlap instead of raising an error.
+
+    Raises:
+        ConfigError: a clip of the same video is on both sides, and it is not allowed.
+    """
+    train = sample_ids("train")
+    for stage in stages:
+        try:
+            held_out = sample_ids(stage)
+        except TavloError as error:
+            log.warning("Whether data.train holds clips of data.%s could not be checked: %s", stage, error)
+        else:
+            refuse_overlap(train, held_out, stage, allowed=allowed)
+
+
+def refuse_overlap(train: Iterable[str], held_out: Iterable[str], stage: Stage, *, allowed: bool) -> None:
+    """Raises an error if two lists share clips or videos, or logs it where that is allowed.
 
     Args:
         train: names of the training clips.
         held_out: names of the clips to validate or test on.
-        stage: what these are for: ``val`` or ``test``.
-        allowed: whether the user asked for it.
+        stage: of ``held_out``: ``val`` or ``test``.
+        allowed: log the overlap instead of raising an error.
 
     Raises:
         ConfigError: a clip of the same video is on both sides, and it is not allowed.
@@ -78,14 +103,14 @@ def refuse_overlap(train: Iterable[str], held_out: Iterable[str], stage: str, al
     overlap = find_overlap(train, held_out)
     if not overlap.youtube:
         return
-    named = ", ".join(overlap.youtube[:NAMED]) + (", ..." if len(overlap.youtube) > NAMED else "")
+    named = ", ".join(overlap.youtube[:MOST_NAMED]) + (", ..." if len(overlap.youtube) > MOST_NAMED else "")
     found = (
         f"data.train holds clips of the same videos as {len(overlap.youtube)} of the {overlap.tested} clips of "
         f"data.{stage}, {len(overlap.exact)} of them exactly ({named})"
     )
     if not allowed:
         raise ConfigError(
-            f"{found}; take them off the training list (tavlo data audit writes one without them), or train all the "
-            f"same with --data.allow_leak true."
+            f"{found}; remove them from the training list (tavlo data audit writes one without them), or train anyway "
+            f"with --data.allow_leak true."
         )
-    log.warning("%s; that is allowed, and figures on data.%s are too good.", found, stage)
+    log.warning("%s; allowed by data.allow_leak, so scores on data.%s are too high.", found, stage)

@@ -1,6 +1,6 @@
-"""Random changes of training clips, each the same for all frames of a clip, so that time stays consistent.
+"""Random transforms of training clips. A transform is the same for all frames of a clip.
 
-Every draw comes from a generator that is handed in, made from (seed, epoch, index): an interruption changes none.
+All draws come from a generator argument that the caller seeds with (seed, epoch, index), so that resuming repeats them.
 """
 
 import math
@@ -19,22 +19,24 @@ CROP_RATIO = 4 / 3
 
 @dataclass(frozen=True)
 class Augment:
-    """Which changes, and how strong; all are off unless asked for. (Mirroring is ``data.flip``.)
+    """The transforms of training clips and their strength; only mirroring is on by default.
 
     Args:
-        crop_scale: a random part of at least this share of the picture's area is cut out and scaled to the whole;
-            1 cuts nothing. Pictures are read so large that no crop is scaled up.
-        colour: brightness, contrast and saturation are multiplied by factors from 1 - colour to 1 + colour; 0 to 1.
-        hue: the hue is turned by up to this share of the circle; 0 to 0.5.
-        gain_db: the sound is made louder or softer by up to this.
-        mask_time_s: a stretch of the spectrogram of up to this length takes the value of its mean (SpecAugment,
+        flip: mirror half of the clips.
+        crop_scale: crop a random part of at least this share of the frame's area and scale it to the full size; 1 for
+            no crop. Frames are decoded at a size at which no crop is scaled up.
+        colour: multiply brightness, contrast and saturation by factors from 1 - colour to 1 + colour; 0 to 1.
+        hue: rotate the hue by up to this share of the circle; 0 to 0.5.
+        gain_db: change the level of the audio by up to this many decibels up or down.
+        mask_time_s: set a time span of the spectrogram of up to this length to the spectrogram's mean (SpecAugment,
             arXiv 1904.08779, without warping).
-        mask_bands: so does a band of up to this many mel bands.
+        mask_bands: set up to this many adjacent mel bands to the spectrogram's mean.
 
     Raises:
         ConfigError: a number out of range.
     """
 
+    flip: bool = True
     crop_scale: float = 1.0
     colour: float = 0.0
     hue: float = 0.0
@@ -49,11 +51,11 @@ class Augment:
             raise ConfigError("data.augment.gain_db, mask_time_s and mask_bands must not be negative.")
 
     def read_size(self, size: int) -> int:
-        """Height and width in pixels at which pictures are read, so that the smallest crop fills ``size``."""
+        """Height and width in pixels at which frames are decoded, so that the smallest crop has ``size`` pixels."""
         return math.ceil(size / math.sqrt(self.crop_scale))
 
-    def pictures(self, frames: Tensor, size: int, rng: np.random.Generator) -> Tensor:
-        """(T, 3, H, W) uint8 frames to (T, 3, size, size)."""
+    def transform_frames(self, frames: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+        """Crops and changes colours: (T, 3, H, W) uint8 frames to (T, 3, size, size). Mirroring is the dataset's."""
         if self.crop_scale < 1:
             area = rng.uniform(self.crop_scale, 1)
             ratio = math.exp(rng.uniform(-1, 1) * math.log(CROP_RATIO))
@@ -73,37 +75,40 @@ class Augment:
             frames = F.adjust_hue(frames, float(rng.uniform(-self.hue, self.hue)))
         return frames
 
-    def sound(self, waveform: Tensor, rng: np.random.Generator) -> Tensor:
-        """(L,) waveform, louder or softer."""
+    def transform_audio(self, waveform: Tensor, rng: np.random.Generator) -> Tensor:
+        """(L,) waveform with a random gain."""
         return waveform * 10 ** float(rng.uniform(-self.gain_db, self.gain_db) / 20) if self.gain_db else waveform
 
     @property
-    def masks(self) -> bool:
+    def has_masks(self) -> bool:
         """Whether spectrograms are masked."""
         return bool(self.mask_time_s or self.mask_bands)
 
-    def spectrogram(self, spectrogram: Tensor, duration_s: float, rng: np.random.Generator) -> Tensor:
-        """(1, F, W) log-mel with up to one stretch and one band masked.
+    def mask_spectrogram(self, spectrogram: Tensor, duration_s: float, rng: np.random.Generator) -> Tensor:
+        """(1, F, W) log-mel with up to one time span and one frequency band masked.
 
         Args:
             spectrogram: of one clip.
             duration_s: length of the clip.
-            rng: the clip's.
+            rng: seeded for the clip.
         """
         bands, columns = spectrogram.shape[-2:]
         masked = torch.zeros_like(spectrogram, dtype=torch.bool)
-        start, end = _stretch(columns, min(columns, round(self.mask_time_s * columns / duration_s)), rng)
+        start, end = _span(columns, min(columns, round(self.mask_time_s * columns / duration_s)), rng)
         masked[..., start:end] = True
-        start, end = _stretch(bands, min(bands, self.mask_bands), rng)
+        start, end = _span(bands, min(bands, self.mask_bands), rng)
         masked[..., start:end, :] = True
         return spectrogram.where(~masked, spectrogram.mean())
 
 
-NOTHING = Augment()
+NO_AUGMENT = Augment(flip=False)
 """All off."""
 
+DEFAULT_AUGMENT = Augment()
+"""Mirroring only."""
 
-def _stretch(length: int, widest: int, rng: np.random.Generator) -> tuple[int, int]:
+
+def _span(length: int, widest: int, rng: np.random.Generator) -> tuple[int, int]:
     width = int(rng.integers(widest + 1))
     start = int(rng.integers(length - width + 1))
     return start, start + width

@@ -49,7 +49,7 @@ def examine(localize: Localize, data: ClipDataModule, seed: int = 0) -> Examined
 
     Raises:
         ConfigError: fewer than two clips.
-        MediaError: a clip cannot be read, and ``data.on_bad_clip`` is not ``skip``.
+        MediaError: a clip cannot be read, and ``data.bad_clips.action`` is not ``skip``.
     """
     started_s = time.monotonic()
     clips = load_clips(data, seed)
@@ -66,8 +66,8 @@ def load_clips(data: ClipDataModule, seed: int) -> Batch:
     loader = DataLoader(Subset(dataset, chosen), batch_size=None, num_workers=data.num_workers)
     items = list(tqdm(loader, desc="clips", unit="clip"))
     bad = [clip for item in items for clip in item.bad_clips]
-    if bad and data.on_bad_clip == "error":
-        raise MediaError(f"{bad[0].reason} (To leave such clips out: --data.on_bad_clip skip)")
+    if bad and data.bad_clips.action == "error":
+        raise MediaError(f"{bad[0].reason} (To leave such clips out: --data.bad_clips.action skip)")
     for clip in bad:
         log.warning("Left out: %s", clip.reason)
     good = [item for item in items if not item.bad_clips]

@@ -21,7 +21,7 @@ class SSLTIE(LVS):
     """LVS on each frame and on a rotated copy, whose map must be the rotated map.
 
     The published network has 24.0 M parameters, 1.6 M of them in layers that nothing uses; those are not here. Nor are
-    the published changes of colour and of the spectrogram: only mirroring (``data.flip``) and the rotation.
+    the published changes of colour and of the spectrogram: only mirroring (``data.augment.flip``) and the rotation.
 
     Args:
         visual: encoder of the frames.

@@ -53,7 +53,7 @@ class AudioResNet18(ClipAudioEncoder):
 
 
 def log_density(spectrogram: Tensor) -> Tensor:
-    """The batch's decibels (``data.frequencies: linear``) as log(density + 1e-7) / 12.
+    """The batch's decibels (``data.clip.frequencies: linear``) as log(density + 1e-7) / 12.
 
     The authors use another window (Tukey, a quarter tapered): noise has the same level, a pure tone 1.3 dB less here.
     """

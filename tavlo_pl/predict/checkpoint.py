@@ -10,10 +10,11 @@ from jsonargparse import ArgumentParser
 from torch import Tensor
 
 from tavlo_pl.config import security
+from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import CheckpointError, TavloError
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.models.weights_file import read_plain, write_safe
-from tavlo_pl.predict.localizer import ClipSpec, Localizer
+from tavlo_pl.predict.localizer import Localizer
 
 TOY_WORLD = (
     "the ready checkpoint was trained on a procedural toy world of moving shapes and knows nothing else: "
@@ -24,7 +25,6 @@ NO_THRESHOLD = (
     "visible at all is left open"
 )
 READY = "world.safetensors"
-CLIP_SPEC_FIELDS = tuple(ClipSpec.__dataclass_fields__)
 
 
 def ready_checkpoint() -> Path:
@@ -128,10 +128,12 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
     """
     model, content, config = _load(path, device, allow_import)
     try:
-        spec = ClipSpec(**{name: config["data"][name] for name in CLIP_SPEC_FIELDS if name in config["data"]})
+        spec = ClipSpec(**config["data"]["clip"])
+    except TavloError:
+        raise
     except Exception as error:  # an untrusted text can be wrong in any way
         reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: its data configuration cannot be used: {reason}") from error
+        raise CheckpointError(f"{path}: its clip format cannot be used: {reason}") from error
     return Localizer(model, spec, threshold_of(content), next(model.parameters()).device)
 
 

@@ -9,8 +9,8 @@ import torch
 
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.models.base import AVLocalizer
-from tavlo_pl.predict.checkpoint import CLIP_SPEC_FIELDS, NO_THRESHOLD, TOY_WORLD, read_checkpoint, threshold_of
-from tavlo_pl.predict.localizer import ClipSpec, Localizer
+from tavlo_pl.predict.checkpoint import NO_THRESHOLD, TOY_WORLD, read_checkpoint, threshold_of
+from tavlo_pl.predict.localizer import Localizer
 from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
 from tavlo_pl.run import directory
 
@@ -37,24 +37,25 @@ def predict(
         ckpt_path: checkpoint with the weights and the threshold; None for random weights.
         prepare: loads the checkpoint into the model and returns the device; called if a video is left to write.
         folder: where the files go.
-        config: the parsed command line: ``data``, ``trainer``, ``overwrite`` and the options of `PredictOptions`.
+        config: the parsed command line: ``trainer``, ``overwrite`` and the options of `PredictOptions`.
         is_toy: whether the checkpoint is the packaged one, which was trained on procedural videos only.
 
     Raises:
         ConfigError: a file of the folder would be replaced.
         RunFailedError: some videos failed; all others are written.
     """
-    spec = ClipSpec(**{name: config["data"][name] for name in CLIP_SPEC_FIELDS})
     options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
     threshold = threshold_of(read_checkpoint(Path(ckpt_path))) if ckpt_path else None
     note = f"Note: {TOY_WORLD}." if is_toy else None
     if is_toy or threshold is None:
         print(note or f"Note: {NO_THRESHOLD}.", flush=True)
     mark = directory.fingerprint(ckpt_path)
-    made_with = {"checkpoint": mark and mark["sha256"], "spec": asdict(spec)} | ({"note": note} if note else {})
+    made_with = {"checkpoint": mark and mark["sha256"], "spec": asdict(datamodule.clip)} | (
+        {"note": note} if note else {}
+    )
 
     def make_localizer() -> Localizer:
-        return Localizer(model, spec, threshold, prepare(model, ckpt_path))
+        return Localizer(model, datamodule.clip, threshold, prepare(model, ckpt_path))
 
     has_bar = config["trainer"]["enable_progress_bar"] is not False
     predictions = PredictionFolder(folder, options, made_with)

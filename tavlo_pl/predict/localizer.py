@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tavlo_pl.data import media
-from tavlo_pl.data.spectrogram import Frequencies, LogMel
+from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import MediaError
 from tavlo_pl.predict.sources import Localization
 from tavlo_pl.predict.windows import Blender, Plan
@@ -34,27 +34,6 @@ class Model(Protocol):
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, L, 1 + hw, T, T) weights."""
-
-
-@dataclass(frozen=True)
-class ClipSpec:
-    """The form of a clip that a model was trained on; names as in ``ClipDataModule``.
-
-    Attributes:
-        segments: T.
-        duration_s: length of a window in seconds.
-        image_size: height and width of the frames in pixels.
-        mel_bands: F.
-        columns_per_segment: spectrogram columns of a segment.
-        frequencies: of the spectrogram; checkpoints from before it was an option have mel.
-    """
-
-    segments: int
-    duration_s: float
-    image_size: int
-    mel_bands: int
-    columns_per_segment: int
-    frequencies: Frequencies = "mel"
 
 
 @dataclass(frozen=True)
@@ -95,9 +74,7 @@ class Localizer:
         self.spec = spec
         self.threshold = threshold
         self.device = device
-        self.log_mel = LogMel(spec.segments, spec.columns_per_segment, spec.mel_bands, frequencies=spec.frequencies).to(
-            device
-        )
+        self.log_mel = spec.log_mel().to(device)
 
     def localize(
         self,

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,16 @@ import torch
 
 from tavlo_pl.data import media
 from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.data.dataset import ClipDataset, collate
 from tavlo_pl.data.datasets.avatar import AVATAR
+from tavlo_pl.data.transforms import Augment
 from tavlo_pl.errors import AnnotationError
 from tavlo_pl.types import Scenario
 from tests.helpers.clips import NTSC, has_flash, read_number, write_numbered
 from tests.helpers.trees import instance, write_avatar
 
-OPTIONS: dict[str, Any] = {"segments": 4, "duration_s": 2.0, "image_size": 64, "mask_size": 32}
+SPEC = ClipSpec(segments=4, duration_s=2.0, image_size=64, mask_size=32)
 NAMES = [f"{letter * 11}_00000" for letter in "abc"]
 
 
@@ -45,7 +48,7 @@ def numbers(item: Any) -> list[int]:
 
 
 def test_shapes_and_types(clips: list[Clip]) -> None:
-    item = ClipDataset(clips, "test", **OPTIONS)[0]
+    item = ClipDataset(clips, "test", SPEC)[0]
     assert item.frames.shape == (4, 3, 64, 64)
     assert item.frames.dtype == torch.uint8
     assert item.waveform.shape == item.mismatched_waveform.shape == (32_000,)
@@ -54,7 +57,7 @@ def test_shapes_and_types(clips: list[Clip]) -> None:
 
 
 def test_evaluation_shows_centres_and_annotated_frames(clips: list[Clip]) -> None:
-    dataset = ClipDataset(clips, "val", **OPTIONS)
+    dataset = ClipDataset(clips, "val", SPEC)
     assert numbers(dataset[0]) == [
         3,
         18,
@@ -65,7 +68,7 @@ def test_evaluation_shows_centres_and_annotated_frames(clips: list[Clip]) -> Non
 
 
 def test_two_annotated_frames_of_a_segment_take_two_passes(clips: list[Clip]) -> None:
-    dataset = ClipDataset(clips, "val", **OPTIONS)
+    dataset = ClipDataset(clips, "val", SPEC)
     assert len(dataset) == 4
     assert [numbers(dataset[index])[2] for index in (1, 2)] == [26, 37]
     batch = collate([dataset[index] for index in range(4)])
@@ -95,20 +98,20 @@ def test_the_annotated_frame_is_shown_at_uneven_rates(tmp_path: Path) -> None:
     path = root / "video" / f"{NAMES[0]}.mp4"
     for video in ({"rate": NTSC}, {"times_s": np.cumsum([0.01, 0.05] * 33)}):
         write_numbered(path, seconds=2.0, x264="keyint=12:bframes=2", **video)
-        item = ClipDataset(AVATAR(str(root)).clips(), "val", **OPTIONS)[0]
+        item = ClipDataset(AVATAR(str(root)).clips(), "val", SPEC)[0]
         assert 44 in numbers(item)
         assert numbers(item)[int(item.targets.segment)] == 44
 
 
 def test_frames_and_masks_are_squashed_alike(clips: list[Clip]) -> None:
-    mask = ClipDataset(clips, "val", **OPTIONS)[0].targets.mask[0]
+    mask = ClipDataset(clips, "val", SPEC)[0].targets.mask[0]
     rows, columns = np.nonzero(mask.numpy())
     assert (rows.min(), rows.max()) == (8 * 32 // 64, 40 * 32 // 64 - 1)
     assert (columns.min(), columns.max()) == (5, 26)  # 16 / 3 and 80 / 3, pixels whose centre lies inside
 
 
 def test_a_training_frame_is_drawn_inside_its_segment_from_seed_epoch_and_index(clips: list[Clip]) -> None:
-    dataset = ClipDataset(clips, "train", **OPTIONS)
+    dataset = ClipDataset(clips, "train", SPEC)
     drawn = [numbers(dataset[epoch, 0]) for epoch in range(12)]
     limits = [
         (0, 12),
@@ -119,20 +122,20 @@ def test_a_training_frame_is_drawn_inside_its_segment_from_seed_epoch_and_index(
     for row in drawn:
         assert all(low <= number <= high for number, (low, high) in zip(row, limits, strict=True))
     assert len({tuple(row) for row in drawn}) == 12
-    assert drawn[3] == numbers(ClipDataset(clips, "train", **OPTIONS)[3, 0])
-    assert drawn[3] != numbers(ClipDataset(clips, "train", seed=1, **OPTIONS)[3, 0])
+    assert drawn[3] == numbers(ClipDataset(clips, "train", SPEC)[3, 0])
+    assert drawn[3] != numbers(ClipDataset(clips, "train", SPEC, seed=1)[3, 0])
     assert drawn[3] != numbers(dataset[3, 1])
 
 
 def test_training_has_no_targets(clips: list[Clip]) -> None:
-    dataset = ClipDataset(clips, "train", **OPTIONS)
+    dataset = ClipDataset(clips, "train", SPEC)
     assert len(dataset) == 3
     assert "targets" not in collate([dataset[0, 0]])
 
 
 def test_flip_mirrors_whole_clips_about_half_of_the_time(clips: list[Clip]) -> None:
-    plain = ClipDataset(clips, "train", **OPTIONS)
-    flipped = ClipDataset(clips, "train", flip=True, **OPTIONS)
+    plain = ClipDataset(clips, "train", SPEC)
+    flipped = ClipDataset(clips, "train", SPEC, augment=Augment())
     mirrored = []
     for epoch in range(12):
         one, other = plain[epoch, 0], flipped[epoch, 0]
@@ -143,7 +146,7 @@ def test_flip_mirrors_whole_clips_about_half_of_the_time(clips: list[Clip]) -> N
 
 
 def test_frame_and_sound_of_a_segment_are_the_same_moment(clips: list[Clip]) -> None:
-    dataset = ClipDataset(clips[1:2], "val", **{**OPTIONS, "segments": 50})  # a segment is a frame
+    dataset = ClipDataset(clips[1:2], "val", replace(SPEC, segments=50, columns_per_segment=2))  # a segment is a frame
     item = dataset[0]
     lit = [segment for segment, frame in enumerate(item.frames) if has_flash(frame.permute(1, 2, 0).numpy())]
     heard = item.waveform.reshape(50, -1).abs().amax(1) > 0.3
@@ -152,11 +155,11 @@ def test_frame_and_sound_of_a_segment_are_the_same_moment(clips: list[Clip]) -> 
 
 
 def test_swapped_sound_is_that_of_another_clip(clips: list[Clip]) -> None:
-    dataset = ClipDataset(clips, "test", **OPTIONS)
+    dataset = ClipDataset(clips, "test", SPEC)
     for index, other in ((0, 1), (1, 2), (2, 2), (3, 0)):  # items 1 and 2 are passes of clip 1
         expected = media.read_waveform(clips[other].path, 0.0, 2.0)
         assert torch.equal(dataset[index].mismatched_waveform, torch.from_numpy(expected))
-    assert ClipDataset(clips, "val", **OPTIONS)[0].mismatched_waveform is None
+    assert ClipDataset(clips, "val", SPEC)[0].mismatched_waveform is None
 
 
 def broken(clips: list[Clip], index: int, tmp_path: Path) -> list[Clip]:
@@ -168,7 +171,7 @@ def broken(clips: list[Clip], index: int, tmp_path: Path) -> list[Clip]:
 
 
 def test_in_training_another_clip_takes_the_place_of_a_bad_one(clips: list[Clip], tmp_path: Path) -> None:
-    dataset = ClipDataset(broken(clips, 1, tmp_path), "train", **OPTIONS)
+    dataset = ClipDataset(broken(clips, 1, tmp_path), "train", SPEC)
     items = [dataset[epoch, 1] for epoch in range(8)]
     assert {item.index for item in items} == {0, 2}
     (bad,) = items[0].bad_clips
@@ -179,7 +182,7 @@ def test_in_training_another_clip_takes_the_place_of_a_bad_one(clips: list[Clip]
 
 
 def test_a_bad_clip_is_blank_in_evaluation_and_counts_its_samples(clips: list[Clip], tmp_path: Path) -> None:
-    dataset = ClipDataset(broken(clips, 1, tmp_path), "test", **OPTIONS)
+    dataset = ClipDataset(broken(clips, 1, tmp_path), "test", SPEC)
     batch = collate([dataset[index] for index in range(3)])
     assert [(bad.index, bad.samples) for bad in batch["bad_clips"]] == [(1, 3)]
     assert not batch["frames"][1].any()
@@ -190,7 +193,7 @@ def test_a_bad_clip_is_blank_in_evaluation_and_counts_its_samples(clips: list[Cl
 
 
 def test_a_clip_is_never_swapped_with_itself(clips: list[Clip], tmp_path: Path) -> None:
-    dataset = ClipDataset(broken(clips[:2], 1, tmp_path), "test", **OPTIONS)
+    dataset = ClipDataset(broken(clips[:2], 1, tmp_path), "test", SPEC)
     assert dataset[0].waveform.any()
     assert not dataset[0].mismatched_waveform.any()  # silence, as the only other clip has no sound to give
 
@@ -198,7 +201,7 @@ def test_a_clip_is_never_swapped_with_itself(clips: list[Clip], tmp_path: Path) 
 def test_no_readable_clip_at_all_names_them_all(tmp_path: Path) -> None:
     page = tmp_path / "page.mp4"
     page.touch()
-    item = ClipDataset([Clip("a", page), Clip("b", page)], "train", **OPTIONS)[0, 0]
+    item = ClipDataset([Clip("a", page), Clip("b", page)], "train", SPEC)[0, 0]
     assert {bad.index for bad in item.bad_clips} == {0, 1}
 
 
@@ -206,7 +209,7 @@ def test_a_picture_that_ends_too_early_is_bad(tmp_path: Path) -> None:
     path = tmp_path / "short.mp4"
     write_numbered(path, times_s=np.arange(25) / 25)  # 1 s of picture, 2 s of sound
     for stage in ("train", "val"):
-        (bad,) = ClipDataset([Clip("short", path)], stage, **OPTIONS)[0].bad_clips
+        (bad,) = ClipDataset([Clip("short", path)], stage, SPEC)[0].bad_clips
         assert "the picture ends at 1.00 s" in bad.reason
 
 
@@ -217,20 +220,20 @@ def test_a_picture_may_end_within_a_segment_or_stand_still(tmp_path: Path) -> No
         [*np.arange(25) / 25, 1.9],
     ):  # ends at 1.56 s; holds a frame for 0.9 s
         write_numbered(path, times_s=times_s)
-        assert not ClipDataset([Clip("clip", path)], "val", **OPTIONS)[0].bad_clips
+        assert not ClipDataset([Clip("clip", path)], "val", SPEC)[0].bad_clips
 
 
 def test_a_picture_that_begins_too_late_is_bad(tmp_path: Path) -> None:
     path = tmp_path / "late.mkv"
     write_numbered(path, times_s=np.arange(25) / 25, video_start_s=1.0)
-    (bad,) = ClipDataset([Clip("late", path)], "val", **OPTIONS)[0].bad_clips
+    (bad,) = ClipDataset([Clip("late", path)], "val", SPEC)[0].bad_clips
     assert "the picture begins at 1.00 s" in bad.reason
 
 
 def test_annotated_frames_outside_the_clip_are_named(tmp_path: Path) -> None:
     root = write_avatar(tmp_path, {NAMES[0]: {"00050": [instance()]}})
     with pytest.raises(AnnotationError, match="frame 00050 is number 50 from 0, but the video has 50 frames"):
-        ClipDataset(AVATAR(str(root)).clips(), "test", **OPTIONS)
-    assert len(ClipDataset(AVATAR(str(root), frame_base=1).clips(), "test", **OPTIONS)) == 1
+        ClipDataset(AVATAR(str(root)).clips(), "test", SPEC)
+    assert len(ClipDataset(AVATAR(str(root), frame_base=1).clips(), "test", SPEC)) == 1
     with pytest.raises(AnnotationError, match=r"frame 00050 is shown at 1\.960 s, outside the span of 1\.5 s"):
-        ClipDataset(AVATAR(str(root), frame_base=1).clips(), "test", **{**OPTIONS, "duration_s": 1.5})
+        ClipDataset(AVATAR(str(root), frame_base=1).clips(), "test", replace(SPEC, duration_s=1.5))

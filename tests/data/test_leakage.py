@@ -60,7 +60,7 @@ def test_a_leak_is_refused_in_one_sentence_unless_it_is_allowed(caplog: pytest.L
     with pytest.raises(ConfigError, match=rf"4 of the 5 clips of data\.test, 2 .*\({A}_1, {A}_2, {A}_3, \.\.\.\)"):
         refuse_overlap(train, test, "test", allowed=False)
     refuse_overlap(train, test, "test", allowed=True)
-    assert "that is allowed" in caplog.text
+    assert "allowed by data.allow_leak" in caplog.text
 
 
 def data_module(folder: Path, held_out: str, **options: object) -> ClipDataModule:

@@ -181,7 +181,14 @@ def test_hanging_or_non_finite_clip_counts_as_damaged(
         (copy / clip).unlink()
         spoil(copy / clip)
         config = tiny_config(world, copy)
-        args = ("--data.train.init_args.root", copy / "train", "--data.max_bad_share", 0.5, "--data.num_workers", 1)
+        args = (
+            "--data.train.init_args.root",
+            copy / "train",
+            "--data.bad_clips.max_share",
+            0.5,
+            "--data.num_workers",
+            1,
+        )
         outcome = tavlo("fit", "-c", config, "--out", out, *args)
         assert outcome.code == 0, outcome.err
         assert clip.stem in (out / "bad_clips.csv").read_text()

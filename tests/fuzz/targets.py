@@ -54,10 +54,9 @@ CONFIG = {
     "model": {"class_path": "tests.helpers.tiny.Tiny", "init_args": {"width": 4, "lr": 0.01}},
     "data": {
         "train": {"class_path": "tavlo_pl.data.datasets.VGGSound", "init_args": {"root": "data", "ids": None}},
-        "segments": 3,
+        "clip": {"segments": 3, "duration_s": 2.0},
         "augment": {"colour": 0.1},
         "limits": {"pixels": 1000},
-        "duration_s": 2.0,
     },
 }
 

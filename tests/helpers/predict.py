@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from tavlo_pl.predict.localizer import ClipSpec, Localizer
+from tavlo_pl.data.clip_spec import ClipSpec
+from tavlo_pl.predict.localizer import Localizer
 
-CLIP_SPEC_FIELDS = ClipSpec(segments=4, duration_s=1.0, image_size=32, mel_bands=16, columns_per_segment=25)
+SPEC = ClipSpec(segments=4, duration_s=1.0, image_size=32, mel_bands=16, columns_per_segment=25)
 CELLS = 4
 
 
@@ -34,4 +35,4 @@ def brightness(frames: Tensor) -> Tensor:
 
 def localizer(threshold: float | None = 0.0) -> Localizer:
     """Windows of 1 s, 4 segments each."""
-    return Localizer(Brightness(), CLIP_SPEC_FIELDS, threshold, torch.device("cpu"))
+    return Localizer(Brightness(), SPEC, threshold, torch.device("cpu"))

@@ -32,7 +32,7 @@ def tiny_config(world: Path, folder: Path, **trainer: object) -> Path:
     return path
 
 
-def data_config(world: Path) -> dict[str, object]:
+def data_config(world: Path, segments: int = 3, image_size: int = 32) -> dict[str, object]:
     """The tiny world for all stages, read in this process; overrules any other data configuration."""
     return {
         "train": {
@@ -41,11 +41,13 @@ def data_config(world: Path) -> dict[str, object]:
         },
         "val": avatar(world / "val"),
         "test": avatar(world / "test"),
-        "segments": 3,
-        "duration_s": 2.0,
-        "image_size": 32,
-        "mel_bands": 16,
-        "columns_per_segment": 24,
+        "clip": {
+            "segments": segments,
+            "duration_s": 2.0,
+            "image_size": image_size,
+            "mel_bands": 16,
+            "columns_per_segment": 24,
+        },
         "batch_size": 2,
         "num_workers": 0,
     }

@@ -13,6 +13,7 @@ import pytest
 from tavlo_pl import env
 from tavlo_pl.data import media
 from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.data.dataset import ClipDataset
 from tavlo_pl.errors import MediaError, SlowMediaError
 from tavlo_pl.io.timeout import time_limit
@@ -50,7 +51,9 @@ def test_a_file_that_hangs_the_demuxer_is_left(endless: Path) -> None:
 
 def test_training_goes_on_without_a_clip_that_hangs(endless: Path, tmp_path: Path) -> None:
     good = Clip("good", write_numbered(tmp_path / "good.mp4").path)
-    dataset = ClipDataset([Clip("endless", endless), good], "train", segments=2, duration_s=2.0, image_size=32)
+    dataset = ClipDataset(
+        [Clip("endless", endless), good], "train", ClipSpec(segments=2, duration_s=2.0, image_size=32)
+    )
     item = dataset[0, 0]
     assert item.clip is good
     (bad,) = item.bad_clips

@@ -27,12 +27,12 @@ def test_the_spectrogram_is_the_one_of_training(tmp_path: Path) -> None:
     config = yaml.safe_load(content["tavlo"]["config"])
     for frequencies, bands in (
         ("linear", 257),
-        ("mel", config["data"]["mel_bands"]),
-        (None, config["data"]["mel_bands"]),
+        ("mel", config["data"]["clip"]["mel_bands"]),
+        (None, config["data"]["clip"]["mel_bands"]),
     ):
-        config["data"]["frequencies"] = frequencies
+        config["data"]["clip"]["frequencies"] = frequencies
         if frequencies is None:  # as before it was an option
-            del config["data"]["frequencies"]
+            del config["data"]["clip"]["frequencies"]
         torch.save(content | {"tavlo": {"config": yaml.safe_dump(config)}}, tmp_path / "some.ckpt")
         localizer = load_localizer(tmp_path / "some.ckpt", device="cpu")
         spec = localizer.spec

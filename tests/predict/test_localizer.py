@@ -13,7 +13,7 @@ from tavlo_pl.data import media
 from tavlo_pl.errors import MediaError, NoAudioError, NoVideoError
 from tavlo_pl.predict.localizer import Localizer
 from tests.helpers.clips import write_numbered
-from tests.helpers.predict import CLIP_SPEC_FIELDS, Brightness, brightness, localizer
+from tests.helpers.predict import SPEC, Brightness, brightness, localizer
 
 FORMS: dict[str, dict[str, Any]] = {
     "phone.mp4": {"turn_deg": -90, "size": (96, 64)},
@@ -46,7 +46,7 @@ def test_each_window_hears_its_own_second(tmp_path: Path, monkeypatch: pytest.Mo
             peaks = spectrogram[:, 0].unflatten(-1, (4, -1)).mean((1, 3))
             return peaks[..., None, None].expand(-1, -1, 4, 4)
 
-    one = Localizer(Ears(), CLIP_SPEC_FIELDS, None, torch.device("cpu"))
+    one = Localizer(Ears(), SPEC, None, torch.device("cpu"))
     for rate in (None, 12.0):
         found = one.localize(path, maps_per_second=rate)
         loud[rate or 0] = float(found.time_s[found.heatmap[:, 0, 0].argmax()])
@@ -72,7 +72,7 @@ def test_windows_of_several_videos_pass_through_the_model_together(tmp_path: Pat
             batches.append(len(frames))
             return brightness(frames)
 
-    one = Localizer(Counting(), CLIP_SPEC_FIELDS, 0.0, torch.device("cpu"))
+    one = Localizer(Counting(), SPEC, 0.0, torch.device("cpu"))
     alone = {name: one.localize(path).heatmap for name, path in paths.items() if name != "broken"}
     batches.clear()
     found = dict(one.localize_all(paths.items()))
@@ -96,7 +96,7 @@ def test_a_kept_aspect_is_mapped_back_to_the_picture(size: tuple[int, int], tmp_
             shapes.append(frames.shape[-2:])
             return torch.nn.functional.avg_pool2d(frames.float().mean(2), 2) / 127.5 - 1
 
-    one = Localizer(Square(), CLIP_SPEC_FIELDS, 0.0, torch.device("cpu"))
+    one = Localizer(Square(), SPEC, 0.0, torch.device("cpu"))
     squashed, kept = (one.localize(path, aspect=aspect) for aspect in ("squash", "keep"))
     assert set(shapes) == {(32, 32)}
     for found in (squashed, kept):
@@ -117,7 +117,7 @@ def test_a_kept_aspect_is_that_of_the_picture_as_players_show_it(tmp_path: Path)
     for pixel in (None, Fraction(2)):
         name = tmp_path / f"{pixel}.mp4"
         path = write_numbered(name, seconds=0.4, size=(32, 48), pixel=pixel, click_s=()).path
-        Localizer(Rows(), CLIP_SPEC_FIELDS, 0.0, torch.device("cpu")).localize(path, aspect="keep")
+        Localizer(Rows(), SPEC, 0.0, torch.device("cpu")).localize(path, aspect="keep")
     assert rows[1] == pytest.approx(rows[0] / 2, abs=1)
 
 

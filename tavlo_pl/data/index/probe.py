@@ -25,6 +25,7 @@ from tavlo_pl.errors import (
     NotMediaError,
     NoVideoError,
     RunFailedError,
+    SlowMediaError,
 )
 from tavlo_pl.io.walk import walk_files
 from tavlo_pl.io.workers import exit_with_parent
@@ -35,6 +36,7 @@ FAULTS: dict[type[MediaError], str] = {
     NoVideoError: "no video",
     NoAudioError: "no sound",
     CorruptMediaError: "damaged",
+    SlowMediaError: "too slow",
     MediaError: "unreadable",
 }
 """The first word of a reason, by which reasons are counted."""
@@ -286,5 +288,6 @@ def probe_video(row: Probed, file: media.MediaFile) -> Probed:
 
 
 def fault_of(error: MediaError, where: str) -> str:
-    """``kind: sentence`` of an error, without the name of the file in front."""
-    return f"{FAULTS[type(error)]}: {str(error).removeprefix(f'{where}: ')}"
+    """``kind: sentence`` of an error, without the name of the file; the kind is that of the closest class in `FAULTS`."""
+    kind = next(FAULTS[base] for base in type(error).__mro__ if base in FAULTS)
+    return f"{kind}: {str(error).removeprefix(f'{where}: ')}"

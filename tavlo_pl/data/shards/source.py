@@ -238,6 +238,6 @@ class Shards(ClipSource):
         if not spec.holds(parts, duration_s):
             raise ConfigError(
                 f"{self.store.root}: shards of {spec.segments} segments of {spec.duration_s:g} s with "
-                f"{spec.frames_per_segment} frames each cannot be shown as data.segments {parts} of data.duration_s "
+                f"{spec.frames_per_segment} frames each do not fit data.clip.segments {parts} of data.clip.duration_s "
                 f"{duration_s:g}; change these, or make shards for them."
             )

@@ -5,6 +5,7 @@ import time
 import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ import pytest
 
 from tavlo_pl.data.audit.files import read_listing
 from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import ClipDataset
 from tavlo_pl.data.index.probe import File, Probed, probe_video
@@ -102,7 +104,8 @@ def test_fit_reads_an_index_and_refuses_a_leak(tmp_path: Path) -> None:
         write_numbered(tmp_path / f"{name}.mp4", seconds=1.0, rate=10)
     rows = [row(A, path=str(tmp_path / f"{A}.mp4")), row(B, "test", path=str(tmp_path / f"{B}.mp4"))]
     path = write(tmp_path / "index.parquet", rows)
-    options = {"segments": 2, "duration_s": 1.0, "image_size": 16, "batch_size": 1, "num_workers": 0}
+    clip = ClipSpec(segments=2, duration_s=1.0, image_size=16)
+    options: dict[str, Any] = {"clip": clip, "batch_size": 1, "num_workers": 0}
     data = ClipDataModule(train=Index(path), val=Index(path, split="test"), **options)
     data.setup("fit")
     (batch,) = data.train_dataloader()

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import ClipDataset, Item
 from tavlo_pl.data.shards import write as shard_write
@@ -27,7 +28,8 @@ from tests.helpers.clips import read_number, write_numbered
 from tests.helpers.processes import run_processes
 
 RATE = 25
-FORM = ShardSpec(segments=2, frames_per_segment=3, duration_s=2.0, image_size=64)
+SPEC = ShardSpec(segments=2, frames_per_segment=3, duration_s=2.0, image_size=64)
+CLIP = ClipSpec(segments=2, duration_s=2.0, image_size=64, mask_size=16)
 NAMES = [f"{letter * 11}_{number:06d}" for number, letter in enumerate("abcdefg")]
 
 
@@ -40,7 +42,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return [Clip(name, folder / f"{name}.mp4", category="dog barking") for name in NAMES]
 
 
-def write(clips: Sequence[Clip], folder: Path, spec: ShardSpec = FORM, **options: Any) -> Progress:
+def write(clips: Sequence[Clip], folder: Path, spec: ShardSpec = SPEC, **options: Any) -> Progress:
     return write_shards(clips, folder, spec, **{"clips_per_shard": 2, "workers": 1, **options})
 
 
@@ -57,7 +59,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def dataset(clips: Sequence[Clip], stage: Any, **options: Any) -> ClipDataset:
-    return ClipDataset(clips, stage, segments=2, duration_s=2.0, image_size=64, mask_size=16, **options)
+    return ClipDataset(clips, stage, CLIP, **options)
 
 
 def assert_alike(stored: Item, read: Item) -> None:
@@ -228,8 +230,7 @@ def test_evaluation_takes_each_stored_clip_once_over_processes(
     seen: dict[int, str] = {}
     for rank in range(2):
         monkeypatch.setattr(ClipDataModule, "_rank_and_world", lambda self, rank=rank: (rank, 2))
-        spec: dict[str, Any] = {"segments": 2, "duration_s": 2.0, "image_size": 64, "columns_per_segment": 40}
-        data = ClipDataModule(val=Shards(str(shards)), batch_size=3, num_workers=workers, **spec)
+        data = ClipDataModule(val=Shards(str(shards)), clip=CLIP, batch_size=3, num_workers=workers)
         data.setup("validate")
         batches = list(data.val_dataloader())
         assert sum(len(batch["sample_id"]) for batch in batches) == 4  # one clip comes twice, under the same index
@@ -245,7 +246,7 @@ def test_segments_need_stored_frames_of_their_own(shards: Path, parts: int, dura
     if fits:
         Shards(str(shards)).check_spec(parts, duration_s)
     else:
-        with pytest.raises(ConfigError, match=f"cannot be shown as data.segments {parts}"):
+        with pytest.raises(ConfigError, match=f"do not fit data.clip.segments {parts}"):
             Shards(str(shards)).check_spec(parts, duration_s)
 
 
@@ -257,7 +258,7 @@ def test_frames_can_keep_their_shape(clips: list[Clip], tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_shards_is_refused(clips: list[Clip], shards: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"another form: .*shards\.json"):
+    with pytest.raises(ConfigError, match=r"another spec: .*shards\.json"):
         write(clips, shards, ShardSpec(2, 5, 2.0, image_size=64))
     with pytest.raises(ConfigError, match="another clips, list_sha256"):
         write(clips[:-1], shards)

@@ -1,0 +1,59 @@
+"""The clip format that a model is trained on: segments, frame size and spectrogram."""
+
+from dataclasses import dataclass, fields
+
+from tavlo_pl.data.media import SAMPLE_RATE_HZ
+from tavlo_pl.data.spectrogram import WINDOW_SAMPLES, Frequencies, LogMel
+from tavlo_pl.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """How a span of video becomes tensors; the data module and prediction use the same one.
+
+    Args:
+        segments: T, segments (and frames) of a clip.
+        duration_s: length of a clip in seconds.
+        image_size: height and width of the frames in pixels.
+        mel_bands: F, frequency bands of the spectrogram.
+        columns_per_segment: spectrogram columns of a segment.
+        frequencies: ``mel``, or ``linear`` for 257 frequencies from 0 Hz to 8 kHz instead of mel bands.
+        mask_size: height and width of the target masks in pixels.
+
+    Raises:
+        ConfigError: a number is not positive, or the spectrogram columns do not cover the audio.
+    """
+
+    segments: int = 10
+    duration_s: float = 10.0
+    image_size: int = 224
+    mel_bands: int = 64
+    columns_per_segment: int = 100
+    frequencies: Frequencies = "mel"
+    mask_size: int = 224
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "frequencies" and value <= 0:
+                raise ConfigError(f"data.clip.{field.name} is {value}; it must be positive.")
+        segment_s = self.duration_s / self.segments
+        if segment_s * SAMPLE_RATE_HZ / self.columns_per_segment >= WINDOW_SAMPLES:
+            least = int(segment_s * SAMPLE_RATE_HZ / WINDOW_SAMPLES) + 1
+            raise ConfigError(
+                f"data.clip.columns_per_segment is {self.columns_per_segment}, so the columns skip audio; "
+                f"segments of {segment_s:g} s need at least {least}."
+            )
+
+    @property
+    def samples(self) -> int:
+        """L, audio samples of a clip."""
+        return round(self.duration_s * SAMPLE_RATE_HZ)
+
+    def log_mel(self) -> LogMel:
+        """The spectrogram transform of such clips."""
+        return LogMel(self.segments, self.columns_per_segment, self.mel_bands, frequencies=self.frequencies)
+
+
+DEFAULT_CLIP = ClipSpec()
+"""10 segments in 10 s, frames of 224 x 224 pixels, 64 mel bands."""
