@@ -288,6 +288,6 @@ def probe_video(row: Probed, file: media.MediaFile) -> Probed:
 
 
 def fault_of(error: MediaError, where: str) -> str:
-    """``kind: sentence`` of an error, without the name of the file; the kind is that of the closest class in `FAULTS`."""
+    """``kind: sentence`` of an error without the name of the file; the kind of the closest class in `FAULTS`."""
     kind = next(FAULTS[base] for base in type(error).__mro__ if base in FAULTS)
     return f"{kind}: {str(error).removeprefix(f'{where}: ')}"
