@@ -70,7 +70,7 @@ def test_with_videos_the_middle_frame_is_shown(tmp_path: Path, caplog: pytest.Lo
     (clip,) = VGGSS(path, str(tmp_path)).clips()
     assert clip.sample_id == "l_7B1wnTNtA_000020"
     assert "1 of 2 clips have no video (aaaaaaaaaaa_000001" in caplog.text
-    item = ClipDataset([clip], "test", segments=4, duration_s=2.0, image_size=32, mask_size=32)[0]
+    item = ClipDataset([clip], "test", ClipSpec(segments=4, duration_s=2.0, image_size=32, mask_size=32))[0]
     assert item.targets is not None
     assert item.targets.time_s.item() == pytest.approx(1.0, abs=0.05)
     assert item.frame_time[item.targets.segment].item() == item.targets.time_s.item()
