@@ -1,6 +1,7 @@
 """The default learning rate schedule: linear warm-up, then a cosine to zero, stepped every batch."""
 
 import math
+from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -42,6 +43,10 @@ class WarmupCosine(LRScheduler):
         for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
             group["lr"] = rate
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state without the length of the run: a resumed run may be longer."""
+        return {name: value for name, value in super().state_dict().items() if name != "total_steps"}
 
     def get_lr(self) -> list[float | Tensor]:
         """Learning rate of each parameter group at the current step."""

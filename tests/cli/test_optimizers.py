@@ -101,7 +101,6 @@ def test_resume_with_optimizer_and_scheduler_is_exact(
     assert last(tmp_path / "whole")["lr_schedulers"] == last(tmp_path / "stopped")["lr_schedulers"]
 
 
-@pytest.mark.xfail(strict=True, reason="WarmupCosine.state_dict holds total_steps, which a longer run must not restore")
 def test_resume_with_more_epochs_extends_the_schedule(world: Path, tmp_path: Path) -> None:
     path = config(world, tmp_path, optimizer=SGD, lr_scheduler=WARMUP)
     fit(path, tmp_path)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.data.dataset import ClipDataset
 from tavlo_pl.data.datasets.vggss import VGGSS
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
