@@ -51,7 +51,7 @@ CONFIG = {
         ],
         "strategy": {"class_path": "lightning.pytorch.strategies.DDPStrategy", "init_args": {"timeout": "0:30:00"}},
     },
-    "model": {"class_path": "tests.helpers.tiny.Tiny", "init_args": {"width": 4, "lr": 0.01}},
+    "model": {"class_path": "tests.helpers.tiny.Tiny", "init_args": {"width": 4, "loss_weight": 1.0}},
     "data": {
         "train": {"class_path": "tavlo_pl.data.datasets.VGGSound", "init_args": {"root": "data", "ids": None}},
         "clip": {"segments": 3, "duration_s": 2.0},
