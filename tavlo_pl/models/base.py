@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.localization import SoundingThreshold
+from tavlo_pl.metrics.sounding_threshold import SoundingThreshold
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.types import Batch, Scenario
 
