@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tavlo_pl.metrics.figure import MODEL_ROW, Figure
+from tavlo_pl.metrics.figure import ALL, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Figure
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.upsample import Interpolation
 from tavlo_pl.metrics.recorder import Column, KeptMaps, SampleRecorder
-from tavlo_pl.metrics.samples import ALL, OFF_SCREEN, ON_SCREEN, Samples
+from tavlo_pl.metrics.samples import Samples
 
 Values = dict[str, Any]
 """Figures of one row by name, and their intervals as ``<name>_interval``, as plain values; a figure that is not defined
@@ -166,7 +166,7 @@ class LocalizationMetric(SampleRecorder):
         rule = samples.off_screen_rule if cls.universal else EVERY_RULE
         if not known.any():
             return {row: {rule: {}} for row in rows}
-        each = [values if f.at_least is None else (values >= f.at_least).astype(np.float64) for f in cls.figures]
+        each = [figure.of_samples(values) for figure in cls.figures]
         flat = np.concatenate([found[known] for found in each], 1)
         intervals = bootstrap_interval(flat, samples.clip[known]).reshape(2, len(each), len(rows))
         summary: Summary = {}

@@ -8,10 +8,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
+
+from tavlo_pl.types import Scenario
+
 Unit = Literal["percent", "seconds", "count", "raw"]
 
 MODEL_ROW = "model"
 """The row of the evaluated model in every table; the other rows are mismatched audio and the baselines."""
+
+MISMATCHED_ROW = "mismatched_audio"
+"""The row of the model with the audio of another clip."""
+
+CROSS_EVENT = "cross_event"
+"""The group of on-screen samples of clips whose sounding source changes."""
+
+ON_SCREEN = "on_screen"
+"""The group of all samples with a visible source."""
+
+OFF_SCREEN = str(Scenario.OFF_SCREEN)
+"""The group of all samples without a visible source."""
+
+ALL = "all"
+"""The group of all samples."""
 
 FORMATS: Mapping[Unit, Callable[[float], str]] = {
     "percent": lambda value: f"{100 * value:.1f}",
@@ -69,6 +88,10 @@ class Figure:
             metrics: what `LocalizationSuite.compute` returns.
         """
         return str(metrics["off_screen_rule"] if self.universal else metrics["rules"][0])
+
+    def of_samples(self, values: np.ndarray) -> np.ndarray:
+        """float64 of the shape of the values: what of each sample's value in `column` is averaged to the figure."""
+        return values if self.at_least is None else (values >= self.at_least).astype(np.float64)
 
     def to_text(self, values: Mapping[str, Any]) -> str:
         """The value, and half of its 95 % interval if there is one, in the figure's unit.

@@ -9,15 +9,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from tavlo_pl.metrics.base import Measured, Summary
-from tavlo_pl.metrics.figure import MODEL_ROW, Figure
+from tavlo_pl.metrics.figure import MISMATCHED_ROW, MODEL_ROW, ON_SCREEN, Figure
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.offscreen import pia, pia_auc
 from tavlo_pl.metrics.recorder import KeptMaps
-from tavlo_pl.metrics.samples import ON_SCREEN, Samples
+from tavlo_pl.metrics.samples import Samples
 from tavlo_pl.metrics.thresholded import GlobalThresholdMetric
-
-MISMATCHED_ROW = "mismatched_audio"
-"""The row of the model with the audio of another clip."""
 
 
 class PIA(GlobalThresholdMetric):

@@ -34,8 +34,6 @@ class Pointing(LocalizationMetric):
         clips, share = share_of_clip(np.stack(list(rows.values()), 1), samples.clip)
         interval = bootstrap_interval(share, clips)
         return {
-            row: {
-                EVERY_RULE: {"pointing": float(share[:, r].mean()), "pointing_interval": interval[:, r].tolist()}
-            }
+            row: {EVERY_RULE: {"pointing": float(share[:, r].mean()), "pointing_interval": interval[:, r].tolist()}}
             for r, row in enumerate(rows)
         }

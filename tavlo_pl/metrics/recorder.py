@@ -219,7 +219,11 @@ class SampleRecorder(PerSampleMetric):
             self.append(target=torch.from_numpy(np.packbits(truth.cpu().numpy() > 0, axis=1)))
 
     def gather_samples(
-        self, rows: Sequence[str], baselines: Sequence[str] = (), mismatched: Sequence[str] = (), info: Sequence[str] = ()
+        self,
+        rows: Sequence[str],
+        baselines: Sequence[str] = (),
+        mismatched: Sequence[str] = (),
+        info: Sequence[str] = (),
     ) -> tuple[Samples, KeptMaps | None]:
         """All samples over all processes, and their maps where they were kept. Every process must call it.
 
@@ -303,5 +307,3 @@ def _spread(values: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
     spread = np.full((count, *values.shape[1:]), np.nan)
     spread[places] = values
     return spread
-
-

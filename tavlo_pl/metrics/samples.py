@@ -6,14 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from tavlo_pl.metrics.figure import ALL, CROSS_EVENT, OFF_SCREEN, ON_SCREEN
 from tavlo_pl.metrics.functional.thresholds import Rule
 from tavlo_pl.metrics.per_sample import Table
 from tavlo_pl.types import SCENARIOS, Scenario
-
-CROSS_EVENT = "cross_event"
-ON_SCREEN = "on_screen"
-OFF_SCREEN = str(Scenario.OFF_SCREEN)
-ALL = "all"
 
 SIZE_EDGES = {"small": (32 / 224) ** 2, "medium": (96 / 224) ** 2, "large": (144 / 224) ** 2, "huge": 1.0}
 """Largest share of the image of each source size: SLAVC's 32², 96² and 144² of 224² pixels."""

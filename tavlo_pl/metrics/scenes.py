@@ -6,10 +6,10 @@ import numpy as np
 from typing_extensions import override
 
 from tavlo_pl.metrics.base import Measured, Summary
-from tavlo_pl.metrics.figure import Figure
+from tavlo_pl.metrics.figure import ON_SCREEN, Figure
 from tavlo_pl.metrics.functional.ciou import scene_minimum
 from tavlo_pl.metrics.localization import summarize_ciou
-from tavlo_pl.metrics.samples import ON_SCREEN, Samples
+from tavlo_pl.metrics.samples import Samples
 from tavlo_pl.metrics.thresholded import CIOU, ThresholdedMetric
 
 RENAMED = {"ciou_at_50": "iiou", "ciou_auc": "iauc"}

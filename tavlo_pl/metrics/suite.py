@@ -11,7 +11,7 @@ from torch import Tensor
 from tavlo_pl.errors import RunFailedError
 from tavlo_pl.metrics.base import EVERY_RULE, LocalizationMetric
 from tavlo_pl.metrics.detection import Detection
-from tavlo_pl.metrics.figure import MODEL_ROW
+from tavlo_pl.metrics.figure import ALL, MODEL_ROW
 from tavlo_pl.metrics.functional.baselines import BASELINES
 from tavlo_pl.metrics.functional.upsample import Interpolation
 from tavlo_pl.metrics.localization import CIoU
@@ -19,7 +19,7 @@ from tavlo_pl.metrics.mismatched_audio import PIA
 from tavlo_pl.metrics.offscreen import TrueNegativeRate
 from tavlo_pl.metrics.pointing import Pointing
 from tavlo_pl.metrics.recorder import KeptMaps, SampleRecorder
-from tavlo_pl.metrics.samples import ALL, Samples, breakdown_groups, sample_lines, scenario_groups
+from tavlo_pl.metrics.samples import Samples, breakdown_groups, sample_lines, scenario_groups
 from tavlo_pl.metrics.scenes import SceneCIoU
 from tavlo_pl.metrics.segmentation import Segmentation
 from tavlo_pl.metrics.stability import Stability

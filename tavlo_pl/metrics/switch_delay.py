@@ -5,11 +5,11 @@ from typing import ClassVar
 from typing_extensions import override
 
 from tavlo_pl.metrics.base import EVERY_RULE, LocalizationMetric, Measured, Summary
-from tavlo_pl.metrics.figure import Figure
+from tavlo_pl.metrics.figure import CROSS_EVENT, Figure
 from tavlo_pl.metrics.functional.video import delay_figures, switches
 from tavlo_pl.metrics.pointing import POINTING
 from tavlo_pl.metrics.recorder import Column
-from tavlo_pl.metrics.samples import CROSS_EVENT, Samples
+from tavlo_pl.metrics.samples import Samples
 
 
 class SwitchDelay(LocalizationMetric):
