@@ -284,7 +284,9 @@ class SampleRecorder(PerSampleMetric):
         def work(chunk: slice) -> None:
             some = cells if shared else cells[chunk]
             maps = EvaluatedMaps(some, target[chunk], rules, self.size, self.interpolation)
-            parts[chunk.start] = {column.name: column.measure(maps) for column in columns}
+            found = {column.name: column.measure(maps) for column in columns}
+            # one map that all samples share has one value if the column does not depend on the ground truth
+            parts[chunk.start] = {name: v.expand(len(maps.target), *v.shape[1:]) for name, v in found.items()}
 
         if shared:  # one map is upsampled and sorted once for all
             work(slice(0, len(target)))

@@ -43,7 +43,7 @@ def random_maps(index: Tensor, cells: int = RANDOM_CELLS) -> Tensor:
 WHOLE_IMAGE = "whole_image"
 
 BASELINES: Mapping[str, Callable[[Tensor, int], Tensor]] = {
-    WHOLE_IMAGE: lambda _index, _size: torch.ones(1, 1, 1),
+    WHOLE_IMAGE: lambda _index, size: torch.ones(1, size, size),  # not upsampled, which rounds
     "centred_disk": lambda _index, size: centred_disk(size)[None],
     "random": lambda index, _size: random_maps(index),
 }
