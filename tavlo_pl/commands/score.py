@@ -1,4 +1,4 @@
-"""``tavlo score``: anyone's saved heatmaps against the annotations of a data set; no model, no Trainer, no video."""
+"""``tavlo score``: scores saved heatmaps of any model against the annotations of a data set, without model and video."""
 
 import json
 from collections.abc import Iterable
@@ -12,18 +12,17 @@ from tavlo_pl import __version__
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.errors import ConfigError, PredictionError
+from tavlo_pl.metrics.figure import ALL, FORMATS, MISMATCHED_ROW, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Unit, read_figures
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.run.results import MAPS, PER_SAMPLE, SampleMaps, to_csv
 from tavlo_pl.types import BadClip, Scenario
-from tavlo_pl.viz.table import Table, results_tables
+from tavlo_pl.viz.table import NOTHING, Table, results_tables
 
 if TYPE_CHECKING:
     from tavlo_pl.data.predictions import Heatmaps, ScoredSample, ScoreLoader
 
 NAMED = 20
-"""So many missing predictions are named in a message."""
-
-ALL = "all"
+"""At most this many missing predictions are named in a message."""
 
 
 def score(
@@ -46,18 +45,18 @@ def score(
         dataset: whose annotations these are.
         annotations: AVATAR's root or its metadata, vggss.json, Flickr-SoundNet's folder of XML, or a JSON list.
         predictions: folder of heatmaps; raw scores, at any size that all share.
-        out: results.json; per_sample.csv, and maps.npz for tavlo report, go beside it.
+        out: results.json; per_sample.csv, and maps.npz for tavlo report, are written to the same folder.
         rule: top_half, top_tenth, adaptive, fixed:<score> or universal:<quantile>.
         interpolation: from cells to pixels; bilinear_corners is what EZ-VSL and FNAC do.
         size: evaluation pixels a side.
         missing: what to do with samples that have no heatmap; zero scores them as a map of zeros.
-        frame_rate: frames a second of AVATAR's videos, where a film of maps has times and frames have only numbers.
+        frame_rate: frames a second of AVATAR's videos, if the maps have times and the annotated frames only numbers.
         silence: folder of heatmaps of the same names for the same frames with silence, for pIA.
         noise: the same with white noise.
-        mismatched: the same with the sound of another clip.
+        mismatched: the same with the audio of another clip.
 
     Raises:
-        ConfigError: an option that cannot be.
+        ConfigError: an option has a value that is not possible.
         DatasetNotFoundError: annotations or predictions are not there.
         AnnotationError: an annotation cannot be read.
         PredictionError: predictions are missing or cannot be read.
@@ -65,27 +64,30 @@ def score(
     if size < 1 or (frame_rate is not None and frame_rate <= 0):
         raise ConfigError(f"--size {size} and --frame_rate {frame_rate} must be above 0.")
     if not out.endswith(".json"):
-        raise ConfigError(f"--out {out} must be a file, such as results.json; per_sample.csv goes beside it.")
+        raise ConfigError(
+            f"--out {out} must be a file, such as results.json; per_sample.csv is written to the same folder."
+        )
     from tavlo_pl.data.predictions import Heatmaps, ScoreLoader, samples_of
-    from tavlo_pl.metrics.suite import LocalizationSuite
+    from tavlo_pl.metrics.suite import METRICS, LocalizationSuite
 
     samples = samples_of(_source(dataset, annotations).clips())
-    folders = {"model": predictions, "mismatched_audio": mismatched, "silence": silence, "white_noise": noise}
+    folders = {MODEL_ROW: predictions, MISMATCHED_ROW: mismatched, "silence": silence, "white_noise": noise}
     heatmaps = {name: Heatmaps(Path(folder), frame_rate) for name, folder in folders.items() if folder is not None}
     absent = _absent(samples, heatmaps.values(), missing)
     keep_maps = len(heatmaps) > 1 or any(sample.scenario is Scenario.OFF_SCREEN for sample in samples)
-    suite = LocalizationSuite([rule], size, interpolation, keep_maps=keep_maps, segmentation=dataset == "avsbench")
+    chosen = METRICS if dataset == "avsbench" else None
+    suite = LocalizationSuite([rule], size, interpolation, keep_maps=keep_maps, metrics=chosen)
     if missing == "skip":
-        gone = {sample.index for sample in absent}
+        skipped = {sample.index for sample in absent}
         suite.update_left_out(_left_out(absent))
-        samples = [sample for sample in samples if sample.index not in gone]
+        samples = [sample for sample in samples if sample.index not in skipped]
     loader = ScoreLoader(samples, heatmaps, size)
     for maps, targets in tqdm(loader, desc="score", unit="batch"):
-        made = {name: maps.pop(name) for name in ("silence", "white_noise") if name in maps}
-        suite.update(maps, targets, made)
+        synthetic = {name: maps.pop(name) for name in ("silence", "white_noise") if name in maps}
+        suite.update(maps, targets, synthetic)
     metrics, rows = suite.compute(), suite.samples()
     if not loader.timed:
-        metrics["scenarios"].get("cross_event", {}).pop("switch_delay", None)
+        _drop_timed_figures(metrics)
         rows = [row | {"time_s": None} for row in rows]
     results = {
         "dataset": dataset,
@@ -94,15 +96,16 @@ def score(
         "size": size,
         "n": len(samples),
         "missing": {"policy": missing, "samples": len(absent), "names": [sample.name for sample in absent]},
-        **_figures(metrics, rule, dataset),
+        **_summary(metrics, dataset),
         "fingerprint": loader.fingerprint(),
         "version": __version__,
         "metrics": metrics,
     }
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    column = f"model/{rule}"
-    write_text_atomic(path.with_name(PER_SAMPLE), to_csv([{**_first(row), "ciou": row[column], **row} for row in rows]))
+    column = f"{MODEL_ROW}/{rule}"
+    lines = [{**_first(row), "ciou": None if _is_off_screen(row) else row[column], **row} for row in rows]
+    write_text_atomic(path.with_name(PER_SAMPLE), to_csv(lines))
     _sample_maps(samples, loader, size).write(path.with_name(MAPS))
     write_text_atomic(path, json.dumps(results, indent=2) + "\n")
     written = f"{path}, {PER_SAMPLE} and {MAPS} written."
@@ -113,7 +116,7 @@ def main(args: list[str]) -> int:
     """Runs ``tavlo score …`` and returns the exit code.
 
     Args:
-        args: the words after ``tavlo score``.
+        args: the arguments after ``tavlo score``.
     """
     settings: dict[str, Any] = {"prog": "tavlo score", "parser_class": ShortErrors}
     return to_exit_code("score", lambda: auto_cli(score, args=args, as_positional=False, **settings))
@@ -134,10 +137,10 @@ def _source(dataset: str, annotations: str) -> ClipSource:
 
 
 def _absent(samples: list["ScoredSample"], folders: Iterable["Heatmaps"], missing: str) -> list["ScoredSample"]:
-    """The samples without a heatmap in one of the folders, if they may be without.
+    """The samples that lack a heatmap in one of the folders, if this is allowed.
 
     Raises:
-        PredictionError: they may not, or no sample has one.
+        PredictionError: it is not allowed, or no sample has a heatmap.
     """
     gone: dict[int, ScoredSample] = {}
     for heatmaps in folders:
@@ -158,7 +161,7 @@ def _absent(samples: list["ScoredSample"], folders: Iterable["Heatmaps"], missin
 
 
 def _left_out(absent: Iterable["ScoredSample"]) -> list[BadClip]:
-    """The clips that they belong to, with what lacks of each."""
+    """The clips of the samples, with what is missing of each."""
     by_clip: dict[int, list[ScoredSample]] = {}
     for sample in absent:
         by_clip.setdefault(sample.number, []).append(sample)
@@ -168,13 +171,13 @@ def _left_out(absent: Iterable["ScoredSample"]) -> list[BadClip]:
 
 
 def _reason(lost: list["ScoredSample"]) -> str:
-    all_of_it = len(lost) == sum(len(frame.scenarios) for frame in lost[0].clip.annotations)
-    return "no prediction" if all_of_it else f"no prediction for {', '.join(sample.name for sample in lost)}"
+    whole_clip = len(lost) == sum(len(frame.scenarios) for frame in lost[0].clip.annotations)
+    return "no prediction" if whole_clip else f"no prediction for {', '.join(sample.name for sample in lost)}"
 
 
 def _sample_maps(samples: list["ScoredSample"], loader: "ScoreLoader", size: int) -> SampleMaps:
-    """What is needed to draw them."""
-    import numpy as np  # comes late, as torch does
+    """The maps and the ground truth of the samples, for ``tavlo report``."""
+    import numpy as np
 
     kept = {name: np.concatenate(parts) for name, parts in loader.kept.items()}
     paths = {sample.number: sample.clip.path for sample in samples}
@@ -197,64 +200,77 @@ def _first(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in ("sample_id", "clip", "scenario", "category")}
 
 
-def _figures(metrics: dict[str, Any], rule: str, dataset: str) -> dict[str, Any]:
-    """The model's figures by scenario, those of the trivial rows and of the ceiling; ``all`` are the on-screen samples.
+def _is_off_screen(row: dict[str, Any]) -> bool:
+    return bool(row["scenario"] == Scenario.OFF_SCREEN)
+
+
+def _drop_timed_figures(metrics: dict[str, Any]) -> None:
+    """Removes the figures that need the time of every annotated moment in seconds."""
+    timed = [figure.name for figure in read_figures(metrics) if figure.needs_time]
+    for group in metrics["scenarios"].values():
+        for by_rule in group["rows"].values():
+            for values in by_rule.values():
+                for name in timed:
+                    values.pop(name, None)
+                    values.pop(f"{name}_interval", None)
+
+
+def _summary(metrics: dict[str, Any], dataset: str) -> dict[str, Any]:
+    """The figures by scenario, under their own threshold rule; ``all`` has the on-screen and the whole-set ones.
 
     Returns:
-        ``scenarios``, ``trivial`` (row -> scenario -> the same) and ``ceiling``, each figure as ``value``, ``low``,
-        ``high``, the limits None where there is no interval.
+        ``scenarios`` (of the model), ``mismatched_audio`` if it was given, ``baselines`` (name -> scenarios) and
+        ``ceiling``; each figure as ``value``, ``low``, ``high``, whose limits are None where there is no interval.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {MODEL_ROW: {}}
     ceiling: dict[str, Any] = {}
-    for name, scenario in _shown(metrics, dataset).items():
-        shown = ALL if name == "on_screen" else name
-        for row, by_rule in scenario["rows"].items():
-            figures = by_rule[metrics["off_screen_rule"] if name == Scenario.OFF_SCREEN else rule]
-            found.setdefault(row, {})[shown] = {"samples": scenario["samples"], "clips": scenario["clips"]} | _spread(
-                figures
-            )
-        if "ceiling" in scenario:
-            ceiling[shown] = _spread(scenario["ceiling"][rule])
-    extra = _spread(metrics.get("detection", {}).get("model", {}).get(rule, {}))
-    extra |= _spread(metrics.get("scenes", {}).get("rows", {}).get("model", {}).get(rule, {}))
-    extra |= _spread(metrics.get("segmentation", {}).get("model", {}))
-    for sound, figures in metrics.get("pia", {"rows": {}})["rows"].items():
-        extra |= {f"pia_{sound}": _spread(figures)["pia"]}
-    model = found.pop("model", {})
-    if ALL in model:
-        model[ALL] |= extra
-    return {"scenarios": model, "trivial": found, "ceiling": ceiling}
+    figures = read_figures(metrics)
+    for name, group in _shown(metrics, dataset).items():
+        shown = ALL if name == ON_SCREEN else name
+        for row, by_rule in group["rows"].items():
+            for figure in figures:
+                values = by_rule.get(figure.rule(metrics), {})
+                if figure.name not in values:
+                    continue
+                of, key = (MODEL_ROW, f"{figure.name}_{row}") if figure.mismatched else (row, figure.name)
+                counts = {"samples": group["samples"], "clips": group["clips"]}
+                found.setdefault(of, {}).setdefault(shown, counts)[key] = _spread(values, figure.name)
+        for values in [group["ceiling"][metrics["rules"][0]]] if "ceiling" in group else []:
+            ceiling[shown] = {figure: _spread(values, figure) for figure in values}
+    summary = {"scenarios": found.pop(MODEL_ROW)}
+    if MISMATCHED_ROW in found:
+        summary[MISMATCHED_ROW] = found.pop(MISMATCHED_ROW)
+    return summary | {"baselines": found, "ceiling": ceiling}
 
 
 def _shown(metrics: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """The scenarios that the data set tells apart; the first is ``on_screen``."""
-    kept = metrics["scenarios"] if dataset == "avatar" else ("on_screen", Scenario.OFF_SCREEN)
+    """The groups of samples that are meaningful for the data set; the first is ``on_screen``."""
+    kept = metrics["scenarios"] if dataset == "avatar" else (ON_SCREEN, OFF_SCREEN, ALL)
     order = sorted(
         metrics["scenarios"].keys() & set(kept),
-        key=lambda name: (name != "on_screen", list(metrics["scenarios"]).index(name)),
+        key=lambda name: (name != ON_SCREEN, list(metrics["scenarios"]).index(name)),
     )
     return {name: metrics["scenarios"][name] for name in order}
 
 
-def _spread(figures: dict[str, Any]) -> dict[str, Any]:
-    intervals = {
-        name: figures.get(f"{name}_interval") or (None, None) for name in figures if not name.endswith("_interval")
-    }
-    return {name: {"value": figures[name], "low": low, "high": high} for name, (low, high) in intervals.items()}
+def _spread(values: dict[str, Any], name: str) -> dict[str, Any]:
+    low, high = values.get(f"{name}_interval") or (None, None)
+    return {"value": values[name], "low": low, "high": high}
 
 
 def _tables(results: dict[str, Any]) -> list[Table]:
     metrics = results["metrics"]
     tables = results_tables(metrics | {"scenarios": _shown(metrics, results["dataset"])})
-    names = ("ciou_at_50", "ciou_mean", "ciou_auc")
-    figures = results["scenarios"].get(ALL, {})
+    figures, summary = read_figures(metrics), results["scenarios"].get(ALL, {})
     rows = [
-        [name, *(_percent(figures[name][part]) for part in ("value", "low", "high"))]
-        for name in names
-        if name in figures
+        [figure.name, *(_number(summary[figure.name][part], figure.unit) for part in ("value", "low", "high"))]
+        for figure in figures
+        if figure.name in summary
     ]
-    return [*tables, Table(f"All on-screen samples, in %, rule {results['rule']}", ["", "value", "low", "high"], rows)]
+    return [*tables, Table(f"All samples, in %, rule {results['rule']}", ["", "value", "low", "high"], rows)]
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f}"
+def _number(value: float | None, unit: Unit) -> str:
+    if value is None:
+        return NOTHING
+    return f"{100 * value:.2f}" if unit == "percent" else FORMATS[unit](value)

@@ -1,59 +1,51 @@
-"""SLAVC's detection figures and the figures of scenes as torchmetrics classes. Exact under DDP."""
+"""Detection: whether the model tells frames with a visible source from frames without one (SLAVC)."""
 
-from typing import Any
+from typing import ClassVar, Literal
 
-from torch import Tensor
+from typing_extensions import override
 
-from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, scene_minimum
+from tavlo_pl.metrics.base import Measured, Summary
+from tavlo_pl.metrics.figure import Figure
 from tavlo_pl.metrics.functional.slavc import confidence, detection_figures
-from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.thresholded import ThresholdedMetric
+from tavlo_pl.metrics.recorder import Column
+from tavlo_pl.metrics.samples import Samples
+from tavlo_pl.metrics.thresholded import CIOU, ThresholdedMetric
+
+CONFIDENCE = Column("confidence", lambda maps: confidence(maps.cells), on_screen=False, baselines=False)
+"""(n,) SLAVC's confidence that a source is visible."""
 
 
 class Detection(ThresholdedMetric):
-    """SLAVC's average precision, highest F1 and LocAcc: whether a model knows when nothing in the picture sounds."""
+    """SLAVC's average precision, highest F1 and localization accuracy."""
 
-    def __init__(self, rule: str = "top_half", interpolation: Interpolation = "bilinear") -> None:
-        super().__init__(rule, interpolation)
-        self.add_columns("index", "clip", "ciou", "confidence", "visible")
+    name: ClassVar[str] = "detection"
+    higher_is_better: bool = True
+    figures: ClassVar[tuple[Figure, ...]] = (
+        Figure("ap", label="AP"),
+        Figure("max_f1", label="max-F1"),
+        Figure("loc_acc", label="LocAcc"),
+    )
+    columns: ClassVar[tuple[Column, ...]] = (CIOU, CONFIDENCE)
+    applies_to: ClassVar[Literal["on_screen", "off_screen", "all"]] = "all"
 
-    def update(self, maps: Tensor, truth: Tensor, index: Tensor, clip: Tensor) -> None:
-        """
-        Args:
-            maps: (N, h, w) cosines in -1..1.
-            truth: (N, S, S) bool, empty where no source is visible.
-            index: (N,) int64, unique over the dataset.
-            clip: (N,) int64, the video of each sample.
-        """
-        values = self.ciou_of(maps, truth)
-        visible = truth.flatten(1).any(1)
-        self.append(index=index, clip=clip, ciou=values, confidence=confidence(maps), visible=visible)
+    @classmethod
+    @override
+    def summarize(cls, samples: Samples) -> Summary:
+        """``ap``, ``max_f1`` and ``loc_acc``, 0..1, for each rule; empty unless both kinds of samples are there."""
+        visible = samples.on_screen
+        if visible.all() or not visible.any():
+            return {}
+        ciou = samples.measured[CIOU.name]
+        return {
+            row: {
+                rule.name: detection_figures(ciou[row][:, k], scores, visible, samples.clip)
+                for k, rule in enumerate(samples.rules)
+            }
+            for row, scores in samples.measured[CONFIDENCE.name].items()
+        }
 
-    def compute(self) -> dict[str, Any]:
-        """``ap``, ``max_f1``, ``loc_acc``, 0..1, and their intervals by video, over all processes."""
-        table = self.gather("index", "clip", "ciou", "confidence", "visible")
-        return detection_figures(table["ciou"], table["confidence"], table["visible"], table["clip"])
-
-
-class SceneCIoU(ThresholdedMetric):
-    """IIoU and IAUC: a scene, one picture with several sources, counts by its worst source."""
-
-    def __init__(self, rule: str = "top_half", interpolation: Interpolation = "bilinear") -> None:
-        super().__init__(rule, interpolation)
-        self.add_columns("index", "scene", "ciou")
-
-    def update(self, maps: Tensor, truth: Tensor, index: Tensor, scene: Tensor) -> None:
-        """
-        Args:
-            maps: (N, h, w) raw scores, each for the sound of one source.
-            truth: (N, S, S) bool, pixels of that source.
-            index: (N,) int64, unique over the dataset.
-            scene: (N,) int64, the picture that each sample is of.
-        """
-        self.append(index=index, scene=scene, ciou=self.ciou_of(maps, truth))
-
-    def compute(self) -> dict[str, float]:
-        """``iiou`` and ``iauc``, 0..1, over all processes."""
-        table = self.gather("index", "scene", "ciou")
-        values = scene_minimum(table["ciou"], table["scene"])
-        return {"iiou": ciou_at_50(values), "iauc": ciou_auc(values)}
+    @classmethod
+    @override
+    def sample_columns(cls, samples: Samples) -> Measured:
+        """The confidence of each map."""
+        return {CONFIDENCE.name: samples.measured.get(CONFIDENCE.name, {})}

@@ -1,103 +1,91 @@
-"""The localisation metrics as torchmetrics classes, for use outside the suite. Exact under DDP."""
+"""cIoU: how well the claimed pixels cover the source."""
 
+from typing import ClassVar
+
+import numpy as np
 import torch
-from torch import Tensor
+from typing_extensions import override
 
-from tavlo_pl.metrics.functional.ciou import ciou_at_50, ciou_auc, ciou_mean
-from tavlo_pl.metrics.functional.offscreen import true_negative_share
-from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.thresholded import GlobalThresholdMetric, ThresholdedMetric
+from tavlo_pl.metrics.base import Measured, Summary, Values
+from tavlo_pl.metrics.figure import Figure
+from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
+from tavlo_pl.metrics.functional.ciou import auc_of_each, ceiling, ciou_at_50, ciou_auc, ciou_mean
+from tavlo_pl.metrics.samples import Samples
+from tavlo_pl.metrics.thresholded import CIOU, ThresholdedMetric
 
 
 class CIoU(ThresholdedMetric):
-    """cIoU of maps against masks: the share of samples at 0.5 or more, the mean, and the area under the
-    curve.
+    """cIoU of maps and masks: the mean, the share of samples at 0.5 or more, and the area under the success curve.
+
+    Not to be confused with torchmetrics' ``CompleteIntersectionOverUnion``, which compares boxes.
 
     Example:
         >>> import torch
         >>> metric = CIoU(rule="top_half")
-        >>> truth = torch.zeros(1, 224, 224, dtype=torch.bool)
-        >>> truth[:, :112] = True
-        >>> metric.update(torch.tensor([[[1.0], [-1.0]]]), truth, index=torch.tensor([0]))
+        >>> target = torch.zeros(1, 224, 224, dtype=torch.bool)
+        >>> target[:, :112] = True
+        >>> metric.update(torch.tensor([[[1.0], [-1.0]]]), target, index=torch.tensor([0]))
         >>> metric.compute()["ciou_mean"]
         1.0
     """
 
-    def __init__(self, rule: str = "top_tenth", interpolation: Interpolation = "bilinear") -> None:
-        super().__init__(rule, interpolation)
-        self.add_columns("index", "ciou")
+    name: ClassVar[str] = "ciou"
+    higher_is_better: bool = True
+    figures: ClassVar[tuple[Figure, ...]] = (
+        Figure("ciou_mean", label="mean cIoU", main=True, column="{rule}"),
+        Figure("ciou_at_50", label="cIoU >= 0.5", main=True, column="{rule}", at_least=0.5),
+        Figure("ciou_auc"),
+    )
 
-    def update(self, maps: Tensor, truth: Tensor, index: Tensor) -> None:
-        """
-        Args:
-            maps: (N, h, w) raw scores.
-            truth: (N, S, S) bool, pixels of the sounding source.
-            index: (N,) int64, unique over the dataset.
-        """
-        self.append(index=index, ciou=self.ciou_of(maps, truth))
+    @classmethod
+    @override
+    def summarize(cls, samples: Samples) -> Summary:
+        """``ciou_at_50``, ``ciou_mean`` and ``ciou_auc``, 0..1, for each rule."""
+        return summarize_ciou(samples, samples.measured.get(CIOU.name, {}), samples.clip)
 
-    def compute(self) -> dict[str, float]:
-        """``ciou_at_50``, ``ciou_mean`` and ``ciou_auc``, 0..1, over all processes."""
-        values = self.gather("index", "ciou")["ciou"]
+    @classmethod
+    @override
+    def ceiling(cls, samples: Samples) -> dict[str, Values]:
+        """The highest figures that each rule lets any map reach."""
+        area, weight = (torch.from_numpy(samples.info[name]) for name in ("area", "weight"))
         return {
-            "ciou_at_50": ciou_at_50(values),
-            "ciou_mean": ciou_mean(values),
-            "ciou_auc": ciou_auc(values),
+            rule.name: _figures(ceiling(area, samples.pixels, rule, weight).numpy())
+            for rule in samples.rules
+            if len(samples)
         }
 
+    @classmethod
+    @override
+    def sample_columns(cls, samples: Samples) -> Measured:
+        """cIoU under each rule; the column is named after the rule."""
+        rows = samples.measured.get(CIOU.name, {})
+        return {rule.name: {row: values[:, k] for row, values in rows.items()} for k, rule in enumerate(samples.rules)}
 
-class SoundingThreshold(GlobalThresholdMetric):
-    """The score from which on a pixel is said to sound: a quantile of the scores of frames with a visible source.
 
-    Found on validation maps and kept in the checkpoint, it tells ``tavlo predict`` where no source is visible.
+def summarize_ciou(samples: Samples, rows: dict[str, np.ndarray], clip: np.ndarray) -> Summary:
+    """Row -> rule -> cIoU figures and their intervals.
+
+    Args:
+        samples: of which the rules are taken.
+        rows: row -> (N, K) cIoU.
+        clip: (N,) the video of each value.
     """
-
-    def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
-        super().__init__(rule, size, interpolation)
-        self.add_columns("index", "maps")
-
-    def update(self, maps: Tensor, index: Tensor) -> None:
-        """
-        Args:
-            maps: (N, h, w) raw scores; h and w the same in all updates.
-            index: (N,) int64, unique over the dataset.
-        """
-        self.append(index=index, maps=maps.float())
-
-    def compute(self) -> float | None:
-        """The threshold on the raw scale; None where no map was seen."""
-        maps = torch.from_numpy(self.gather("index", "maps")["maps"])
-        return self.threshold_of(maps) if len(maps) else None
+    if not rows or not len(clip):
+        return {}
+    values = np.stack(list(rows.values()), 1)
+    each = np.stack([(values >= 0.5).astype(np.float64), values, auc_of_each(values)])  # (figures, N, R, K)
+    names = ("ciou_at_50", "ciou_mean", "ciou_auc")
+    flat = np.moveaxis(each, 1, 0).reshape(len(clip), -1)
+    intervals = bootstrap_interval(flat, clip).reshape(2, len(each), *values.shape[1:])
+    return {
+        row: {
+            rule.name: _figures(values[:, r, k])
+            | {f"{name}_interval": intervals[:, f, r, k].tolist() for f, name in enumerate(names)}
+            for k, rule in enumerate(samples.rules)
+        }
+        for r, row in enumerate(rows)
+    }
 
 
-class TrueNegativeRate(GlobalThresholdMetric):
-    """Share of pixels below the run's threshold in frames whose source is off-screen.
-
-    The threshold is a quantile of the scores of all frames with a visible source, so both kinds are given.
-    """
-
-    def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
-        super().__init__(rule, size, interpolation)
-        self.add_columns("index", "maps", "on_screen")
-
-    def update(self, maps: Tensor, on_screen: Tensor, index: Tensor) -> None:
-        """
-        Args:
-            maps: (N, h, w) raw scores; h and w the same in all updates.
-            on_screen: (N,) bool, whether the sounding source is visible.
-            index: (N,) int64, unique over the dataset.
-        """
-        self.append(index=index, maps=maps.float(), on_screen=on_screen)
-
-    def compute(self) -> dict[str, float]:
-        """``tn_rate``, 0..1, and the ``threshold`` it was taken at.
-
-        Raises:
-            ConfigError: no frame with a visible source was seen.
-        """
-        table = self.gather("index", "maps", "on_screen")
-        maps = torch.from_numpy(table["maps"])
-        on_screen = torch.from_numpy(table["on_screen"])
-        threshold = self.threshold_of(maps[on_screen])
-        shares = true_negative_share(maps[~on_screen], threshold, self.size, self.interpolation)
-        return {"tn_rate": float(shares.numpy().mean()), "threshold": threshold}
+def _figures(values: np.ndarray) -> Values:
+    return {"ciou_at_50": ciou_at_50(values), "ciou_mean": ciou_mean(values), "ciou_auc": ciou_auc(values)}

@@ -1,47 +1,99 @@
-"""pIA as a torchmetrics class. Exact under DDP."""
+"""pIA: how much of the map lights up for audio that does not belong to the frame."""
 
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
+from tavlo_pl.metrics.base import Measured, Summary
+from tavlo_pl.metrics.figure import MISMATCHED_ROW, MODEL_ROW, ON_SCREEN, Figure
+from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.offscreen import pia, pia_auc
-from tavlo_pl.metrics.functional.upsample import Interpolation
+from tavlo_pl.metrics.recorder import KeptMaps
+from tavlo_pl.metrics.samples import Samples
 from tavlo_pl.metrics.thresholded import GlobalThresholdMetric
 
 
 class PIA(GlobalThresholdMetric):
-    """Share of pixels that light up for silence, noise or a swapped sound, at the threshold of the right sound's maps.
+    """Share of pixels that a map claims for silence, noise or mismatched audio, at the threshold of the matched maps.
 
     Near 0 is right. All frames have a visible source.
 
     Example:
         >>> metric = PIA(size=32)
-        >>> right, silent = torch.rand(4, 7, 7), torch.zeros(4, 7, 7)
-        >>> metric.update(right, silent, index=torch.arange(4))
+        >>> matched, silent = torch.rand(4, 7, 7), torch.zeros(4, 7, 7)
+        >>> metric.update(silent, matched, index=torch.arange(4))
         >>> metric.compute()["pia"], metric.compute()["pia_auc"]
         (0.0, 1.0)
     """
 
-    def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
-        super().__init__(rule, size, interpolation)
-        self.add_columns("index", "right", "wrong")
+    name: ClassVar[str] = "pia"
+    higher_is_better: bool = False
+    figures: ClassVar[tuple[Figure, ...]] = (
+        Figure(
+            "pia",
+            label="pia",
+            higher_is_better=False,
+            note="pia: the share of pixels claimed for silence, noise or the audio of another clip; 0 is right.",
+        ),
+        Figure("pia_auc"),
+    )
+    groups: ClassVar[tuple[str, ...]] = (ON_SCREEN,)
+    mismatched: ClassVar[bool] = True
 
-    def update(self, right: Tensor, wrong: Tensor, index: Tensor) -> None:
-        """
+    @override
+    def update(
+        self,
+        preds: Tensor,
+        target: Tensor,
+        index: Tensor,
+        clip: Tensor | None = None,
+        time_s: Tensor | None = None,
+        category: Sequence[str] | None = None,
+    ) -> None:
+        """Adds N frames with a visible source.
+
         Args:
-            right: (N, h, w) raw scores for the frames' own sounds.
-            wrong: (N, h, w) raw scores of the same frames for the wrong sound.
-            index: (N,) int64, unique over the dataset.
+            preds: (N, h, w) raw scores for silence, noise or mismatched audio.
+            target: (N, h, w) raw scores of the same frames for their own audio, which the threshold is taken of.
+            index: (N,) int64, unique over the data set.
+            clip: (N,) int64, the video of each frame; by default each frame is a video of its own.
+            time_s: not used.
+            category: not used.
         """
-        self.append(index=index, right=right.float(), wrong=wrong.float())
+        mask = torch.ones(len(index), 1, 1, dtype=torch.bool)
+        visible = torch.ones(len(index), dtype=torch.bool)
+        rows = {MODEL_ROW: target, MISMATCHED_ROW: preds}
+        self.record_row(rows, mask, visible, index, clip, time_s, category)
 
-    def compute(self) -> dict[str, float]:
-        """``pia``, ``pia_auc``, 0..1, and the ``threshold``, over all processes.
+    @override
+    def gather_row(self, rows: Sequence[str]) -> tuple[Samples, KeptMaps | None]:
+        """The samples, with what is measured of the mismatched maps, and all maps."""
+        return super().gather_row((*rows, MISMATCHED_ROW))
 
-        Raises:
-            ConfigError: no frame was seen.
-        """
-        table = self.gather("index", "right", "wrong")
-        right, wrong = (torch.from_numpy(table[name]) for name in ("right", "wrong"))
-        threshold = self.threshold_of(right)
-        values = pia(wrong, threshold, self.size, self.interpolation).numpy()
-        return {"pia": float(values.mean()), "pia_auc": pia_auc(values), "threshold": threshold}
+    @classmethod
+    @override
+    def measure_kept(cls, samples: Samples, kept: KeptMaps) -> Measured:
+        """(n,) share of each on-screen map's pixels at or above the threshold of the model."""
+        on_screen = samples.on_screen
+        if not on_screen.any() or not kept.mismatched:
+            return {}
+        threshold = kept.threshold(MODEL_ROW)
+        rows = {row: np.full(len(samples), np.nan) for row in kept.mismatched}
+        for row, shares in rows.items():
+            shares[on_screen] = pia(kept.cells(row, on_screen), threshold, kept.size, kept.interpolation).numpy()
+        return {cls.name: rows}
+
+    @classmethod
+    @override
+    def summarize(cls, samples: Samples) -> Summary:
+        """``pia`` and ``pia_auc``, 0..1, of each row of mismatched audio."""
+        summary: Summary = {}
+        for row, values in samples.measured.get(cls.name, {}).items():
+            interval = bootstrap_interval(values[:, None], samples.clip)[:, 0]
+            found = {"pia": float(values.mean()), "pia_interval": interval.tolist(), "pia_auc": pia_auc(values)}
+            summary[row] = {samples.off_screen_rule: found}
+        return summary

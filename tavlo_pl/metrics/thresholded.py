@@ -1,33 +1,78 @@
-"""What the metrics that claim pixels by a rule share: cIoU of maps, and the one threshold of a whole run."""
+"""Bases of the metrics that claim pixels by a threshold: cIoU under a rule, and one threshold for the whole run."""
 
+from typing import ClassVar
+
+import numpy as np
+import torch
 from torch import Tensor
+from typing_extensions import override
 
-from tavlo_pl.metrics.functional.ciou import ciou_of_maps
-from tavlo_pl.metrics.functional.thresholds import parse_rule, universal_quantile, universal_threshold
+from tavlo_pl.metrics.base import LocalizationMetric, Measured, Values
+from tavlo_pl.metrics.figure import MODEL_ROW
+from tavlo_pl.metrics.functional.ciou import ciou_of_maps, ciou_of_pixels
+from tavlo_pl.metrics.functional.thresholds import fixed_rule
 from tavlo_pl.metrics.functional.upsample import Interpolation
-from tavlo_pl.metrics.per_sample import PerSampleMetric
+from tavlo_pl.metrics.recorder import Column, EvaluatedMaps, KeptMaps
+from tavlo_pl.metrics.samples import Samples
+
+CHUNK = 64
+"""Masks that are unpacked at a time."""
 
 
-class ThresholdedMetric(PerSampleMetric):
-    """Base of metrics over cIoU.
+def _measure_ciou(maps: EvaluatedMaps) -> Tensor:
+    """(n, K) float64 cIoU under each rule; NaN under universal rules, whose thresholds are not known yet."""
+    values = torch.full((len(maps.target), len(maps.rules)), torch.nan, dtype=torch.float64, device=maps.target.device)
+    ranked = [k for k, rule in enumerate(maps.rules) if rule.kind != "universal"]
+    values[:, ranked] = ciou_of_pixels(maps.preds, maps.target, [maps.rules[k] for k in ranked])
+    return values
+
+
+CIOU = Column("ciou", _measure_ciou)
+"""(n, K) cIoU of each sample under each of the K rules."""
+
+
+class ThresholdedMetric(LocalizationMetric):
+    """Base of metrics over cIoU, which have figures for each threshold rule.
 
     Args:
-        rule: ``top_half``, ``top_tenth``, ``adaptive`` or ``fixed:<score>``.
-        interpolation: from cells to the size of the masks.
+        rule: ``top_half``, ``top_tenth``, ``adaptive``, ``fixed:<score>`` or ``universal:<quantile>``.
+        size: evaluation pixels a side.
+        interpolation: from cells to pixels.
     """
 
-    def __init__(self, rule: str, interpolation: Interpolation = "bilinear") -> None:
-        super().__init__()
-        self.rule = parse_rule(rule)
-        self.interpolation = interpolation
+    columns: ClassVar[tuple[Column, ...]] = (CIOU,)
 
-    def ciou_of(self, maps: Tensor, truth: Tensor) -> Tensor:
-        """(N, h, w) raw scores and (N, S, S) masks to (N,) cIoU, 0..1."""
-        return ciou_of_maps(maps, truth, [self.rule], self.interpolation)[:, 0]
+    @classmethod
+    @override
+    def measure_kept(cls, samples: Samples, kept: KeptMaps) -> Measured:
+        """cIoU under the universal rules, once for all metrics over cIoU."""
+        on_screen = samples.on_screen
+        universal = [k for k, rule in enumerate(samples.rules) if rule.kind == "universal"]
+        known = samples.measured.get(CIOU.name, {})
+        if not known or not np.isnan(known[MODEL_ROW][on_screen][:, universal]).any():
+            return {}
+        filled = {row: values.copy() for row, values in known.items()}
+        for row, values in filled.items():
+            for k in universal:
+                threshold = kept.threshold(row, samples.rules[k].value)
+                values[on_screen, k] = _ciou_at(threshold, row, on_screen, kept)
+        return {CIOU.name: filled}
 
 
-class GlobalThresholdMetric(PerSampleMetric):
-    """Base of metrics at one threshold for the whole run: a quantile of the scores of frames with a visible source.
+def _ciou_at(threshold: float, row: str, chosen: np.ndarray, kept: KeptMaps) -> np.ndarray:
+    """(n,) cIoU of the chosen samples of a row at one threshold."""
+    maps, packed, rule = kept.cells(row, chosen), kept.target[chosen], fixed_rule(threshold)
+    values = []
+    for start in range(0, len(packed), CHUNK):
+        truth = np.unpackbits(packed[start : start + CHUNK], axis=1, count=kept.size**2).astype(bool)
+        some = maps.expand(len(truth), -1, -1) if len(maps) == 1 else maps[start : start + CHUNK]
+        target = torch.from_numpy(truth).reshape(-1, kept.size, kept.size)
+        values.append(ciou_of_maps(some, target, [rule], kept.interpolation)[:, 0])
+    return torch.cat(values).numpy()
+
+
+class GlobalThresholdMetric(LocalizationMetric):
+    """Base of metrics at one threshold for the whole run: a quantile of the scores of samples with a visible source.
 
     Args:
         rule: ``universal:<quantile>``.
@@ -35,16 +80,19 @@ class GlobalThresholdMetric(PerSampleMetric):
         interpolation: from cells to pixels.
     """
 
-    def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
-        super().__init__()
-        self.quantile = universal_quantile(rule)
-        self.size = size
-        self.interpolation = interpolation
+    universal: ClassVar[bool] = True
 
-    def threshold_of(self, maps: Tensor) -> float:
-        """The threshold, on the raw scale, of (N, h, w) maps with a visible source.
+    def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
+        super().__init__(rule, size, interpolation)
+
+    @override
+    def compute(self) -> Values:
+        """The figures, their 95 % intervals by video, and the ``threshold``, over all processes.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: no sample with a visible source was seen.
         """
-        return universal_threshold(maps, self.quantile, self.size, self.interpolation)
+        samples, kept = self.gather_row((MODEL_ROW,))
+        summary = self.summarize(samples)
+        values = next((values for by_rule in summary.values() for values in by_rule.values()), {})
+        return values if kept is None else values | {"threshold": kept.threshold(MODEL_ROW)}

@@ -11,7 +11,7 @@ from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import Tensor
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.localization import SoundingThreshold
+from tavlo_pl.metrics.sounding_threshold import SoundingThreshold
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.models.optimizers import WarmupCosine
 from tavlo_pl.types import Batch, Scenario

@@ -1,4 +1,4 @@
-"""Two runs on the same samples: who is better in which scenario, and can one say so."""
+"""Compares two runs on the same samples, by scenario, threshold rule and figure."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.metrics.figure import OFF_SCREEN, ON_SCREEN
 from tavlo_pl.metrics.functional.paired import PairedDifference, paired_differences
 from tavlo_pl.report.load import RunResults
-from tavlo_pl.types import Scenario
 from tavlo_pl.viz.table import Table
 
 
@@ -16,8 +16,8 @@ class Comparison(NamedTuple):
     """A second run against a first.
 
     Attributes:
-        first: the run that is compared with.
-        second: the run that is judged.
+        first: the reference.
+        second: the run that is compared with it.
         rows: (S, 2), places of the S samples that both have in the first and in the second run.
         differences: scenario -> rule -> figure -> difference.
     """
@@ -29,8 +29,7 @@ class Comparison(NamedTuple):
 
     @property
     def same_data(self) -> bool | None:
-        """Whether both were tested on the same ground truth; None where there are no two
-        fingerprints of one kind."""
+        """Whether both were tested on the same ground truth; None without two fingerprints of one command."""
         first, second = self.first.data_mark, self.second.data_mark
         return first[1] == second[1] if first and second and first[0] == second[0] else None
 
@@ -56,36 +55,34 @@ class Comparison(NamedTuple):
 
 
 def compare(first: RunResults, second: RunResults) -> Comparison:
-    """Compares the model rows of two runs on the samples that both have, in every scenario and by every common rule.
+    """Compares the model rows of two runs on the samples that both have.
+
+    Compared are all figures that are means over a column of ``per_sample.csv``, in every group of samples that they are
+    reported for, by every rule that both runs have.
 
     Raises:
-        ConfigError: they have no sample, or no rule, in common.
+        ConfigError: the runs have no sample, or no rule, in common.
     """
     _, one, two = np.intersect1d(first.samples.sample_id, second.samples.sample_id, return_indices=True)
     differences: dict[str, dict[str, dict[str, PairedDifference]]] = {}
     for scenario, members in first.samples.groups().items():
         chosen = np.flatnonzero(members[one])
-        off_screen = scenario == Scenario.OFF_SCREEN
-        for rule in [first.rule_of(scenario)] if off_screen else first.rules:
-            pair = [run.column(rule, off_screen)[rows[chosen]] for run, rows in ((first, one), (second, two))]
-            known = ~np.isnan(pair).any(axis=0)
-            if not known.any():
-                continue
-            clip = first.samples.clip[one[chosen[known]]]
-            names, figures = zip(*(_figures(values[known], scenario) for values in pair), strict=True)
-            found = paired_differences(figures[0], figures[1], clip)
-            differences.setdefault(scenario, {})[rule] = dict(zip(names[0], found, strict=True))
+        group = OFF_SCREEN if scenario == OFF_SCREEN else ON_SCREEN
+        figures = [figure for figure in first.figures if figure.column and figure.group == group]
+        for rule in [first.rule_of(scenario)] if group == OFF_SCREEN else first.rules:
+            for figure in figures:
+                column = figure.column.format(rule=rule)
+                pair = [run.model_values(column)[rows[chosen]] for run, rows in ((first, one), (second, two))]
+                known = ~np.isnan(pair).any(axis=0)
+                if known.any():
+                    clip = first.samples.clip[one[chosen[known]]]
+                    values = [figure.of_samples(each[known])[:, None] for each in pair]
+                    found = paired_differences(values[0], values[1], clip)[0]
+                    differences.setdefault(scenario, {}).setdefault(rule, {})[figure.name] = found
     if not differences:
         lacking = f"threshold rule in common with {first.folder}" if len(one) else f"sample of {first.folder}"
         raise ConfigError(f"{second.folder}: no {lacking}; compare tests of one data set by one rule")
     return Comparison(first, second, np.stack([one, two], 1), differences)
-
-
-def _figures(values: np.ndarray, scenario: str) -> tuple[list[str], np.ndarray]:
-    """Names of the scenario's K figures, and (N, K) what of each sample is averaged to them."""
-    if scenario == Scenario.OFF_SCREEN:
-        return ["tn_rate"], values[:, None]
-    return ["ciou_mean", "ciou_at_50"], np.stack([values, values >= 0.5], 1).astype(np.float64)
 
 
 def comparison_table(comparison: Comparison) -> Table:
@@ -115,11 +112,11 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def _notes(comparison: Comparison) -> Sequence[str]:
-    """What the comparison stands on."""
+    """How the runs were compared, and what makes them hard to compare."""
     both, in_a, in_b = comparison.to_json()["samples"].values()
     size, interpolation = (comparison.first.metrics[name] for name in ("size", "interpolation"))
     notes = [
-        "Paired bootstrap by video of the differences sample by sample; nothing is corrected for many looks.",
+        "Paired bootstrap by video of the differences sample by sample; there is no correction for multiple comparisons.",
         f"Maps upsampled to {size}×{size} ({interpolation}).",
     ]
     if both < max(in_a, in_b):

@@ -1,4 +1,4 @@
-"""A run's results read back, whether ``tavlo test`` or ``tavlo score`` wrote them."""
+"""Reads the results of a run that ``tavlo test`` or ``tavlo score`` has written."""
 
 import csv
 import json
@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.scores import CROSS_EVENT, ON_SCREEN
-from tavlo_pl.metrics.suite import MODEL_ROW
+from tavlo_pl.metrics.figure import CROSS_EVENT, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Figure, read_figures
 from tavlo_pl.run.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps
-from tavlo_pl.types import SCENARIOS, Scenario
+from tavlo_pl.types import SCENARIOS
 
 NAMES = ("sample_id", "clip", "scenario", "category", "cross_event")
 """Columns that say which sample it is."""
@@ -40,10 +39,10 @@ class Samples(NamedTuple):
 
     def groups(self) -> dict[str, np.ndarray]:
         """Name -> (N,) bool: the scenarios that have samples, in the order of ``results.json``."""
-        on_screen = self.scenario != Scenario.OFF_SCREEN
-        groups = {str(name): self.scenario == name for name in SCENARIOS if name != Scenario.OFF_SCREEN}
+        on_screen = self.scenario != OFF_SCREEN
+        groups = {str(name): self.scenario == name for name in SCENARIOS if name != OFF_SCREEN}
         groups |= {CROSS_EVENT: on_screen & self.cross_event, ON_SCREEN: on_screen}
-        groups[str(Scenario.OFF_SCREEN)] = ~on_screen
+        groups[OFF_SCREEN] = ~on_screen
         return {name: members for name, members in groups.items() if members.any()}
 
 
@@ -51,8 +50,8 @@ class RunResults(NamedTuple):
     """One run.
 
     Attributes:
-        name: tells it from the other runs of the page.
-        folder: where its files lie.
+        name: unique among the runs of the page.
+        folder: of its files.
         results: what ``results.json`` holds.
         samples: what ``per_sample.csv`` holds.
         maps: what ``maps.npz`` holds, if it is there.
@@ -72,11 +71,16 @@ class RunResults(NamedTuple):
 
     @property
     def data_mark(self) -> tuple[str, str] | None:
-        """Who took a fingerprint of the ground truth, and its sha256; only those of one kind can be compared."""
+        """The command that took a fingerprint of the ground truth, and its sha256; only equal commands compare."""
         if "fingerprint" in self.results:
             return "score", self.results["fingerprint"]["annotations"]
         mark = self.results.get("data_fingerprint")
         return ("test", mark["sha256"]) if mark else None
+
+    @property
+    def figures(self) -> list[Figure]:
+        """What the metrics of the run report."""
+        return list(read_figures(self.metrics))
 
     @property
     def rules(self) -> list[str]:
@@ -84,22 +88,31 @@ class RunResults(NamedTuple):
         return list(self.metrics["rules"])
 
     def rule_of(self, scenario: str) -> str:
-        """The rule of the main table, or the one that off-screen samples have."""
-        return str(self.metrics["off_screen_rule"]) if scenario == Scenario.OFF_SCREEN else self.rules[0]
+        """The rule of the main table, or the off-screen rule."""
+        return str(self.metrics["off_screen_rule"]) if scenario == OFF_SCREEN else self.rules[0]
 
     def column(self, rule: str, off_screen: bool = False) -> np.ndarray:
-        """(N,) what the model reached on each sample by a rule: cIoU on-screen, else the share of pixels that stay
-        below the threshold; NaN for samples of the other kind."""
+        """(N,) the model's value of each sample under a rule; NaN for samples of the other kind.
+
+        Args:
+            rule: threshold rule.
+            off_screen: whether to return the share of pixels below the threshold of off-screen samples, and not the
+                cIoU of on-screen samples.
+        """
+        wanted = (self.samples.scenario == OFF_SCREEN) == off_screen
+        return np.where(wanted, self.model_values(rule), np.nan)
+
+    def model_values(self, column: str) -> np.ndarray:
+        """(N,) the model's values in a column of ``per_sample.csv``; NaN where there is none."""
         unknown = np.full(len(self.samples.sample_id), np.nan)
-        wanted = (self.samples.scenario == Scenario.OFF_SCREEN) == off_screen
-        return np.where(wanted, self.samples.values.get(f"{MODEL_ROW}/{rule}", unknown), np.nan)
+        return self.samples.values.get(f"{MODEL_ROW}/{column}", unknown)
 
     def scores(self, scenario: str) -> np.ndarray:
         """(N,) `column` by the rule of a scenario."""
-        return self.column(self.rule_of(scenario), scenario == Scenario.OFF_SCREEN)
+        return self.column(self.rule_of(scenario), scenario == OFF_SCREEN)
 
     def rows(self) -> list[str]:
-        """The model's row and those it is held against, as far as their cIoU is known by sample."""
+        """The rows whose cIoU is known for each sample, the model first."""
         rule = self.rules[0]
         return [column[: -len(rule) - 1] for column in self.samples.values if column.endswith(f"/{rule}")]
 
@@ -129,7 +142,7 @@ def _results_file(path: Path) -> Path:
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """What tells the folders apart: their paths without the parts at both ends that all share."""
+    """Short unique names of the folders: their paths without the parts at both ends that all have in common."""
     parts = [file.absolute().parent.parts if file.name == RESULTS else file.absolute().parts for file in files]
     if len(parts) == 1:
         return ["/".join(parts[0][-2:])]
@@ -144,7 +157,7 @@ def _read(name: str, file: Path) -> RunResults:
     try:
         results = json.loads(file.read_text(encoding="utf-8"))
         run = RunResults(name, file.parent, results, _read_samples(file.with_name(PER_SAMPLE)), _read_maps(file.parent))
-        _ = run.rules, run.metrics["scenarios"]  # what a file of another kind has not
+        _ = run.rules, run.figures, run.metrics["scenarios"]  # a file of another kind lacks them
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{file.parent}: not the results of a test ({problem}); test or score again") from error

@@ -1,17 +1,19 @@
-"""The tables at the end of ``test``, as text for a terminal and as Markdown for a README."""
+"""The tables at the end of ``test`` and ``score``, as text for a terminal and as Markdown for a README.
+
+The tables of results name no metric: they loop over the `Figure` descriptions that ``LocalizationSuite.compute`` writes
+beside the values.
+"""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tavlo_pl.types import Scenario
+from tavlo_pl.metrics.figure import ALL, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Figure, read_figures
 
 CEILING = "ceiling"
 COUNTS = "samples (clips)"
 NOTHING = "–"
-CELL = "ciou_mean ± half its 95 % interval / ciou_at_50, in %"
-ON_SCREEN = "on_screen"
 GROUPS = {"category": "By category", "size": "By size of the source", "sources": "By number of sources"}
 PRINTED = ("size", "sources")
 """Groups whose table is short enough for a terminal; the page of ``tavlo report`` has all."""
@@ -20,19 +22,18 @@ PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 """Where a Markdown page shows a table: its first line, the table's name, what is replaced, its last line."""
 
 SIZES = "Sizes by the area of the ground truth: small up to 32², medium 96², large 144² of 224² pixels."
-PIA = "pia: the share of pixels that light up for a sound that no picture makes or another clip's; 0 is right."
 NAMED_CLIPS = 5
-"""So many clips that were left out are named below the table; all of them stand in ``results.json``."""
+"""At most this many clips that were left out are named below the table; ``results.json`` names all of them."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Words in rows and columns.
+    """Text in rows and columns.
 
     Attributes:
         title: one line above.
         header: names of the columns.
-        rows: as many words each as the header.
+        rows: one cell for each column of the header.
         notes: sentences below.
     """
 
@@ -42,7 +43,7 @@ class Table:
     notes: Sequence[str] = ()
 
     def to_text(self) -> str:
-        """For a terminal: the first column to the left, the others to the right, two blanks between."""
+        """For a terminal: the first column is flush left, the others are flush right, with two blanks between them."""
         first, *widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
         lines = [
             "  ".join([name.ljust(first), *(cell.rjust(w) for cell, w in zip(cells, widths, strict=True))])
@@ -52,21 +53,23 @@ class Table:
         return "\n".join([self.title, rule, lines[0], rule, *lines[1:], rule, *self.notes])
 
     def to_markdown(self) -> str:
-        """For a README: a GitHub table, the title above and the notes below as paragraphs of their own."""
+        """For a README: a GitHub table, with the title above and the notes below as separate paragraphs."""
         align = ["---", *["---:"] * (len(self.header) - 1)]
         lines = ["| " + " | ".join(words) + " |" for words in [self.header, align, *self.rows]]
         return "\n\n".join([f"**{self.title}**", "\n".join(lines), *self.notes]) + "\n"
 
 
 def results_tables(metrics: Mapping[str, Any]) -> list[Table]:
-    """The tables of a test: the first rule with intervals and the off-screen rate; what else was measured; the samples
-    by size and number of their sources; the other rules.
+    """The tables of a test.
+
+    The first has the main figures of each scenario by the first rule; then come all other figures, the samples by size
+    and number of their sources, and the other rules.
 
     Args:
         metrics: what ``LocalizationSuite.compute()`` returns, or what was read back from ``results.json``.
 
     Returns:
-        The first, and of the others those that there is something to put into.
+        The first table, and those of the others that are not empty.
     """
     first, *others = metrics["rules"]
     tables = [_main_table(metrics, first), beyond_table(metrics), *(group_table(metrics, kind) for kind in PRINTED)]
@@ -76,36 +79,28 @@ def results_tables(metrics: Mapping[str, Any]) -> list[Table]:
 
 
 def beyond_table(metrics: Mapping[str, Any]) -> Table | None:
-    """Whatever was measured beside cIoU and the off-screen rate, by the first rule; None where nothing was."""
-    rule, scenarios = metrics["rules"][0], metrics["scenarios"]
-    on_screen, off_screen = (scenarios.get(name, {}).get("rows", {}) for name in (ON_SCREEN, Scenario.OFF_SCREEN))
-    seen = {row: by_rule[rule] for row, by_rule in on_screen.items()}
-    unseen = {row: by_rule[metrics["off_screen_rule"]] for row, by_rule in off_screen.items()}
-    delay = scenarios.get("cross_event", {}).get("switch_delay", {})
-    detection = {row: by_rule[rule] for row, by_rule in metrics.get("detection", {}).items()}
-    scenes = {row: by_rule[rule] for row, by_rule in metrics.get("scenes", {}).get("rows", {}).items()}
-    segmentation = metrics.get("segmentation", {})
-    lines = [
-        _line("pointing, share of time", seen, "pointing"),
-        _line("switches followed", delay, "followed"),
-        _line("switch delay, median, s", delay, "median_s", lambda seconds: f"{seconds:.2f}"),
-        _line("stability, off_screen", unseen, "stability"),
-        *(
-            _line(f"pia, {sound}", {"model": found}, "pia")
-            for sound, found in metrics.get("pia", {"rows": {}})["rows"].items()
-        ),
-        *(_line(label, detection, name) for label, name in (("AP", "ap"), ("max-F1", "max_f1"), ("LocAcc", "loc_acc"))),
-        *(_line(label, scenes, name) for label, name in (("IIoU", "iiou"), ("IAUC", "iauc"))),
-        *(_line(label, segmentation, name) for label, name in (("mIoU", "miou"), ("F-score", "f_score"))),
-    ]
-    rows = list(dict.fromkeys(row for _, cells in lines for row in cells))
-    if not rows:
+    """Every figure that is not in the main table, by the first rule; None where there is none."""
+    lines: dict[str, dict[str, str]] = {}
+    shown: list[Figure] = []
+    for figure in read_figures(metrics):
+        if figure.main or not figure.label:
+            continue
+        rows = metrics["scenarios"].get(figure.group, {}).get("rows", {})
+        found = {row: by_rule.get(figure.rule(metrics), {}) for row, by_rule in rows.items()}
+        cells = {row: figure.to_text(values) for row, values in found.items() if figure.name in values}
+        if cells and figure.mismatched:  # a line for each audio, in the column of the model
+            lines |= {f"{figure.label}, {row}": {MODEL_ROW: cell} for row, cell in cells.items()}
+        elif cells:
+            lines[figure.label] = cells
+        shown += [figure] if cells else []
+    if not lines:
         return None
+    rows = list(dict.fromkeys(row for cells in lines.values() for row in cells))
     return Table(
-        title=f"Beyond cIoU, in % ± half the 95 % interval, rule {rule}",
+        title=f"Beyond cIoU, in % ± half the 95 % interval, rule {metrics['rules'][0]}",
         header=["", *rows],
-        rows=[[label, *(cells.get(row, NOTHING) for row in rows)] for label, cells in lines if cells],
-        notes=[_measured(metrics), *([PIA] if "pia" in metrics else [])],
+        rows=[[label, *(cells.get(row, NOTHING) for row in rows)] for label, cells in lines.items()],
+        notes=[_measured(metrics), *_figure_notes(metrics, shown)],
     )
 
 
@@ -114,112 +109,99 @@ def group_table(metrics: Mapping[str, Any], kind: str) -> Table | None:
     groups = metrics.get("breakdown", {}).get(kind)
     if not groups:
         return None
-    rule = metrics["rules"][0]
-    rows = _row_names(groups)
+    rule, figures = metrics["rules"][0], _main_figures(metrics, ON_SCREEN)
+    rows = _row_names(groups, figures)
     return Table(
-        title=f"{GROUPS[kind]}: {CELL}, rule {rule}",
+        title=f"{GROUPS[kind]}: {_cell_title(figures)}, rule {rule}",
         header=["", COUNTS, *rows],
         rows=[
-            [name, f"{group['samples']} ({group['clips']})", *(_cell(group, row, rule, "") for row in rows)]
+            [name, f"{group['samples']} ({group['clips']})", *(_cell(figures, group, row, rule) for row in rows)]
             for name, group in groups.items()
         ],
         notes=[_measured(metrics), *([SIZES] if kind == "size" else [])],
     )
 
 
-def _line(
-    label: str, figures: Mapping[str, Any], name: str, to_text: Callable[[float], str] | None = None
-) -> tuple[str, dict[str, str]]:
-    """A label and, by row, the cell of a figure; none where no row has it."""
-    known = {row: found for row, found in figures.items() if found.get(name) is not None}
-    if to_text is not None:
-        return label, {row: to_text(found[name]) for row, found in known.items()}
-    return label, {row: _spread(found[name], found.get(f"{name}_interval")) for row, found in known.items()}
-
-
 def _main_table(metrics: Mapping[str, Any], rule: str) -> Table:
-    scenarios = _on_screen(metrics)
-    off_screen = metrics["scenarios"].get(Scenario.OFF_SCREEN)
-    if off_screen:
-        scenarios[Scenario.OFF_SCREEN] = off_screen
+    on_screen, off_screen = _main_figures(metrics, ON_SCREEN), _main_figures(metrics, OFF_SCREEN)
+    scenarios = {name: (group, on_screen, rule) for name, group in _on_screen(metrics).items()}
+    if OFF_SCREEN in metrics["scenarios"]:
+        group = metrics["scenarios"][OFF_SCREEN]
+        scenarios[OFF_SCREEN] = group, off_screen, metrics["off_screen_rule"]
+    names = _row_names({name: group for name, (group, _, _) in scenarios.items()}, [*on_screen, *off_screen])
     rows = [
-        [row, *(_cell(scenario, row, rule, metrics["off_screen_rule"]) for scenario in scenarios.values())]
-        for row in _row_names(scenarios)
+        [row, *(_cell(figures, group, row, of_group) for group, figures, of_group in scenarios.values())]
+        for row in names
     ]
-    counts = [f"{scenario['samples']} ({scenario['clips']})" for scenario in scenarios.values()]
+    counts = [f"{group['samples']} ({group['clips']})" for group, _, _ in scenarios.values()]
+    shown = off_screen if OFF_SCREEN in scenarios else []
     return Table(
-        title=f"{CELL}, rule {rule}",
+        title=f"{_cell_title(on_screen)}, rule {rule}",
         header=["", *map(str, scenarios)],
         rows=[*rows, [COUNTS, *counts]],
-        notes=_notes(metrics),
+        notes=_notes(metrics, [*on_screen, *shown]),
     )
 
 
 def _rules_table(metrics: Mapping[str, Any], rules: Sequence[str]) -> Table:
-    scenarios = _on_screen(metrics)
+    scenarios, figures = _on_screen(metrics), _main_figures(metrics, ON_SCREEN)
     return Table(
-        title="Other rules: ciou_mean / ciou_at_50, in %",
+        title=f"Other rules: {' / '.join(figure.name for figure in figures)}, in %",
         header=["", *scenarios],
         rows=[
-            [f"{rule} {row}", *(_pair(_scores(scenario, row, rule)) for scenario in scenarios.values())]
+            [
+                f"{rule} {row}",
+                *(_cell(figures, group, row, rule, intervals=False) for group in scenarios.values()),
+            ]
             for rule in rules
-            for row in _row_names(scenarios)
+            for row in _row_names(scenarios, figures)
         ],
         notes=[_measured(metrics)],
     )
 
 
+def _main_figures(metrics: Mapping[str, Any], group: str) -> list[Figure]:
+    """The figures of the main table's cells for a group."""
+    return [figure for figure in read_figures(metrics) if figure.main and figure.group == group]
+
+
 def _on_screen(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The scenarios that have a cIoU."""
-    return {name: scores for name, scores in metrics["scenarios"].items() if name != Scenario.OFF_SCREEN}
+    """The scenarios of samples with a visible source."""
+    return {name: group for name, group in metrics["scenarios"].items() if name not in (OFF_SCREEN, ALL)}
 
 
-def _row_names(scenarios: Mapping[str, Any]) -> list[str]:
-    """All rows in the order in which the scenarios have them, the ceiling last."""
-    return [*dict.fromkeys(row for scenario in scenarios.values() for row in scenario["rows"]), CEILING]
+def _row_names(groups: Mapping[str, Any], figures: Sequence[Figure]) -> list[str]:
+    """The rows that have one of the figures, or no value at all, in the order of the groups; the ceiling last."""
+    names = {figure.name for figure in figures}
+    rows = dict.fromkeys(
+        row
+        for group in groups.values()
+        for row, by_rule in group["rows"].items()
+        if any(not values or names & values.keys() for values in by_rule.values())
+    )
+    return [*rows, CEILING]
 
 
-def _scores(scenario: Mapping[str, Any], row: str, rule: str) -> Mapping[str, Any]:
-    """The figures of one cell; empty where there are none."""
-    by_rule = scenario.get(CEILING, {}) if row == CEILING else scenario["rows"].get(row, {})
-    figures: Mapping[str, Any] = by_rule.get(rule, {})
-    return figures
+def _cell_title(figures: Sequence[Figure]) -> str:
+    """What the figures of a cell are."""
+    names = [figure.name for figure in figures]
+    return " / ".join([f"{name} ± half its 95 % interval" for name in names[:1]] + names[1:]) + ", in %"
 
 
-def _cell(scenario: Mapping[str, Any], row: str, rule: str, off_screen_rule: str) -> str:
-    """A cell of the main table: by the off-screen rule where the scenario was measured by it."""
-    off_screen = _scores(scenario, row, off_screen_rule)
-    if off_screen:
-        interval = off_screen["tn_rate_interval"]
-        return _spread(off_screen["tn_rate"], interval) if interval else NOTHING
-    scores = _scores(scenario, row, rule)
-    if "ciou_mean_interval" not in scores:
-        return _pair(scores)
-    mean = _spread(scores["ciou_mean"], scores["ciou_mean_interval"])
-    return f"{mean} / {_percent(scores['ciou_at_50'])}"
+def _cell(figures: Sequence[Figure], group: Mapping[str, Any], row: str, rule: str, *, intervals: bool = True) -> str:
+    """The figures of a row by a rule, the first with its interval if asked for; a dash where there are none."""
+    by_rule = group.get(CEILING, {}) if row == CEILING else group["rows"].get(row, {})
+    values = by_rule.get(rule, {})
+    known = [figure for figure in figures if figure.name in values]
+    plain = {figure.name: values[figure.name] for figure in known}
+    texts = [figure.to_text(values if intervals and not place else plain) for place, figure in enumerate(known)]
+    return " / ".join(texts) or NOTHING
 
 
-def _pair(scores: Mapping[str, Any]) -> str:
-    return f"{_percent(scores['ciou_mean'])} / {_percent(scores['ciou_at_50'])}" if scores else NOTHING
-
-
-def _spread(value: float, interval: Sequence[float] | None) -> str:
-    if interval is None:
-        return _percent(value)
-    low, high = interval
-    return f"{_percent(value)} ±{_percent((high - low) / 2)}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _notes(metrics: Mapping[str, Any]) -> list[str]:
+def _notes(metrics: Mapping[str, Any], figures: Sequence[Figure]) -> list[str]:
     """How the maps were measured, and what was not."""
-    rule, left_out = metrics["off_screen_rule"], metrics["left_out"]
-    notes = [_measured(metrics)]
-    if Scenario.OFF_SCREEN in metrics["scenarios"]:
-        notes.append(f"{Scenario.OFF_SCREEN}: tn_rate, the share of pixels below the row's own {rule} threshold.")
+    left_out = metrics["left_out"]
+    notes = [_measured(metrics), *_figure_notes(metrics, figures)]
     if not metrics["scenarios"]:
         notes.append("No annotated sample was tested.")
     if left_out["clips"]:
@@ -230,6 +212,11 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
     else:
         notes.append("No clip was left out.")
     return notes
+
+
+def _figure_notes(metrics: Mapping[str, Any], figures: Sequence[Figure]) -> list[str]:
+    """The sentences that explain figures."""
+    return [figure.note.format(rule=figure.rule(metrics)) for figure in figures if figure.note]
 
 
 def _measured(metrics: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tavlo_pl.metrics.suite import METRICS
 from tavlo_pl.run.results import PER_SAMPLE, RESULTS, to_csv
 from tavlo_pl.types import SCENARIOS, Scenario
 
@@ -51,6 +52,7 @@ def write_results(
         "size": 224,
         "interpolation": "bilinear",
         "off_screen_rule": "universal:0.9",
+        "figures": [figure.to_json() for metric in METRICS for figure in metric.described_figures()],
         "universal_threshold": {},
         "scenarios": scenarios,
         "breakdown": {},

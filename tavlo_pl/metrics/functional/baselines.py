@@ -1,7 +1,9 @@
-"""Maps that need no model: a model that is not clearly above them has learnt nothing.
+"""Baselines: maps that need no model. A model that is not clearly above them has learnt nothing.
 
-The whole image claims every pixel under any rule, so its cIoU is the ground truth's share of the picture.
+The whole image claims every pixel under any rule, so its cIoU is the ground truth's share of the image.
 """
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ def random_maps(index: Tensor, cells: int = RANDOM_CELLS) -> Tensor:
     """Uniform scores that depend on the sample's index alone, and so not on batches or processes.
 
     Cell c of sample i is draw i·cells² + c of the SplitMix64 generator (Steele, Lea and Flood, 2014), which
-    can be asked for any of its draws without making those before.
+    computes any of its draws without those before it.
 
     Args:
         index: (N,) int64, >= 0.
@@ -36,3 +38,16 @@ def random_maps(index: Tensor, cells: int = RANDOM_CELLS) -> Tensor:
     state ^= state >> np.uint64(31)
     uniform = (state >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
     return torch.from_numpy(uniform.reshape(-1, cells, cells))
+
+
+WHOLE_IMAGE = "whole_image"
+
+BASELINES: Mapping[str, Callable[[Tensor, int], Tensor]] = {
+    WHOLE_IMAGE: lambda _index, size: torch.ones(1, size, size),  # not upsampled, which rounds
+    "centred_disk": lambda _index, size: centred_disk(size)[None],
+    "random": lambda index, _size: random_maps(index),
+}
+"""Name -> function of (N,) sample indices and the evaluation size that returns (N, h, w) or (1, h, w) scores."""
+
+SHARED = frozenset({WHOLE_IMAGE, "centred_disk"})
+"""Baselines with one map for all samples."""

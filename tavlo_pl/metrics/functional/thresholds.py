@@ -73,6 +73,11 @@ def parse_rule(name: str) -> Rule:
     raise ConfigError(f"Unknown threshold rule {name!r}: use {RULES}.")
 
 
+def fixed_rule(threshold: float) -> Rule:
+    """The rule that claims the pixels with this score or a higher one."""
+    return Rule(f"fixed:{threshold!r}", "fixed", Fraction(threshold))
+
+
 def universal_quantile(name: str) -> Fraction:
     """The quantile of a ``universal`` rule.
 

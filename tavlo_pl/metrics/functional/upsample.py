@@ -44,30 +44,43 @@ def upsample(maps: Tensor, size: int, interpolation: Interpolation = "bilinear")
 def for_each_chunk(
     work: Callable[[slice, Tensor], None], maps: Tensor, size: int, interpolation: Interpolation = "bilinear"
 ) -> None:
-    """Calls `work` with a few upsampled maps at a time, because a test set of them would not fit into memory.
-
-    As many chunks are at work at once as torch may use threads: a chunk needs nothing of the others, so these threads,
-    unlike those inside of torch's short loops, never wait for each other.
+    """Calls `work` with a few upsampled maps at a time, because all maps of a test set do not fit into memory.
 
     Args:
-        work: takes which of the N maps, and their (n, S·S) float32 pixels; must bear to be called from several threads.
+        work: takes which of the N maps, and their (n, S·S) float32 pixels; is called from several threads.
         maps: (N, h, w) scores.
         size: pixels a side, S.
         interpolation: see `upsample`.
     """
-    step = max(1, CHUNK_PIXELS // size**2)
-    chunks = [slice(start, start + step) for start in range(0, len(maps), step)]
+    for_each_slice(
+        lambda chunk: work(chunk, upsample(maps[chunk], size, interpolation).flatten(1)), len(maps), size, maps.is_cpu
+    )
 
-    inference = torch.is_inference_mode_enabled()  # a thread begins without it, and may then not write into its tensors
+
+def for_each_slice(work: Callable[[slice], None], count: int, size: int, threads: bool) -> None:
+    """Calls `work` with slices of a few maps each.
+
+    As many slices are in progress at once as torch may use threads. A slice needs no result of another one, so these
+    threads, unlike those inside of torch's short loops, never wait for each other.
+
+    Args:
+        work: takes which of the maps; is called from several threads.
+        count: number of maps.
+        size: pixels a side after upsampling.
+        threads: whether to use several threads, as on the CPU.
+    """
+    step = max(1, CHUNK_PIXELS // size**2)
+    chunks = [slice(start, min(start + step, count)) for start in range(0, count, step)]
+    inference = torch.is_inference_mode_enabled()  # a thread starts without it and cannot write into its tensors then
 
     def run(chunk: slice) -> None:
         with torch.inference_mode(inference):
-            work(chunk, upsample(maps[chunk], size, interpolation).flatten(1))
+            work(chunk)
 
-    threads = min(torch.get_num_threads(), len(chunks)) if maps.is_cpu else 1
-    if threads < 2:
+    workers = min(torch.get_num_threads(), len(chunks)) if threads else 1
+    if workers < 2:
         for chunk in chunks:
             run(chunk)
     else:
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(workers) as pool:
             list(pool.map(run, chunks))

@@ -1,0 +1,311 @@
+"""Per-sample columns measured from maps: what the single metrics and the suite have in common."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.metrics.functional.baselines import BASELINES, SHARED, WHOLE_IMAGE
+from tavlo_pl.metrics.functional.ciou import truth_area, truth_weight
+from tavlo_pl.metrics.functional.thresholds import Rule, parse_rule, universal_quantile, universal_threshold
+from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_slice, upsample
+from tavlo_pl.metrics.per_sample import PerSampleMetric
+from tavlo_pl.metrics.samples import Samples
+
+INFO = ("clip", "on_screen", "time_s", "area", "weight")
+"""Columns of numbers that describe a sample, beside its index."""
+
+
+class EvaluatedMaps:
+    """n maps of one row with the ground truth of their samples.
+
+    Attributes:
+        cells: (n, h, w) raw scores, or (1, h, w) for one map that all samples share.
+        target: (n, P) bool or float32 weights, ground truth at the evaluation size.
+        rules: the threshold rules.
+    """
+
+    def __init__(
+        self, cells: Tensor, target: Tensor, rules: Sequence[Rule], size: int, interpolation: Interpolation
+    ) -> None:
+        self.cells = cells
+        self.target = target
+        self.rules = rules
+        self._size = size
+        self._interpolation = interpolation
+
+    @cached_property
+    def preds(self) -> Tensor:
+        """(n, P) or (1, P) float32, the raw scores at the evaluation size."""
+        return upsample(self.cells, self._size, self._interpolation).flatten(1)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Something that is measured of each sample and each row when a batch arrives.
+
+    Attributes:
+        name: of the column; metrics with the same column share it.
+        measure: takes `EvaluatedMaps` and returns (n, ...) values.
+        on_screen: whether only samples with a visible source are measured.
+        baselines: whether the baselines are measured too.
+    """
+
+    name: str
+    measure: Callable[[EvaluatedMaps], Tensor]
+    on_screen: bool = True
+    baselines: bool = True
+
+
+class KeptMaps:
+    """The maps of all samples, for what depends on one threshold for the whole run.
+
+    Attributes:
+        rows: the given rows and the baselines.
+        mismatched: the rows of mismatched audio.
+        size: evaluation pixels a side.
+        interpolation: from cells to pixels.
+        target: (n, ⌈P/8⌉) uint8, ground truth packed by ``numpy.packbits``; empty without a universal rule of cIoU.
+    """
+
+    def __init__(
+        self,
+        cells: Mapping[str, Tensor],
+        rows: Sequence[str],
+        mismatched: Sequence[str],
+        on_screen: np.ndarray,
+        quantile: Fraction,
+        size: int,
+        interpolation: Interpolation,
+        target: np.ndarray,
+    ) -> None:
+        self.rows = rows
+        self.mismatched = mismatched
+        self.size = size
+        self.interpolation = interpolation
+        self.target = target
+        self._cells = cells
+        self._on_screen = on_screen
+        self._quantile = quantile
+        self._thresholds: dict[tuple[str, Fraction], float] = {}
+
+    def cells(self, row: str, chosen: np.ndarray) -> Tensor:
+        """(n, h, w) raw scores of the chosen samples, (1, h, w) where a baseline has one map for all samples."""
+        return self._cells[row] if row in SHARED else self._cells[row][torch.from_numpy(chosen)]
+
+    def threshold(self, row: str, quantile: Fraction | None = None) -> float:
+        """The row's universal threshold: a quantile of the scores of all samples with a visible source.
+
+        Args:
+            row: whose scores.
+            quantile: 0..1; by default that of the off-screen rule.
+
+        Raises:
+            ConfigError: no sample has a visible source.
+        """
+        key = row, self._quantile if quantile is None else quantile
+        if key not in self._thresholds:
+            maps = self.cells(row, self._on_screen) if self._on_screen.any() else torch.zeros(0, 1, 1)
+            self._thresholds[key] = universal_threshold(maps, key[1], self.size, self.interpolation)
+        return self._thresholds[key]
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Row -> universal threshold of the off-screen rule, for the rows that needed one so far."""
+        return {row: value for (row, quantile), value in self._thresholds.items() if quantile == self._quantile}
+
+
+class SampleRecorder(PerSampleMetric):
+    """Measures columns of every sample in each update, and gathers them over all processes as `Samples`.
+
+    Args:
+        columns: what is measured.
+        rules: threshold rules.
+        size: evaluation pixels a side; the ground truth must have it.
+        interpolation: from cells to pixels.
+        off_screen_rule: ``universal:<quantile>``, the rule with one threshold for the whole run.
+        keep_maps: whether to keep the maps; universal rules always do.
+
+    Raises:
+        ConfigError: a rule is unknown or out of place.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        rules: Sequence[str],
+        size: int,
+        interpolation: Interpolation,
+        off_screen_rule: str,
+        keep_maps: bool,
+    ) -> None:
+        super().__init__()
+        self.rules = [parse_rule(name) for name in rules]
+        self.size = size
+        self.interpolation = interpolation
+        self.off_screen_rule = off_screen_rule
+        self.quantile = universal_quantile(off_screen_rule)
+        self._universal = [rule for rule in self.rules if rule.kind == "universal"]
+        self.keep_maps = keep_maps or bool(self._universal)
+        self._columns = list(dict.fromkeys(columns))
+        self.add_columns("index", "on_screen_index", *INFO, "maps", "target", "mismatched_maps")
+        self.add_columns(*(column.name for column in self._columns))
+        self.add_text_columns("category")
+
+    def check_target(self, target: Tensor) -> None:
+        """Checks (N, height, width) ground truth.
+
+        Raises:
+            ConfigError: it has another size than the evaluation, or weights under a universal rule.
+        """
+        if target.shape[1:] != (self.size, self.size):
+            height, width = target.shape[1:]
+            raise ConfigError(
+                f"The ground-truth masks are {height}x{width} pixels and the metrics are to be taken at "
+                f"{self.size}x{self.size}: set both to the same size."
+            )
+        if self._universal and target.dtype != torch.bool:
+            raise ConfigError(
+                f"The rule {self._universal[0].name} needs masks of 0 and 1, and this data set has weights "
+                "on which annotators may disagree: use top_half."
+            )
+
+    def record(
+        self,
+        preds: Mapping[str, Tensor],
+        target: Tensor,
+        on_screen: Tensor,
+        index: Tensor,
+        baselines: Sequence[str] = (),
+        **info: Tensor | list[str],
+    ) -> None:
+        """Measures the columns of N samples.
+
+        Args:
+            preds: row -> (N, h, w) raw scores.
+            target: (N, size, size) bool or float32 weights.
+            on_screen: (N,) bool, whether a sounding source is visible.
+            index: (N,) int64, unique over the data set.
+            baselines: names of the baselines to measure too.
+            info: further columns that describe the samples.
+        """
+        device = next(iter(preds.values())).device
+        truth = target.to(device).flatten(1)
+        self.append(index=index, on_screen=on_screen, area=truth_area(truth), weight=truth_weight(truth), **info)
+        everywhere, visible = torch.arange(len(index)), on_screen.cpu().nonzero()[:, 0]
+        self.append(on_screen_index=index.cpu()[visible])
+        for columns, places in (
+            ([column for column in self._columns if column.on_screen], visible),
+            ([column for column in self._columns if not column.on_screen], everywhere),
+        ):
+            if not columns or not len(places):
+                continue
+            at = places.to(device)
+            found = [self._measure(columns, cells[at], truth[at], self.rules) for cells in preds.values()]
+            shared = [column for column in columns if column.baselines]
+            for name in baselines if shared else ():
+                cells = BASELINES[name](index.cpu()[places], self.size).to(device)
+                found.append(self._measure(shared, cells, truth[at], self._rules_of(name)))
+            for column in columns:
+                self.append(**{column.name: torch.stack([row[column.name] for row in found if column.name in row], 1)})
+        if self.keep_maps:
+            self.append(maps=torch.stack(list(preds.values()), 1).float())
+        if self._universal:
+            self.append(target=torch.from_numpy(np.packbits(truth.cpu().numpy() > 0, axis=1)))
+
+    def gather_samples(
+        self,
+        rows: Sequence[str],
+        baselines: Sequence[str] = (),
+        mismatched: Sequence[str] = (),
+        info: Sequence[str] = (),
+    ) -> tuple[Samples, KeptMaps | None]:
+        """All samples over all processes, and their maps where they were kept. Every process must call it.
+
+        Args:
+            rows: the given rows, the model first.
+            baselines: names of the baselines.
+            mismatched: rows of mismatched audio of which there are maps and nothing else.
+            info: names of further columns of `record`.
+        """
+        kept_names = [*(["maps"] if self.keep_maps else []), *(["target"] if self._universal else [])]
+        everywhere = [column for column in self._columns if not column.on_screen]
+        table = self.gather("index", *INFO, "category", *info, *kept_names, *(column.name for column in everywhere))
+        visible = [column for column in self._columns if column.on_screen]
+        measured = {column.name: table.pop(column.name) for column in everywhere}
+        if visible:
+            found = self.gather("on_screen_index", *(column.name for column in visible))
+            places = np.searchsorted(table["index"], found["on_screen_index"])
+            measured |= {column.name: _spread(found[column.name], places, len(table["index"])) for column in visible}
+        maps, target = (table.pop(name, np.zeros(0)) for name in ("maps", "target"))
+        extra = self.gather("index", "mismatched_maps")["mismatched_maps"] if mismatched else np.zeros(0)
+        names = [*rows, *baselines]
+        samples = Samples(
+            info=table,
+            measured={
+                name: {row: values[:, r] for r, row in enumerate(names[: values.shape[1]])}
+                for name, values in measured.items()
+                if len(values)
+            },
+            rows=names,
+            rules=self.rules,
+            off_screen_rule=self.off_screen_rule,
+            pixels=self.size**2,
+        )
+        if not len(maps):
+            return samples, None
+        cells = {row: torch.from_numpy(maps[:, r]) for r, row in enumerate(rows)}
+        cells |= {name: BASELINES[name](torch.from_numpy(table["index"]), self.size) for name in baselines}
+        cells |= {row: torch.from_numpy(extra[:, r]) for r, row in enumerate(mismatched)}
+        kept = KeptMaps(
+            cells,
+            names,
+            [*rows[1:], *mismatched],
+            samples.on_screen,
+            self.quantile,
+            self.size,
+            self.interpolation,
+            target,
+        )
+        return samples, kept
+
+    def _measure(
+        self, columns: Sequence[Column], cells: Tensor, target: Tensor, rules: Sequence[Rule]
+    ) -> dict[str, Tensor]:
+        """Column -> (n, ...) values of one row, a few samples at a time."""
+        parts: dict[int, dict[str, Tensor]] = {}
+        shared = len(cells) == 1
+
+        def work(chunk: slice) -> None:
+            some = cells if shared else cells[chunk]
+            maps = EvaluatedMaps(some, target[chunk], rules, self.size, self.interpolation)
+            found = {column.name: column.measure(maps) for column in columns}
+            # one map that all samples share has one value if the column does not depend on the ground truth
+            parts[chunk.start] = {name: v.expand(len(maps.target), *v.shape[1:]) for name, v in found.items()}
+
+        if shared:  # one map is upsampled and sorted once for all
+            work(slice(0, len(target)))
+        else:
+            for_each_slice(work, len(target), self.size, cells.is_cpu)
+        ordered = [parts[start] for start in sorted(parts)]
+        return {column.name: torch.cat([part[column.name] for part in ordered]) for column in columns}
+
+    def _rules_of(self, baseline: str) -> list[Rule]:
+        """The rules of a baseline: the whole image claims every pixel, also by rules that only take some of them."""
+        if baseline != WHOLE_IMAGE:
+            return self.rules
+        return [rule if rule.kind == "universal" else Rule(rule.name, "fixed", Fraction(0)) for rule in self.rules]
+
+
+def _spread(values: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
+    """(count, ...) with the values at their places and NaN elsewhere; empty where there is no value."""
+    if not len(values):
+        return values
+    spread = np.full((count, *values.shape[1:]), np.nan)
+    spread[places] = values
+    return spread

@@ -1,0 +1,89 @@
+"""``tavlo score``: missing predictions and mistakes of the user."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.helpers.score import FRAME_RATE, TREE, run, save, write_tree, write_vggss
+
+
+def test_score_lists_skips_or_zeroes_missing_predictions(tmp_path: Path) -> None:
+    box = [[0.0, 0.0, 0.5, 0.5]]
+    annotations = write_vggss(tmp_path, {"a": box, "b": box, "c": box})
+    peak = np.zeros((1, 4, 4))
+    peak[0, 0, 0] = 1
+    save(tmp_path, "b", heatmap=peak)
+    outcome, _, _ = run(tmp_path, "vggss", annotations)
+    assert outcome.code == 2
+    assert "no heatmap for 2 of 3 samples (a.npz, c.npz); there are 1 files such as b.npz" in outcome.err
+    assert not (tmp_path / "out").exists()
+    outcome, results, rows = run(tmp_path, "vggss", annotations, "--missing", "skip")
+    assert results["n"] == len(rows) == 1
+    assert results["metrics"]["left_out"]["reasons"] == {"a": "no prediction", "c": "no prediction"}
+    assert "2 clips with 2 samples (a: no prediction; c: no prediction)" in outcome.out
+    _, results, rows = run(tmp_path, "vggss", annotations, "--missing", "zero", "--rule", "fixed:0.5")
+    assert results["missing"] == {"policy": "zero", "samples": 2, "names": ["a", "c"]}
+    assert [float(row["ciou"]) > 0 for row in rows] == [False, True, False]
+    (tmp_path / "maps" / "b.npz").rename(tmp_path / "maps" / "other.npz")
+    outcome, _, _ = run(tmp_path, "vggss", annotations, "--missing", "zero")
+    assert outcome.code == 2
+    assert "check the names" in outcome.err
+
+
+def test_score_counts_samples_left_out_by_clip(tmp_path: Path) -> None:
+    write_tree(tmp_path)
+    first, second, _ = sorted(TREE)
+    for name in (first, second):
+        (tmp_path / "maps" / f"{name}.npz").unlink()
+    save(tmp_path, f"{second}/00010", heatmap=np.ones((4, 5)))
+    outcome, results, _ = run(tmp_path, "avatar", tmp_path, "--missing", "skip", "--frame_rate", FRAME_RATE)
+    assert outcome.code == 0, outcome.err
+    left_out = results["metrics"]["left_out"]
+    lost = sum(len({item["task"] for item in instances}) for instances in TREE[first].values())
+    assert left_out == {
+        "clips": 2,
+        "samples": lost + 1,
+        "reasons": {first: "no prediction", second: f"no prediction for {second}/00035/mixed_sound"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"map": np.zeros((1, 4, 4))}, r"needs an array heatmap \(T, h, w\) of numbers, found map float64\[1, 4, 4\]"),
+        ({"heatmap": np.zeros(4)}, "needs an array heatmap"),
+        ({"heatmap": np.full((1, 4, 4), np.nan)}, "map 0 of heatmap holds NaN"),
+        ({"heatmap": np.zeros((2, 4, 4))}, "2 maps and neither frame_time_s nor frame_number"),
+        ({"heatmap": np.zeros((2, 4, 4)), "frame_time_s": [1.0]}, r"frame_time_s must have one number .* shape \[1\]"),
+        ({"heatmap": np.zeros((1, 3, 4))}, "the map of b has 3x4 cells and that of a 4x4"),
+    ],
+)
+def test_score_names_file_and_field_of_broken_predictions(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
+    annotations = write_vggss(tmp_path, {name: [[0.0, 0.0, 0.5, 0.5]] for name in "ab"})
+    save(tmp_path, "a", heatmap=np.zeros((1, 4, 4)))
+    save(tmp_path, "b", **arrays)
+    outcome, _, _ = run(tmp_path, "vggss", annotations)
+    assert outcome.code == 2
+    assert re.search(words, outcome.err), outcome.err
+
+
+def test_score_reports_other_mistakes_in_one_sentence(tmp_path: Path) -> None:
+    annotations = write_vggss(tmp_path, {"a": [[0.0, 0.0, 0.5, 0.5]]})
+    outcome, _, _ = run(tmp_path, "vggss", annotations)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "no heatmaps there; expected files <sample_id>.npz" in outcome.err
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "a.npz").write_text("<html>")
+    assert "no archive of arrays" in run(tmp_path, "vggss", annotations)[0].err
+    save(tmp_path, "a", heatmap=np.zeros((1, 4, 4)))
+    for options, words in (
+        (["--rule", "top10"], "Unknown threshold rule 'top10'"),
+        (["--size", "0"], "--size 0"),
+        (["--interpolation", "nearest"], "nearest"),
+    ):
+        outcome, _, _ = run(tmp_path, "vggss", annotations, *options)
+        assert outcome.code == 2
+        assert words in outcome.err
