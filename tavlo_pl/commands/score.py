@@ -1,4 +1,4 @@
-"""``tavlo score``: scores saved heatmaps of any model against the annotations of a data set, without model and video."""
+"""``tavlo score``: scores saved heatmaps of any model against annotations, without the model or the videos."""
 
 import json
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ from tavlo_pl import __version__
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.errors import ConfigError, PredictionError
-from tavlo_pl.metrics.figure import ALL, FORMATS, MISMATCHED_ROW, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Unit, read_figures
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.metrics.figure import ALL, FORMATS, MISMATCHED_ROW, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Unit, read_figures
 from tavlo_pl.run.results import MAPS, PER_SAMPLE, SampleMaps, to_csv
 from tavlo_pl.types import BadClip, Scenario
 from tavlo_pl.viz.table import NOTHING, Table, results_tables

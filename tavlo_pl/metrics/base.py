@@ -1,7 +1,7 @@
-"""The base of every metric of the suite: what it is called, which samples it applies to, and how it is computed.
+"""The base of every metric of the suite: its name, the samples that it applies to, and its computation.
 
-A new metric is one file with a subclass of `LocalizationMetric` and one line in `tavlo_pl.metrics.suite.METRICS`. For the
-mean of something that is measured of each map, the file is as short as this::
+A new metric is one file with a subclass of `LocalizationMetric` and one line in `tavlo_pl.metrics.suite.METRICS`. For
+the mean of a value that is measured for each map, the file is as short as this::
 
     class TopScore(LocalizationMetric):
         name = "top_score"
@@ -142,7 +142,7 @@ class LocalizationMetric(SampleRecorder):
         return (samples if chosen is None else samples.select(chosen)), kept
 
     @classmethod
-    def measure_kept(cls, samples: Samples, kept: KeptMaps) -> Measured:  # noqa: ARG003  # a hook, here without an effect
+    def measure_kept(cls, samples: Samples, kept: KeptMaps) -> Measured:  # a hook, here without an effect
         """Columns that need the maps of all samples, such as those at the threshold of the whole run.
 
         Args:
@@ -179,7 +179,7 @@ class LocalizationMetric(SampleRecorder):
         return summary
 
     @classmethod
-    def ceiling(cls, samples: Samples) -> dict[str, Values]:  # noqa: ARG003  # a hook, here without an effect
+    def ceiling(cls, samples: Samples) -> dict[str, Values]:  # a hook, here without an effect
         """Threshold rule -> the most that the rule lets any map reach on a group of samples."""
         return {}
 

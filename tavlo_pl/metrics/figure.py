@@ -53,8 +53,8 @@ class Figure:
         higher_is_better: direction.
         main: whether it is in the cells of the main table, and not in the table of further metrics.
         note: sentence below the tables that show the figure; ``{rule}`` stands for the threshold rule.
-        column: column of ``per_sample.csv`` without the row's name, if the figure is a mean over that column; ``{rule}``
-            stands for the threshold rule. Such figures are compared between two runs.
+        column: column of ``per_sample.csv`` without the row's name, if the figure is a mean over that column;
+            ``{rule}`` stands for the threshold rule. Such figures are compared between two runs.
         at_least: the figure is the share of samples whose value reaches this one, not their mean.
         needs_time: whether the annotated moments must be known in seconds.
         metric: name of the metric.

@@ -2,7 +2,6 @@
 
 from typing import ClassVar, Literal
 
-import numpy as np
 from torch import Tensor
 from typing_extensions import override
 

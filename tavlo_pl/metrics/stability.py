@@ -18,7 +18,7 @@ from tavlo_pl.metrics.thresholded import GlobalThresholdMetric
 
 
 class Stability(GlobalThresholdMetric):
-    """Share of pixels that stay on their side of the run's threshold from one off-screen moment of a clip to the next."""
+    """Share of pixels that stay on their side of the run's threshold between off-screen frames of a clip."""
 
     name: ClassVar[str] = "stability"
     higher_is_better: bool = True

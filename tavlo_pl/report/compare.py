@@ -116,7 +116,7 @@ def _notes(comparison: Comparison) -> Sequence[str]:
     both, in_a, in_b = comparison.to_json()["samples"].values()
     size, interpolation = (comparison.first.metrics[name] for name in ("size", "interpolation"))
     notes = [
-        "Paired bootstrap by video of the differences sample by sample; there is no correction for multiple comparisons.",
+        "Paired bootstrap by video of the differences per sample, without correction for multiple comparisons.",
         f"Maps upsampled to {size}×{size} ({interpolation}).",
     ]
     if both < max(in_a, in_b):

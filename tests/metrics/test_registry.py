@@ -64,5 +64,3 @@ def test_new_metric_is_in_results_tables_and_report(tmp_path: Path, monkeypatch:
     differences = compare(*read_runs([folder, second])).differences["on_screen"]["top_half"]
     assert differences["top_score"].difference == 0.25
     assert differences["top_score"].verdict == "higher"
-
-
