@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks pip-audit whether a version in constraints.txt has a known vulnerability:
+"""Asks pip-audit whether a version in constraints.txt has a known vulnerability.
 
 pip install pip-audit && python .ci/audit.py
 

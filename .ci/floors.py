@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the oldest versions that pyproject.toml allows, as constraints for pip:
+"""Prints the oldest versions that pyproject.toml allows, as constraints for pip.
 
 python .ci/floors.py > floors.txt && pip install -c floors.txt -e '.[dev]'
 """

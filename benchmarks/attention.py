@@ -1,6 +1,8 @@
 """How does the cost of attention grow with T and with the cells: factorised, and joint over the whole clip?
 
-make bench. One clip, forward and backward, processor time of one thread. The curves are those of the scores and
+Run it with ``make bench``.
+
+One clip, forward and backward, processor time of one thread. The curves are those of the scores and
 mixtures alone, with two heads as wide as the model's: every head costs the same. At the largest size whole AST blocks
 of the model's width are compared too; their projections and MLP cost as much for every token whoever sees whom.
 Exponents are least-squares slopes of the logarithms.

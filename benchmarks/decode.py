@@ -1,4 +1,6 @@
-"""How much of a full decode does reading T frames, the sound and its log-mel cost?   make bench
+"""How much of a full decode does reading T frames, the sound and its log-mel cost?
+
+Run it with ``make bench``.
 
 The clips are the procedural world's at 640 x 360, 30 fps and 10 s. A full decode is that of ``ffmpeg -threads 1 -i X -f
 null -``, the sound and the start of the program included, where the machine has ffmpeg; and that of the pictures alone

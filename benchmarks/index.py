@@ -1,6 +1,8 @@
 """How many clips a second does ``tavlo data index`` take in, and how long does it take to see that nothing changed?
 
-make bench. The clips are copies of a few of the procedural world's at 640 x 360, 30 fps and 10 s. CPU time is that of
+Run it with ``make bench``.
+
+The clips are copies of a few of the procedural world's at 640 x 360, 30 fps and 10 s. CPU time is that of
 all processes together, their start included; elapsed time depends on what else the machine does. Then what one more
 clip costs, and an index of 200,000 rows.
 """

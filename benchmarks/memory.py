@@ -1,4 +1,6 @@
-"""How much memory do a training step and the loss of a large batch take?   make bench
+"""How much memory do a training step and the loss of a large batch take?
+
+Run it with ``make bench``.
 
 Each in a process of its own, one thread, largest resident size above that before. The allocator is told
 to give freed memory back at once (glibc's MALLOC_MMAP_THRESHOLD_), so that the figure is that of the tensors; without

@@ -1,4 +1,6 @@
-"""How much faster are the metrics than evaluators that take one sample at a time?   make bench
+"""How much faster are the metrics than evaluators that take one sample at a time?
+
+Run it with ``make bench``.
 
 Both ways score the same maps in the same run; rounds are interleaved, and ratios are printed with their spread. In one
 thread they are counted in processor time, so that other programs decide little. With all threads it is the clock, which
@@ -12,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import interpolate
 
 from benchmarks.report import Row, cpu_s, ratio, single, wall_s, write
 from tavlo_pl.metrics.functional.avsbench import THRESHOLDS, f_curve, probability
@@ -45,7 +47,7 @@ def ciou_one_by_one(maps: torch.Tensor, masks: torch.Tensor) -> np.ndarray:
     """A batch-1 upsampling, min-max and NumPy sort for each sample, as the published evaluators work."""
     values = []
     for cells, mask in zip(maps, masks.numpy(), strict=True):
-        pixels = F.interpolate(cells[None, None], (SIZE, SIZE), mode="bilinear", align_corners=True)[0, 0].numpy()
+        pixels = interpolate(cells[None, None], (SIZE, SIZE), mode="bilinear", align_corners=True)[0, 0].numpy()
         pixels = (pixels - pixels.min()) / (pixels.max() - pixels.min())
         threshold = np.sort(pixels.flatten())[SIZE**2 // 2]
         claimed = np.zeros((SIZE, SIZE))

@@ -1,4 +1,6 @@
-"""How long does ``tavlo predict`` take, films included, and does its memory grow with the video?   make bench
+"""How long does ``tavlo predict`` take, overlay videos included, and does its memory grow with the video?
+
+Run it with ``make bench``.
 
 Every measurement is a process of its own. The weights are random: that changes no timing.
 """
@@ -71,15 +73,15 @@ def main() -> None:
         runs = [measure(clip, folder / f"out{number}", 224) for number in range(ROUNDS)]
         cpu_s = [run["cpu_s"] for run in runs]
         told = f"{min(cpu_s):.1f} s CPU, {min(run['wall_s'] for run in runs):.1f} s on the clock, without imports"
-        name = f"{DURATION_S:.0f} s of 640×360, 4 maps a second, with film"
-        rows = [ratio(name, [DURATION_S] * ROUNDS, cpu_s, "× real time, by processor time", told)]
+        title = f"{DURATION_S:.0f} s of 640×360, 4 maps per second, with overlay video"
+        rows = [ratio(title, [DURATION_S] * ROUNDS, cpu_s, "× real time, by processor time", told)]
         peaks = []
         for seconds in LONG_S:
             write_long(folder / f"{seconds}.mp4", seconds)
             peaks.append(measure(folder / f"{seconds}.mp4", folder / str(seconds), LONG_IMAGE_SIZE)["peak_mib"])
         told = f"{peaks[1]:.0f} MiB against {peaks[0]:.0f}"
-        name = f"memory of {LONG_S[1]} s of video"
-        rows.append(single(name, peaks[1] / peaks[0], f"× of {LONG_S[0]} s", told))
+        title = f"memory of {LONG_S[1]} s of video"
+        rows.append(single(title, peaks[1] / peaks[0], f"× of {LONG_S[0]} s", told))
     write("predict", rows)
 
 

@@ -1,4 +1,6 @@
-"""What does a second process give here, and what would 200,000 clips cost on 8 and 64 GPUs?   make bench
+"""What does a second process give here, and what would 200,000 clips cost on 8 and 64 GPUs?
+
+Run it with ``make bench``.
 
 Measured: steps of the light form in one process and in two that average their gradients (DDP over gloo, negatives
 gathered), the same number of clips each. Computed, and no more than that: a model of cost whose parts are counted
@@ -45,8 +47,8 @@ class Loss(torch.nn.Module):
         return self.model.training_loss(frames, sound)["loss"]
 
 
-def train(rank: int, processes: int) -> tuple[float, float]:
-    """Elapsed and processor seconds of some steps, once they are under way."""
+def train(_rank: int, _processes: int) -> tuple[float, float]:
+    """Wall and processor seconds of some steps after the first; every process does the same."""
     torch.manual_seed(0)
     config = ROOT / "configs/model/tavlo_light.yaml"
     model = build_tavlo(config, ShuffleNet(), objective={"gather_negatives": True}).train()

@@ -1,4 +1,6 @@
-"""How many more clips a second come from shards than from mp4, and how long until the first batch?   make bench
+"""How many more clips a second come from shards than from mp4, and how long until the first batch?
+
+Run it with ``make bench``.
 
 The procedural world at 640 x 360, 30 frames a second, 10 s; T = 10 frames of 224 x 224 and the sound, as a loader's
 worker makes them, on one core. Rounds of both ways are interleaved and counted in processor time. Other programs share

@@ -1,4 +1,6 @@
-"""How long does the command line take to answer?   make bench
+"""How long does the command line take to answer?
+
+Run it with ``make bench``.
 
 Processes of their own, rounds interleaved, processor time of the process and its children. The yardstick is
 ``import lightning.pytorch``, which every verb with a Trainer needs.

@@ -1,6 +1,8 @@
 """What do forward pass and training step cost above the bare backbone, and how much less than when they first landed?
 
-make bench. The recommended form at 224 pixels, T = 10, B = 4, one thread; 14 x 14 cells as configured, and 7 x 7. Each
+Run it with ``make bench``.
+
+The recommended form at 224 pixels, T = 10, B = 4, one thread; 14 x 14 cells as configured, and 7 x 7. Each
 version runs in a process of its own that does one thing at a time on demand; rounds alternate between all of them and
 count processor time without the kernel's, which is that of pages that a full machine takes and gives. A step is loss,
 gradient, clipping, optimiser. Earlier versions come from git; without the history they are left out, and a line says
@@ -33,14 +35,22 @@ import ctypes, json, os, pathlib, sys
 root, stride, layers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 sys.path.insert(0, root)
 import torch
-from benchmarks.model import build_tavlo
 from tavlo_pl.nn.visual import ResNet18
 assert sys.modules["tavlo_pl"].__file__.startswith(root)
 torch.set_num_threads(1)
 torch.manual_seed(0)
 config = pathlib.Path(root, "configs/model/tavlo.yaml")
-attention = {"num_layers": layers} if layers else {}
-model = build_tavlo(config, ResNet18(weights="none", stride=stride), attention).train()
+visual = ResNet18(weights="none", stride=stride)
+try:
+    from benchmarks.model import build_tavlo
+    model = build_tavlo(config, visual, {"num_layers": layers} if layers else {}).train()
+except ImportError:  # an earlier version: the options of the model stand side by side
+    import yaml
+    from tavlo_pl.models.tavlo import TAVLO
+    options = yaml.safe_load(config.read_text())["init_args"]
+    options["layers"] = layers or options["layers"]
+    model = TAVLO(**options | {"visual": visual}).train()
+    model.__class__.global_step = 0
 alone = type("Alone", (), {"estimated_stepping_batches": 100, "precision": "32-true", "training": True})()
 model.trainer = alone  # which it refers to weakly
 optimizer = model.configure_optimizers()["optimizer"]
@@ -100,7 +110,8 @@ def earlier_versions() -> Iterator[dict[str, Path]]:
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, Path] = {}
         for name, commit in FIRST.items():
-            done = subprocess.run(["git", "archive", commit, "tavlo_pl", "configs"], cwd=ROOT, capture_output=True)
+            command = ["git", "archive", commit, "tavlo_pl", "configs"]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
             if done.returncode:
                 print(f"{name} ({commit}): left out, git has no such history here", flush=True)
                 continue

@@ -1,4 +1,6 @@
-"""What does it cost to watch a training for NaN, and every clip for a hang?   python -m benchmarks.watch
+"""What does it cost to watch a training for NaN, and every clip for a hang?
+
+Run it with ``python -m benchmarks.watch``.
 
 CPU time on one core. The rounds are interleaved and the fastest of each counts, so that no other program on the machine
 decides.

@@ -284,9 +284,10 @@ def test_the_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "usage: tavlo VERB" in call("--help")
+    assert "usage: tavlo COMMAND" in call("--help")
     code = "import tavlo_pl; print(tavlo_pl.__file__)"
-    found = subprocess.run([str(python), "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+    command = [str(python), "-c", code]
+    found = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.startswith(str(place))
     sizes = "--train_clips 4 --clips_per_scenario 1 --val_clips_per_scenario 1 --duration_s 4 --workers 1"
     call(f"data synth --out .demo/world --frame_rate 12 {sizes}")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from typing_extensions import override
 
 from tavlo_pl import __version__
 from tavlo_pl.callbacks.forward_clock import ForwardClock
@@ -58,12 +59,14 @@ class ResultsWriter(Callback):
         self._started_s = 0.0
         self._clock: ForwardClock
 
+    @override
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clocks, and forgets what an earlier test kept."""
         self._maps.reset()
         self._clock = ForwardClock(pl_module)
         self._started_s = time.monotonic()
 
+    @override
     def on_test_batch_end(
         self,
         trainer: Trainer,
@@ -77,6 +80,7 @@ class ResultsWriter(Callback):
         if outputs is not None and len(batch["targets"].index):
             self._maps.update(outputs["heatmap"], batch)
 
+    @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the files and prints the table, on the first process; the others take part in computing."""
         suite: Any = pl_module.test_suite
@@ -116,7 +120,8 @@ class MapKeeper(PerSampleMetric):
         self.add_text_columns("sample_id")
 
     def update(self, heatmap: Tensor, batch: Batch) -> None:
-        """
+        """Stores the maps and targets of a batch.
+
         Args:
             heatmap: (B, T, h, w) raw scores.
             batch: its clips, with at least one annotated sample.

@@ -1,7 +1,7 @@
 """``tavlo score``: scores saved heatmaps of any model against annotations, without the model or the videos."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -132,7 +132,12 @@ def _source(dataset: str, annotations: str) -> ClipSource:
     if dataset == "avatar":
         path = Path(annotations)
         return AVATAR(str(path.parent if path.name == "metadata" else path), videos=False)
-    readers = {"vggss": VGGSS, "flickr": FlickrSoundNet, "is3": IS3, "avsbench": AVSBench}
+    readers: dict[str, Callable[[str], ClipSource]] = {
+        "vggss": VGGSS,
+        "flickr": FlickrSoundNet,
+        "is3": IS3,
+        "avsbench": AVSBench,
+    }
     return readers[dataset](annotations)
 
 

@@ -152,7 +152,8 @@ class LazyClips(Sequence[Clip]):
 
 def fingerprint(clips: Sequence[Clip]) -> dict[str, Any]:
     """Number and sha256 of clips: two lists with the same one are the same data, as far as that can be told without
-    reading videos."""
+    reading videos.
+    """
     lazy = isinstance(clips, LazyClips)
     digest = sha256()
     for facts in clips.sample_ids() if isinstance(clips, LazyClips) else map(_facts, clips):

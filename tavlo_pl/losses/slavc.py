@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 
 def match_log_likelihood(localization: Tensor, instance: Tensor, temperature: float) -> Tensor:
-    """log of: sum over cells of [softmax over candidates of ``localization``] · [softmax over cells of ``instance``].
+    """Log of: sum over cells of [softmax over candidates of ``localization``] · [softmax over cells of ``instance``].
 
     Args:
         localization: (N, M, HW) cosines of anchor n with candidate m at each cell.

@@ -142,7 +142,7 @@ class LocalizationMetric(SampleRecorder):
         return (samples if chosen is None else samples.select(chosen)), kept
 
     @classmethod
-    def measure_kept(cls, samples: Samples, kept: KeptMaps) -> Measured:  # a hook, here without an effect
+    def measure_kept(cls, samples: Samples, kept: KeptMaps) -> Measured:  # noqa: ARG003  # a hook without effect
         """Columns that need the maps of all samples, such as those at the threshold of the whole run.
 
         Args:
@@ -179,7 +179,7 @@ class LocalizationMetric(SampleRecorder):
         return summary
 
     @classmethod
-    def ceiling(cls, samples: Samples) -> dict[str, Values]:  # a hook, here without an effect
+    def ceiling(cls, samples: Samples) -> dict[str, Values]:  # noqa: ARG003  # a hook without effect
         """Threshold rule -> the most that the rule lets any map reach on a group of samples."""
         return {}
 

@@ -15,7 +15,7 @@ from tavlo_pl.metrics.thresholded import CIOU, ThresholdedMetric
 
 
 class CIoU(ThresholdedMetric):
-    """cIoU of maps and masks: the mean, the share of samples at 0.5 or more, and the area under the success curve.
+    """The cIoU of maps and masks: the mean, the share of samples at 0.5 or more, and the area under the success curve.
 
     Not to be confused with torchmetrics' ``CompleteIntersectionOverUnion``, which compares boxes.
 
@@ -57,7 +57,7 @@ class CIoU(ThresholdedMetric):
     @classmethod
     @override
     def sample_columns(cls, samples: Samples) -> Measured:
-        """cIoU under each rule; the column is named after the rule."""
+        """The cIoU under each rule; the column is named after the rule."""
         rows = samples.measured.get(CIOU.name, {})
         return {rule.name: {row: values[:, k] for row, values in rows.items()} for k, rule in enumerate(samples.rules)}
 

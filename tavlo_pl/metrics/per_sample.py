@@ -1,5 +1,4 @@
-"""A torchmetrics base that keeps what it measured of each sample, so that no split of the work changes a
-figure.
+"""A torchmetrics base that stores the values of every sample, so that figures do not depend on the number of processes.
 
 A sum over processes counts the clips twice with which a sampler pads the last batch, and adds up in another
 order with every number of processes. Here each value stays beside the index of its sample until the end; then

@@ -45,7 +45,7 @@ class ThresholdedMetric(LocalizationMetric):
     @classmethod
     @override
     def measure_kept(cls, samples: Samples, kept: KeptMaps) -> Measured:
-        """cIoU under the universal rules, once for all metrics over cIoU."""
+        """The cIoU under the universal rules, once for all metrics over cIoU."""
         on_screen = samples.on_screen
         universal = [k for k, rule in enumerate(samples.rules) if rule.kind == "universal"]
         known = samples.measured.get(CIOU.name, {})

@@ -52,8 +52,7 @@ class SampleMaps(NamedTuple):
     heatmap: np.ndarray
 
     def fingerprint(self) -> dict[str, Any]:
-        """Number and sha256 of the samples' names and masks, in order of name: two runs with the same one were
-        tested on the same ground truth."""
+        """Number and sha256 of the samples' names and masks; runs with equal values have the same ground truth."""
         digest = hashlib.sha256()
         for row in np.argsort(self.sample_id):
             digest.update(f"{self.sample_id[row]}\0{self.size}\0".encode() + self.mask[row].tobytes())

@@ -42,7 +42,7 @@ def upsampled(cells: np.ndarray, size: int) -> np.ndarray:
 
 
 def ciou(pixels: np.ndarray, truth: np.ndarray, threshold: float) -> float:
-    """cIoU of the pixels at or above a threshold."""
+    """CIoU of the pixels at or above a threshold."""
     claimed = pixels >= threshold - 1e-9  # float64 here, float32 there
     return float((claimed & truth).sum() / (truth.sum() + (claimed & ~truth).sum()))
 

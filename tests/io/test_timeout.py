@@ -30,7 +30,8 @@ def _short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
     """A Matroska file cut short, with a terabyte of zeros after it (that takes no space): the demuxer looks for the
-    next element byte by byte, in one call, for hours."""
+    next element byte by byte, in one call, for hours.
+    """
     path = write_numbered(tmp_path / "endless.mkv").path
     os.truncate(path, path.stat().st_size * 2 // 3)
     os.truncate(path, 2**40)

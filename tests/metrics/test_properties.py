@@ -1,5 +1,7 @@
 """What must hold for any map and any ground truth."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -47,7 +49,9 @@ def test_every_share_lies_within_its_bounds(scores: np.ndarray, truth: np.ndarra
 
 @quick
 @given(maps, truths, st.sampled_from([lambda x: 3 * x + 2, lambda x: x**3 + x, np.exp, np.arctan]))
-def test_rules_on_the_order_do_not_see_a_monotone_rescaling(scores: np.ndarray, truth: np.ndarray, rescale) -> None:  # type: ignore[no-untyped-def]
+def test_rules_on_the_order_do_not_see_a_monotone_rescaling(
+    scores: np.ndarray, truth: np.ndarray, rescale: Callable[[np.ndarray], np.ndarray]
+) -> None:
     mask = torch.from_numpy(truth[: len(scores)])
     rescaled = rescale(scores.astype(np.float64)).astype(np.float32)
     before = ciou_of_pixels(torch.from_numpy(scores), mask, RANKED)

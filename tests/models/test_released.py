@@ -24,7 +24,7 @@ from tests.helpers.run import data_config
 
 
 def shapes(prefix: str, firsts: dict[str, int], classifier: bool) -> dict[str, tuple[int, ...]]:
-    """torchvision's names of a ResNet-18, with first layers of the given numbers of channels."""
+    """Torchvision's names of a ResNet-18, with first layers of the given numbers of channels."""
     with torch.device("meta"):
         names = {key: tuple(value.shape) for key, value in resnet18().state_dict().items()}
     kept = {key: size for key, size in names.items() if key != "conv1.weight" and (classifier or key[:2] != "fc")}

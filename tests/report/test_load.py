@@ -56,8 +56,8 @@ def test_one_rule_for_both_kinds_does_not_mix_them(tmp_path: Path) -> None:
 def test_what_is_no_run_is_one_sentence_with_its_path(tmp_path: Path, damage: str) -> None:
     folder = write_results(tmp_path / "run", {"a": 0.5})
     results: Any = {
-        "missing": lambda: (folder / "results.json").unlink(),
-        "no csv": lambda: (folder / "per_sample.csv").unlink(),
+        "missing": (folder / "results.json").unlink,
+        "no csv": (folder / "per_sample.csv").unlink,
         "not json": lambda: (folder / "results.json").write_text("{"),
         "another json": lambda: (folder / "results.json").write_text(json.dumps({"metrics": {"loss": 1}})),
         "no column": lambda: (folder / "per_sample.csv").write_text("name,model/top_half\nx,0.5\n"),

@@ -86,7 +86,8 @@ def decode_sound(
 
 def _mono(frame: AudioFrame) -> np.ndarray:
     """(samples,) float32 of a decoded block, whatever its sample format: the mean of its channels, in [-1, 1], or what
-    that would be of the stereo mix of surround sound, which may reach a little further."""
+    that would be of the stereo mix of surround sound, which may reach a little further.
+    """
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T

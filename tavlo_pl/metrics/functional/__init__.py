@@ -1,6 +1,5 @@
-"""The formulas. Those of one sample are torch, and run where the maps are; those over a test set are NumPy
-float64.
+"""The formulas of the metrics, one file each.
 
-NumPy sums in one thread and in one order, so a figure does not change in its last digit with the number of
-threads.
+Formulas of one sample are torch and run on the device of the maps; those over a test set are NumPy in float64, which
+sums in one thread and in one order, so that no digit of a figure depends on the number of threads.
 """

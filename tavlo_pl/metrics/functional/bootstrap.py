@@ -53,4 +53,5 @@ def sum_by_video(values: np.ndarray, video: np.ndarray) -> np.ndarray:
 
 def interval_of(resampled: np.ndarray) -> np.ndarray:
     """(2, ...) low and high of the 95 % percentile interval of (resamples, ...) figures."""
-    return np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    interval: np.ndarray = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return interval

@@ -1,4 +1,4 @@
-"""cIoU of a map and what papers print of it.
+"""The cIoU of a map and what papers print of it.
 
 With P the pixels that a map claims and G the ground truth, cIoU = ΣP·G / (ΣG + ΣP·1[G = 0]), the expression
 that EZ-VSL, LVS, FNAC, SSL-TIE, SLAVC and SSLalign share. For a binary G it is intersection over union.
@@ -20,7 +20,7 @@ AUC_STEPS = 20
 
 
 def ciou(claimed: Tensor, truth: Tensor) -> Tensor:
-    """cIoU of each sample.
+    """The cIoU of each sample.
 
     Args:
         claimed: (N, P) bool, pixels that the map claims.
@@ -49,7 +49,7 @@ def truth_weight(truth: Tensor) -> Tensor:
 
 
 def ciou_of_pixels(scores: Tensor, truth: Tensor, rules: Sequence[Rule]) -> Tensor:
-    """cIoU of maps that have the ground truth's size.
+    """The cIoU of maps that have the ground truth's size.
 
     Args:
         scores: (N, P) raw scores, or (1, P) for one map that all samples share.
@@ -68,7 +68,7 @@ def ciou_of_pixels(scores: Tensor, truth: Tensor, rules: Sequence[Rule]) -> Tens
 def ciou_of_maps(
     maps: Tensor, truth: Tensor, rules: Sequence[Rule], interpolation: Interpolation = "bilinear"
 ) -> Tensor:
-    """cIoU of maps of cells, upsampled to the ground truth a few at a time.
+    """The cIoU of maps of cells, upsampled to the ground truth a few at a time.
 
     Args:
         maps: (N, h, w) raw scores, finite.

@@ -216,8 +216,7 @@ def universal_threshold(
 
 
 def _counts(maps: Tensor, bucket: int | None, size: int, interpolation: Interpolation) -> np.ndarray:
-    """(65536,) int64: how many upsampled scores have each value of the upper 16 bits, or, among those of one bucket of
-    upper bits, of the lower ones."""
+    """(65536,) int64 counts of upsampled scores by the upper 16 bits, or by the lower 16 bits within one bucket."""
     total, free = np.zeros(2**16, np.int64), Lock()
 
     def count(_: slice, pixels: Tensor) -> None:

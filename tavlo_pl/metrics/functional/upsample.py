@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from tavlo_pl.errors import ConfigError
 
@@ -38,7 +38,7 @@ def upsample(maps: Tensor, size: int, interpolation: Interpolation = "bilinear")
         raise ConfigError(f"Unknown interpolation {interpolation!r}: use one of {', '.join(INTERPOLATIONS)}.")
     mode, _, corners = interpolation.partition("_")
     cells = maps.float().contiguous()[:, None]
-    return F.interpolate(cells, (size, size), mode=mode, align_corners=bool(corners))[:, 0]
+    return interpolate(cells, (size, size), mode=mode, align_corners=bool(corners))[:, 0]
 
 
 def for_each_chunk(
