@@ -88,9 +88,9 @@ def test_beyond_table_has_the_other_metrics(metrics: dict[str, Any]) -> None:
     assert (shown["pia, silence"]["random"], shown["AP"]["random"]) == ("–", "–")
     assert shown["pointing, share of time"]["whole_image"] == "25.0 ±0.0"
     scenario = metrics["scenarios"]["on_screen"] | {"switch_delay": {"model": {"followed": 0.5, "median_s": 1.2}}}
-    delayed = beyond_table(metrics | {"scenarios": {"cross_event": scenario}})
-    assert delayed is not None
-    assert cells(delayed)["switch delay, median, s"]["model"] == "1.20"
+    late = beyond_table(metrics | {"scenarios": {"cross_event": scenario}})
+    assert late is not None
+    assert cells(late)["switch delay, median, s"]["model"] == "1.20"
 
 
 def test_group_table_has_one_row_per_group(metrics: dict[str, Any]) -> None:
