@@ -1,3 +1,5 @@
+"""Environment variables of launchers and SLURM."""
+
 import pytest
 
 from tavlo_pl import env
@@ -10,12 +12,12 @@ LAUNCHERS = ("RANK", "SLURM_PROCID", "SLURM_NTASKS", "LOCAL_RANK", "NODE_RANK")
     ("variables", "first", "launched"),
     [
         ({}, True, False),
-        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, True, False),  # a batch script, one task of an array
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, True, False),  # a batch script or one task of an array
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, True, True),  # srun
-        ({"SLURM_PROCID": "4", "SLURM_NTASKS": "8"}, False, True),  # the first of the second machine
+        ({"SLURM_PROCID": "4", "SLURM_NTASKS": "8"}, False, True),  # the first process of the second machine
         ({"RANK": "0", "LOCAL_RANK": "0"}, True, True),  # torchrun
         ({"RANK": "4", "LOCAL_RANK": "0"}, False, True),
-        ({"NODE_RANK": "1"}, False, True),  # one command a machine
+        ({"NODE_RANK": "1"}, False, True),  # one command per machine
         ({"LOCAL_RANK": "1", "NODE_RANK": "0"}, False, True),  # started by Lightning
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "LOCAL_RANK": "1"}, False, True),
     ],

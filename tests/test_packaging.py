@@ -1,4 +1,4 @@
-"""What is published: versions, workflows, citation, and sdist and wheel, which work away from the checkout."""
+"""Published files: versions, workflows, citation, sdist and wheel."""
 
 import importlib.util
 import json
@@ -31,7 +31,7 @@ IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info")
 
 
 def script(name: str) -> ModuleType:
-    """A script of ``.ci``, which is no package."""
+    """Imports a script of ``.ci``, which is not a package."""
     spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -43,7 +43,7 @@ def numbers(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", version)]
 
 
-def test_the_constraints_are_dated_and_hold_every_floor() -> None:
+def test_constraints_are_dated_and_satisfy_every_floor() -> None:
     text = (ROOT / "constraints.txt").read_text()
     (stated,) = re.findall(r"as of (\d{4}-\d\d-\d\d)", text)
     assert date(2026, 11, 1) < date.fromisoformat(stated)
@@ -55,8 +55,8 @@ def test_the_constraints_are_dated_and_hold_every_floor() -> None:
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", text)
 
 
-def test_each_floor_has_a_comment_that_begins_with_it() -> None:
-    """A floor that is raised or lowered needs a new reason."""
+def test_floors_have_a_comment_with_their_reason() -> None:
+    """The comment starts with the version, so that a changed floor needs a new reason."""
     lines = re.findall(r'^ +"(?!tavlo_pl)([\w.-]+)[^">]*>=([\w.]+)[^"]*",(.*)$', TEXT, re.MULTILINE)
     extras = PROJECT["project"]["optional-dependencies"].values()
     stated = [line for part in (PROJECT["project"]["dependencies"], *extras) for line in part]
@@ -65,19 +65,19 @@ def test_each_floor_has_a_comment_that_begins_with_it() -> None:
         assert comment.strip().startswith(f"# {floor}: "), name
 
 
-SOUND: dict[str, object] = {"name": "a", "version": "1", "vulns": []}
-VULNERABLE: dict[str, object] = SOUND | {"vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
+SAFE: dict[str, object] = {"name": "a", "version": "1", "vulns": []}
+VULNERABLE: dict[str, object] = SAFE | {"vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
 
 
 @pytest.mark.parametrize(
-    ("printed", "code", "code_in_ci", "told"),
+    ("printed", "code", "code_in_ci", "message"),
     [
-        ([SOUND], 0, 0, "1 of 1 packages looked up, 0 with known"),
+        ([SAFE], 0, 0, "1 of 1 packages looked up, 0 with known"),
         ([{"name": "a", "skip_reason": "not found"}], 0, 1, "not done (the database lists none of 1 packages)"),
         (None, 0, 1, "audit: not done (Max retries exceeded)"),
         ([VULNERABLE], 1, 1, "a 1: CVE-1, fixed in 2"),
     ],
-    ids=["sound", "unknown", "no network", "vulnerable"],
+    ids=["safe", "unknown", "no network", "vulnerable"],
 )
 @pytest.mark.parametrize("in_ci", [False, True])
 def test_audit_fails_if_vulnerable_or_not_done_in_ci(
@@ -86,14 +86,14 @@ def test_audit_fails_if_vulnerable_or_not_done_in_ci(
     printed: list[object] | None,
     code: int,
     code_in_ci: int,
-    told: str,
+    message: str,
     in_ci: bool,
 ) -> None:
     monkeypatch.setenv("CI", "true" if in_ci else "")
     shown = "" if printed is None else json.dumps({"dependencies": printed})
     program = f"import sys; print({shown!r}); sys.exit('Max retries exceeded')"
     assert script("audit").main((sys.executable, "-c", program)) == (code_in_ci if in_ci else code)
-    assert told in capsys.readouterr().out
+    assert message in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", [(sys.executable, "-m", "no_such_module"), ("/no/such/program",)])
@@ -131,13 +131,13 @@ def test_skips_names_helpers_that_exist() -> None:
 
 
 def workflow(name: str) -> dict[Any, Any]:
-    """A workflow of ``.github``; YAML 1.1 reads its key ``on`` as True."""
+    """A workflow of ``.github``; YAML 1.1 parses its key ``on`` as True."""
     content: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
     return content
 
 
 def commands(name: str) -> str:
-    """All that the jobs of a workflow run."""
+    """All commands of the jobs of a workflow."""
     return "\n".join(step.get("run", "") for job in workflow(name)["jobs"].values() for step in job["steps"])
 
 
@@ -152,7 +152,7 @@ def test_ci_tests_each_stated_python_on_both_systems() -> None:
 
 
 @pytest.mark.parametrize("name", ["ci", "release"])
-def test_workflows_cannot_pass_over_a_failure(name: str) -> None:
+def test_workflows_do_not_ignore_failures(name: str) -> None:
     for job in workflow(name)["jobs"].values():
         assert job["timeout-minutes"] <= 60
         assert "continue-on-error" not in {key for step in [job, *job["steps"]] for key in step}
@@ -195,7 +195,7 @@ def test_pre_commit_runs_the_programs_of_the_dev_extra() -> None:
         assert Path(hooks[name]["entry"].split()[0]).name in installed
 
 
-def test_configurations_come_with_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_package_contains_the_configurations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     outcome = tavlo("fit", "-c", "configs/exp/demo.yaml", "--print_config")
     assert outcome.code == 0 and "tavlo_pl.models.tavlo.TAVLO" in outcome.out, outcome.err
@@ -206,14 +206,16 @@ def test_configurations_come_with_the_package(tmp_path: Path, monkeypatch: pytes
     assert "nowhere.yaml" in tavlo("fit", "-c", "configs/exp/nowhere.yaml").err
     assert len(glob(packaged.pattern("configs/search/*.yaml"))) > 5
     (tmp_path / "configs" / "exp").mkdir(parents=True)
-    (tmp_path / "configs" / "exp" / "demo.yaml").write_text("model: 3\n")  # one's own comes first
+    (tmp_path / "configs" / "exp" / "demo.yaml").write_text(
+        "model: 3\n"
+    )  # a file in the working directory takes precedence
     assert tavlo("fit", "-c", "configs/exp/demo.yaml", "--print_config").code == 2
     assert packaged.pattern("configs/search/*.yaml") == "configs/search/*.yaml"
 
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source distribution, built from a copy of the checkout, in which it leaves nothing."""
+    """The source distribution, built from a copy of the checkout."""
     folder = tmp_path_factory.mktemp("sdist")
     for name in ("tavlo_pl", "configs", "tests"):
         shutil.copytree(ROOT / name, folder / "source" / name, symlinks=True, ignore=IGNORED)
@@ -227,7 +229,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """The wheel that the variable ``WHEEL`` names (the release workflow sets it); otherwise built from the sdist."""
+    """The wheel given by the variable ``WHEEL`` (set by the release workflow), or built from the sdist."""
     if ready := os.environ.get("WHEEL"):
         return Path(ready)
     folder = tmp_path_factory.mktemp("wheel")
@@ -240,17 +242,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
 
 @pytest.mark.slow
-def test_sdist_holds_the_package_and_no_tests(sdist: Path) -> None:
+def test_sdist_contains_the_package_and_no_tests(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         members = [member for member in archive.getmembers() if not member.isdir()]
     top = {name.split("/")[0] for member in members if (name := member.name.partition("/")[2])}
     own = {"tavlo_pl", "tavlo_pl.egg-info", "pyproject.toml", "README.md", "LICENSE", "PKG-INFO", "setup.cfg"}
     assert top - {"MANIFEST.in"} == own
-    assert all(member.isfile() for member in members), "links do not unpack everywhere"
+    assert all(member.isfile() for member in members), "links cannot be unpacked on every system"
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_what_it_should_and_nothing_else(wheel: Path) -> None:
+def test_wheel_contains_package_files_only(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
     kinds = ("*.py", "templates/*.j2", "static/*")
@@ -264,12 +266,12 @@ def test_the_wheel_holds_what_it_should_and_nothing_else(wheel: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+def test_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     place = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     python = place / "bin" / "python"
     (packages,) = place.glob("lib/python*/site-packages")
-    # Packages of this environment, without its links to the checkout: those stand in .pth files, read nowhere else.
+    # Adds the packages of this environment without its .pth files, which link to the checkout.
     (packages / "others.pth").write_text(str(Path(torch.__file__).parents[1]))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "TAVLO"))}
     options = ("--no-deps", "--no-index", "--quiet", "--disable-pip-version-check")
@@ -297,7 +299,7 @@ def test_the_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None
     )
     call(f"test --ckpt_path run/checkpoints/last.ckpt {quiet}")
     assert (folder / "run" / "test" / "results.json").is_file()
-    call(f"predict --data.root .demo/world/test/video --films false --out found {quiet}")  # the ready checkpoint
+    call(f"predict --data.root .demo/world/test/video --films false --out found {quiet}")  # the packaged checkpoint
     assert (folder / "found" / "index.html").is_file()
     (start,) = json.loads((folder / "run" / "run.json").read_text())
     assert start["git"] is None and start["command"].startswith("tavlo fit -c configs/exp/demo.yaml")

@@ -8,7 +8,7 @@ A frame is a bag of cells. With S_ij^t(c) the cosine of the audio token of clip 
                                                                                   `mil_logits`, `mil_loss`
 
 A map with a single peak satisfies maximum against mean for any audio (docs/method.md), so both poolings are options.
-The temperature is open in the paper; EZ-VSL uses 0.03 (arXiv 2203.09324).
+The paper does not state the temperature; EZ-VSL uses 0.03 (arXiv 2203.09324).
 """
 
 from typing import Literal
@@ -26,7 +26,7 @@ def pool_bag(scores: Tensor, pool: Pool, sharpness: float = 20.0) -> Tensor:
     Args:
         scores: (..., HW) cosines.
         pool: ``max``, ``mean``, or ``smooth_max``: log-mean-exp, which lies between the two.
-        sharpness: of the smooth maximum; large values approach the maximum.
+        sharpness: of the smooth maximum, which approaches the maximum for large values.
 
     Returns:
         (...) bag scores.
@@ -70,7 +70,7 @@ def mil_loss(logits: Tensor, temperature: float, silent: Tensor | None = None) -
         logits: (B, B, T) bag scores of audio i (rows) with clip j (columns), matched pairs on the diagonal.
         temperature: divides the scores.
         silent: (K, B, T) bag scores of K further audio tokens that match no clip; they are negatives of the second
-            direction. Ours, not the paper's.
+            direction. An addition to the paper.
 
     Returns:
         Scalar, the sum of the means of the two directions; log(B) + log(B + K) for uniform scores.

@@ -1,11 +1,11 @@
-"""Bag scores of all audio-visual pairs in little memory.
+"""Memory-efficient bag scores of all audio-visual pairs.
 
 The cosines of A audio tokens with the cells of V clips are A·V·T·HW numbers, and a normalised copy of the visual tokens
-is as large as the tokens. Clips are taken a few at a time and their cosines are recomputed in the backward pass, so
-that only the pooled scores, A·V·T numbers, are stored.
+is as large as the tokens. Clips are processed in chunks and their cosines are recomputed in the backward pass, so that
+only the pooled scores, A·V·T numbers, are stored.
 
-An autograd function of our own does this, not ``torch.utils.checkpoint`` for each chunk: the latter holds the gradients
-of all chunks twice when it puts them together (``python -m benchmarks.memory`` compares the two).
+A custom autograd function is used instead of ``torch.utils.checkpoint`` for each chunk, which stores the gradients of
+all chunks twice when it concatenates them (``python -m benchmarks.memory`` compares the two).
 """
 
 from collections.abc import Iterator
@@ -20,17 +20,17 @@ from torch.nn.functional import normalize
 from tavlo_pl.losses.mil import Pool, pool_bag
 
 CHUNK_NUMBERS = 2**22
-"""Numbers (16 MiB in float32) that the visual tokens or the cosines of one chunk may have; one clip may have more."""
+"""Largest size of the visual tokens or the cosines of a chunk (16 MiB in float32), unless one clip is larger."""
 
 
 def bag_scores(shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[Pool, ...]) -> Tensor:
     """Pooled cosines of audio tokens with the cells of the same segment, in full precision.
 
     Args:
-        shared: (A, T, D) audio tokens that are compared with every clip.
+        shared: (A, T, D) audio tokens, each compared with every clip.
         per_clip: (K, V, T, D) further audio tokens, K for each clip.
         visual: (V, T, HW, D) visual tokens.
-        pools: the poolings wanted.
+        pools: poolings to compute.
 
     Returns:
         (P, A + K, V, T) bag scores, one (A + K, V, T) for each pooling.
@@ -58,6 +58,8 @@ def chunk_scores(shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[
 
 
 class _Chunked(Function):
+    """`bag_scores`, chunk by chunk in the forward and in the backward pass."""
+
     @staticmethod
     def forward(ctx: Any, shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[Pool, ...]) -> Tensor:
         ctx.save_for_backward(shared, per_clip, visual)

@@ -1,4 +1,4 @@
-"""The training objective of TAVLO: the published MIL loss, and the terms that the recommended configuration adds.
+"""The training objective of TAVLO: the published MIL loss and the terms added by the recommended configuration.
 
 ``configs/model/tavlo_paper.yaml`` is the published objective (the contrastive term alone, maximum against mean),
 ``configs/model/tavlo.yaml`` the recommended one (docs/method.md compares them).
@@ -23,10 +23,11 @@ class ObjectiveConfig:
     Args:
         positive_pool: pooling of the matched pairs (equation 5); the paper: ``max``.
         negative_pool: pooling of the mismatched pairs (equation 6); the paper: ``mean``.
-        temperature: divides the bag scores; open in the paper.
-        num_time_shifted: negatives per clip: its own audio, shifted by random numbers of segments.
-        num_envelope_matched: negatives per clip: the audio of other clips of the batch, reordered to its envelope.
-        num_silent: negatives shared by all clips: silence and steady noise.
+        temperature: divides the bag scores; the paper does not state it.
+        num_time_shifted: number of negatives per clip that are its own audio, shifted by random numbers of segments.
+        num_envelope_matched: number of negatives per clip that are audio of other clips of the batch, reordered to its
+            envelope.
+        num_silent: number of negatives shared by all clips: silence and steady noise.
         mismatch_peak_weight: weight of the term that flattens the maps of mismatched audio.
         silence_weight: weight of the term that ranks sounding segments above silent ones.
         gather_negatives: contrast the clips of all processes with each other instead of those of each process. The
@@ -45,12 +46,12 @@ class ObjectiveConfig:
 
     @property
     def needs_negatives(self) -> bool:
-        """Whether audio beside that of the clips has to be encoded."""
+        """Whether audio other than that of the clips is encoded."""
         return max(self.num_time_shifted, self.num_envelope_matched, self.num_silent) > 0
 
 
 class AudioNegatives(NamedTuple):
-    """Audio tokens that match no clip, or not the clip that they are paired with.
+    """Audio tokens of negatives.
 
     Attributes:
         silent: (K, T, D), compared with every clip of this process.
@@ -89,13 +90,13 @@ class MILObjective(nn.Module):
     def forward(
         self, audio: Tensor, visual: Tensor, negatives: AudioNegatives | None = None, silent: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """The sum of all terms, and each term.
+        """Computes all terms and their sum.
 
         Args:
             audio: (B, T, D) audio tokens of this process's clips.
             visual: (B, T, HW, D) visual tokens of the same clips.
-            negatives: further audio tokens; None leaves their terms out.
-            silent: (B, T) bool, silent segments of the same clips; None leaves the silence term out.
+            negatives: audio tokens of negatives; None omits their terms.
+            silent: (B, T) bool, silent segments of the same clips; None omits the silence term.
 
         Returns:
             Scalars by name: ``loss``, the terms ``<name>_loss`` with their weights, and ``retrieval``, the share of
@@ -123,7 +124,7 @@ class MILObjective(nn.Module):
         }
 
     def contrastive(self, logits: Tensor, silent: Tensor) -> Tensor:
-        """Equation 7 of the paper; silence and noise are further negatives of the visual-to-audio direction (ours).
+        """Equation 7 of the paper; silence and noise are added as negatives of the visual-to-audio direction.
 
         L = -1/BT Σ_i,t [ log softmax_j(s(a_i, v_j)^t / τ)_i + log softmax_j(s(a_j, v_i)^t / τ)_i ],  where the second
         softmax also runs over the K silent audio tokens.
@@ -135,34 +136,34 @@ class MILObjective(nn.Module):
         return mil_loss(logits, self.config.temperature, silent)
 
     def ranking(self, positives: Tensor, negatives: Tensor) -> Tensor:
-        """The clip's own audio must rank above its time-shifted or envelope-matched negatives. Ours.
+        """Ranks the clip's own audio above its time-shifted or envelope-matched negatives. Not in the paper.
 
-        L = -1/B Σ_i log softmax_k(s̄(a_i^k, v_i) / τ)_0,  with a_i^0 = a_i and s̄ the mean over segments: at a single
-        segment the two can sound the same.
+        L = -1/B Σ_i log softmax_k(s̄(a_i^k, v_i) / τ)_0,  with a_i^0 = a_i and s̄ the mean over segments: in a single
+        segment the two can be equal.
 
         Args:
-            positives: (...) scores of the right candidates.
-            negatives: (K, ...) scores of K wrong candidates.
+            positives: (...) scores of the matching audio.
+            negatives: (K, ...) scores of K negatives.
         """
         return ranking_loss(positives, negatives, self.config.temperature)
 
     def silence(self, positives: Tensor, silent: Tensor) -> Tensor:
-        """A clip must match its own audio better in its sounding segments than in its silent ones. Ours.
+        """Ranks the scores of a clip's sounding segments above those of its silent ones. Not in the paper.
 
         L = -1/B' Σ_i log σ((mean_{t sounding} s_ii^t - mean_{t silent} s_ii^t) / τ),  over the B' clips that have both.
-        Contrast alone rewards silence for a match with frames without motion, which raises the whole map.
+        With the contrastive term alone, silence matches frames without motion, which raises the whole map.
 
         Args:
             positives: (B, T) bag scores of each clip with its own audio.
-            silent: (B, T) bool, where it is silent.
+            silent: (B, T) bool, silent segments.
         """
         return silence_loss(positives, silent, self.config.temperature)
 
     def mismatch_peak(self, scores: Tensor, means: Tensor) -> Tensor:
-        """Maps of mismatched audio must be flat. Ours.
+        """Flattens the maps of mismatched audio. Not in the paper.
 
-        L = 1/(B(B-1)T) Σ_{i≠j,t} [ s(a_i, v_j)^t - mean_c S_ij^t(c) ] / τ.  The contrastive term only asks for a lower
-        score than the matched pair, which leaves a peak at every salient object.
+        L = 1/(B(B-1)T) Σ_{i≠j,t} [ s(a_i, v_j)^t - mean_c S_ij^t(c) ] / τ.  The contrastive term only lowers the score
+        below that of the matched pair, which leaves a peak at every salient object.
 
         Args:
             scores: (B, B, T) bag scores with the negative pooling.
@@ -173,7 +174,7 @@ class MILObjective(nn.Module):
     def _bag_scores(
         self, audio: Tensor, visual: Tensor, negatives: AudioNegatives | None
     ) -> tuple[dict[Pool, Tensor], dict[str, int]]:
-        """(A, B, T) bag scores of all audio tokens by pooling, and how many rows each kind of audio takes."""
+        """(A, B, T) bag scores of all audio tokens by pooling, and the number of rows of each kind of audio."""
         c = self.config
         pools: tuple[Pool, ...] = tuple(dict.fromkeys((c.positive_pool, c.negative_pool, "mean")))
         clips = self._gathered(audio)
@@ -195,11 +196,11 @@ class MILObjective(nn.Module):
 
 
 def ranking_loss(positives: Tensor, negatives: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of choosing the right one of 1 + K candidates.
+    """Cross-entropy of the matching one of 1 + K candidates.
 
     Args:
-        positives: (...) scores of the right candidates.
-        negatives: (K, ...) scores of K wrong candidates.
+        positives: (...) scores of the matching candidates.
+        negatives: (K, ...) scores of K negatives.
         temperature: divides the scores.
 
     Returns:

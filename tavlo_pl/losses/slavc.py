@@ -1,4 +1,4 @@
-"""The objective of SLAVC (arXiv 2209.09634): where and whether, each with a head of its own."""
+"""The objective of SLAVC (arXiv 2209.09634), with one head for localization and one for matching."""
 
 import torch
 from torch import Tensor
@@ -6,11 +6,11 @@ from torch.nn.functional import cross_entropy
 
 
 def match_log_likelihood(localization: Tensor, instance: Tensor, temperature: float) -> Tensor:
-    """Log of: sum over cells of [softmax over candidates of ``localization``] · [softmax over cells of ``instance``].
+    """Log of Σ_cells [softmax over candidates of ``localization``] · [softmax over cells of ``instance``].
 
     Args:
         localization: (N, M, HW) cosines of anchor n with candidate m at each cell.
-        instance: (N, M, HW) the same from the other head.
+        instance: (N, M, HW) the same cosines from the instance head.
         temperature: divides both.
 
     Returns:

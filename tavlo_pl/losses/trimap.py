@@ -8,28 +8,28 @@ from torch.nn.functional import cross_entropy
 def trimap_loss(
     scores: Tensor, positive: float = 0.65, negative: float = 0.4, sharpness: float = 0.03, temperature: float = 0.07
 ) -> Tensor:
-    """The bright cells of a sound's own picture must win against its dark cells and against all other pictures.
+    """Contrasts the high-scoring cells of the matched frame with its low-scoring cells and with all other frames.
 
-    With S_i the map of sound i on its own picture, and a soft mask sigmoid((S_i - threshold) / sharpness):
+    With S_i the map of audio i on its own frame, and a soft mask sigmoid((S_i - threshold) / sharpness):
     P_i is the mean of S_i weighted by the mask at ``positive``; the hard negative is the mean weighted by one minus
-    the mask at ``negative``; cells in between are left out. The easy negatives are the plain means over other pictures.
-    As in the released network the negatives enter the softmax one by one; the paper's equation adds them up first.
+    the mask at ``negative``; cells in between are ignored. The easy negatives are the means over the other frames.
+    As in the released network, each negative is one logit of the softmax; the paper's equation sums them first.
 
     Args:
-        scores: (B, B, HW) cosines of sound i (rows) with picture j (columns).
+        scores: (B, B, HW) cosines of audio i (rows) with frame j (columns).
         positive: threshold of the positive region.
         negative: threshold of the background.
-        sharpness: of the soft masks.
+        sharpness: width of the soft masks' transition.
         temperature: divides the logits.
 
     Returns:
-        Scalar, mean over sounds.
+        Scalar, mean over the batch.
     """
     own = scores.diagonal().T  # (B, HW)
-    bright = ((own - positive) / sharpness).sigmoid()
-    dark = ((negative - own) / sharpness).sigmoid()
-    inside = (bright * own).sum(-1) / bright.sum(-1)
-    outside = (dark * own).sum(-1) / dark.sum(-1)
+    positive_mask = ((own - positive) / sharpness).sigmoid()
+    negative_mask = ((negative - own) / sharpness).sigmoid()
+    inside = (positive_mask * own).sum(-1) / positive_mask.sum(-1)
+    outside = (negative_mask * own).sum(-1) / negative_mask.sum(-1)
     matched = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
     others = scores.mean(-1).masked_fill(matched, -torch.inf)  # (B, B)
     logits = torch.cat([inside[:, None], others, outside[:, None]], dim=1) / temperature

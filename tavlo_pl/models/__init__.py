@@ -1,1 +1,1 @@
-"""LightningModules, one file a model."""
+"""LightningModules, one file per model."""

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import Tensor
+from typing_extensions import override
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.sounding_threshold import SoundingThreshold
@@ -17,13 +18,13 @@ from tavlo_pl.models.optimizers import WarmupCosine
 from tavlo_pl.types import Batch, Scenario
 
 PRIMARY_RULE = "top_tenth"
-"""Threshold rule of the scalars that are logged; the results hold all rules."""
+"""Threshold rule of the logged scalars; the results contain all rules."""
 
 UNANNOTATED = 2**40
-"""Indices from here on are maps of frames without annotations."""
+"""Offset of the indices of maps without annotations."""
 
 TRAINING, VALIDATION = 0, 1
-"""First number of the seeds of the random draws of a step."""
+"""First number of the seed of a step's random numbers."""
 
 
 class AVLocalizer(LightningModule, ABC):
@@ -33,14 +34,14 @@ class AVLocalizer(LightningModule, ABC):
     not on files, datasets or the command line.
 
     Optimizer and schedule are ``--optimizer`` and ``--lr_scheduler`` of LightningCLI; without them, AdamW with
-    `WarmupCosine`. Models that LightningCLI makes save their arguments in the checkpoint, so that
-    ``Model.load_from_checkpoint(path)`` needs no others; models that are made in Python do not, since encoders are
+    `WarmupCosine`. Models instantiated by LightningCLI save their arguments in the checkpoint, so that
+    ``Model.load_from_checkpoint(path)`` needs no others. Models instantiated in Python do not, since encoders are
     arguments: pass the same arguments to ``load_from_checkpoint``.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        if _given_hyperparameters.get() is not None:  # LightningCLI makes the model: plain values of the configuration
+        if _given_hyperparameters.get() is not None:  # LightningCLI instantiates the model from plain values
             self.save_hyperparameters(logger=False)
             _without_downloads(self.hparams)
         self.val_suite = LocalizationSuite(rules=(PRIMARY_RULE,), baselines=False)
@@ -74,10 +75,10 @@ class AVLocalizer(LightningModule, ABC):
             spectrogram: (B, 1, F, W) log-mel.
 
         Returns:
-            Scalars by name; ``loss`` is what is minimised, the others are logged beside it.
+            Scalars by name; ``loss`` is minimised, the others are logged.
         """
 
-    def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+    def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:  # noqa: ARG002  # used by subclasses
         """Weights of temporal attention in every block.
 
         Args:
@@ -98,14 +99,14 @@ class AVLocalizer(LightningModule, ABC):
         return self.localize(batch["frames"], batch["spectrogram"])
 
     def on_fit_start(self) -> None:
-        """Keeps the run's seed, from which the random draws of every step derive."""
+        """Stores the seed of the run, from which the random numbers of every step derive."""
         self.run_seed = torch.initial_seed()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step; its random draws (dropout, shifts, noise) depend on (seed, step, micro-batch, rank) alone.
+        """One step; its random numbers (dropout, shifts, noise) depend on (seed, step, micro-batch, rank) alone.
 
         Raises:
-            ConfigError: the batch has one clip, so that there is nothing to contrast it with.
+            ConfigError: the batch has one clip, so there are no negatives.
         """
         if len(batch["index"]) < 2:
             raise ConfigError("training contrasts clips of a batch with each other: set data.batch_size to 2 or more")
@@ -116,7 +117,7 @@ class AVLocalizer(LightningModule, ABC):
         return scalars["loss"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss, and the localization metrics where clips are annotated; the draws are the same in every epoch."""
+        """Loss, and localization metrics of annotated clips; the random numbers are the same in every epoch."""
         size = len(batch["index"])
         if size > 1:
             seed_draws(VALIDATION, self.run_seed, 0, batch_idx, self.global_rank)
@@ -129,18 +130,19 @@ class AVLocalizer(LightningModule, ABC):
         return {"heatmap": heatmap}
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the metrics of all annotated validation samples, and of each scenario; finds the threshold."""
+        """Logs the metrics of all annotated samples and of each scenario; computes the threshold."""
         self.threshold = self.val_threshold.compute()
         self.val_threshold.reset()
         self._log_suite(self.val_suite, "val")
         self.val_suite.reset()
 
     def on_test_epoch_start(self) -> None:
-        """Forgets what an earlier test has counted."""
+        """Resets the metrics of an earlier test."""
         self.test_suite.reset()
 
+    @override
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor] | None:
-        """The maps for the clip's own audio and for mismatched audio: of another clip, silence, white noise."""
+        """Maps of the clip's own audio and of mismatched audio: another clip's, silence and white noise."""
         if batch.get("bad_clips"):
             self.test_suite.update_left_out(batch["bad_clips"])
         if "targets" not in batch:
@@ -155,7 +157,7 @@ class AVLocalizer(LightningModule, ABC):
         return {"heatmap": maps["model"]}
 
     def on_test_epoch_end(self) -> None:
-        """Logs every scenario; the suite itself is kept for the results callback."""
+        """Logs every scenario; the results callback reads the suite itself."""
         self._log_suite(self.test_suite, "test")
 
     def configure_optimizers(self) -> Any:
@@ -181,7 +183,7 @@ class AVLocalizer(LightningModule, ABC):
 
 
 def _without_downloads(hyperparameters: MutableMapping[str, Any]) -> None:
-    """Removes initial weights, which those of the checkpoint replace: loading needs no file and no download."""
+    """Removes the sources of initial weights, so that loading a checkpoint needs no other file and no download."""
     if "init_from" in hyperparameters:
         hyperparameters["init_from"] = None
     visual = hyperparameters.get("visual")
@@ -190,16 +192,16 @@ def _without_downloads(hyperparameters: MutableMapping[str, Any]) -> None:
 
 
 def seed_draws(*numbers: int) -> None:
-    """Seeds torch's generators from several numbers: equal numbers give equal draws, others independent ones."""
+    """Seeds torch's generators from several numbers; different numbers give independent random numbers."""
     torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1)
 
 
 def _with_source(heatmap: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """(N, h, w) maps of annotated frames with a visible source and their (N,) indices; without annotations all maps."""
+    """(N, h, w) maps of annotated frames with a visible source, or all maps without annotations; and (N,) indices."""
     targets = batch.get("targets")
     if targets is not None and len(targets.index):
-        seen = targets.scenario != Scenario.OFF_SCREEN.id
-        return heatmap[targets.row[seen], targets.segment[seen]], targets.index[seen]
+        visible = targets.scenario != Scenario.OFF_SCREEN.id
+        return heatmap[targets.row[visible], targets.segment[visible]], targets.index[visible]
     bad = [clip.index for clip in batch.get("bad_clips", [])]
     kept = ~torch.isin(batch["index"], torch.tensor(bad, dtype=torch.int64, device=batch["index"].device))
     segments = heatmap.shape[1]

@@ -13,14 +13,14 @@ from tavlo_pl.nn.visual import VisualEncoder
 
 
 class EZVSL(ImageLevel):
-    """Contrast of the best cell of each frame with the audio of the clip, in both directions.
+    """Contrasts the highest-scoring cell of each frame with the audio of the clip, in both directions.
 
     Args:
         visual: encoder of the frames.
         audio: encoder of a window of audio.
         width: D of the common space.
         temperature: divides the cosines.
-        options: of `ImageLevel`.
+        options: further options of `ImageLevel`.
     """
 
     released = EZVSL_NAMES
@@ -48,6 +48,6 @@ class EZVSL(ImageLevel):
         return self.head.project_audio(self.audio(audio))
 
     def image_loss(self, frames: Tensor, audio: Tensor) -> dict[str, Tensor]:
-        """InfoNCE of the best cells, from audio to frame plus from frame to audio."""
+        """InfoNCE of the highest-scoring cells, from audio to frame plus from frame to audio."""
         scores = all_pairs(self.encode_audio(audio).float(), self.encode_frames(frames).float())  # (B, B, hw)
         return {"loss": mil_loss(mil_logits(scores[:, :, None], "max", "max"), self.temperature)}

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from tavlo_pl.losses.fnac import lit_region, regularisers
+from tavlo_pl.losses.fnac import region_features, regularisers
 from tavlo_pl.losses.mil import mil_logits, mil_loss
 from tavlo_pl.models.ezvsl import EZVSL
 from tavlo_pl.models.image_level import all_pairs
@@ -18,17 +18,17 @@ from tavlo_pl.nn.visual import VisualEncoder
 
 
 class FNAC(EZVSL):
-    """EZ-VSL with regularisers against false negatives: similar audio must have similar frames and similar matches.
+    """EZ-VSL with regularisers against false negatives: similar audio must have similar frames and similar scores.
 
     Args:
         visual: encoder of the frames.
         audio: encoder of a window of audio.
-        visual_dropout: share of visual features dropped before the projection.
+        visual_dropout: fraction of visual features dropped before the projection.
         warmup_epochs: epochs without the regularisers.
-        fns_audio_weight: of the first false-negative suppression.
-        tne_weight: of the true-negative enhancement.
-        fns_visual_weight: of the second false-negative suppression.
-        options: of `EZVSL`.
+        fns_audio_weight: weight of the first false-negative suppression.
+        tne_weight: weight of the true-negative enhancement.
+        fns_visual_weight: weight of the second false-negative suppression.
+        options: further options of `EZVSL`.
     """
 
     released = FNAC_NAMES
@@ -63,6 +63,6 @@ class FNAC(EZVSL):
             return {"loss": contrast}
         maps = scores.diagonal().T.unflatten(-1, cells.shape[-2:])
         visual = normalize(cells.mean((-2, -1)), dim=-1)
-        terms = regularisers(logits[..., 0].T, encoded_audio, visual, lit_region(cells, maps), self.temperature)
+        terms = regularisers(logits[..., 0].T, encoded_audio, visual, region_features(cells, maps), self.temperature)
         losses = {f"{name}_loss": self.weights[name] * value for name, value in terms._asdict().items()}
         return {"loss": contrast + sum(losses.values()), "contrast_loss": contrast, **losses}

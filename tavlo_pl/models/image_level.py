@@ -1,7 +1,7 @@
 """Image-level methods in the video contract: one frame and one window of audio, without temporal modelling.
 
-Training takes one frame of each clip with its audio. Evaluation runs on the frame of every segment, with the audio
-around that frame or with the audio of the whole clip; TAVLO's paper (arXiv 2507.04667) is about the difference.
+Training uses one frame of each clip with its audio. Evaluation uses the frame of every segment, with the audio around
+that frame or with the audio of the whole clip; TAVLO's paper (arXiv 2507.04667) compares the two.
 """
 
 from abc import abstractmethod
@@ -19,19 +19,18 @@ from tavlo_pl.nn.similarity import score_map
 
 
 class ImageLevel(AVLocalizer):
-    """The cosine of each cell of a frame with a window of audio; a subclass adds its encoders and its loss.
+    """Scores each cell of a frame by its cosine with a window of audio; a subclass adds encoders and loss.
 
     Args:
-        audio_window: ``around_frame`` takes the segments around each frame, ``clip`` all of them.
-        window_segments: segments around a frame; at the ends of the clip the nearest complete window.
-        train_frame: which frame of a clip is trained on: a random one, or the middle one. Validation takes the
-            middle.
-        guidance: object prior that is mixed into the map (OGL); trained without it, tested with it.
-        init_from: file of weights that the authors released (``models/released.py``).
+        audio_window: ``around_frame`` encodes the segments around each frame, ``clip`` all segments.
+        window_segments: number of segments around a frame; at the ends of the clip the nearest complete window is used.
+        train_frame: training frame of a clip: a random one or the middle one. Validation uses the middle one.
+        guidance: object prior that is added to the map (OGL); used in evaluation, not in training.
+        init_from: path of weights released by the authors (``models/released.py``).
     """
 
     released: Renaming
-    """How the authors name the weights."""
+    """Mapping from the authors' weight names."""
 
     def __init__(
         self,
@@ -52,11 +51,11 @@ class ImageLevel(AVLocalizer):
 
     @abstractmethod
     def encode_frames(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) pixels 0..255 to (N, D, h, w) features that evaluation compares."""
+        """(N, 3, H, W) pixels in [0, 255] to (N, D, h, w) features for evaluation."""
 
     @abstractmethod
     def encode_audio(self, audio: Tensor) -> Tensor:
-        """(N, 1, F, w) log-mel to (N, D) features that evaluation compares."""
+        """(N, 1, F, w) log-mel to (N, D) features for evaluation."""
 
     @abstractmethod
     def image_loss(self, frames: Tensor, audio: Tensor) -> dict[str, Tensor]:
@@ -78,7 +77,8 @@ class ImageLevel(AVLocalizer):
         windows = audio_windows(spectrogram, segments, width)  # (B, S, 1, F, w)
         encoded_audio = self.encode_audio(windows.flatten(0, 1)).float().unflatten(0, (batch, -1))  # (B, S, D)
         audio = encoded_audio[:, window_of_segment(segments, width)]  # (B, T, D)
-        maps = score_map(audio, as_tokens(cells).unflatten(0, (batch, segments))).unflatten(-1, cells.shape[-2:])
+        scores = score_map(audio, as_tokens(cells).unflatten(0, (batch, segments)))  # (B, T, hw)
+        maps: Tensor = scores.unflatten(-1, cells.shape[-2:])
         return maps if self.guidance is None else self.guidance.guide(maps, frames)
 
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
@@ -92,7 +92,7 @@ class ImageLevel(AVLocalizer):
         return self.image_loss(frames[rows, chosen], audio)
 
     def load_init(self) -> None:
-        """Loads the authors' weights if ``init_from`` is given; a subclass calls it at the end of its constructor.
+        """Loads the authors' weights if ``init_from`` is given; called at the end of a subclass's constructor.
 
         Raises:
             CheckpointError: the file is missing or unreadable, or its weights do not fit.

@@ -14,18 +14,18 @@ from tavlo_pl.nn.visual import VisualEncoder
 
 
 class LVS(ImageLevel):
-    """Contrast of the encoders' own features, without a projection; the background of a frame is its hard negative.
+    """Contrasts the features of the encoders without a projection; the background of a frame is a hard negative.
 
-    The published network has 23.4 M parameters, 1.1 M of them in layers that nothing uses; those are not here.
+    The published network has 23.4 M parameters, 1.1 M of them in unused layers, which this model does not have.
 
     Args:
         visual: encoder of the frames.
         audio: encoder of a window of audio, of the same feature width.
         positive: score above which a cell belongs to the source.
         negative: score below which it belongs to the background.
-        sharpness: of the soft masks.
+        sharpness: width of the soft masks' transition.
         temperature: divides the logits.
-        options: of `ImageLevel`.
+        options: further options of `ImageLevel`.
     """
 
     released = LVS_NAMES
@@ -44,7 +44,7 @@ class LVS(ImageLevel):
         if visual.width != audio.width:
             raise ConfigError(
                 f"{type(self).__name__} has no projection: the visual encoder gives {visual.width} features and the "
-                f"audio encoder {audio.width}; choose encoders of one width"
+                f"audio encoder {audio.width}; choose encoders of the same width"
             )
         self.visual, self.audio = visual, audio
         self.positive, self.negative, self.sharpness, self.temperature = positive, negative, sharpness, temperature

@@ -12,11 +12,11 @@ OPEN_ENDED_WARMUP_STEPS = 500
 
 
 class WarmupCosine(LRScheduler):
-    """Linear warm-up from zero, then half a cosine to zero; without a known length, warm-up and then a constant.
+    """Linear warm-up from zero, then a cosine decay to zero; a constant after warm-up if the length is unknown.
 
     Args:
         optimizer: the optimizer whose learning rates are scaled.
-        warmup: share of all steps in which the learning rate rises, in [0, 1]; the first step has a rate above zero.
+        warmup: fraction of all steps in which the learning rate rises, in [0, 1]; the first step has a rate above zero.
         total_steps: number of optimizer steps of the run; None until `set_total_steps` is called.
         last_epoch: index of the last step, -1 before the first.
 
@@ -28,7 +28,7 @@ class WarmupCosine(LRScheduler):
         self, optimizer: Optimizer, warmup: float = 0.05, total_steps: int | None = None, last_epoch: int = -1
     ) -> None:
         if not 0 <= warmup <= 1:
-            raise ValueError(f"warmup is {warmup}; give a share of all steps, from 0 to 1")
+            raise ValueError(f"warmup is {warmup}; give a fraction of all steps, from 0 to 1")
         self.warmup = warmup
         self.total_steps = total_steps
         super().__init__(optimizer, last_epoch)
@@ -37,7 +37,7 @@ class WarmupCosine(LRScheduler):
         """Sets the length of the run and the learning rate of the current step.
 
         Args:
-            total_steps: ``trainer.estimated_stepping_batches``; infinite where the run has no known length.
+            total_steps: ``trainer.estimated_stepping_batches``; infinite if the length of the run is unknown.
         """
         self.total_steps = max(1, int(total_steps)) if math.isfinite(total_steps) else None
         for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):

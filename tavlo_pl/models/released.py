@@ -1,8 +1,7 @@
-"""The weights that the peers' authors released: how they name them, and where they go here.
+"""Loads the weights that the authors of the peers released: maps their names to those of the models here.
 
-Only names and shapes are known; a file is read as plain data (``weights_file.py``). EZ-VSL, SLAVC and FNAC store them
-under ``model``, LVS under ``model_state_dict``, SSL-TIE under ``state_dict``, with ``module.`` in front where they were
-trained on several devices.
+A file is read as plain data (``weights_file.py``). EZ-VSL, SLAVC and FNAC store the weights under ``model``, LVS under
+``model_state_dict``, SSL-TIE under ``state_dict``; models trained on several devices add the prefix ``module.``.
 """
 
 import logging
@@ -21,11 +20,11 @@ CONTAINERS = ("model", "model_state_dict", "state_dict")
 
 
 class Renaming(NamedTuple):
-    """One model's names.
+    """Mapping of the weight names of one model.
 
     Attributes:
-        names: beginning of the authors' name -> beginning of ours.
-        unused: beginnings of names of weights that the authors' network holds and never uses.
+        names: prefix of the authors' names -> prefix of the names here.
+        unused: prefixes of weights that the authors' network contains without using them.
     """
 
     names: Mapping[str, str]
@@ -33,13 +32,13 @@ class Renaming(NamedTuple):
 
 
 def _resnet(theirs: str, ours: str, first: str = "conv1") -> dict[str, str]:
-    """A ResNet-18 of torchvision's names; ours is a sequence (``nn/visual.py: resnet_trunk``)."""
+    """Prefixes of a ResNet-18 with torchvision's names; here it is a sequence (``nn/visual.py: resnet_trunk``)."""
     parts = {first: 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
     return {f"{theirs}.{name}.": f"{ours}.trunk.{number}." for name, number in parts.items()}
 
 
 def _slavc(theirs: str, ours: str) -> dict[str, str]:
-    """One of SLAVC's two copies; its first head localizes."""
+    """Prefixes of one of SLAVC's two copies; head 1 is the localization head, head 2 the instance head."""
     return {
         **_resnet(f"{theirs}imgnet", f"{ours}.visual"),
         **_resnet(f"{theirs}audnet", f"{ours}.audio"),
@@ -62,7 +61,7 @@ FNAC_NAMES = EZVSL_NAMES
 SLAVC_NAMES = Renaming({**_slavc("", "trained"), **_slavc("momentum_", "momentum_encoder")})
 LVS_NAMES = Renaming(
     {**_resnet("imgnet", "visual"), **_resnet("audnet", "audio", first="conv1_a")},
-    unused=(  # each network has the first layers of three modalities, and a classifier
+    unused=(  # each network contains the first layers of three modalities and a classifier
         "imgnet.conv1_a.",
         "imgnet.conv1_flow.",
         "imgnet.fc.",
@@ -75,12 +74,12 @@ SSLTIE_NAMES = Renaming(LVS_NAMES.names, unused=(*LVS_NAMES.unused, "vision_fc1.
 
 
 def load_released(model: nn.Module, file: str, renaming: Renaming) -> None:
-    """Fills a model with released weights.
+    """Loads released weights into a model.
 
     Args:
-        model: the model; an object prior in it keeps its weights.
-        file: as the authors released it.
-        renaming: of this model.
+        model: the model; the weights of its object prior do not change.
+        file: path of the file, as released.
+        renaming: mapping of the weight names.
 
     Raises:
         CheckpointError: the file is missing or unreadable, or weights are missing, unknown or of another shape.
@@ -88,9 +87,9 @@ def load_released(model: nn.Module, file: str, renaming: Renaming) -> None:
     theirs = _read(file)
     ours, unknown = {}, []
     for key, value in theirs.items():
-        begin = next((begin for begin in renaming.names if key.startswith(begin)), None)
-        if begin is not None:
-            ours[renaming.names[begin] + key.removeprefix(begin)] = value
+        prefix = next((prefix for prefix in renaming.names if key.startswith(prefix)), None)
+        if prefix is not None:
+            ours[renaming.names[prefix] + key.removeprefix(prefix)] = value
         elif not key.startswith(renaming.unused):
             unknown.append(key)
     own = {key: value for key, value in model.state_dict().items() if not key.startswith("guidance.")}
@@ -110,10 +109,10 @@ def load_released(model: nn.Module, file: str, renaming: Renaming) -> None:
 
 
 def _read(file: str) -> dict[str, Tensor]:
-    """The authors' names and weights, without what stands around them.
+    """The weights in a file by the authors' names, without container and ``module.`` prefix.
 
     Raises:
-        CheckpointError: there is no such file, or it holds something else.
+        CheckpointError: the file does not exist, or does not contain weights.
     """
     if not Path(file).is_file():
         raise CheckpointError(f"model.init_from {file}: no such file; give the file that the authors released")

@@ -15,13 +15,13 @@ from tavlo_pl.nn.visual import VisualEncoder
 
 
 class Heads(nn.Module):
-    """The encoders with a localization and an instance head; one copy is trained, one is its moving average.
+    """The encoders with a localization and an instance head; one copy is trained, the other is its moving average.
 
     Args:
         visual: encoder of the frames.
         audio: encoder of a window of audio.
         width: D of each head.
-        visual_dropout: share of visual features dropped before the projections.
+        visual_dropout: fraction of visual features dropped before the projections.
     """
 
     def __init__(self, visual: VisualEncoder, audio: ClipAudioEncoder, width: int, visual_dropout: float) -> None:
@@ -43,7 +43,7 @@ class Heads(nn.Module):
 
 
 class SLAVC(ImageLevel):
-    """Separate heads for which cell and which clip, contrasted with a momentum copy of the encoders.
+    """Separate heads for localization and for matching, contrasted with a momentum copy of the encoders.
 
     Evaluation uses the momentum copy; its map is the mean of the two heads' cosines.
 
@@ -52,9 +52,9 @@ class SLAVC(ImageLevel):
         audio: encoder of a window of audio.
         width: D of each head.
         temperature: divides the cosines.
-        visual_dropout: share of visual features dropped before the projections.
-        momentum: share of its weights that the momentum copy keeps at each step.
-        options: of `ImageLevel`.
+        visual_dropout: fraction of visual features dropped before the projections.
+        momentum: weight of the old value in each update of the momentum copy, in [0, 1].
+        options: further options of `ImageLevel`.
     """
 
     released = SLAVC_NAMES
@@ -76,7 +76,7 @@ class SLAVC(ImageLevel):
         self.load_init()
 
     def encode_frames(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, 2 D, h, w): the cosine of two features side by side is the mean of their cosines."""
+        """(N, 3, H, W) to (N, 2 D, h, w): the cosine of concatenated features is the mean of their cosines."""
         return torch.cat(self.momentum_encoder.encode_frames(frames), dim=1)
 
     def encode_audio(self, audio: Tensor) -> Tensor:
@@ -84,27 +84,27 @@ class SLAVC(ImageLevel):
         return torch.cat(self.momentum_encoder.encode_audio(audio), dim=1)
 
     def image_loss(self, frames: Tensor, audio: Tensor) -> dict[str, Tensor]:
-        """Frames against momentum audio plus audio against momentum frames."""
+        """Loss of frames against momentum audio plus loss of audio against momentum frames."""
         if self.training:
             self.update_momentum()
         encoded_frames, encoded_audio = self.trained.encode_frames(frames), self.trained.encode_audio(audio)
         with torch.no_grad():
-            frames_before, audio_before = (
+            momentum_frames, momentum_audio = (
                 self.momentum_encoder.encode_frames(frames),
                 self.momentum_encoder.encode_audio(audio),
             )
         localization, instance = (
-            all_pairs(a.float(), v.float()) for a, v in zip(audio_before, encoded_frames, strict=True)
+            all_pairs(a.float(), v.float()) for a, v in zip(momentum_audio, encoded_frames, strict=True)
         )
         frame_loss = match_loss(localization.transpose(0, 1), instance.transpose(0, 1), self.temperature)
         localization, instance = (
-            all_pairs(a.float(), v.float()) for a, v in zip(encoded_audio, frames_before, strict=True)
+            all_pairs(a.float(), v.float()) for a, v in zip(encoded_audio, momentum_frames, strict=True)
         )
         audio_loss = match_loss(localization, instance, self.temperature)
-        return {"loss": frame_loss + audio_loss, "picture_loss": frame_loss, "sound_loss": audio_loss}
+        return {"loss": frame_loss + audio_loss, "frame_loss": frame_loss, "audio_loss": audio_loss}
 
     @torch.no_grad()
     def update_momentum(self) -> None:
-        """Moves the momentum copy towards the trained weights; before a step, so that a resumed run is the same."""
+        """Updates the momentum copy; runs before each step, so that a resumed run equals an uninterrupted one."""
         for old, new in zip(self.momentum_encoder.parameters(), self.trained.parameters(), strict=True):
             old.lerp_(new, 1 - self.momentum)

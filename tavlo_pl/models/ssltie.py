@@ -20,15 +20,16 @@ from tavlo_pl.nn.visual import VisualEncoder
 class SSLTIE(LVS):
     """LVS on each frame and on a rotated copy, whose map must be the rotated map.
 
-    The published network has 24.0 M parameters, 1.6 M of them in layers that nothing uses; those are not here. Nor are
-    the published changes of colour and of the spectrogram: only mirroring (``data.augment.flip``) and the rotation.
+    The published network has 24.0 M parameters, 1.6 M of them in unused layers, which this model does not have. The
+    published augmentations of colour and spectrogram are not implemented, only flips (``data.augment.flip``) and the
+    rotation.
 
     Args:
         visual: encoder of the frames.
         audio: encoder of a window of audio, of the same feature width.
-        max_angle_deg: largest rotation, either way.
-        equivariance_weight: λ of the squared difference of the two maps.
-        options: of `LVS`.
+        max_angle_deg: largest rotation in either direction, in degrees.
+        equivariance_weight: λ, weight of the squared difference of the two maps.
+        options: further options of `LVS`.
     """
 
     released = SSLTIE_NAMES
@@ -49,12 +50,12 @@ class SSLTIE(LVS):
         angles_deg = (2 * torch.rand(len(frames)) - 1) * self.max_angle_deg
         encoded_audio = self.encode_audio(audio).float()
         cells = self.encode_frames(frames).float()
-        turned_cells = self.encode_frames(rotate(frames.float(), angles_deg)).float()
-        scores, turned_scores = all_pairs(encoded_audio, cells), all_pairs(encoded_audio, turned_cells)  # (B, B, hw)
-        contrast = (self.trimap(scores) + self.trimap(turned_scores)) / 2
+        rotated_cells = self.encode_frames(rotate(frames.float(), angles_deg)).float()
+        scores, rotated_scores = all_pairs(encoded_audio, cells), all_pairs(encoded_audio, rotated_cells)  # (B, B, hw)
+        contrast = (self.trimap(scores) + self.trimap(rotated_scores)) / 2
         maps = scores.diagonal().T.unflatten(-1, cells.shape[-2:])  # (B, h, w)
-        turned_maps = turned_scores.diagonal().T.unflatten(-1, cells.shape[-2:])
-        equivariance = mse_loss(turned_maps, rotate(maps[:, None], angles_deg)[:, 0])
+        rotated_maps = rotated_scores.diagonal().T.unflatten(-1, cells.shape[-2:])
+        equivariance = mse_loss(rotated_maps, rotate(maps[:, None], angles_deg)[:, 0])
         return {
             "loss": contrast + self.equivariance_weight * equivariance,
             "contrast_loss": contrast,

@@ -31,9 +31,10 @@ class TAVLO(AVLocalizer):
         width: D_f of both modalities; features of another width are projected to it.
         attention: options of the AST attention.
         objective: options of the training objective.
-        activation_checkpointing: what recomputes its activations in the backward pass: nothing, the AST ``blocks``, or
-            ``all``, the visual encoder too. Less memory for up to a third more time; the gradient is the same.
-        compile: backend of ``torch.compile`` for encoders and blocks, for example ``inductor``; None does without.
+        activation_checkpointing: modules whose activations are recomputed in the backward pass: ``none``, the AST
+            ``blocks``, or ``all``: the blocks and the visual encoder. Saves memory, takes up to a third more time; the
+            gradient is the same.
+        compile: backend of ``torch.compile`` for encoders and blocks, for example ``inductor``; None does not compile.
 
     Raises:
         ConfigError: the objective needs negatives that ``attention.cross_modal`` cannot score.
@@ -47,14 +48,14 @@ class TAVLO(AVLocalizer):
         attention: AttentionConfig = AttentionConfig(),  # noqa: B008  # frozen
         objective: ObjectiveConfig = ObjectiveConfig(),  # noqa: B008  # frozen
         activation_checkpointing: Literal["none", "blocks", "all"] = "none",
-        compile: str | None = None,  # the option's name in PyTorch
+        compile: str | None = None,  # noqa: A002  # the option's name in PyTorch
     ) -> None:
         super().__init__()
         if attention.cross_modal and (objective.needs_negatives or objective.silence_weight):
             raise ConfigError(
-                "model.attention.cross_modal fuses each clip with its own audio, so other audio would have to be fused "
-                "again: set num_time_shifted, num_envelope_matched, num_silent and silence_weight of model.objective "
-                "to 0"
+                "model.attention.cross_modal makes visual tokens depend on the clip's own audio, so audio negatives "
+                "cannot be scored: set num_time_shifted, num_envelope_matched, num_silent and silence_weight of "
+                "model.objective to 0"
             )
         self.visual = visual
         self.audio = audio
@@ -98,11 +99,12 @@ class TAVLO(AVLocalizer):
         return self.localize_each(frames, [spectrogram])[0]
 
     def localize_each(self, frames: Tensor, spectrograms: Sequence[Tensor]) -> list[Tensor]:
-        """Encodes the frames once; see the base class."""
+        """`localize` for several spectrograms; encodes the frames once."""
         visual, grid = self.encode_frames(frames)
         encoded = (self.encode_audio(spectrogram, frames.shape[1]) for spectrogram in spectrograms)
         tokens = (self.attention(self.attention.embed_audio(features), visual) for features in encoded)
-        return [score_map(*pair).unflatten(-1, grid) for pair in tokens]
+        scores = (score_map(*pair) for pair in tokens)
+        return [values.view(*values.shape[:-1], *grid) for values in scores]
 
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
         """The objective's terms and their sum; see `MILObjective`."""
@@ -110,15 +112,19 @@ class TAVLO(AVLocalizer):
         visual, _ = self.encode_frames(frames)
         if self.attention.config.cross_modal:
             features = self.encode_audio(spectrogram, segments)
-            return self.objective(*self.attention(self.attention.embed_audio(features), visual))
+            fused = self.attention(self.attention.embed_audio(features), visual)
+            cross_modal: dict[str, Tensor] = self.objective(*fused)
+            return cross_modal
         tokens, negatives = self._audio_tokens(spectrogram, segments)
         silent = silent_segments(spectrogram, segments)
-        return self.objective(tokens, self.attention.apply_blocks(visual), negatives, silent)
+        scalars: dict[str, Tensor] = self.objective(tokens, self.attention.apply_blocks(visual), negatives, silent)
+        return scalars
 
     def _audio_tokens(self, spectrogram: Tensor, segments: int) -> tuple[Tensor, AudioNegatives]:
-        """(B, T, D) tokens of the clips' own audio, and those of the negatives, all in one pass through the blocks.
+        """(B, T, D) tokens of the clips' own audio and those of the negatives, in one pass through the blocks.
 
-        Shifted and reordered features get the temporal encoding of their new place, so that Pos_t does not reveal them.
+        Shifted and reordered features get the temporal encoding of their new segment, so that Pos_t does not identify
+        them.
         """
         c = self.objective.config
         quiet = silence_and_noise(spectrogram, c.num_silent)

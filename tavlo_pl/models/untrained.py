@@ -1,6 +1,6 @@
-"""Rows that need no training: what can be said about a clip without having learnt anything about sound.
+"""Baselines without training on audio-visual data: image saliency and motion.
 
-A centred disk, the whole image and random maps are in every table anyway (``metrics/suite.py``).
+The centred disk, the whole image and random maps are baselines of every test (``metrics/suite.py``).
 """
 
 from abc import ABC
@@ -9,59 +9,62 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
+from typing_extensions import override
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.models.base import AVLocalizer
-from tavlo_pl.nn.guidance import ObjectPrior, stretched
+from tavlo_pl.nn.guidance import ObjectPrior, min_max_normalize
 from tavlo_pl.nn.visual import VisualEncoder
 
 
 class Untrained(AVLocalizer, ABC):
-    """A localizer that has nothing to learn."""
+    """Base of the localizers without trainable parameters."""
 
+    @override
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
-        """Nothing to minimise.
+        """There is no objective.
 
         Raises:
             ConfigError: always.
         """
         raise ConfigError(
-            f"{type(self).__name__} has nothing to train: test it as it is, tavlo test -c CONFIG --allow_untrained"
+            f"{type(self).__name__} has no parameters to train: test it with tavlo test -c CONFIG --allow_untrained"
         )
 
 
 class ImageSaliency(Untrained):
-    """Mean absolute feature of an ImageNet network, stretched to [0, 1]: where objects are, whatever is heard.
+    """Mean absolute feature of an ImageNet network, min-max normalised; independent of the audio.
 
-    The object prior of EZ-VSL (arXiv 2203.09324) alone.
+    This is the object prior of EZ-VSL (arXiv 2203.09324) alone.
 
     Args:
         visual: encoder with ImageNet weights.
 
     Raises:
-        ConfigError: its weights could not be had.
+        ConfigError: the encoder has no ImageNet weights.
     """
 
     def __init__(self, visual: VisualEncoder) -> None:
         super().__init__()
         self.prior = ObjectPrior(visual)
 
+    @override
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """(B, T, h, w) scores in [0, 1]; the sound takes no part."""
-        return stretched(self.prior(frames))
+        """(B, T, h, w) scores in [0, 1], independent of the audio."""
+        return min_max_normalize(self.prior(frames))
 
 
 class Motion(Untrained):
-    """How much each cell changes from frame to frame, alone or as far as it goes with the sound.
+    """Motion energy of each cell, or its correlation over time with the loudness.
 
-    Audio-visual correlation without learning goes back to Hershey and Movellan (NIPS 1999): the pixels that change when
-    the loudness changes. With one frame a segment only slow changes can be seen.
+    Hershey and Movellan (NIPS 1999) correlate the changes of pixels with those of the loudness, without training. With
+    one frame per segment, only slow changes are measured.
 
     Args:
-        score: ``energy`` is the mean absolute difference to the neighbouring frames, the sound takes no part;
+        score: ``energy`` is the mean absolute difference to the neighbouring frames, independent of the audio;
             ``correlation`` is the correlation over time of that energy with the loudness.
-        cells: of the map, a side.
-        window_segments: segments around each frame over which the correlation is taken.
+        cells: side length of the map, in cells.
+        window_segments: number of segments around each frame over which the correlation is computed.
     """
 
     def __init__(
@@ -75,12 +78,13 @@ class Motion(Untrained):
         energy = motion_energy(frames, self.cells)
         if self.score == "energy":
             return energy
-        loudness = spectrogram.unflatten(-1, (frames.shape[1], -1)).mean((1, 2, 4))  # (B, T), decibels, scaled
+        columns: Tensor = spectrogram.unflatten(-1, (frames.shape[1], -1))  # (B, 1, F, T, W/T)
+        loudness = columns.mean((1, 2, 4))  # (B, T), decibels, scaled
         return sliding_correlation(energy, loudness[:, :, None, None], self.window_segments)
 
 
 def motion_energy(frames: Tensor, cells: int) -> Tensor:
-    """(B, T, 3, H, W) uint8 to (B, T, cells, cells) mean absolute difference to the frames beside, in [0, 1]."""
+    """(B, T, 3, H, W) uint8 to (B, T, cells, cells) mean absolute difference to the adjacent frames, in [0, 1]."""
     steps = (frames[:, 1:].float() - frames[:, :-1].float()).abs().mean(2) / 255  # (B, T - 1, H, W)
     steps = adaptive_avg_pool2d(steps, cells)
     before, after = torch.cat([steps[:, :1], steps], 1), torch.cat([steps, steps[:, -1:]], 1)
@@ -88,12 +92,12 @@ def motion_energy(frames: Tensor, cells: int) -> Tensor:
 
 
 def sliding_correlation(first: Tensor, second: Tensor, width: int) -> Tensor:
-    """Pearson correlation over the ``width`` segments around each; fewer at the ends, 0 where one does not change.
+    """Pearson correlation over a window around each segment; 0 where one of the two is constant.
 
     Args:
         first: (B, T, ...).
         second: (B, T, ...), broadcast against ``first``.
-        width: segments.
+        width: number of segments of the window; fewer at the ends.
 
     Returns:
         (B, T, ...) in [-1, 1].

@@ -1,7 +1,7 @@
-"""Files of weights, read as plain data: what a stranger wrote into one must not run.
+"""Reads and writes files of weights as plain data, so that an untrusted file cannot execute code.
 
-``.safetensors`` holds tensors and nothing else, which is how weights are handed on; all other files are read by torch
-with ``weights_only``.
+``.safetensors`` files contain tensors and metadata only; all other files are read by ``torch.load`` with
+``weights_only``.
 """
 
 import json
@@ -18,60 +18,62 @@ from safetensors.torch import save
 from tavlo_pl.errors import CheckpointError
 from tavlo_pl.io.atomic import atomic_path
 
-SAFE = ".safetensors"
-NOTE = "tavlo"
-"""What tavlo keeps beside the weights: as JSON in the metadata of a ``.safetensors`` file."""
+SAFETENSORS = ".safetensors"
+METADATA_KEY = "tavlo"
+"""Key of tavlo's configuration, stored as JSON in the metadata of a ``.safetensors`` file."""
 
 
 def read_plain(path: Path, problem: str) -> Any:
-    """The values in a file; of ``.safetensors`` the weights under ``state_dict``, and the note if there is one.
+    """Reads a file; ``.safetensors`` gives the weights under ``state_dict``, and the metadata if there are any.
 
     Args:
         path: an existing file.
-        problem: begins the sentence about a file that cannot be read.
+        problem: start of the error message for an unreadable file.
 
     Raises:
-        CheckpointError: it cannot be read, or holds more than plain values.
+        CheckpointError: the file cannot be read, or contains objects other than plain values.
     """
     try:
-        if path.suffix == SAFE:
-            return _read_safe(path)
+        if path.suffix == SAFETENSORS:
+            return _read_safetensors(path)
         zipped = _is_zip(path)
         if zipped:
-            _check_sums(path)
+            _verify_checksums(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{problem}: it holds objects whose reading would run code, or is damaged") from error
-    except Exception as error:  # a damaged file fails in as many ways as it has bytes
+        raise CheckpointError(
+            f"{problem}: it contains objects whose loading would execute code, or is damaged"
+        ) from error
+    except Exception as error:  # the type of error depends on where the file is damaged
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{problem}: {reason}") from error
 
 
-def write_safe(weights: Mapping[str, torch.Tensor], note: Any, path: Path) -> None:
-    """Writes weights as ``.safetensors``, beside the name first.
+def write_safe(weights: Mapping[str, torch.Tensor], metadata: Any, path: Path) -> None:
+    """Writes weights as ``.safetensors``, atomically.
 
     Args:
-        weights: by name.
-        note: plain values to keep beside them.
-        path: of the file.
+        weights: tensors by name.
+        metadata: plain values, stored as JSON.
+        path: output file.
     """
-    own = {name: value.clone().contiguous() for name, value in weights.items()}  # two may share their memory
+    own = {name: value.clone().contiguous() for name, value in weights.items()}  # tensors may share memory
     with atomic_path(path) as part:
-        part.write_bytes(save(own, metadata={NOTE: json.dumps(note)}))  # its own way lets nobody else read the file
+        part.write_bytes(save(own, metadata={METADATA_KEY: json.dumps(metadata)}))  # save_file sets mode 0600
 
 
-def _read_safe(path: Path) -> dict[str, Any]:
+def _read_safetensors(path: Path) -> dict[str, Any]:
     with safe_open(path, framework="pt") as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
-        note = (file.metadata() or {}).get(NOTE)
-    return {"state_dict": weights} | ({} if note is None else {NOTE: json.loads(note)})
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+        metadata = (file.metadata() or {}).get(METADATA_KEY)
+    return {"state_dict": weights} | ({} if metadata is None else {METADATA_KEY: json.loads(metadata)})
 
 
-def _check_sums(path: Path) -> None:
-    """Compares the checksums in a zip file, which torch does not.
+def _verify_checksums(path: Path) -> None:
+    """Verifies the checksums of a zip file; torch does not.
 
     Raises:
-        zipfile.BadZipFile: one is wrong.
+        zipfile.BadZipFile: a checksum is wrong.
     """
     with zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
@@ -79,6 +81,6 @@ def _check_sums(path: Path) -> None:
 
 
 def _is_zip(path: Path) -> bool:
-    """Whether torch can map the file into memory; files from before torch 1.6 are read whole."""
+    """Whether the file is a zip archive, which torch can memory-map; files from before torch 1.6 are not."""
     with path.open("rb") as file:
         return file.read(2) == b"PK"

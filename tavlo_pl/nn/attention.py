@@ -29,7 +29,7 @@ class AttentionConfig:
     """Options of the AST attention; the defaults are the recommended configuration.
 
     Args:
-        num_layers: number of AST blocks L; 0 compares the encoders' features without attention and without Pos_t.
+        num_layers: number of AST blocks L; with 0, the encoders' features are compared without attention and Pos_t.
         num_heads: attention heads; ``width + temporal_width`` must be a multiple.
         mlp_ratio: hidden width of the MLPs as a multiple of the token width D.
         type: ``factorised`` (as published) is spatial and then temporal attention, ``spatial`` and ``temporal`` one of
@@ -37,9 +37,9 @@ class AttentionConfig:
         cross_modal: whether audio and visual tokens attend to each other. True is the published form, whose loss can
             be minimised without using the audio (docs/method.md); False gives each modality its own attention, with
             shared weights.
-        layer_scale: initial factor of the residual branches; None leaves it out (as published).
+        layer_scale: initial factor of the residual branches; None disables it (as published).
         positions: ``sinusoidal`` or ``learned`` encodings, or ``none``.
-        temporal_width: D_t of the temporal encoding Pos_t, which is concatenated; 0 leaves it out.
+        temporal_width: D_t of the temporal encoding Pos_t, which is concatenated; 0 disables it.
     """
 
     num_layers: int = 1
@@ -95,10 +95,11 @@ class SelfAttention(nn.Module):
         """
         query, key = (as_sets(part, self.num_heads, self.axis) for part in self._project(tokens, 2))
         weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
-        return weights.unflatten(1, (-1, self.num_heads)).mean(2)
+        by_head: Tensor = weights.unflatten(1, (-1, self.num_heads))
+        return by_head.mean(2)
 
     def _project(self, tokens: Tensor, parts: int) -> list[Tensor]:
-        """The first of queries, keys and values, (B, T, S, D) each."""
+        """The first ``parts`` of queries, keys and values, (B, T, S, D) each."""
         weights, biases = self.qkv.weight.chunk(3), self.qkv.bias.chunk(3)
         return [project(tokens, weights[part], biases[part]) for part in range(parts)]
 
@@ -121,7 +122,7 @@ class ASTBlock(nn.Module):
         width: token width D.
         num_heads: attention heads.
         mlp_ratio: width of the MLP's hidden layer as a multiple of D.
-        layer_scale: initial factor of the residual branches; None leaves it out (as published).
+        layer_scale: initial factor of the residual branches; None disables it (as published).
         attention_type: see `AttentionConfig.type`.
     """
 
@@ -148,7 +149,8 @@ class ASTBlock(nn.Module):
         for axis, attention in self.attention.items():
             tokens = tokens + attention(self.norm[axis](tokens), self._scale(axis))
         expand, activation, reduce = self.mlp
-        return tokens + reduce(activation(expand(self.norm["mlp"](tokens))), self._scale("mlp"))
+        update: Tensor = reduce(activation(expand(self.norm["mlp"](tokens))), self._scale("mlp"))
+        return tokens + update
 
     def _scale(self, step: str) -> Tensor | None:
         return self.scale[step] if len(self.scale) else None
@@ -166,7 +168,7 @@ class ASTAttention(nn.Module):
         width: token width D = D_f + D_t.
 
     Raises:
-        ConfigError: D is no multiple of the number of heads.
+        ConfigError: D is not a multiple of the number of heads.
     """
 
     def __init__(self, width: int, config: AttentionConfig, activation_checkpointing: bool = False) -> None:
@@ -178,7 +180,7 @@ class ASTAttention(nn.Module):
         self.width = width + temporal_width
         if c.num_layers and self.width % c.num_heads:
             raise ConfigError(
-                f"model.width {width} + model.attention.temporal_width {temporal_width} is no multiple of "
+                f"model.width {width} + model.attention.temporal_width {temporal_width} is not a multiple of "
                 f"model.attention.num_heads {c.num_heads}"
             )
         self.spatial_encoding = nn.Identity() if c.positions == "none" else SpatialEncoding(width, c.positions)
@@ -221,7 +223,7 @@ class ASTAttention(nn.Module):
         return normalised
 
     def temporal_layers(self) -> list[SelfAttention]:
-        """The temporal attention of every block, first block first; empty where there is none."""
+        """The temporal attention of every block, in order; empty if there is none."""
         layers = [layer for layer in self.blocks.modules() if isinstance(layer, SelfAttention)]
         return [layer for layer in layers if layer.axis == "temporal"]
 

@@ -4,7 +4,7 @@ Source: arXiv 2507.04667, section 3.2: a 2D CNN whose last kernel is as high as 
 segment, K_w = W/T. The paper leaves the layers before it open. Ours process one segment at a time (convolutions pad
 with zeros at the segment's edge), so that feature t depends on the columns of segment t only.
 
-Two options remove the alignment, to measure its value: the paper's own ablation K_w = W/(T ± n), and one feature for
+Two options remove the alignment, for ablations: the paper's own ablation K_w = W/(T ± n), and one feature for
 the whole clip, as in image-level methods (EZ-VSL, arXiv 2203.09324).
 """
 
@@ -42,7 +42,7 @@ class AudioEncoder(nn.Module, ABC):
             (B, T, D_a), feature t for segment t.
 
         Raises:
-            ConfigError: the spectrogram cannot be cut into so many segments.
+            ConfigError: W is not a multiple of ``segments``, or a piece would have no column.
         """
 
     def compiled_parts(self) -> list[nn.Module]:
@@ -55,12 +55,12 @@ class SegmentCNN(AudioEncoder):
 
     Args:
         width: feature width D_a.
-        channels: of the convolutions, each of which halves both axes.
+        channels: output channels of the convolutions, each of which halves both axes.
         grid: cells (frequency, time) of a segment that the last kernel spans; the maps are averaged to this grid
             first, so that one encoder accepts every number of bands and columns.
-        span: ``segment`` gives each segment its own feature, ``clip`` gives all segments the mean of them.
-        extra_pieces: cuts the audio into T + ``extra_pieces`` pieces; frame t is paired with piece t, or with the last
-            one where there are too few. 0 is aligned; any other number misaligns audio and frames increasingly.
+        span: ``segment`` returns one feature per segment, ``clip`` returns their mean for every segment.
+        extra_pieces: divides the audio into T + ``extra_pieces`` pieces; frame t is paired with piece t, or with the
+            last one if there are fewer. 0 is aligned; with any other number the misalignment grows with t.
     """
 
     def __init__(
@@ -90,9 +90,9 @@ class SegmentCNN(AudioEncoder):
         """(B, 1, F, W) log-mel to (B, T, D_a); see the base class."""
         columns, count = spectrogram.shape[-1], segments + self.extra_pieces
         if columns % segments:
-            raise ConfigError(f"a spectrogram of {columns} columns cannot be cut into {segments} equal segments")
+            raise ConfigError(f"a spectrogram of {columns} columns cannot be divided into {segments} equal segments")
         if not 1 <= count <= columns:
-            raise ConfigError(f"a spectrogram of {columns} columns cannot be cut into {count} pieces")
+            raise ConfigError(f"a spectrogram of {columns} columns cannot be divided into {count} pieces")
         pieces = spectrogram.unfold(-1, columns // count, columns // count).movedim(3, 1)  # (B, count, 1, F, W/count)
         pieces = pieces[:, torch.arange(segments).clamp(max=count - 1)]  # (B, T, 1, F, W/count)
         feature: Tensor = self.segment(self.front(pieces.flatten(0, 1)))  # (BT, D, 1, 1)

@@ -29,7 +29,7 @@ def checkpointed(module: nn.Module, tensor: Tensor) -> Tensor:
 
 @contextmanager
 def _frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Batch norms keep the running statistics of the first pass."""
+    """Context in which a forward pass leaves the running statistics of batch norms unchanged."""
     norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.training and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

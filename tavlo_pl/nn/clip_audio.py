@@ -16,7 +16,7 @@ DENSITY_PER_POWER = 2 * (512 / 2) ** 2 / (16_000 * 512 * 3 / 8)
 
 
 class ClipAudioEncoder(nn.Module):
-    """Base: (N, 1, F, w) log-mel to (N, D_a).
+    """Base of the audio encoders of image-level methods: (N, 1, F, w) log-mel to (N, D_a).
 
     Attributes:
         width: feature width D_a.
@@ -28,13 +28,13 @@ class ClipAudioEncoder(nn.Module):
 
 
 class AudioResNet18(ClipAudioEncoder):
-    """ResNet-18 over one channel, from scratch, maximum over what is left; D_a = 512.
+    """ResNet-18 with one input channel, randomly initialised, and global maximum pooling; D_a = 512.
 
     The audio encoder of LVS (arXiv 2104.02691) and of all methods that follow it.
 
     Args:
-        values: scale of the input: ``batch`` as in the batch, ``density`` as the
-            logarithm of density that LVS, EZ-VSL, SLAVC and FNAC were trained on (`log_density`).
+        values: scale of the input: ``batch`` is that of the batch, ``density`` the logarithm of the density that LVS,
+            EZ-VSL, SLAVC and FNAC were trained on (`log_density`).
     """
 
     def __init__(self, values: Literal["batch", "density"] = "batch") -> None:
@@ -55,18 +55,18 @@ class AudioResNet18(ClipAudioEncoder):
 def log_density(spectrogram: Tensor) -> Tensor:
     """The batch's decibels (``data.clip.frequencies: linear``) as log(density + 1e-7) / 12.
 
-    The authors use another window (Tukey, a quarter tapered): noise has the same level, a pure tone 1.3 dB less here.
+    The authors use another window (Tukey, a quarter tapered): noise has the same level, a tone is 1.3 dB lower here.
     """
     power = 10 ** ((spectrogram * SPREAD_DB + MEAN_DB) / 10)
     return (power * DENSITY_PER_POWER + 1e-7).log() / 12
 
 
 class SmallAudio(ClipAudioEncoder):
-    """TAVLO's audio encoder over the whole window: small enough for a CPU, and equal to TAVLO's in comparisons.
+    """TAVLO's audio encoder applied to the whole window, for CPUs and for comparisons with equal encoders.
 
     Args:
         width: D_a.
-        channels: of the convolutions, each of which halves both axes.
+        channels: output channels of the convolutions, each of which halves both axes.
     """
 
     def __init__(self, width: int = 64, channels: tuple[int, ...] = (16, 32, 64)) -> None:
@@ -80,10 +80,10 @@ class SmallAudio(ClipAudioEncoder):
 
 
 def audio_windows(spectrogram: Tensor, segments: int, width: int) -> Tensor:
-    """All windows of ``width`` neighbouring segments.
+    """All windows of ``width`` consecutive segments.
 
     Args:
-        spectrogram: (B, 1, F, W) log-mel; W a whole multiple of ``segments``.
+        spectrogram: (B, 1, F, W) log-mel; W a multiple of ``segments``.
         segments: T.
         width: k, segments of a window, at most T; T gives one window, the whole clip.
 
@@ -91,15 +91,15 @@ def audio_windows(spectrogram: Tensor, segments: int, width: int) -> Tensor:
         (B, T - k + 1, 1, F, k W / T), a view.
 
     Raises:
-        ConfigError: W is no multiple of T.
+        ConfigError: W is not a multiple of T.
     """
     columns = spectrogram.shape[-1]
     if columns % segments:
-        raise ConfigError(f"a spectrogram of {columns} columns cannot be cut into {segments} equal segments")
+        raise ConfigError(f"a spectrogram of {columns} columns cannot be divided into {segments} equal segments")
     each = columns // segments
     return spectrogram.unfold(-1, width * each, each).movedim(3, 1)
 
 
 def window_of_segment(segments: int, width: int) -> Tensor:
-    """(T,) index of the window of `audio_windows` around each segment; the nearest complete one at the ends."""
+    """(T,) index of the window of `audio_windows` around each segment; at the ends the nearest complete window."""
     return (torch.arange(segments) - width // 2).clamp(0, segments - width)

@@ -15,12 +15,12 @@ def rank_and_size() -> tuple[int, int]:
 def all_gather_with_grad(tensor: Tensor, dim: int = 0) -> Tensor:
     """The tensors of all processes, concatenated in the order of their ranks.
 
-    The gradient of the mean over processes of their losses, as DDP takes it, is that of one process with all tensors:
-    the backward pass sums the gradients of all processes.
+    The backward pass sums the gradients of all processes. With the mean of the losses over processes, as in DDP, the
+    gradient equals that of one process with all tensors.
 
     Args:
         tensor: of the same shape on every process.
-        dim: along which they are concatenated.
+        dim: dimension along which they are concatenated.
     """
     if rank_and_size()[1] == 1 or not tensor.numel():
         return tensor
@@ -28,6 +28,6 @@ def all_gather_with_grad(tensor: Tensor, dim: int = 0) -> Tensor:
 
 
 def local_shard(tensor: Tensor, dim: int = 0) -> Tensor:
-    """This process's part of what `all_gather_with_grad` returned."""
+    """The part of a tensor gathered by `all_gather_with_grad` that belongs to this process."""
     rank, size = rank_and_size()
     return tensor.chunk(size, dim)[rank]

@@ -1,4 +1,4 @@
-"""Projection of both modalities into one space, as EZ-VSL (arXiv 2203.09324) and its followers have it."""
+"""Projection of both modalities into one space, as in EZ-VSL (arXiv 2203.09324), SLAVC and FNAC."""
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize

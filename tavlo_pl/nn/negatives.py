@@ -15,11 +15,11 @@ TO_LOG_POWER = 2 * math.log(10) * SPREAD_DB / 20
 """Factor from a log-mel value to the natural logarithm of power."""
 
 SILENCE_DB = 20.0
-"""A segment more than this below the loudest segment of its clip is silent."""
+"""Decibels below the loudest segment of a clip from which on a segment counts as silent."""
 
 
 def silence_and_noise(like: Tensor, count: int) -> Tensor:
-    """(count, 1, F, W): silence first, then steady noise of random level and spectral tilt.
+    """(K, 1, F, W) log-mel: one spectrogram of silence, then steady noise of random level and spectral tilt.
 
     Args:
         like: (B, 1, F, W) spectrograms, for shape, type and device.
@@ -39,7 +39,7 @@ def time_shifted(features: Tensor, count: int) -> Tensor:
 
     Args:
         features: (B, T, D).
-        count: K, at most T - 1; more are cut to that.
+        count: K; at most T - 1 shifts are returned.
     """
     shifts = (1 + torch.randperm(features.shape[1] - 1)[:count]).tolist()
     return torch.stack([features.roll(by, 1) for by in shifts]) if shifts else features.new_zeros(0, *features.shape)
@@ -48,8 +48,8 @@ def time_shifted(features: Tensor, count: int) -> Tensor:
 def match_envelope(spectrogram: Tensor, other: Tensor, features: Tensor) -> Tensor:
     """Features of other audio, reordered so that their segments are ranked by power like those of the first audio.
 
-    The loudest segment of the other audio comes where the first has its loudest, and so on: only the kind of audio is
-    left to distinguish the two, not the timing.
+    The loudest segment of the other audio moves to the loudest segment of the first, and so on, so that the two differ
+    in their content, not in their timing.
 
     Args:
         spectrogram: (B, 1, F, W) of the first audio.
@@ -73,9 +73,10 @@ def silent_segments(spectrogram: Tensor, segments: int) -> Tensor:
 
 def segment_power(spectrogram: Tensor, segments: int) -> Tensor:
     """(B, T) mean power of each segment of a (B, 1, F, W) spectrogram."""
-    return (spectrogram * TO_LOG_POWER).exp().unflatten(-1, (segments, -1)).mean((1, 2, 4))
+    power: Tensor = (spectrogram * TO_LOG_POWER).exp().unflatten(-1, (segments, -1))
+    return power.mean((1, 2, 4))
 
 
 def shift(spectrogram: Tensor, segments: int, by: int) -> Tensor:
-    """(B, 1, F, W): the audio of segment t moves to segment t + ``by``, around the end of the clip."""
+    """(B, 1, F, W) spectrograms, rolled so that segment t moves to segment (t + ``by``) mod T."""
     return spectrogram.roll(by * (spectrogram.shape[-1] // segments), dims=-1)

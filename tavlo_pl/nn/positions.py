@@ -31,7 +31,7 @@ class SpatialEncoding(nn.Module):
 
     Args:
         width: D_f.
-        kind: ``sinusoidal`` fits any grid; ``learned`` has a grid of ``cells`` that is resampled to other sizes.
+        kind: ``sinusoidal`` for any grid, or ``learned``: a grid of ``cells`` that is resampled to other sizes.
         cells: side of the learned grid.
     """
 
@@ -59,8 +59,8 @@ class TemporalEncoding(nn.Module):
 
     Args:
         width: D_t, even.
-        kind: ``sinusoidal`` fits any number of segments; ``learned`` has ``segments`` vectors, resampled to others.
-        segments: of the learned encoding.
+        kind: ``sinusoidal`` for any number of segments, or ``learned``: ``segments`` vectors, resampled to others.
+        segments: number of vectors of the learned encoding.
     """
 
     def __init__(self, width: int, kind: PositionKind = "sinusoidal", segments: int = 10) -> None:

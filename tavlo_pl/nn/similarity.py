@@ -1,4 +1,4 @@
-"""Cosine similarity of sounds with cells of pictures: the score map of TAVLO (arXiv 2507.04667, equation 4)."""
+"""Cosine similarity of audio and visual tokens: the score map of TAVLO (arXiv 2507.04667, equation 4)."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 
 def score_map(audio: Tensor, visual: Tensor) -> Tensor:
-    """Each sound against the cells of its own frame, in full precision.
+    """Cosine of each audio token with the visual tokens of the same segment, in float32.
 
     Args:
         audio: (..., B, T, D) audio tokens.

@@ -28,7 +28,7 @@ class VisualEncoder(nn.Module):
     """Base of the visual encoders: normalises pixels and runs ``trunk``.
 
     The receptive field of cell i in a stack of strided convolutions is centred on pixel ``stride``·i, the corner of the
-    square that the cell stands for, not its middle. Upsampled maps would lie half a cell too far right and down, so the
+    square that the cell covers, not its centre. Upsampled maps would be shifted right and down by half a cell, so the
     frame is shifted by half a stride first.
 
     Attributes:
@@ -63,15 +63,12 @@ class VisualEncoder(nn.Module):
         pixels = (bytes_ - 255 * self.mean) * (1 / (255 * self.std))
         half = self.stride // 2
         features = pad(pixels, (-half, half, -half, half)).contiguous(memory_format=torch.channels_last)
-        if not self.activation_checkpointing:
-            features = self.trunk(features)
-            return features
-        for stage in self._stages():
-            features = checkpointed(stage, features)
+        for stage in self._stages() if self.activation_checkpointing else [self.trunk]:
+            features = checkpointed(stage, features) if self.activation_checkpointing else stage(features)
         return features
 
     def _stages(self) -> list[nn.Sequential]:
-        """The trunk in pieces; single layers belong to the piece before, since a ReLU may be in place."""
+        """The trunk in parts; a single layer belongs to the part before it, since a ReLU may be in place."""
         firsts = [number for number, part in enumerate(self.trunk) if number == 0 or isinstance(part, nn.Sequential)]
         return [self.trunk[first:end] for first, end in pairwise([*firsts, len(self.trunk)])]
 
@@ -81,7 +78,7 @@ class ResNet18(VisualEncoder):
 
     Args:
         weights: ``imagenet`` loads torchvision's ImageNet weights; if they cannot be downloaded, a warning is logged
-            and the encoder starts from scratch. ``none`` does not try.
+            and the encoder keeps its random initialisation. ``none`` downloads nothing.
         stride: pixels per cell: 32 gives 7x7 cells at 224, 16 gives 14x14 (the last stage keeps its resolution).
     """
 
@@ -113,19 +110,21 @@ class ShuffleNet(VisualEncoder):
 
 
 def resnet_trunk(net: models.ResNet) -> nn.Sequential:
-    """A ResNet without pooling and classifier: its parts 0, 1 and 4 to 7 have weights."""
+    """A ResNet without pooling and classifier; its children 0, 1 and 4 to 7 have weights."""
     return nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4)
 
 
 def _load_imagenet(net: nn.Module, source: models.WeightsEnum, weights: Weights) -> bool:
-    """Loads the weights if wanted; whether they were loaded."""
+    """Loads ImageNet weights unless ``weights`` is ``none``; returns whether they were loaded."""
     if weights == "none":
         return False
     try:
         net.load_state_dict(source.get_state_dict(progress=True, check_hash=True))
     except (URLError, OSError) as error:
         log.warning(
-            "ImageNet weights (%s) cannot be downloaded (%s): the visual encoder starts from scratch", source.url, error
+            "ImageNet weights (%s) cannot be downloaded (%s): the visual encoder starts from random weights",
+            source.url,
+            error,
         )
         return False
     return True

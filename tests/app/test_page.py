@@ -103,15 +103,15 @@ def test_page_map_equals_the_overlay_and_escapes_names(tmp_path: Path) -> None:
             shown = opacity(page).astype(int)
             level = Scale(threshold, float(found.heatmap.max()))(map_at(found.heatmap, found.time_s, time_s))
             assert np.abs(shown - 255 * upsample(level, shown.shape)).max() < 4
-        # replaced by a video that browsers do not play, which is copied
+        # a video that browsers do not play is re-encoded and replaces the first
         old = write_numbered(tmp_path / "b.mov", seconds=0.8, video_codec="prores_ks", audio_codec="pcm_s16le")
         page.set_input_files("#file", old.path)
         until(page, "document.querySelector('#result .name').textContent === 'b.mov'")
         page.wait_for_selector("#result:not([hidden])")
         until(page, READY)
-        (video,) = videos.by_key.values()  # the first one is removed
+        (video,) = videos.by_key.values()  # the first video is removed
         page.reload()
-        page.wait_for_selector("#result:not([hidden])")  # the second one is still there
+        page.wait_for_selector("#result:not([hidden])")  # the second video is still there
         (tmp_path / "c.mp4").write_bytes(b"<html>")
         page.set_input_files("#file", tmp_path / "c.mp4")
         page.wait_for_selector("#problem:not([hidden])")

@@ -1,4 +1,4 @@
-"""What the command line answers without a run: help and errors."""
+"""Help and error messages of the command line."""
 
 import subprocess
 import sys

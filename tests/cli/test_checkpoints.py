@@ -39,22 +39,22 @@ def test_validate_needs_the_checkpoint_only(run: Path, tmp_path: Path) -> None:
     assert "val/ciou_mean" in outcome.out
 
 
-def test_predict_writes_maps_and_a_video_for_each_video(run: Path, world: Path, tmp_path: Path) -> None:
+def test_predict_writes_maps_and_overlays_of_each_video(run: Path, world: Path, tmp_path: Path) -> None:
     args = ("--ckpt_path", run / "checkpoints" / "best.ckpt", "--data.root", world / "test" / "video")
     outcome = tavlo("predict", *args, "--out", tmp_path / "out")
     assert outcome.code == 0, outcome.err
-    films = {path.stem for path in (world / "test" / "video").iterdir()}
+    videos = {path.stem for path in (world / "test" / "video").iterdir()}
     for suffix in (".npz", ".mp4", ".jpg", ".sources.json"):
-        assert {path.name.removesuffix(suffix) for path in (tmp_path / "out").glob(f"*{suffix}")} == films
+        assert {path.name.removesuffix(suffix) for path in (tmp_path / "out").glob(f"*{suffix}")} == videos
     assert (tmp_path / "out" / "index.html").is_file()
     again = tavlo("predict", *args, "--out", tmp_path / "out")
-    assert f"{len(films)} finished before" in again.out
+    assert f"{len(videos)} finished before" in again.out
     (tmp_path / "bad.mp4").write_text("<html>")
     bad = tavlo("predict", *args[:2], "--data.root", tmp_path / "*.mp4", "--out", tmp_path / "out")
     assert bad.code == 1 and "bad.mp4: not a media file" in bad.err
 
 
-def test_threshold_of_the_last_validation_is_used_by_predict(run: Path, world: Path, tmp_path: Path) -> None:
+def test_predict_uses_the_threshold_of_the_last_validation(run: Path, world: Path, tmp_path: Path) -> None:
     stored = {name: load(run / "checkpoints" / name)["tavlo"]["threshold"] for name in ("best.ckpt", "last.ckpt")}
     assert all(-1 < threshold < 1 for threshold in stored.values())
     video = next((world / "test" / "video").iterdir())
@@ -66,9 +66,9 @@ def test_threshold_of_the_last_validation_is_used_by_predict(run: Path, world: P
         outcome = tavlo("predict", *args, "--maps_per_second", "6")
         assert outcome.code == 0, outcome.err
         assert ("the checkpoint holds no threshold" in outcome.out) == (threshold is None)
-        told = json.loads((tmp_path / "out" / f"{video.stem}.sources.json").read_text())
-        assert told["threshold"] == threshold
-        assert {step["visible"] for step in told["steps"]} <= ({None} if threshold is None else {True, False})
+        sources = json.loads((tmp_path / "out" / f"{video.stem}.sources.json").read_text())
+        assert sources["threshold"] == threshold
+        assert {step["visible"] for step in sources["steps"]} <= ({None} if threshold is None else {True, False})
         found = tavlo_pl.localize(video, checkpoint=path, maps_per_second=6, device="cpu", allow_import=("tests",))
         assert found.threshold == threshold
         assert found.heatmap == pytest.approx(np.load(tmp_path / "out" / f"{video.stem}.npz")["heatmap"], abs=1e-3)
@@ -86,14 +86,16 @@ def test_predict_without_checkpoint_uses_the_packaged_one(
         tavlo_pl.localize(video)
     (tmp_path / "weights").mkdir()
     checkpoint.release(run / "checkpoints" / "best.ckpt", tmp_path / "weights" / "world.safetensors")
-    assert (tmp_path / "weights" / "world.safetensors").stat().st_mode == video.stat().st_mode  # others may read it
+    assert (
+        tmp_path / "weights" / "world.safetensors"
+    ).stat().st_mode == video.stat().st_mode  # readable by other users
     outcome = tavlo(*args)
     assert outcome.code == 0, outcome.err
     assert outcome.out.count("toy world") == 1
     assert "toy world" in (tmp_path / "out" / "index.html").read_text()
     monkeypatch.chdir(tmp_path)
     assert tavlo(*args[:-2]).code == 0
-    (folder,) = (tmp_path / "runs" / "predict").iterdir()  # not beside the checkpoint, in the installed package
+    (folder,) = (tmp_path / "runs" / "predict").iterdir()  # not in the installed package
     assert (folder / "index.html").is_file()
 
 
@@ -122,11 +124,11 @@ def test_flags_and_configs_override_the_checkpoint(run: Path, tmp_path: Path) ->
     ran = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
     assert ran["model"]["init_args"]["loss_weight"] == 0.5
     assert ran["data"]["seed"] == 7
-    assert ran["data"]["batch_size"] == 2  # the checkpoint's
+    assert ran["data"]["batch_size"] == 2  # from the checkpoint
 
 
 def test_lightning_reads_hyperparameters_in_parse_ckpt_path() -> None:
-    """Canary: without the override the checkpoint's values would win over flags (Lightning 2.6)."""
+    """The override is needed since the checkpoint's values override flags in Lightning 2.6."""
     assert callable(lightning_cli.LightningCLI._parse_ckpt_path)
     assert "_parse_ckpt_path" in TavloCLI.__dict__
     assert "_parse_ckpt_path" in lightning_cli.LightningCLI.__init__.__code__.co_names
@@ -139,7 +141,7 @@ def test_random_weights_need_allow_untrained(world: Path, tmp_path: Path) -> Non
 
 
 class Bomb:
-    """Unpickled, it leaves a file."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, traced: Path) -> None:
         self.traced = traced
@@ -149,7 +151,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("command", ["fit", "test", "predict", "diagnose"])
-def test_checkpoint_runs_no_code(world: Path, tmp_path: Path, command: str) -> None:
+def test_checkpoint_executes_no_code(world: Path, tmp_path: Path, command: str) -> None:
     torch.save({"state_dict": {}, "tavlo": Bomb(tmp_path / "owned")}, tmp_path / "bomb.ckpt")
     args = ("-c", tiny_config(world, tmp_path), "--ckpt_path", tmp_path / "bomb.ckpt", "--out", tmp_path / "out")
     outcome = tavlo(command, *args, *(("--data.root", world) if command == "predict" else ()))

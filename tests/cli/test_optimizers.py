@@ -20,14 +20,14 @@ WARMUP = {"class_path": "tavlo_pl.models.optimizers.WarmupCosine", "init_args": 
 
 
 def config(world: Path, folder: Path, **parts: Any) -> Path:
-    """The tiny configuration with more parts than Trainer, model and data."""
+    """The tiny configuration with further sections."""
     path = tiny_config(world, folder)
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | parts))
     return path
 
 
 def fit(path: Path, folder: Path, *args: object) -> Outcome:
-    """Trains to the end in ``out``."""
+    """Trains to the end in the folder ``out``."""
     outcome = tavlo("fit", "-c", path, "--out", folder / "out", *args)
     assert outcome.code == 0, outcome.err
     return outcome
@@ -82,7 +82,7 @@ def test_plateau_scheduler_reads_its_monitor(world: Path, tmp_path: Path) -> Non
     plateau = {"class_path": "lightning.pytorch.cli.ReduceLROnPlateau", "init_args": {"monitor": "val/loss"}}
     fit(config(world, tmp_path, optimizer=SGD, lr_scheduler=plateau), tmp_path)
     (scheduler,) = last(tmp_path)["lr_schedulers"]
-    assert scheduler["last_epoch"] >= 1 and -1 <= scheduler["best"] <= 1  # the tiny model's loss is a cosine
+    assert scheduler["last_epoch"] >= 1 and -1 <= scheduler["best"] <= 1  # the loss of the tiny model is a cosine
 
 
 def test_resume_with_optimizer_and_scheduler_is_exact(

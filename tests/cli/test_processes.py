@@ -1,4 +1,4 @@
-"""Several processes."""
+"""Commands in several processes."""
 
 import csv
 import os
@@ -36,11 +36,11 @@ def test_two_processes_test_like_one(run: Path, world: Path, tmp_path: Path) -> 
     one, two = (read_rows(tmp_path / name / "per_sample.csv") for name in ("one", "two"))
     for column in one[0]:
         values = [[row[column] for row in rows] for rows in (one, two)]
-        if column.endswith("/confidence"):  # a mean of raw scores, whose last digit depends on the batch's other clips
+        if column.endswith("/confidence"):  # depends on the other clips of the batch in its last digit
             assert [*map(float, values[0])] == pytest.approx([*map(float, values[1])], abs=1e-6)
         else:
             assert values[0] == values[1], column
-    assert len(list((world / "test" / "video").iterdir())) % 2  # so that one clip is read twice
+    assert len(list((world / "test" / "video").iterdir())) % 2  # one clip is read twice
 
 
 @pytest.mark.slow
@@ -66,11 +66,11 @@ def test_command_starts_a_second_process(world: Path, tmp_path: Path) -> None:
     environment["PYTHONPATH"] = str(ROOT)
 
     def call(*args: object) -> None:
-        told = [*command, *map(str, args), "--allow_import", "tests.helpers"]
-        subprocess.run(told, cwd=tmp_path, env=environment, check=True, timeout=120)
+        full = [*command, *map(str, args), "--allow_import", "tests.helpers"]
+        subprocess.run(full, cwd=tmp_path, env=environment, check=True, timeout=120)
 
     call("fit", "-c", config)
-    (folder,) = (tmp_path / "runs" / "tiny").iterdir()  # one, although the second process has a clock of its own
+    (folder,) = (tmp_path / "runs" / "tiny").iterdir()  # both processes use one folder
     assert load(folder / "checkpoints" / "last.ckpt")["global_step"] == 2
     call("test", "--ckpt_path", folder / "checkpoints" / "best.ckpt", "--trainer.devices", 2)
     assert (folder / "test" / "results.json").is_file()

@@ -1,4 +1,4 @@
-"""Runs that fail or are stopped, and how they resume."""
+"""Failed and stopped runs, and resuming them."""
 
 import os
 import signal
@@ -39,10 +39,10 @@ def fail() -> None:
     [
         ("training_step", 2, press(signal.SIGINT), 130, 2),
         ("training_step", 6, press(signal.SIGTERM), 143, 6),
-        ("training_step", 4, press(signal.SIGINT), 130, 4),  # the last of an epoch
+        ("training_step", 4, press(signal.SIGINT), 130, 4),  # the last step of an epoch
         ("validation_step", 2, press(signal.SIGINT), 130, 4),
         ("validation_step", 3, fail, 1, 4),
-        ("training_step", 8, press(signal.SIGINT), 130, 8),  # the last of all
+        ("training_step", 8, press(signal.SIGINT), 130, 8),  # the last step
     ],
     ids=["early", "term", "epoch-end", "validation", "validation-fails", "end"],
 )

@@ -1,4 +1,4 @@
-"""The run folder of ``fit``, and what a configuration may change."""
+"""The run folder of ``fit``, and limits of configurations."""
 
 import json
 import os
@@ -92,16 +92,16 @@ def test_mixed_precision_trains_with_clipped_gradients(world: Path, tmp_path: Pa
 def test_full_folder_needs_overwrite(world: Path, tmp_path: Path) -> None:
     args = ("fit", "-c", tiny_config(world, tmp_path, max_steps=1), "--out", tmp_path / "out")
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    (tmp_path / "out" / "notes.txt").write_text("unchanged")
     refused = tavlo(*args)
     assert refused.code == 2
     assert "not empty" in refused.err
-    assert "no config.yaml" in tavlo(*args, "--overwrite").err  # not a run's folder
+    assert "no config.yaml" in tavlo(*args, "--overwrite").err  # not a run folder
     (tmp_path / "out" / "config.yaml").write_text("")
     (tmp_path / "out" / "results.json").write_text("old")
     assert tavlo(*args, "--overwrite").code == 0
     assert not (tmp_path / "out" / "results.json").exists()
-    assert (tmp_path / "out" / "thesis.tex").read_text() == "mine"
+    assert (tmp_path / "out" / "notes.txt").read_text() == "unchanged"
 
 
 def test_failed_start_does_not_block_the_folder(world: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Untrusted files that would run code or use all memory, given to the command line."""
+"""Untrusted files that would execute code or use too much memory."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 class Bomb:
-    """Unpickled, it leaves a folder."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -29,13 +29,13 @@ class Bomb:
 
 @pytest.fixture
 def bomb(tmp_path: Path) -> Path:
-    """A checkpoint that leaves the folder ``owned`` beside it where its objects are made."""
+    """A checkpoint that creates the folder ``owned`` beside it when it is unpickled."""
     torch.save({"state_dict": {}, "bomb": Bomb(tmp_path / "owned")}, tmp_path / "bomb.ckpt")
     return tmp_path / "bomb.ckpt"
 
 
 def assert_refused(outcome: Outcome, message: str, folder: Path) -> None:
-    """One sentence that says what is wrong, exit code 2, and nothing has run."""
+    """Asserts exit code 2, one error message, and that no code was executed."""
     assert outcome.code == 2, outcome.err
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
@@ -47,7 +47,7 @@ def named(path: str, **arguments: Any) -> dict[str, Any]:
 
 
 def loaded(bomb: Path) -> dict[str, Any]:
-    """The call that the untrusted configurations name."""
+    """A call in an untrusted configuration."""
     return named("torch.load", f=str(bomb), weights_only=False)
 
 
@@ -60,20 +60,18 @@ CALLS = {
     "as a logger": lambda load: {"logger": load},
     "as a strategy": lambda load: {"strategy": load},
     "as a plugin": lambda load: {"plugins": [load]},
-    "where a function is wanted": lambda load: {
-        "callbacks": [lightning("callbacks.LambdaCallback", on_fit_start=load)]
-    },
-    "where a function is named": lambda load: {
+    "in place of a function": lambda load: {"callbacks": [lightning("callbacks.LambdaCallback", on_fit_start=load)]},
+    "as the path of a function": lambda load: {
         "callbacks": [lightning("callbacks.LambdaCallback", on_fit_start="torch.hub.load")]
     },
-    "where any value will do": lambda load: {"strategy": lightning("strategies.DDPStrategy", ddp_comm_state=load)},
-    "among options without a type": lambda load: {
+    "for an untyped option": lambda load: {"strategy": lightning("strategies.DDPStrategy", ddp_comm_state=load)},
+    "in dict_kwargs": lambda load: {
         "callbacks": [lightning("callbacks.WeightAveraging") | {"dict_kwargs": {"multi_avg_fn": load}}]
     },
-    "deep in them": lambda load: {
+    "nested in dict_kwargs": lambda load: {
         "logger": lightning("loggers.TensorBoardLogger", save_dir=".") | {"dict_kwargs": {"a": [{"b": [load]}]}}
     },
-    "a class that is no part of a run": lambda load: {
+    "a class of another kind": lambda load: {
         "callbacks": [lightning("callbacks.LambdaCallback", on_fit_start=named("torch.fx.Tracer"))]
     },
 }
@@ -128,7 +126,7 @@ def test_localize_names_a_checkpoint_with_odd_config(tmp_path: Path, content: st
 
 
 def test_localize_unpickles_no_objects(tmp_path: Path, bomb: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"bomb\.ckpt cannot be read as a checkpoint: it holds objects whose"):
+    with pytest.raises(CheckpointError, match=r"bomb\.ckpt cannot be read as a checkpoint: it contains objects whose"):
         tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=bomb)
     assert not (tmp_path / "owned").exists()
 
@@ -153,14 +151,14 @@ def test_data_commands_import_known_packages_only(tmp_path: Path) -> None:
     outcome = tavlo(*args, "antigravity.Flight")
     assert_refused(outcome, "names antigravity.Flight", tmp_path)
     assert "--allow_import antigravity" in outcome.err
-    outcome = tavlo(*args, "tests.test_trust.NoSuchSource", "--allow_import", "tests")
+    outcome = tavlo(*args, "tests.helpers.tiny.NoSuchSource", "--allow_import", "tests")
     assert_refused(outcome, "NoSuchSource", tmp_path)
     assert "is not allowed" not in outcome.err
 
 
 def test_allow_import_holds_for_one_command(world: Path, tmp_path: Path) -> None:
     args = ("fit", "-c", tiny_config(world, tmp_path), "--print_config")
-    assert tavlo(*args).code == 0  # the helper allows the classes of the tests
+    assert tavlo(*args).code == 0  # `tests.helpers.cli.tavlo` allows the package tests
     outcome = tavlo(*args, "--allow_import", "elsewhere")
     assert_refused(outcome, "names tests.helpers.tiny.Tiny", tmp_path)
     outcome = tavlo(*args, "--allow_import", "jsonargparse")
@@ -172,12 +170,12 @@ def test_allowed_function_is_called(world: Path, tmp_path: Path) -> None:
     config = tiny_config(
         world, tmp_path, strategy=lightning("strategies.DDPStrategy", ddp_comm_hook=f"{hook}.fp16_compress_hook")
     )
-    content = yaml.safe_load(trust_check(config, hook))
+    content = yaml.safe_load(printed_config(config, hook))
     assert content["trainer"]["strategy"]["init_args"]["ddp_comm_hook"].endswith("fp16_compress_hook")
     assert_refused(tavlo("fit", "-c", config, "--out", tmp_path / "out"), f"--allow_import {hook}", tmp_path)
 
 
-def trust_check(config: Path, hook: str) -> str:
+def printed_config(config: Path, hook: str) -> str:
     outcome = tavlo("fit", "-c", config, "--print_config", "--allow_import", "tests", hook)
     assert outcome.code == 0, outcome.err
     return outcome.out
@@ -207,14 +205,14 @@ REPEATED = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         "deep list",
         "deep map",
         "repeated",
-        "in itself",
+        "cyclic",
         "word",
         "word 2",
         "word 3",
         "digits",
         "object",
         "null",
-        "no text",
+        "binary",
     ],
 )
 def test_config_beyond_the_limits_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
@@ -225,16 +223,16 @@ def test_config_beyond_the_limits_is_refused(tmp_path: Path, content: str | byte
 
 def test_config_cannot_set_overwrite(world: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    for name in ("config.yaml", "thesis.csv"):
-        (tmp_path / "out" / name).write_text("mine")
+    for name in ("config.yaml", "other.csv"):
+        (tmp_path / "out" / name).write_text("unchanged")
     config = tiny_config(world, tmp_path)
     config.write_text(f"{config.read_text()}overwrite: true\nout: {tmp_path / 'out'}\n")
     assert_refused(tavlo("fit", "-c", config), "is not empty", tmp_path)
-    assert (tmp_path / "out" / "thesis.csv").read_text() == "mine"
+    assert (tmp_path / "out" / "other.csv").read_text() == "unchanged"
 
 
-def test_kinds_are_where_lightning_and_torch_define_them() -> None:
-    """Canary: were Lightning to move them, every configuration that names one would be refused."""
+def test_kinds_are_classes_of_lightning_and_torch() -> None:
+    """Fails if Lightning moves a class, since configurations that name it would be rejected."""
     from lightning.pytorch import accelerators, callbacks, loggers, plugins, profilers, strategies
     from lightning.pytorch.cli import ReduceLROnPlateau
 

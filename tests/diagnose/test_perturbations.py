@@ -17,7 +17,7 @@ def test_perturbed_maps_have_the_input_of_their_name() -> None:
     waveform = (100 + 10 * torch.arange(N)[:, None] + torch.arange(T)).float()
 
     def log_mel(samples: Tensor) -> Tensor:
-        return samples[:, None, None]  # a column a segment
+        return samples[:, None, None]  # one column per segment
 
     def localize(images: Tensor, spectrogram: Tensor) -> Tensor:
         assert images.dtype == torch.uint8 and len(images) == len(spectrogram) <= 2
@@ -55,9 +55,9 @@ def test_synthetic_noises_have_the_level_of_the_clip() -> None:
         assert torch.allclose(noise.square().mean(-1), waveform.square().mean(-1), rtol=1e-4)
 
 
-def test_speech_shaped_noise_falls_by_9_db_an_octave() -> None:
+def test_speech_shaped_noise_falls_by_9_db_per_octave() -> None:
     noise = synthetic_audio(torch.ones(1, 60 * RATE_HZ), RATE_HZ)["speech_shaped_noise"]
-    power = torch.fft.rfft(noise).abs().square()[0]  # 1/60 Hz a bin
+    power = torch.fft.rfft(noise).abs().square()[0]  # 1/60 Hz per bin
 
     def decibel(frequency_hz: int) -> float:
         return float(10 * power[60 * (frequency_hz - 20) : 60 * (frequency_hz + 20)].mean().log10())

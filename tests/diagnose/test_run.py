@@ -67,12 +67,12 @@ def test_page_contains_plots_images_and_questions(checkpoint: Path) -> None:
     assert page.count("<svg") == len(found["probes"])
     assert (
         page.count("<img") == page.count('<img src="data:image/png;base64,') == 8 + 1
-    )  # one a perturbation; the mean map
+    )  # one per perturbation, and the mean map
     assert all(str(escape(probe["question"])) in page for probe in found["probes"].values())
 
 
 @pytest.mark.usefixtures("diagnosed")
-def test_page_links_its_sections_and_refers_to_nothing(checkpoint: Path) -> None:
+def test_page_links_its_sections_and_has_no_other_links(checkpoint: Path) -> None:
     page = (checkpoint.parent.parent / "diagnose" / "diagnose.html").read_text()
     assert re.findall(r'<a href="#(.*?)">', page) == re.findall(r'<section id="(.*?)">', page) != []
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
@@ -148,7 +148,7 @@ PUBLISHED = (
 
 @pytest.fixture(scope="module")
 def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """320 training clips and 80 test clips, 96 pixels a side."""
+    """320 training clips and 80 test clips of 96 x 96 pixels."""
     folder = tmp_path_factory.mktemp("data") / "world"
     sizes = "--train_clips 320 --clips_per_scenario 16 --val_clips_per_scenario 1"
     video = "--difficulty easy --frame_rate 12 --width 96 --height 96"

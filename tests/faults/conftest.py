@@ -1,4 +1,4 @@
-"""Results of undisturbed runs, with which those of disturbed runs are compared."""
+"""Results of undisturbed runs, for comparison with those of disturbed runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ class Undisturbed:
     """A finished fit.
 
     Attributes:
-        folder: of the run.
-        results: of its test, less times and paths.
+        folder: run folder.
+        results: results of its test without times and paths.
     """
 
     folder: Path
@@ -26,7 +26,7 @@ class Undisturbed:
 
 @pytest.fixture(scope="session")
 def undisturbed(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """Two epochs of four steps."""
+    """A fit of two epochs of four steps."""
     folder = tmp_path_factory.mktemp("undisturbed")
     outcome = tavlo("fit", "-c", tiny_config(world, folder), "--out", folder / "run")
     assert outcome.code == 0, outcome.err
@@ -35,7 +35,7 @@ def undisturbed(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Undist
 
 @pytest.fixture(scope="session")
 def maps(undisturbed: Undisturbed, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What predict wrote for the test videos, with overlay videos."""
+    """Output of predict for the test videos, with overlay videos."""
     folder = tmp_path_factory.mktemp("maps") / "out"
     assert tavlo(*predict_args(undisturbed, world, folder)).code == 0
     return folder
@@ -43,7 +43,7 @@ def maps(undisturbed: Undisturbed, world: Path, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="session")
 def scores(maps: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What score wrote about these maps."""
+    """Output of score for these maps."""
     folder = tmp_path_factory.mktemp("scores") / "out"
     assert tavlo(*score_args(maps, world, folder)).code == 0
     return folder
@@ -70,7 +70,7 @@ def score_args(maps: Path, world: Path, out: Path) -> tuple[object, ...]:
 
 
 def shard_args(world: Path, out: Path) -> tuple[object, ...]:
-    """``tavlo data shard`` of the training clips, two a file."""
+    """``tavlo data shard`` of the training clips, two per file."""
     source = (
         f"--source tavlo_pl.data.datasets.VGGSound --source.root {world / 'train'} --source.csv null --source.ids null"
     )

@@ -1,4 +1,4 @@
-"""A full disk, and a folder that cannot be written to."""
+"""Full disks and folders without write permission."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,8 +25,8 @@ from tests.helpers.run import tiny_config
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def assert_nothing_half(folder: Path) -> None:
-    """No file is incomplete, and every checkpoint can be read."""
+def assert_no_partial_files(folder: Path) -> None:
+    """Asserts that there are no partial files and that every checkpoint can be read."""
     assert not list(folder.rglob("*.part"))
     for path in folder.rglob("*.ckpt"):
         torch.load(path, weights_only=True)
@@ -53,7 +53,7 @@ def test_fit_on_a_full_disk_resumes_with_free_space(
             full = tavlo(*args)
         assert full.code == 1, full.err
         assert "No space left on device; free some space" in error_line(full)
-        assert_nothing_half(out)
+        assert_no_partial_files(out)
         assert sorted(path.name for path in out.rglob("*.ckpt")) == kept
         resize(10_000)
         assert tavlo(*args).code == 0
@@ -70,7 +70,7 @@ def test_unfinished_checkpoint_keeps_the_previous_one(
         full = tavlo(*args)
     assert full.code == 1
     assert "last.ckpt: File too large; free some space" in error_line(full)
-    assert_nothing_half(out)
+    assert_no_partial_files(out)
     assert torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
     assert tavlo(*args).code == 0
     assert_same_end(out, undisturbed)
@@ -87,7 +87,7 @@ def test_other_commands_on_a_full_disk_can_be_repeated(
         full = tavlo(*args)
         assert full.code == 1, full.err
         assert "No space left on device; free some space" in error_line(full)
-        assert_nothing_half(out)
+        assert_no_partial_files(out)
         assert contents(out).keys() < contents(whole).keys()
         resize(10_000)
         assert tavlo(*args).code == 0
@@ -97,7 +97,7 @@ def test_other_commands_on_a_full_disk_can_be_repeated(
 def commands(
     request: pytest.FixtureRequest, undisturbed: Undisturbed, world: Path, out: Path
 ) -> dict[str, tuple[tuple[object, ...], str]]:
-    """Arguments, and the fixture that holds what an undisturbed run left; by command."""
+    """Arguments, and the fixture with the output of an undisturbed run, by command."""
     return {
         "predict": (predict_args(undisturbed, world, out), "maps"),
         "score": (score_args(request.getfixturevalue("maps"), world, out), "scores"),
@@ -106,7 +106,7 @@ def commands(
 
 
 def half_of(folder: Path) -> int:
-    """Kilobytes on the disk of half of what a folder holds, in whole pages."""
+    """Half of the disk space that a folder uses, in kilobytes and whole pages."""
     return sum(-(-path.stat().st_size // 4096) * 4 for path in folder.rglob("*") if path.is_file()) // 2
 
 

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: of a whole run, of a process that reads clips, of one of two processes."""
+"""SIGKILL of a run, of a data loader process, and of one of two processes."""
 
 import os
 import random
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 ROOT = Path(__file__).parents[2]
 SEED = 9
-"""Of the moments at which runs are killed."""
+"""Seed of the times at which runs are killed."""
 
 
 def fit_args(world: Path, folder: Path) -> tuple[object, ...]:
@@ -43,7 +43,7 @@ def fit_args(world: Path, folder: Path) -> tuple[object, ...]:
 
 
 def run_fit(args: tuple[object, ...], folder: Path, undisturbed: Undisturbed) -> None:
-    """The same command to its end, and a test of what came out."""
+    """Runs the same command to its end and compares the results."""
     outcome = tavlo(*args)
     assert outcome.code == 0, outcome.err
     assert_same_weights(folder / "out", undisturbed.folder)
@@ -51,22 +51,22 @@ def run_fit(args: tuple[object, ...], folder: Path, undisturbed: Undisturbed) ->
     assert not list((folder / "out").rglob("*.part")) and not (folder / "out" / ".lock").exists()
 
 
-def moments(number: int, first_s: float, last_s: float) -> list[float]:
-    """Seconds after the start, drawn by `SEED`."""
+def kill_times(number: int, first_s: float, last_s: float) -> list[float]:
+    """Random times in seconds after the start."""
     draw = random.Random(SEED)
     return [draw.uniform(first_s, last_s) for _ in range(number)]
 
 
 def test_fit_killed_while_writing_resumes(undisturbed: Undisturbed, world: Path, tmp_path: Path) -> None:
     args = fit_args(world, tmp_path)
-    # in a row: config.yaml; then last.ckpt before the first validation; best.ckpt after it; last.ckpt of the epoch
+    # in this order: config.yaml, last.ckpt before the first validation, best.ckpt after it, last.ckpt of the epoch
     for number in (1, 2, 3, 3):
         assert killed_at_write(number, lambda: tavlo(*args))
     run_fit(args, tmp_path, undisturbed)
 
 
 def took_s(run: object) -> float:
-    """Seconds that a command takes here in a process of its own."""
+    """Seconds that a command takes in a separate process."""
     began_s = time.monotonic()
     assert not killed_after(120, run)  # type: ignore[arg-type]
     return time.monotonic() - began_s
@@ -76,10 +76,10 @@ def took_s(run: object) -> float:
 def test_fit_killed_at_any_time_resumes(undisturbed: Undisturbed, world: Path, tmp_path: Path, number: int) -> None:
     (tmp_path / "timed").mkdir()
     last_s = took_s(lambda: tavlo(*fit_args(world, tmp_path / "timed")))
-    for turn, moment_s in enumerate(moments(number, 0.0, last_s)):
+    for turn, time_s in enumerate(kill_times(number, 0.0, last_s)):
         (tmp_path / str(turn)).mkdir()
         args = fit_args(world, tmp_path / str(turn))
-        killed_after(moment_s, lambda args=args: tavlo(*args))
+        killed_after(time_s, lambda args=args: tavlo(*args))
         run_fit(args, tmp_path / str(turn), undisturbed)
 
 
@@ -98,9 +98,9 @@ def test_other_commands_killed_at_any_time_can_be_repeated(
 
     whole = request.getfixturevalue({"predict": "maps", "score": "scores", "shard": "shards"}[command])
     last_s = took_s(lambda: tavlo(*args("timed")))
-    for turn, moment_s in enumerate(moments(number, 0.0, last_s)):
+    for turn, time_s in enumerate(kill_times(number, 0.0, last_s)):
         again = args(str(turn))
-        killed_after(moment_s, lambda again=again: tavlo(*again))
+        killed_after(time_s, lambda again=again: tavlo(*again))
         killed_at_write(1 + turn % 5, lambda again=again: tavlo(*again))
         outcome = tavlo(*again)
         assert outcome.code == 0, outcome.err
@@ -108,16 +108,16 @@ def test_other_commands_killed_at_any_time_can_be_repeated(
 
 
 def kill_the_reader(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
-    """The process that reads clips is killed from inside while it reads its n-th one."""
+    """The data loader process kills itself while it reads its n-th clip."""
     real, calls = ClipDataset.__getitem__, []
 
-    def dying(self: ClipDataset, key: int | tuple[int, int]) -> Item:
+    def killed(self: ClipDataset, key: int | tuple[int, int]) -> Item:
         calls.append(key)
         if get_worker_info() is not None and len(calls) == call:
             os.kill(os.getpid(), signal.SIGKILL)
         return real(self, key)
 
-    monkeypatch.setattr(ClipDataset, "__getitem__", dying)
+    monkeypatch.setattr(ClipDataset, "__getitem__", killed)
 
 
 def test_fit_resumes_after_a_killed_loader_process(
@@ -150,14 +150,14 @@ def test_shard_can_be_repeated_after_a_killed_process(
     args = (*shard_args(world, tmp_path / "out"), "--workers", 2)
     real, last = Clip.read, sorted(path.stem for path in (world / "train").rglob("*.mp4"))[-1]
 
-    def dying(self: Clip, *about: Any) -> Any:
+    def killed(self: Clip, *about: Any) -> Any:
         if self.sample_id == last:
             os.kill(os.getpid(), signal.SIGKILL)
         return real(self, *about)
 
-    monkeypatch.setattr(shard_write, "get_context", lambda _: get_context("fork"))  # takes the killing along
+    monkeypatch.setattr(shard_write, "get_context", lambda _: get_context("fork"))  # a fork inherits the patch
     with monkeypatch.context() as patch:
-        patch.setattr(Clip, "read", dying)
+        patch.setattr(Clip, "read", killed)
         died = tavlo(*args)
     assert died.code == 1
     assert "a process that reads clips was ended from outside" in error_line(died)
@@ -182,7 +182,7 @@ def call(args: tuple[object, ...], folder: Path) -> subprocess.CompletedProcess[
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("rank", "code"), [(1, 1), (0, -signal.SIGKILL)])
-def test_one_killed_process_ends_the_run_which_resumes(world: Path, tmp_path: Path, rank: int, code: int) -> None:
+def test_killed_process_ends_the_run_which_resumes(world: Path, tmp_path: Path, rank: int, code: int) -> None:
     ends = []
     for name, step in (("whole", -1), ("killed", 3)):
         (tmp_path / name).mkdir()
@@ -192,7 +192,7 @@ def test_one_killed_process_ends_the_run_which_resumes(world: Path, tmp_path: Pa
         config = tiny_config(world, tmp_path / name, devices=2, strategy="ddp", callbacks=[kill])
         args = ("fit", "-c", config, "--out", tmp_path / name / "out", "--ckpt_path", "last")
         if name == "killed":
-            died = call(args, tmp_path)  # it comes back only when both processes have closed what they print to
+            died = call(args, tmp_path)  # returns once both processes have closed their output
             assert died.returncode == code, died.stderr
             assert "another process of this run ended" in died.stderr
             assert "Traceback" not in died.stderr
@@ -217,5 +217,5 @@ def test_exit_with_parent_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> N
         os._exit(0)
     os.close(writer)
     os.waitpid(first, 0)
-    assert select.select([reader], [], [], 60)[0] and os.read(reader, 1) == b""  # the second one is gone as well
+    assert select.select([reader], [], [], 60)[0] and os.read(reader, 1) == b""  # the second process has ended as well
     os.close(reader)

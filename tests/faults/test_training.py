@@ -1,4 +1,4 @@
-"""Disturbances of training: numbers that are not finite, signals, clocks, a second run."""
+"""Disturbances of training: non-finite values, signals, clocks, a second run."""
 
 import math
 import os
@@ -39,7 +39,7 @@ def fit(undisturbed: Undisturbed, world: Path, tmp_path: Path) -> Callable[..., 
 
 @pytest.fixture
 def same_end(undisturbed: Undisturbed, fit: Callable[..., Outcome], tmp_path: Path) -> Callable[[], None]:
-    """Resumes the run and compares its end with that of an undisturbed one."""
+    """Resumes the run and compares its results with those of an undisturbed one."""
 
     def check() -> None:
         outcome = fit()
@@ -51,18 +51,18 @@ def same_end(undisturbed: Undisturbed, fit: Callable[..., Outcome], tmp_path: Pa
 
 
 def state(folder: Path) -> dict[str, object]:
-    """What is in ``last.ckpt``."""
+    """Content of ``last.ckpt``."""
     return torch.load(folder / "out" / "checkpoints" / "last.ckpt", weights_only=True)
 
 
 def assert_finite(folder: Path) -> None:
-    """No number of a checkpoint's weights is NaN or infinite."""
+    """Asserts that all weights of all checkpoints are finite."""
     for path in (folder / "out" / "checkpoints").iterdir():
         for name, value in torch.load(path, weights_only=True)["state_dict"].items():
             assert torch.isfinite(value).all(), f"{path}: {name}"
 
 
-# numbers
+# non-finite values
 
 
 @pytest.mark.parametrize("bad", [math.nan, pytest.param(math.inf, marks=pytest.mark.slow)])
@@ -86,7 +86,7 @@ def test_non_finite_loss_ends_before_the_step(
     assert ended.code == 1
     message = error_line(ended)
     assert re.search(rf"the loss is -?{bad:g} at step 2, epoch 0, on clips ", message)
-    assert re.search(r"on clips \S+_\d+, \S+_\d+;", message)  # both of the batch
+    assert re.search(r"on clips \S+_\d+, \S+_\d+;", message)  # both clips of the batch
     assert "--ckpt_path last" in message
     assert state(tmp_path)["global_step"] == 2
     assert_finite(tmp_path)
@@ -100,7 +100,7 @@ def test_non_finite_gradient_ends_before_the_step(
 
     def training_loss(self: Tiny, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
         loss = real(self, frames, spectrogram)["loss"]
-        return {"loss": loss + (loss - loss.detach()).abs().sqrt()}  # finite, with an infinite slope
+        return {"loss": loss + (loss - loss.detach()).abs().sqrt()}  # finite, with an infinite gradient
 
     monkeypatch.setattr(Tiny, "training_loss", training_loss)
     ended = fit()
@@ -122,10 +122,10 @@ def test_non_finite_loss_on_one_process_ends_both(
         ended = fit("--trainer.devices", processes, "--trainer.strategy", "ddp")
         return ended.code, error_line(ended)
 
-    (code, message), (other_code, other_told) = run_processes(2, in_process)
+    (code, message), (other_code, other_message) = run_processes(2, in_process)
     assert (code, other_code) == (1, 1)
-    assert "the gradient is not finite at step 0" in message  # the loss of another process
-    assert "the loss is nan at step 0" in other_told
+    assert "the gradient is not finite at step 0" in message  # due to the loss of the other process
+    assert "the loss is nan at step 0" in other_message
     assert not (tmp_path / "out" / "checkpoints").exists()
 
 
@@ -138,7 +138,7 @@ def test_damaged_last_checkpoint_is_replaced_by_the_best(
     last = tmp_path / "out" / "checkpoints" / "last.ckpt"
     whole = last.read_bytes()
     flipped = bytearray(whole)
-    flipped[whole.index(b"data/0") + 200] ^= 0x10  # one bit of a weight, which torch would take
+    flipped[whole.index(b"data/0") + 200] ^= 0x10  # one bit of a weight, which torch does not detect
     for damaged in (flipped, whole[:-100], b""):
         last.write_bytes(damaged)
         refused = fit()
@@ -156,7 +156,7 @@ def test_damaged_last_checkpoint_is_replaced_by_the_best(
 def test_hanging_or_non_finite_clip_counts_as_damaged(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three runs, each with another thing wrong with the same clip, end with the same results."""
+    """Three runs with different defects of the same clip end with the same results."""
     monkeypatch.setenv(env.CLIP_TIMEOUT_S, "2")
     clip = sorted((world / "train").rglob("*.mp4"))[3].relative_to(world)
 
@@ -169,13 +169,13 @@ def test_hanging_or_non_finite_clip_counts_as_damaged(
         os.truncate(path, path.stat().st_size * 2 // 3)
         os.truncate(path, 2**40)
 
-    def loud(path: Path) -> None:
+    def non_finite(path: Path) -> None:
         monkeypatch.setattr("tests.helpers.clips.clicks", lambda *about: clicks(*about) * np.float32(np.nan))
         write_numbered(path.with_suffix(".mkv"), audio_codec="pcm_f32le")
         path.with_suffix(".mkv").rename(path)
 
     ends = []
-    for spoil in (page, endless, loud):
+    for spoil in (page, endless, non_finite):
         copy, out = tmp_path / spoil.__name__, tmp_path / f"{spoil.__name__}-out"
         shutil.copytree(world, copy)
         (copy / clip).unlink()
@@ -206,7 +206,7 @@ def test_sigterm_before_training_stops_at_step_0(
 ) -> None:
     with monkeypatch.context() as patch:
         terminate = lambda *_: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
-        patch.setattr(Gallery, "on_train_start", terminate, raising=False)  # comes before ours
+        patch.setattr(Gallery, "on_train_start", terminate, raising=False)  # runs before our handler
         stopped = fit()
     assert stopped.code == 143
     assert "stopped by SIGTERM after step 0; resume with: tavlo fit --ckpt_path last" in stopped.err
@@ -216,7 +216,7 @@ def test_sigterm_before_training_stops_at_step_0(
 def test_second_sigterm_still_waits_for_the_step(
     fit: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def terminate_twice() -> None:  # as a scheduler and a launcher may do
+    def terminate_twice() -> None:  # e.g. from a scheduler and a launcher
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -262,7 +262,9 @@ def test_slurm_signal_saves_and_requeues_the_job(
     assert "stopped by SIGUSR1 after step 2" in stopped.err
     assert asked.read_text() == "requeue 4711\n"
     assert state(tmp_path)["global_step"] == 2
-    assert not list((tmp_path / "out").glob("hpc_ckpt*"))  # Lightning's own, which would be preferred for ever
+    assert not list(
+        (tmp_path / "out").glob("hpc_ckpt*")
+    )  # Lightning's checkpoint, which takes precedence over last.ckpt
     assert signal.getsignal(signal.SIGUSR1) is before
     same_end()
 
@@ -285,7 +287,7 @@ def test_jumping_clock_changes_nothing(
 ) -> None:
     draw = random.Random(9)
     with monkeypatch.context() as patch:
-        patch.setattr(time, "time", lambda: draw.uniform(0, 4e9))  # from 1970 to 2096, at each call
+        patch.setattr(time, "time", lambda: draw.uniform(0, 4e9))  # 1970 to 2096
         ended = fit("--trainer.enable_progress_bar", "true")
     assert ended.code == 0, ended.err
     same_end()
@@ -346,5 +348,5 @@ def test_second_run_in_a_folder_is_refused_until_a_kill(
         (tmp_path / "stop").touch()
         os.waitpid(child, 0)
     assert all(f"{tmp_path / 'out'} is in use by another run (process {child} on " in line for line in message)
-    assert (tmp_path / "out" / ".lock").exists()  # the killed run's
+    assert (tmp_path / "out" / ".lock").exists()  # of the killed run
     same_end()

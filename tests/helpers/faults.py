@@ -24,11 +24,11 @@ from tests.helpers.tiny import Tiny
 TIMES_AND_PATHS = ("wall_time_s", "inference_s", "command", "checkpoint")
 
 
-# the same end
+# comparisons
 
 
 def results_of(run: Path) -> dict[str, Any]:
-    """``results.json`` of ``tavlo test`` with the run's best checkpoint, less times and paths."""
+    """``results.json`` of ``tavlo test`` with the run's best checkpoint, without times and paths."""
     outcome = tavlo("test", "--ckpt_path", run / "checkpoints" / "best.ckpt")
     assert outcome.code == 0, outcome.err
     results = json.loads((run / "test" / "results.json").read_text())
@@ -36,7 +36,7 @@ def results_of(run: Path) -> dict[str, Any]:
 
 
 def assert_same_weights(run: Path, other: Path) -> None:
-    """Two runs ended with the same weights, bit for bit."""
+    """Asserts that two runs ended with bitwise equal weights."""
     for name in ("last.ckpt", "best.ckpt"):
         one, two = (torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (run, other))
         assert one["global_step"] == two["global_step"]
@@ -45,14 +45,14 @@ def assert_same_weights(run: Path, other: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """Content of every file below a folder, by relative path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def assert_same_files(folder: Path, other: Path) -> None:
-    """Two folders hold the same files, with the same maps in them and overlay videos of the same frames.
+    """Asserts that two folders contain the same files, maps, and overlay videos with the same frames.
 
-    Bit for bit but for what predict writes: a convolution on the CPU may differ in its last bit from call to call.
+    Files are bitwise equal except those of predict: a convolution on the CPU may differ in its last bit between calls.
     """
     one, two = contents(folder), contents(other)
     assert one.keys() == two.keys()
@@ -61,12 +61,12 @@ def assert_same_files(folder: Path, other: Path) -> None:
             assert np.load(folder / name)["heatmap"] == pytest.approx(np.load(other / name)["heatmap"], abs=1e-3)
         elif name.endswith(".mp4"):
             assert media.frame_times(folder / name).tolist() == media.frame_times(other / name).tolist()
-        elif not name.endswith((".jpg", ".sources.json", ".html", "run.json")):  # run.json has an entry for every start
+        elif not name.endswith((".jpg", ".sources.json", ".html", "run.json")):  # run.json has an entry per start
             assert one[name] == two[name], name
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int, act: Callable[[], object]) -> None:
-    """Does something in the middle of the tiny model's method when it is called for the `call`-th time."""
+    """Calls ``act`` at the start of the `call`-th call of a method of the tiny model."""
     original, calls = getattr(Tiny, method), []
 
     def wrapped(self: Tiny, *args: object) -> object:
@@ -79,26 +79,26 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int, act: Call
 
 
 def error_line(outcome: Outcome) -> str:
-    """Returns the line that a failed command printed; there is no traceback and no second line."""
+    """The error message of a failed command; asserts that it is one line without a traceback."""
     assert "Traceback" not in outcome.err
     (line,) = (line for line in outcome.err.splitlines() if line.startswith("tavlo "))
     return line
 
 
 class KillOnce(Callback):
-    """Kills one process of a run in the middle of a step, the first time only.
+    """Kills one process of a run in the middle of a step, once.
 
     Args:
-        rank: of the process.
-        step: before which step.
-        marker: file that says that it has been done.
+        rank: rank of the process.
+        step: global step at which it is killed.
+        marker: file that is created when it is killed.
     """
 
     def __init__(self, rank: int, step: int, marker: str) -> None:
         self.rank, self.step, self.marker = rank, step, Path(marker)
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: torch.Tensor) -> None:
-        """Between the forward and the backward pass, where the others are about to wait for this process."""
+        """Runs between forward and backward pass, before the other processes wait for this one."""
         if trainer.global_rank == self.rank and trainer.global_step == self.step and not self.marker.exists():
             self.marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -109,12 +109,12 @@ class KillOnce(Callback):
 
 @contextmanager
 def small_disk(place: Path, kilobytes: int) -> Iterator[Callable[[int], object]]:
-    """A disk of its own size at a folder, which is made; what is yielded changes the size."""
+    """Mounts a disk of a given size at a new folder; yields a function that changes the size."""
 
     def mount(*options: str) -> None:
         done = subprocess.run(["mount", *options, str(place)], capture_output=True, text=True, check=False)
         if done.returncode:
-            pytest.skip(f"may not mount a disk here: {done.stderr.strip()}")
+            pytest.skip(f"cannot mount a disk: {done.stderr.strip()}")
 
     place.mkdir()
     mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs")
@@ -125,14 +125,14 @@ def small_disk(place: Path, kilobytes: int) -> Iterator[Callable[[int], object]]
 
 
 def used_kilobytes(folder: Path) -> int:
-    """What the disk of a folder holds now; a disk of that size has no room left."""
+    """Used space of the disk of a folder, in kilobytes."""
     disk = os.statvfs(folder)
     return (disk.f_blocks - disk.f_bfree) * disk.f_frsize // 1024
 
 
 @contextmanager
 def small_files(largest_bytes: int) -> Iterator[None]:
-    """No file may grow beyond a size; needs no rights, and meets the writer at any byte, as a full disk does."""
+    """Limits the size of files, without privileges; a write fails at that byte, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest_bytes, before[1]))
     try:
@@ -143,7 +143,7 @@ def small_files(largest_bytes: int) -> Iterator[None]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """A folder in which nothing can be made, not even by root."""
+    """Makes a folder read-only, for root too."""
     if os.geteuid():
         folder.chmod(0o555)
         try:
@@ -153,7 +153,7 @@ def read_only(folder: Path) -> Iterator[None]:
         return
     flagged = subprocess.run(["chattr", "+i", str(folder)], capture_output=True, text=True, check=False)
     if flagged.returncode:
-        pytest.skip(f"root writes everywhere here: {flagged.stderr.strip()}")
+        pytest.skip(f"cannot make a folder read-only for root: {flagged.stderr.strip()}")
     try:
         yield
     finally:
@@ -164,7 +164,7 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 def killed_after(seconds: float, run: Callable[[], object]) -> bool:
-    """Runs something in a process of its own and kills it (SIGKILL) after a time; whether it was killed."""
+    """Runs a function in a separate process and kills it (SIGKILL) after a time; returns whether it was killed."""
     process = get_context("fork").Process(target=run)
     process.start()
     process.join(seconds)
@@ -174,9 +174,9 @@ def killed_after(seconds: float, run: Callable[[], object]) -> bool:
 
 
 def killed_at_write(number: int, run: Callable[[], object]) -> bool:
-    """Runs something in a process of its own, killed between the n-th file's last byte and its new name."""
+    """Runs a function in a separate process, killed between writing and renaming the n-th file."""
 
-    def dying() -> None:
+    def killed() -> None:
         written: list[int] = []
         real = os.fsync
 
@@ -189,4 +189,4 @@ def killed_at_write(number: int, run: Callable[[], object]) -> bool:
         atomic.os.fsync = fsync  # type: ignore[attr-defined]
         run()
 
-    return killed_after(120, dying)
+    return killed_after(120, killed)

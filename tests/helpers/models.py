@@ -1,4 +1,4 @@
-"""Small TAVLO models, with the options of attention and objective side by side."""
+"""Small TAVLO models, with the options of attention and objective as keyword arguments."""
 
 from dataclasses import fields
 

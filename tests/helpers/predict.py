@@ -1,4 +1,4 @@
-"""A localizer whose map is the brightness of the frame, for tests of everything around the maps."""
+"""A localizer whose map is the brightness of the frame, for tests that do not depend on a model."""
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ class Brightness:
         return brightness(frames)
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """(B, 1, 17, T, T): every segment attends to all segments equally."""
+        """(B, 1, 17, T, T): uniform attention over all segments."""
         batch, segments = frames.shape[:2]
         return torch.full((batch, 1, 1 + CELLS**2, segments, segments), 1 / segments)
 

@@ -1,4 +1,4 @@
-"""Runs a function in several processes that talk through gloo, as DDP does on the CPU."""
+"""Runs a function in several processes that communicate through gloo, like DDP on the CPU."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ T = TypeVar("T")
 def run_processes(processes: int, function: Callable[..., T], *args: Any) -> list[T]:
     """Calls ``function(rank, processes, *args)`` in each of `processes` forked processes.
 
-    Forked and not spawned: 1 s in place of 7 s, and the function may be a closure. Results travel by pickle.
+    Forked instead of spawned: 1 s instead of 7 s, and the function may be a closure. Results are pickled.
 
     Returns:
         the results, by rank.
@@ -68,9 +68,9 @@ def _work(
     try:
         dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=processes)
         sender.send_bytes(pickle.dumps((True, function(rank, processes, *args))))
-        dist.barrier()  # a process that leaves early would break the connections of the others
+        dist.barrier()  # a process that exits early breaks the connections of the others
         dist.destroy_process_group()
-    except Exception:  # noqa: BLE001, handed on to the caller
+    except Exception:  # noqa: BLE001  # re-raised in the caller
         sender.send_bytes(pickle.dumps((False, traceback.format_exc())))
 
 

@@ -1,4 +1,4 @@
-"""A slow evaluator in plain NumPy, pixel by pixel, that shares no line with the package."""
+"""Slow reference of the metrics in NumPy, pixel by pixel, independent of the package."""
 
 import math
 
@@ -16,7 +16,7 @@ def inside(polygon: list[float], x: float, y: float) -> bool:
 
 
 def mask_of(polygons: list[list[float]], size: int, width: int, height: int) -> np.ndarray:
-    """(size, size) bool: pixels whose centre lies in one of the polygons of a width x height picture."""
+    """(size, size) bool: pixels whose centre lies in one of the polygons of a width x height image."""
     mask = np.zeros((size, size), bool)
     for row in range(size):
         for column in range(size):
@@ -26,7 +26,7 @@ def mask_of(polygons: list[list[float]], size: int, width: int, height: int) -> 
 
 
 def upsampled(cells: np.ndarray, size: int) -> np.ndarray:
-    """(size, size) float64, bilinear between cell centres, flat beyond the outer ones."""
+    """(size, size) float64, bilinear between cell centres, constant beyond the outer ones."""
     out = np.zeros((size, size))
     for row in range(size):
         for column in range(size):
@@ -42,11 +42,11 @@ def upsampled(cells: np.ndarray, size: int) -> np.ndarray:
 
 
 def ciou(pixels: np.ndarray, truth: np.ndarray, threshold: float) -> float:
-    """CIoU of the pixels at or above a threshold."""
-    claimed = pixels >= threshold - 1e-9  # float64 here, float32 there
+    """Computes the cIoU of the pixels at or above a threshold."""
+    claimed = pixels >= threshold - 1e-9  # the package uses float32
     return float((claimed & truth).sum() / (truth.sum() + (claimed & ~truth).sum()))
 
 
 def rank(pixels: np.ndarray, quantile: float) -> float:
-    """The score at place floor(q N) in ascending order."""
+    """The score at index floor(q N) in ascending order."""
     return float(sorted(pixels.ravel())[int(quantile * pixels.size)])

@@ -1,4 +1,4 @@
-"""Writes the files of a test by hand, with the cIoU of every sample as wanted."""
+"""Writes the files of a test with given cIoU of every sample."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -19,24 +19,24 @@ def write_results(
     cross_event: Collection[str] = (),
     **results: Any,
 ) -> Path:
-    """``results.json`` and ``per_sample.csv``.
+    """Writes ``results.json`` and ``per_sample.csv``.
 
     Args:
-        folder: where to, made anew.
+        folder: output folder, created if missing.
         values: ``<clip>/<frame>/<scenario>`` -> cIoU, off-screen the share of pixels below the threshold; a name
             without slashes is a clip of one single-sound sample.
-        rule: of cIoU.
+        rule: threshold rule of cIoU.
         cross_event: clips whose source changes.
-        results: fields of ``results.json`` beside the metrics.
+        results: further fields of ``results.json``.
     """
     names = [name if "/" in name else f"{name}/00000/single_sound" for name in values]
     rows = []
     for name, value in zip(names, values.values(), strict=True):
         clip, _, scenario = name.split("/")
-        mine = "universal:0.9" if scenario == Scenario.OFF_SCREEN else rule
+        chosen = "universal:0.9" if scenario == Scenario.OFF_SCREEN else rule
         row = {"sample_id": name, "clip": clip, "scenario": scenario, "category": f"sound of {clip}"}
         row |= {"cross_event": str(clip in cross_event), f"model/{rule}": "", "model/universal:0.9": ""}
-        rows.append(row | {f"whole_image/{rule}": "0.05", f"model/{mine}": str(value)})
+        rows.append(row | {f"whole_image/{rule}": "0.05", f"model/{chosen}": str(value)})
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PER_SAMPLE).write_text(to_csv(rows))
     groups = {str(s): [r for r in rows if r["scenario"] == s] for s in SCENARIOS if s != Scenario.OFF_SCREEN}

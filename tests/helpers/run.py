@@ -1,4 +1,4 @@
-"""The shortest real runs: the tiny model on the tiny world."""
+"""Configurations of short runs: the tiny model on the tiny world."""
 
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ def tiny_config(world: Path, folder: Path, **trainer: object) -> Path:
     """Writes a configuration that trains the tiny model for two epochs of four steps, in well under a second.
 
     Args:
-        world: from the fixture of that name.
-        folder: where the configuration goes.
-        trainer: options of the Trainer to change.
+        world: folder of the fixture of that name.
+        folder: output folder of the configuration.
+        trainer: options of the Trainer.
     """
     content = {
         "seed_everything": 3,
@@ -33,7 +33,7 @@ def tiny_config(world: Path, folder: Path, **trainer: object) -> Path:
 
 
 def data_config(world: Path, segments: int = 3, image_size: int = 32) -> dict[str, object]:
-    """The tiny world for all stages, read in this process; overrules any other data configuration."""
+    """The tiny world for all stages, read in this process; overrides any other data configuration."""
     return {
         "train": {
             "class_path": "tavlo_pl.data.datasets.VGGSound",
@@ -67,7 +67,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def assert_same_end(run: Path, other: Path) -> None:
-    """Two runs ended with the same weights, optimizer and choice of the best, bit for bit."""
+    """Asserts that two runs ended with bitwise equal weights, optimizers and best checkpoints."""
     for name in ("last.ckpt", "best.ckpt"):
         one, two = load(run / "checkpoints" / name), load(other / "checkpoints" / name)
         assert one["global_step"] == two["global_step"]

@@ -1,8 +1,8 @@
-"""The smallest audio-visual model, for tests of everything around a model."""
+"""A tiny audio-visual model, for tests that need any model."""
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import normalize
 
 from tavlo_pl.models.base import AVLocalizer
 
@@ -12,7 +12,7 @@ class Tiny(AVLocalizer):
 
     Args:
         width: number of features.
-        mel_bands: of the spectrogram.
+        mel_bands: mel bands of the spectrogram.
         loss_weight: factor of the loss.
     """
 
@@ -28,8 +28,8 @@ class Tiny(AVLocalizer):
         batch, segments = frames.shape[:2]
         cells = self.norm(self.visual(frames.flatten(0, 1).float() / 255))
         audio = self.audio(spectrogram[:, 0].unflatten(-1, (segments, -1)).mean(-1).transpose(1, 2))  # (B, T, D)
-        cells = F.normalize(cells, dim=1).unflatten(0, (batch, segments))
-        return torch.einsum("btdhw,btd->bthw", cells, F.normalize(audio, dim=-1))
+        cells = normalize(cells, dim=1).unflatten(0, (batch, segments))
+        return torch.einsum("btdhw,btd->bthw", cells, normalize(audio, dim=-1))
 
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
         """A loss that depends on every parameter."""

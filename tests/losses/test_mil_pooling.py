@@ -1,4 +1,4 @@
-"""Chunked bag scores equal those of all cosines at once, with the same gradient, in little memory."""
+"""Chunked bag scores equal the direct computation, with the same gradient and less memory."""
 
 import os
 import subprocess
@@ -28,8 +28,8 @@ def direct(shared: Tensor, per_clip: Tensor, visual: Tensor) -> Tensor:
     return torch.stack([pool_bag(scores, pool) for pool in POOLS])
 
 
-@pytest.mark.parametrize("numbers", [1, 2 * T * HW * D, 2**22], ids=["a clip a chunk", "uneven", "one chunk"])
-def test_chunks_equal_the_direct_form(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("numbers", [1, 2 * T * HW * D, 2**22], ids=["one clip per chunk", "uneven", "one chunk"])
+def test_bag_scores_equal_the_direct_computation(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mil_pooling, "CHUNK_NUMBERS", numbers)
     parts = tokens()
     weigh = torch.randn(len(POOLS), A + K, V, T)
@@ -43,7 +43,7 @@ def test_chunks_equal_the_direct_form(numbers: int, monkeypatch: pytest.MonkeyPa
         torch.testing.assert_close(one, other)
 
 
-def test_no_per_clip_audio() -> None:
+def test_bag_scores_without_per_clip_audio() -> None:
     shared, per_clip, visual = tokens()
     assert torch.equal(
         mil_pooling.bag_scores(shared, per_clip[:0], visual, POOLS),
@@ -51,7 +51,7 @@ def test_no_per_clip_audio() -> None:
     )
 
 
-def test_scores_are_in_full_precision_under_autocast() -> None:
+def test_bag_scores_are_float32_under_autocast() -> None:
     parts = tokens()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = mil_pooling.bag_scores(*parts, POOLS)
@@ -73,17 +73,17 @@ print(visual.nbytes / 2**20, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def needed_mib(clips: int, segments: int) -> tuple[float, float]:
-    """Size of the visual tokens of so many clips, and what the scores and all gradients need above it."""
+    """Size of the visual tokens, and the additional memory of the scores and all gradients, in MiB."""
     code = LARGE.format(b=clips, t=segments, shared=2 * clips + 3)
-    freed_at_once = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}  # or glibc's heap adds up to 120 MiB of gaps
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=freed_at_once)
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}  # otherwise gaps in glibc's heap add up to 120 MiB
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     tokens_mib, more_mib = map(float, done.stdout.split())
     return tokens_mib, more_mib
 
 
 @pytest.mark.slow
-def test_memory_is_that_of_the_gradient_and_little_more() -> None:
-    """64 clips, 32 segments, 14 x 14 cells: 882 MiB of tokens, as much of gradient, in all under 1 GiB above them."""
+def test_bag_scores_memory_is_close_to_that_of_the_gradient() -> None:
+    """64 clips, 32 segments, 14 x 14 cells: 882 MiB of tokens, less than 1 GiB in addition with the gradient."""
     tokens_mib, more_mib = needed_mib(64, 32)
     assert tokens_mib == pytest.approx(882)
     assert more_mib < 1024

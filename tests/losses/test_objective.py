@@ -1,4 +1,4 @@
-"""The terms of the objective against values worked out by hand."""
+"""The terms of the objective against hand-computed values."""
 
 import math
 from dataclasses import replace
@@ -19,12 +19,12 @@ from tavlo_pl.losses.objective import (
 B, T, HW, D = 3, 4, 5, 8
 
 
-def test_ranking_loss_by_hand() -> None:
+def test_ranking_loss_equals_hand_computed_values() -> None:
     loss = ranking_loss(torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 0.0]]), temperature=0.5)
     assert loss.item() == pytest.approx((math.log(1 + math.exp(-2)) + math.log(2)) / 2, abs=1e-6)
 
 
-def test_mismatch_peak_flattens_mismatched_maps_only() -> None:
+def test_mismatch_peak_loss_ignores_matched_pairs() -> None:
     scores = torch.zeros(3, 3, 2, 4)
     scores[torch.arange(3), torch.arange(3), :, 1] = 1.0  # matched pairs may have a peak
     assert mismatch_peak_loss(scores.amax(-1), scores.mean(-1), 0.1).item() == pytest.approx(0, abs=1e-6)
@@ -33,7 +33,7 @@ def test_mismatch_peak_flattens_mismatched_maps_only() -> None:
     assert loss.item() == pytest.approx((0.8 - 0.2) / 0.1 / 6, abs=1e-5)
 
 
-def test_silence_ranks_sounding_segments_above_silent_ones() -> None:
+def test_silence_loss_equals_hand_computed_values() -> None:
     positives = torch.tensor([[0.8, 0.4, 0.2, 0.0], [0.1, 0.2, 0.3, 0.4]])
     silent = torch.tensor([[False, False, True, True], [False] * 4])  # the second clip has no silent segment
     expected = math.log(1 + math.exp(-(0.6 - 0.1) / 0.5))
@@ -41,7 +41,7 @@ def test_silence_ranks_sounding_segments_above_silent_ones() -> None:
     assert silence_loss(positives, torch.zeros_like(silent), 0.5).item() == 0
 
 
-def test_objective_adds_up_its_terms() -> None:
+def test_objective_loss_is_the_sum_of_its_terms() -> None:
     torch.manual_seed(0)
     audio, visual = torch.randn(B, T, D), torch.randn(B, T, HW, D)
     negatives = AudioNegatives(torch.randn(2, T, D), torch.randn(1, B, T, D), torch.randn(2, B, T, D))
@@ -62,6 +62,6 @@ def test_objective_without_weights_is_the_contrastive_term() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"num_silent": -1}, {"silence_weight": -0.5}])
-def test_objective_refuses_options_out_of_range(wrong: dict[str, float]) -> None:
+def test_objective_rejects_options_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=r"model\.objective"):
         MILObjective(replace(ObjectiveConfig(), **wrong))

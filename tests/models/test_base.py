@@ -1,4 +1,4 @@
-"""Steps, schedule and logged metrics that all models share."""
+"""Steps, schedule and metrics of the base class."""
 
 from fractions import Fraction
 
@@ -13,7 +13,7 @@ from tavlo_pl.types import Batch, Scenario, Targets
 
 
 class Brightness(AVLocalizer):
-    """Brightness as the score; one weight, so that the schedule can be followed."""
+    """The score is the brightness, multiplied by the only weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def test_default_optimizer_is_adamw_with_warmup_cosine() -> None:
     assert schedule.total_steps == 10 and schedule.get_last_lr() == [1e-4]
 
 
-def test_draws_depend_on_seed_step_micro_batch_and_rank() -> None:
+def test_seed_draws_depends_on_every_number() -> None:
     def draw(*numbers: int) -> float:
         seed_draws(*numbers)
         return torch.rand(()).item()
@@ -70,7 +70,7 @@ def test_draws_depend_on_seed_step_micro_batch_and_rank() -> None:
     assert len({draw(*numbers) for numbers in [base, *others, (TRAINING, 0, 3, 2, 1)]}) == 6
 
 
-def test_a_batch_of_one_clip_has_nothing_to_contrast() -> None:
+def test_training_step_rejects_a_batch_of_one_clip() -> None:
     batch = annotated_batch()
     batch["index"] = batch["index"][:1]
     with pytest.raises(ConfigError, match="batch_size to 2 or more"):
@@ -94,19 +94,23 @@ def test_test_step_measures_own_and_mismatched_audio() -> None:
     assert rows["model"]["adaptive"]["ciou_mean"] > rows["centred_disk"]["adaptive"]["ciou_mean"]
 
 
-def test_the_threshold_is_that_of_the_frames_with_a_visible_source() -> None:
+def test_threshold_uses_frames_with_a_visible_source() -> None:
     batch, model = annotated_batch(), Brightness()
     model._trainer = FakeTrainer()  # type: ignore[assignment]
-    lit = model(batch).detach()
+    maps_of_all = model(batch).detach()
     off_screen = batch["targets"]._replace(scenario=torch.tensor([0, Scenario.OFF_SCREEN.id]))
-    for targets, maps in ((batch["targets"], lit[:, 1]), (off_screen, lit[:1, 1]), (None, lit.flatten(0, 1))):
+    for targets, maps in (
+        (batch["targets"], maps_of_all[:, 1]),
+        (off_screen, maps_of_all[:1, 1]),
+        (None, maps_of_all.flatten(0, 1)),
+    ):
         shown: Batch = {**batch}
         if targets is None:
             del shown["targets"]
         else:
             shown["targets"] = targets
-        model.val_threshold.update(*_with_source(lit, shown))
+        model.val_threshold.update(*_with_source(maps_of_all, shown))
         assert model.val_threshold.compute() == universal_threshold(maps, Fraction(9, 10), 224)
         model.val_threshold.reset()
-    model.val_threshold.update(lit[:0, 1], torch.zeros(0, dtype=torch.int64))
+    model.val_threshold.update(maps_of_all[:0, 1], torch.zeros(0, dtype=torch.int64))
     assert model.val_threshold.compute() is None

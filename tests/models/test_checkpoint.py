@@ -1,4 +1,4 @@
-"""A checkpoint alone makes its model again: through Lightning, and through `tavlo_pl.load`."""
+"""A model is restored from its checkpoint alone, by Lightning and by `tavlo_pl.load`."""
 
 from pathlib import Path
 
@@ -47,9 +47,9 @@ def test_checkpoint_holds_plain_hyperparameters(checkpoint: Path) -> None:
     assert stored["visual"]["class_path"].endswith("ShuffleNet")
 
 
-@pytest.mark.parametrize("how", ["lightning", "tavlo_pl"])
-def test_checkpoint_alone_makes_the_model(checkpoint: Path, how: str) -> None:
-    made = TAVLO.load_from_checkpoint(checkpoint) if how == "lightning" else tavlo_pl.load(checkpoint, device="cpu")
+@pytest.mark.parametrize("loader", ["lightning", "tavlo_pl"])
+def test_checkpoint_restores_the_model(checkpoint: Path, loader: str) -> None:
+    made = TAVLO.load_from_checkpoint(checkpoint) if loader == "lightning" else tavlo_pl.load(checkpoint, device="cpu")
     assert isinstance(made, TAVLO) and made.attention.config.num_heads == 4
     stored = torch.load(checkpoint, weights_only=True)["state_dict"]
     assert all(torch.equal(value, stored[name]) for name, value in made.state_dict().items())

@@ -1,4 +1,4 @@
-"""What every model promises, for each of ``configs/model``; a new model is covered by its configuration."""
+"""Contract of all models, tested with every file of ``configs/model``."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -21,7 +21,7 @@ def model(request: pytest.FixtureRequest) -> AVLocalizer:
     parser.add_subclass_arguments(AVLocalizer, "model")
     parsed = parser.parse_object({"model": str(request.param)})
     if "visual" in parsed.model.init_args:
-        parsed.model.init_args.visual.init_args.weights = "none"  # nothing is fetched by a test
+        parsed.model.init_args.visual.init_args.weights = "none"  # tests download nothing
     torch.manual_seed(0)
     made = parser.instantiate(parsed).model
     assert isinstance(made, AVLocalizer)
@@ -47,12 +47,12 @@ def test_map_has_scores_in_range_for_all_cells(heatmap: Tensor) -> None:
     assert heatmap.abs().max() <= 1 + 1e-5
 
 
-def test_map_is_the_same_every_time(model: AVLocalizer, clips: tuple[Tensor, Tensor], heatmap: Tensor) -> None:
+def test_map_is_deterministic(model: AVLocalizer, clips: tuple[Tensor, Tensor], heatmap: Tensor) -> None:
     with torch.no_grad():
         assert torch.equal(model.eval().localize(*clips), heatmap)
 
 
-def test_map_does_not_depend_on_batch_mates(model: AVLocalizer, clips: tuple[Tensor, Tensor], heatmap: Tensor) -> None:
+def test_map_does_not_depend_on_the_batch(model: AVLocalizer, clips: tuple[Tensor, Tensor], heatmap: Tensor) -> None:
     with torch.no_grad():
         alone = model.eval().localize(clips[0][1:2], clips[1][1:2])
     assert torch.allclose(alone[0], heatmap[1], atol=1e-5)
@@ -71,7 +71,7 @@ def test_every_trainable_parameter_gets_a_gradient(model: AVLocalizer, clips: tu
     assert not without
 
 
-def test_step_draws_follow_seed_step_and_micro_batch(
+def test_training_step_depends_on_seed_step_and_micro_batch(
     model: AVLocalizer, clips: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def loss(seed: int, step: int, micro_batch: int) -> Tensor:

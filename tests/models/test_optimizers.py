@@ -49,7 +49,7 @@ def test_warmup_cosine_of_one_step_trains_at_the_peak() -> None:
 
 
 @pytest.mark.parametrize("total_steps", [None, math.inf])
-def test_warmup_cosine_without_length_ends_constant(total_steps: float | None) -> None:
+def test_warmup_cosine_of_unknown_length_ends_constant(total_steps: float | None) -> None:
     scheduler = WarmupCosine(optimizer(PEAK))
     if total_steps is not None:
         scheduler.set_total_steps(total_steps)
@@ -82,6 +82,6 @@ def test_warmup_cosine_resumes_from_its_state() -> None:
 
 
 @pytest.mark.parametrize("warmup", [-0.1, 1.1])
-def test_warmup_cosine_refuses_a_warmup_that_is_no_share(warmup: float) -> None:
+def test_warmup_cosine_rejects_a_warmup_out_of_range(warmup: float) -> None:
     with pytest.raises(ValueError, match="from 0 to 1"):
         WarmupCosine(optimizer(PEAK), warmup=warmup)

@@ -1,4 +1,4 @@
-"""What the image-level peers share, and what each of them adds; losses by hand are in tests/losses."""
+"""Common and individual parts of the image-level peers; the losses are tested in tests/losses."""
 
 import pytest
 import torch
@@ -54,34 +54,34 @@ def test_parameters_and_cells_are_as_published(
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_audio_window_is_around_the_frame_or_the_clip(peer: type[ImageLevel], clips: tuple[Tensor, Tensor]) -> None:
-    """The audio of the last segment changes: frames whose window does not contain it keep their map."""
-    frames, sound = clips
-    other = sound.clone()
+    """The audio of the last segment changes; maps change where the window contains it."""
+    frames, spectrogram = clips
+    other = spectrogram.clone()
     other[..., -8:] = other[..., -8:].flip(-2) + 1
     for window, reached in (("around_frame", [False, False, False, True, True]), ("clip", [True] * SEGMENTS)):
         model = small(peer, audio_window=window)
         with torch.no_grad():
-            moved = (model.localize(frames, sound) - model.localize(frames, other)).abs().amax((0, 2, 3))
+            moved = (model.localize(frames, spectrogram) - model.localize(frames, other)).abs().amax((0, 2, 3))
         assert (moved > 1e-6).tolist() == reached
 
 
-def test_training_draws_a_frame_and_validation_takes_the_middle(
+def test_training_uses_a_random_frame_validation_the_middle(
     clips: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = torch.arange(SEGMENTS, dtype=torch.uint8)[None, :, None, None, None].expand(40, SEGMENTS, 3, 1, 1)
-    sound = torch.arange(SEGMENTS).repeat_interleave(2).float().expand(40, 1, 1, 2 * SEGMENTS)
-    seen: list[tuple[Tensor, Tensor]] = []
+    spectrogram = torch.arange(SEGMENTS).repeat_interleave(2).float().expand(40, 1, 1, 2 * SEGMENTS)
+    calls: list[tuple[Tensor, Tensor]] = []
     model = small(EZVSL)
-    monkeypatch.setattr(model, "image_loss", lambda frames, audio: seen.append((frames, audio)) or {})
+    monkeypatch.setattr(model, "image_loss", lambda frames, audio: calls.append((frames, audio)) or {})
     for training, choice in ((True, "random"), (True, "random"), (True, "centre"), (False, "random")):
         model.train_frame = choice  # type: ignore[assignment]
         torch.manual_seed(3)
-        model.train(training).training_loss(frames, sound)
-    numbers = [chosen[:, 0, 0, 0].long() for chosen, _ in seen]
+        model.train(training).training_loss(frames, spectrogram)
+    numbers = [chosen[:, 0, 0, 0].long() for chosen, _ in calls]
     assert set(numbers[0].tolist()) == set(range(SEGMENTS)) and torch.equal(numbers[0], numbers[1])
     assert (numbers[2] == 2).all() and (numbers[3] == 2).all()
-    for number, (_, audio) in zip(numbers, seen, strict=True):
-        assert torch.equal(audio[:, 0, 0, 2].long(), number.clamp(1, SEGMENTS - 2))  # middle of its window
+    for number, (_, audio) in zip(numbers, calls, strict=True):
+        assert torch.equal(audio[:, 0, 0, 2].long(), number.clamp(1, SEGMENTS - 2))  # centre of its window
     with pytest.raises(ConfigError, match="window_segments is 0"):
         small(EZVSL, window_segments=0)
 
@@ -89,8 +89,8 @@ def test_training_draws_a_frame_and_validation_takes_the_middle(
 def test_slavc_maps_are_the_mean_of_two_momentum_heads(clips: tuple[Tensor, Tensor]) -> None:
     model = small(SLAVC, momentum=0.75)
     assert isinstance(model, SLAVC)
-    cells, heard = model.momentum_encoder.encode_frames(clips[0][:, 0]), model.momentum_encoder.encode_audio(clips[1])
-    two = [torch.einsum("nd,ndhw->nhw", a, v) for a, v in zip(heard, cells, strict=True)]
+    cells, audio = model.momentum_encoder.encode_frames(clips[0][:, 0]), model.momentum_encoder.encode_audio(clips[1])
+    two = [torch.einsum("nd,ndhw->nhw", a, v) for a, v in zip(audio, cells, strict=True)]
     both = model.localize(clips[0][:, :1], clips[1])[:, 0]
     assert torch.allclose(both, (two[0] + two[1]) / 2, atol=1e-5)
     old, new = model.momentum_encoder.instance.audio.weight, model.trained.instance.audio.weight
@@ -98,7 +98,7 @@ def test_slavc_maps_are_the_mean_of_two_momentum_heads(clips: tuple[Tensor, Tens
     with torch.no_grad():
         new += 1
     model.training_loss(*clips)
-    assert torch.equal(old, before)  # validation moves nothing
+    assert torch.equal(old, before)  # validation does not update it
     model.train().training_loss(*clips)
     assert torch.allclose(old, before + 0.25, atol=1e-6)
 
@@ -118,7 +118,7 @@ def test_ssltie_rotates_the_map_with_the_frame(clips: tuple[Tensor, Tensor], mon
     turned = small(SSLTIE, equivariance_weight=3.0).training_loss(*clips)
     assert turned["equivariance_loss"] > 1e-4
     assert torch.isclose(turned["loss"], turned["contrast_loss"] + 3 * turned["equivariance_loss"])
-    bright = small(SSLTIE)  # its map is the brightness of the frame, which rotates with it
+    bright = small(SSLTIE)  # its map is the brightness of the frame
     monkeypatch.setattr(bright, "encode_audio", lambda audio: torch.tensor([[1.0, 0.0]]).expand(len(audio), 2))
     monkeypatch.setattr(
         bright, "encode_frames", lambda f: torch.stack([f[:, 0] / 255, (1 - (f[:, 0] / 255) ** 2).sqrt()], 1)
@@ -126,6 +126,6 @@ def test_ssltie_rotates_the_map_with_the_frame(clips: tuple[Tensor, Tensor], mon
     assert bright.training_loss(*clips)["equivariance_loss"].item() == pytest.approx(0, abs=1e-8)
 
 
-def test_encoders_without_projection_must_have_one_width() -> None:
+def test_lvs_encoders_must_have_the_same_width() -> None:
     with pytest.raises(ConfigError, match="116 features and the audio encoder 8"):
         LVS(ShuffleNet(), SmallAudio(8))

@@ -1,4 +1,4 @@
-"""What TAVLO's options do."""
+"""Effects of TAVLO's options."""
 
 import math
 
@@ -24,33 +24,29 @@ def clips() -> tuple[Tensor, Tensor]:
     return frames, torch.randn(2, 1, 64, SEGMENTS * 10, generator=draw)
 
 
-def test_cross_modal_attention_mixes_audio_into_visual_tokens(
-    clips: tuple[Tensor, Tensor],
-) -> None:
-    frames, sound = clips
+def test_cross_modal_attention_mixes_audio_into_visual_tokens(clips: tuple[Tensor, Tensor]) -> None:
+    frames, spectrogram = clips
     with torch.no_grad():
         for options, moved in ((CROSS_MODAL, True), ({}, False)):
             model = small_tavlo(**options)
-            own, other = model.encode(frames, sound)[1], model.encode(frames, sound.roll(1, 0))[1]
+            own, other = model.encode(frames, spectrogram)[1], model.encode(frames, spectrogram.roll(1, 0))[1]
             assert bool((own - other).abs().max() > 1e-5) is moved
 
 
-def test_order_matters_with_temporal_encoding_alone(
-    clips: tuple[Tensor, Tensor],
-) -> None:
-    """Shuffling the segments of both modalities only permutes the maps, unless Pos_t is on."""
-    frames, sound = clips
+def test_segment_order_matters_with_temporal_encoding_only(clips: tuple[Tensor, Tensor]) -> None:
+    """Without Pos_t, shuffling the segments of both modalities only permutes the maps."""
+    frames, spectrogram = clips
     order = torch.tensor([2, 0, 3, 1])
     columns = (order[:, None] * 10 + torch.arange(10)).flatten()
-    for options, follows in (({}, False), ({"temporal_width": 0}, True), ({"num_layers": 0}, True)):
+    for options, equal in (({}, False), ({"temporal_width": 0}, True), ({"num_layers": 0}, True)):
         model = small_tavlo(**options)
         with torch.no_grad():
-            straight = model.localize(frames, sound)[:, order]
-            shuffled = model.localize(frames[:, order], sound[..., columns])
-        assert torch.allclose(straight, shuffled, atol=1e-5) is follows, options
+            permuted = model.localize(frames, spectrogram)[:, order]
+            shuffled = model.localize(frames[:, order], spectrogram[..., columns])
+        assert torch.allclose(permuted, shuffled, atol=1e-5) is equal, options
 
 
-def test_loss_of_a_new_model_is_that_of_chance(clips: tuple[Tensor, Tensor]) -> None:
+def test_untrained_model_has_the_loss_of_chance(clips: tuple[Tensor, Tensor]) -> None:
     """Two clips, three silent negatives, one time-shifted negative."""
     scalars = small_tavlo(temperature=100.0, num_time_shifted=1, num_silent=3).training_loss(*clips)
     assert scalars["mil_loss"].item() == pytest.approx(math.log(2) + math.log(5), abs=0.02)
@@ -58,7 +54,7 @@ def test_loss_of_a_new_model_is_that_of_chance(clips: tuple[Tensor, Tensor]) -> 
     assert 0 <= scalars["retrieval"] <= 1
 
 
-def test_heads_must_divide_the_width() -> None:
+def test_width_must_be_a_multiple_of_num_heads() -> None:
     with pytest.raises(ConfigError, match="num_heads 5"):
         small_tavlo(num_heads=5)
 
@@ -74,7 +70,7 @@ def test_negatives_add_their_losses(clips: tuple[Tensor, Tensor]) -> None:
     }
 
 
-def test_draws_follow_the_seed(clips: tuple[Tensor, Tensor]) -> None:
+def test_training_loss_depends_on_the_seed(clips: tuple[Tensor, Tensor]) -> None:
     model = small_tavlo(num_time_shifted=1, num_silent=3)
     losses = []
     for seed in (5, 5, 6):
@@ -83,8 +79,8 @@ def test_draws_follow_the_seed(clips: tuple[Tensor, Tensor]) -> None:
     assert torch.equal(losses[0], losses[1]) and not torch.equal(losses[0], losses[2])
 
 
-def test_cross_modal_attention_refuses_further_negatives() -> None:
-    with pytest.raises(ConfigError, match="cross_modal fuses each clip"):
+def test_cross_modal_attention_rejects_audio_negatives() -> None:
+    with pytest.raises(ConfigError, match="audio negatives cannot be scored"):
         small_tavlo(cross_modal=True)
 
 
@@ -94,7 +90,7 @@ def test_audio_of_another_width_is_projected(clips: tuple[Tensor, Tensor]) -> No
     assert model.encode_audio(clips[1], SEGMENTS).shape == (2, SEGMENTS, 24)
 
 
-def test_temporal_attention_of_every_token(clips: tuple[Tensor, Tensor]) -> None:
+def test_temporal_attention_has_weights_of_every_token(clips: tuple[Tensor, Tensor]) -> None:
     for options in ({}, CROSS_MODAL):
         model = small_tavlo(num_layers=2, **options)
         with torch.no_grad():
@@ -105,12 +101,12 @@ def test_temporal_attention_of_every_token(clips: tuple[Tensor, Tensor]) -> None
 
 
 @pytest.mark.parametrize("part", ["blocks", "all"])
-def test_checkpointing_changes_no_gradient_and_no_statistics(clips: tuple[Tensor, Tensor], part: str) -> None:
+def test_checkpointing_keeps_gradient_and_statistics(clips: tuple[Tensor, Tensor], part: str) -> None:
     plain, again = small_tavlo(num_layers=2).train(), small_tavlo(num_layers=2, activation_checkpointing=part).train()
     assert_same_step(plain, again, clips)
 
 
-def test_checkpointing_of_in_place_layers(clips: tuple[Tensor, Tensor]) -> None:
+def test_checkpointing_works_with_in_place_layers(clips: tuple[Tensor, Tensor]) -> None:
     plain = small_tavlo(ResNet18("none")).train()
     again = small_tavlo(ResNet18("none"), activation_checkpointing="all").train()
     again.load_state_dict(plain.state_dict())
@@ -127,7 +123,7 @@ def assert_same_step(plain: TAVLO, again: TAVLO, clips: tuple[Tensor, Tensor]) -
         assert torch.equal(one, other)
 
 
-def test_checkpointing_stores_less(clips: tuple[Tensor, Tensor]) -> None:
+def test_checkpointing_stores_less_memory(clips: tuple[Tensor, Tensor]) -> None:
     sizes = []
     for part in ("none", "blocks", "all"):
         kept: dict[int, int] = {}
@@ -143,8 +139,8 @@ def test_checkpointing_stores_less(clips: tuple[Tensor, Tensor]) -> None:
     assert sizes[0] > 1.3 * sizes[1] and sizes[1] > 1.3 * sizes[2]
 
 
-def test_compile_keeps_the_loss_and_the_names_of_weights(clips: tuple[Tensor, Tensor]) -> None:
-    """With the backend that traces and compiles nothing: writing machine code takes minutes."""
+def test_compile_keeps_the_loss_and_the_weight_names(clips: tuple[Tensor, Tensor]) -> None:
+    """Uses the backend ``eager``, which traces only: code generation takes minutes."""
     plain, compiled = small_tavlo().train(), small_tavlo(compile="eager").train()
     losses = []
     for model in (plain, compiled):
@@ -158,7 +154,7 @@ def test_compile_keeps_the_loss_and_the_names_of_weights(clips: tuple[Tensor, Te
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
-def test_mixed_precision_keeps_scores_and_losses_in_full(clips: tuple[Tensor, Tensor], kind: torch.dtype) -> None:
+def test_mixed_precision_keeps_scores_and_losses_in_float32(clips: tuple[Tensor, Tensor], kind: torch.dtype) -> None:
     model = small_tavlo().train()
     torch.manual_seed(1)
     full = model.training_loss(*clips)

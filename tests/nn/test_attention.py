@@ -1,4 +1,4 @@
-"""Which tokens attend to which in an AST block."""
+"""Attention of AST blocks."""
 
 from itertools import product
 
@@ -25,15 +25,15 @@ def reached(block: ASTBlock, b: int, t: int, s: int) -> torch.Tensor:
     ("attention_type", "same_segment", "other_segments"),
     [("factorised", "all", "all"), ("joint", "all", "all"), ("spatial", "all", "none"), ("temporal", "own", "own")],
 )
-def test_block_reaches_the_tokens_of_its_type(
+def test_block_mixes_the_tokens_of_its_type(
     attention_type: AttentionType, same_segment: str, other_segments: str
 ) -> None:
-    """Token 2 of segment 1 of clip 0 changes; factorised attention reaches the whole clip, and no other clip."""
-    seen = reached(ASTBlock(D, 4, attention_type=attention_type), 0, 1, 2)
+    """Token 2 of segment 1 of clip 0 changes; factorised attention changes the outputs of this clip only."""
+    found = reached(ASTBlock(D, 4, attention_type=attention_type), 0, 1, 2)
     expected = {"all": torch.ones(S), "none": torch.zeros(S), "own": torch.eye(S)[2]}
-    assert torch.equal(seen[0, 1].float(), expected[same_segment])
-    assert torch.equal(seen[0, 0].float(), expected[other_segments])
-    assert not seen[1].any()
+    assert torch.equal(found[0, 1].float(), expected[same_segment])
+    assert torch.equal(found[0, 0].float(), expected[other_segments])
+    assert not found[1].any()
 
 
 @pytest.mark.parametrize("axis", ["spatial", "temporal", "joint"])
@@ -48,8 +48,8 @@ def test_weights_equal_those_of_the_kernel(axis: Axis) -> None:
         assert torch.allclose(attention.out(mixed), attention(tokens), atol=1e-5)
 
 
-def test_heads_equal_the_softmax_written_out() -> None:
-    """Several heads over time against the softmax written out, one token and one head at a time."""
+def test_heads_equal_an_explicit_softmax() -> None:
+    """Temporal attention of several heads against a loop over tokens and heads."""
     attention, tokens = SelfAttention(D, 4, "temporal"), torch.randn(B, T, S, D)
     with torch.no_grad():
         query, key, value = nn.functional.linear(tokens, attention.qkv.weight, attention.qkv.bias).chunk(3, -1)

@@ -1,4 +1,4 @@
-"""Time alignment of the audio encoder: segment t makes feature t, and nothing else does."""
+"""Time alignment of the audio encoder: feature t depends on segment t only."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def encoder() -> SegmentCNN:
     return SegmentCNN(32).eval()
 
 
-def test_feature_depends_on_the_samples_of_its_segment_and_the_margin_only(encoder: SegmentCNN) -> None:
+def test_feature_depends_on_its_segment_only(encoder: SegmentCNN) -> None:
     log_mel = LogMel(SEGMENTS, COLUMNS, 64)
     margin = log_mel.margin_samples(SAMPLES)
     length = SAMPLES // SEGMENTS
@@ -30,19 +30,19 @@ def test_feature_depends_on_the_samples_of_its_segment_and_the_margin_only(encod
             assert changed.nonzero().flatten().tolist() == [segment]
 
 
-def test_spectrogram_that_cannot_be_cut_into_segments(encoder: SegmentCNN) -> None:
-    with pytest.raises(ConfigError, match="101 columns cannot be cut into 5"):
+def test_columns_must_be_a_multiple_of_segments(encoder: SegmentCNN) -> None:
+    with pytest.raises(ConfigError, match="101 columns cannot be divided into 5"):
         encoder(torch.zeros(1, 1, 64, 101), 5)
 
 
 @pytest.mark.parametrize(("bands", "columns"), [(64, 100), (40, 24), (128, 50)])
-def test_any_spectrogram_fits(encoder: SegmentCNN, bands: int, columns: int) -> None:
+def test_encoder_accepts_any_bands_and_columns(encoder: SegmentCNN, bands: int, columns: int) -> None:
     assert encoder(torch.zeros(2, 1, bands, 3 * columns), 3).shape == (2, 3, 32)
 
 
 @pytest.mark.parametrize(("extra", "columns"), [(0, [40, 59]), (1, [32, 47]), (-1, [50, 74])])
-def test_misaligned_sound_drifts(extra: int, columns: list[int]) -> None:
-    """Feature 2 of 5 comes from piece 2 of 5 + extra."""
+def test_extra_pieces_misalign_the_audio(extra: int, columns: list[int]) -> None:
+    """Feature 2 of 5 depends on piece 2 of 5 + extra."""
     torch.manual_seed(0)
     encoder = SegmentCNN(8, extra_pieces=extra).eval()
     spectrogram = torch.randn(1, 1, 64, 100, requires_grad=True)
@@ -52,14 +52,14 @@ def test_misaligned_sound_drifts(extra: int, columns: list[int]) -> None:
     assert [reached.min().item(), reached.max().item()] == columns
 
 
-def test_one_feature_for_the_whole_clip(encoder: SegmentCNN) -> None:
+def test_span_clip_returns_the_mean_feature(encoder: SegmentCNN) -> None:
     spectrogram = torch.randn(2, 1, 64, 100)
     features = encoder(spectrogram, 5)
     encoder.span = "clip"
     assert torch.allclose(encoder(spectrogram, 5), features.mean(1, keepdim=True).expand(2, 5, 32))
 
 
-def test_no_piece_left(encoder: SegmentCNN) -> None:
+def test_extra_pieces_must_leave_one_piece(encoder: SegmentCNN) -> None:
     encoder.extra_pieces = -5
-    with pytest.raises(ConfigError, match="cannot be cut into 0 pieces"):
+    with pytest.raises(ConfigError, match="cannot be divided into 0 pieces"):
         encoder(torch.zeros(1, 1, 64, 100), 5)

@@ -1,4 +1,4 @@
-"""Recomputed activations give the same gradient, and batch norms count each batch once."""
+"""Activation checkpointing: same gradient, and batch norms update their statistics once."""
 
 from copy import deepcopy
 
@@ -8,7 +8,7 @@ from torch import nn
 from tavlo_pl.nn.checkpointing import checkpointed
 
 
-def test_gradient_and_statistics_are_those_of_a_plain_pass() -> None:
+def test_checkpointed_keeps_gradient_and_statistics() -> None:
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).train()
     again = deepcopy(plain)
@@ -21,10 +21,10 @@ def test_gradient_and_statistics_are_those_of_a_plain_pass() -> None:
         assert torch.equal(one, other)
 
 
-def test_nothing_in_between_is_kept() -> None:
+def test_checkpointed_stores_the_input_only() -> None:
     block = nn.Sequential(*(nn.Linear(4, 4) for _ in range(5)))
     tokens = torch.randn(3, 4, requires_grad=True)
     kept: list[torch.Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
         checkpointed(block, tokens)
-    assert not sum(x.nbytes for x in kept if x.data_ptr() != tokens.data_ptr())  # torch 2.9 keeps an empty one
+    assert not sum(x.nbytes for x in kept if x.data_ptr() != tokens.data_ptr())  # torch 2.9 stores an empty tensor

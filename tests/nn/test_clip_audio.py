@@ -1,4 +1,4 @@
-"""Windows of sound around frames, and encoders of a whole stretch."""
+"""Audio windows around frames, and encoders of whole windows."""
 
 import math
 
@@ -10,22 +10,22 @@ from tavlo_pl.errors import ConfigError
 from tavlo_pl.nn.clip_audio import AudioResNet18, SmallAudio, audio_windows, log_density, window_of_segment
 
 
-def test_each_frame_hears_its_neighbourhood_and_the_ends_the_nearest_whole_one() -> None:
-    sound = torch.arange(5).repeat_interleave(2).float().view(1, 1, 1, 10)  # two columns a segment, its number
-    windows = audio_windows(sound, 5, 3)[:, window_of_segment(5, 3)]
-    heard = [window.flatten().unique().tolist() for window in windows[0]]
-    assert heard == [[0, 1, 2], [0, 1, 2], [1, 2, 3], [2, 3, 4], [2, 3, 4]]
+def test_windows_are_centred_and_complete_at_the_ends() -> None:
+    spectrogram = torch.arange(5).repeat_interleave(2).float().view(1, 1, 1, 10)  # segment numbers, two columns each
+    windows = audio_windows(spectrogram, 5, 3)[:, window_of_segment(5, 3)]
+    segments = [window.flatten().unique().tolist() for window in windows[0]]
+    assert segments == [[0, 1, 2], [0, 1, 2], [1, 2, 3], [2, 3, 4], [2, 3, 4]]
     assert windows.shape == (1, 5, 1, 1, 6)
 
 
-def test_the_whole_clip_is_one_window() -> None:
-    sound = torch.randn(2, 1, 4, 12)
-    assert torch.equal(audio_windows(sound, 4, 4), sound[:, None])
+def test_window_of_all_segments_is_the_clip() -> None:
+    spectrogram = torch.randn(2, 1, 4, 12)
+    assert torch.equal(audio_windows(spectrogram, 4, 4), spectrogram[:, None])
     assert window_of_segment(4, 4).tolist() == [0, 0, 0, 0]
 
 
-def test_columns_must_fill_the_segments() -> None:
-    with pytest.raises(ConfigError, match="10 columns cannot be cut into 4"):
+def test_audio_windows_needs_a_multiple_of_segments() -> None:
+    with pytest.raises(ConfigError, match="10 columns cannot be divided into 4"):
         audio_windows(torch.zeros(1, 1, 2, 10), 4, 2)
 
 
@@ -41,7 +41,7 @@ def test_log_density_of_white_noise() -> None:
 @pytest.mark.parametrize(
     "encoder", [AudioResNet18(), AudioResNet18("density"), SmallAudio(24, (8,))], ids=["resnet18", "density", "small"]
 )
-def test_any_length_becomes_one_feature(encoder: AudioResNet18 | SmallAudio) -> None:
+def test_encoders_return_one_feature_for_any_length(encoder: AudioResNet18 | SmallAudio) -> None:
     encoder.eval()
     with torch.no_grad():
         for columns in (24, 60):

@@ -1,4 +1,4 @@
-"""Two processes with half of the clips each have the gradient of one process with all clips."""
+"""The gradient of two processes with half of the clips each equals that of one process with all clips."""
 
 import torch
 from torch import Tensor
@@ -11,23 +11,23 @@ CLIPS, SEGMENTS = 4, 3
 
 
 def gradients(rank: int, processes: int, **options: object) -> dict[str, Tensor]:
-    """Mean of the processes' gradients, as DDP takes it; each process has its share of the same clips."""
+    """Mean gradient of all processes, as in DDP; each process has its part of the same clips."""
     model = small_tavlo(**options)
     draw = torch.Generator().manual_seed(1)
     frames = torch.randint(0, 256, (CLIPS, SEGMENTS, 3, 32, 32), dtype=torch.uint8, generator=draw)
-    sound = torch.randn(CLIPS, 1, 16, SEGMENTS * 10, generator=draw)
+    spectrogram = torch.randn(CLIPS, 1, 16, SEGMENTS * 10, generator=draw)
     torch.manual_seed(2)
-    scalars = model.training_loss(frames.chunk(processes)[rank], sound.chunk(processes)[rank])
+    scalars = model.training_loss(frames.chunk(processes)[rank], spectrogram.chunk(processes)[rank])
     scalars["loss"].backward()
     found = {name: p.grad for name, p in model.named_parameters()} | {"loss": scalars["loss"].detach()}
     for value in found.values() if processes > 1 else ():
         torch.distributed.all_reduce(value)
-        value /= processes
+        value.div_(processes)
     return found  # type: ignore[return-value]
 
 
 def test_gathered_negatives_give_the_gradient_of_one_process() -> None:
-    """Batch norms are in evaluation mode: their statistics are of each process alone, whoever gathers."""
+    """Batch norms are in evaluation mode, since their statistics are those of each process."""
     for options in (
         {"num_time_shifted": 2, "num_envelope_matched": 2},
         {"cross_modal": True, "positive_pool": "max", **CONTRASTIVE_ONLY},
@@ -41,7 +41,7 @@ def test_gathered_negatives_give_the_gradient_of_one_process() -> None:
         assert not torch.isclose(apart["loss"], whole["loss"], rtol=1e-2)
 
 
-def test_tensors_come_in_the_order_of_the_ranks() -> None:
+def test_all_gather_with_grad_concatenates_in_rank_order() -> None:
     def both(rank: int, processes: int) -> tuple[Tensor, bool]:
         part = torch.full((1, 2), float(rank))
         return all_gather_with_grad(part, 1), torch.equal(local_shard(all_gather_with_grad(part)), part)

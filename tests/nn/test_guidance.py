@@ -1,16 +1,16 @@
-"""Object priors and their mixture with a map."""
+"""Object priors and their combination with a map."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.nn.guidance import ObjectGuidance, object_prior, stretched
+from tavlo_pl.nn.guidance import ObjectGuidance, min_max_normalize, object_prior
 from tavlo_pl.nn.visual import ShuffleNet, VisualEncoder
 
 
 class Brightness(VisualEncoder):
-    """Two features, the brightness and its negative."""
+    """Two features: the brightness and its negative."""
 
     def __init__(self) -> None:
         super().__init__(nn.Identity(), width=2, stride=1, pretrained=True)
@@ -20,13 +20,13 @@ class Brightness(VisualEncoder):
         return torch.cat([bright, -bright], 1)
 
 
-def test_prior_is_the_mean_absolute_feature() -> None:
+def test_object_prior_is_the_mean_absolute_feature() -> None:
     assert object_prior(torch.tensor([[[[1.0, 2.0]], [[-3.0, 0.0]]]])).tolist() == [[[2.0, 1.0]]]
 
 
-def test_a_flat_map_stretches_to_nothing() -> None:
+def test_min_max_normalize_maps_a_constant_map_to_zero() -> None:
     maps = torch.tensor([[[2.0, 2.0]], [[1.0, 3.0]]])
-    assert stretched(maps).tolist() == [[[0.0, 0.0]], [[0.0, 1.0]]]
+    assert min_max_normalize(maps).tolist() == [[[0.0, 0.0]], [[0.0, 1.0]]]
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,20 @@ def test_a_flat_map_stretches_to_nothing() -> None:
         ("fixed", [[0.4 * 0.25 + 0.6 * 1.0, 0.4 * 0.75 + 0.6 * 0.4]]),  # (cos + 1) / 2; 5 and 1 of 2.5, at most 1
     ],
 )
-def test_mixture_worked_out_by_hand(scale: str, by_hand: list[list[float]]) -> None:
+def test_guide_equals_hand_computed_values(scale: str, by_hand: list[list[float]]) -> None:
     frames = torch.tensor([5, 1], dtype=torch.uint8).expand(1, 1, 3, 1, 2)
     guidance = ObjectGuidance(Brightness(), weight=0.4, scale=scale)  # type: ignore[arg-type]
     assert torch.allclose(guidance.guide(torch.tensor([[[[-0.5, 0.5]]]]), frames)[0, 0], torch.tensor(by_hand))
 
 
-def test_prior_needs_weights_is_frozen_and_stays_in_evaluation() -> None:
+def test_guidance_rejects_random_weights_and_a_large_weight() -> None:
     with pytest.raises(ConfigError, match="ImageNet weights"):
         ObjectGuidance(ShuffleNet("none"))
     with pytest.raises(ConfigError, match=r"guidance.weight is 1.5"):
         ObjectGuidance(Brightness(), weight=1.5)
+
+
+def test_guidance_is_frozen_and_stays_in_evaluation_mode() -> None:
     encoder = ShuffleNet("none")
     encoder.pretrained = True
     guidance = ObjectGuidance(encoder).train()

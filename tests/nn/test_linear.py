@@ -1,4 +1,4 @@
-"""The linear layer multiplies as torch's does, whatever computes it."""
+"""The linear layer equals ``nn.Linear``."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from tavlo_pl.nn.linear import Linear
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5, 8), (20, 7, 8), (4, 3, 1, 8)])
-def test_outputs_and_gradients_are_those_of_a_linear_layer(shape: tuple[int, ...]) -> None:
+def test_linear_has_outputs_and_gradients_of_nn_linear(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     ours, theirs, tokens = Linear(8, 6), nn.Linear(8, 6), torch.randn(shape, requires_grad=True)
     theirs.load_state_dict(ours.state_dict())
@@ -19,6 +19,6 @@ def test_outputs_and_gradients_are_those_of_a_linear_layer(shape: tuple[int, ...
         torch.testing.assert_close(one, other)
 
 
-def test_a_scale_multiplies_the_outputs() -> None:
+def test_linear_scale_multiplies_the_outputs() -> None:
     layer, tokens, scale = Linear(8, 6), torch.randn(2, 5, 8), torch.rand(6)
     torch.testing.assert_close(layer(tokens, scale), layer(tokens) * scale)

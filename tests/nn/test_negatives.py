@@ -1,4 +1,4 @@
-"""Audio negatives agree with the same change of the waveform."""
+"""Audio negatives equal those computed from changed waveforms."""
 
 import pytest
 import torch
@@ -15,25 +15,25 @@ def log_mel() -> LogMel:
     return LogMel(SEGMENTS, COLUMNS, 32)
 
 
-def test_shift_is_a_shift_of_the_waveform(log_mel: LogMel) -> None:
+def test_shift_equals_a_shift_of_the_waveform(log_mel: LogMel) -> None:
     torch.manual_seed(0)
     waveform = 0.1 * torch.randn(1, SAMPLES)
     moved = log_mel(waveform.roll(SAMPLES // SEGMENTS, -1))
-    inner = slice(COLUMNS + 2, -2)  # at the seam, windows see both ends of the clip
+    inner = slice(COLUMNS + 2, -2)  # windows at the boundary contain both ends of the clip
     assert torch.allclose(shift(log_mel(waveform), SEGMENTS, 1)[..., inner], moved[..., inner], atol=1e-3)
 
 
 def test_match_envelope_only_reorders_the_segments() -> None:
     levels = torch.tensor([[0.0, -1.0, 0.5, -2.0], [-2.0, 0.2, 0.1, 0.3]])  # loudness of each segment
     own, other = (level.repeat_interleave(COLUMNS).expand(1, 1, 8, -1) for level in levels)
-    features = levels[1:, :, None].expand(1, SEGMENTS, 3)  # of each segment of the other
+    features = levels[1:, :, None].expand(1, SEGMENTS, 3)  # one for each segment of the other audio
     made = match_envelope(own, other, features)
     assert made.shape == features.shape
     assert made[0, :, 0].tolist() == pytest.approx([0.2, 0.1, 0.3, -2.0])
     assert torch.equal(match_envelope(other, other, features), features)
 
 
-def test_noise_starts_with_silence_and_follows_the_seed(log_mel: LogMel) -> None:
+def test_silence_and_noise_starts_with_silence_and_is_seeded(log_mel: LogMel) -> None:
     like = log_mel(torch.zeros(2, SAMPLES))
     torch.manual_seed(1)
     audio = silence_and_noise(like, 3)
@@ -52,11 +52,11 @@ def test_time_shifted_rolls_by_different_numbers_of_segments() -> None:
     assert time_shifted(features, 0).shape == (0, 2, SEGMENTS, 1)
 
 
-def test_silent_segments_lie_below_the_loudest_of_their_clip(log_mel: LogMel) -> None:
+def test_silent_segments_are_relative_to_the_loudest_segment(log_mel: LogMel) -> None:
     gain = torch.tensor([1.0, 10 ** (-18 / 20), 10 ** (-22 / 20), 0.0]).repeat_interleave(SAMPLES // SEGMENTS)
     torch.manual_seed(0)
     waveform = 0.1 * torch.randn(2, SAMPLES) * gain
-    waveform[1] *= 0.1  # the second clip is softer throughout
+    waveform[1] *= 0.1  # the second clip is 20 dB below the first
     audio = log_mel(waveform)
     assert silent_segments(audio, SEGMENTS).tolist() == [[False, False, True, True]] * 2
-    assert not silent_segments(torch.full_like(audio, SILENCE), SEGMENTS).any()  # nothing is louder than the rest
+    assert not silent_segments(torch.full_like(audio, SILENCE), SEGMENTS).any()  # all segments have the same power

@@ -5,7 +5,7 @@ import torch
 from tavlo_pl.nn.similarity import score_map
 
 
-def test_map_is_the_cosine() -> None:
+def test_score_map_is_the_cosine() -> None:
     torch.manual_seed(0)
     audio, visual = torch.randn(3, 2, 8), torch.randn(3, 2, 5, 8)
     scores = score_map(audio, visual)

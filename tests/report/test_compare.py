@@ -1,4 +1,4 @@
-"""Comparisons of runs that were written by hand."""
+"""Comparisons of runs with given metrics."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def compared(
     return compare(*read_runs(folders))
 
 
-def test_samples_are_matched_by_name_whatever_their_order(tmp_path: Path) -> None:
+def test_compare_matches_samples_by_name(tmp_path: Path) -> None:
     found = compared(tmp_path, HARD, dict(reversed(EASY.items()))).differences["single_sound"]["top_half"]
     mean, at_50 = found["ciou_mean"], found["ciou_at_50"]
     assert (mean.first, mean.second, mean.difference) == pytest.approx((0.4, 0.5, 0.1))
@@ -35,14 +35,14 @@ def test_samples_are_matched_by_name_whatever_their_order(tmp_path: Path) -> Non
     assert (mean.samples, mean.clips) == (20, 20)
 
 
-def test_off_screen_samples_are_compared_by_their_own_figure(tmp_path: Path) -> None:
+def test_compare_uses_tn_rate_of_off_screen_samples(tmp_path: Path) -> None:
     better = dict.fromkeys(SILENT, 1.0)
     found = compared(tmp_path, HARD | SILENT, EASY | better).differences["off_screen"]
     assert list(found) == ["universal:0.9"]
     assert found["universal:0.9"]["tn_rate"].difference == pytest.approx(0.1)
 
 
-def test_only_common_samples_count_and_the_table_says_so(tmp_path: Path) -> None:
+def test_compare_uses_common_samples_only(tmp_path: Path) -> None:
     part = {clip: EASY[clip] for clip in CLIPS[:15]}
     comparison = compared(tmp_path, HARD, part | {"another": 1.0})
     assert comparison.to_json()["samples"] == {"both": 15, "first": 20, "second": 16}
@@ -62,7 +62,7 @@ def test_only_common_samples_count_and_the_table_says_so(tmp_path: Path) -> None
         ({}, {}, None),
     ],
 )
-def test_fingerprints_tell_whether_the_ground_truth_was_the_same(
+def test_compare_checks_fingerprints_of_the_ground_truth(
     tmp_path: Path, one: dict[str, Any], two: dict[str, Any], same: bool | None
 ) -> None:
     comparison = compared(tmp_path, HARD, EASY, one, two)
@@ -72,14 +72,14 @@ def test_fingerprints_tell_whether_the_ground_truth_was_the_same(
     assert any("fingerprint" in note for note in comparison_table(comparison).notes) == (same is not True)
 
 
-def test_runs_with_nothing_in_common_are_refused(tmp_path: Path) -> None:
+def test_compare_rejects_runs_without_common_samples(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no sample"):
         compared(tmp_path / "samples", HARD, {"another": 0.5})
     with pytest.raises(ConfigError, match="no threshold rule"):
         compared(tmp_path / "rules", HARD, EASY, {"rule": "top_half"}, {"rule": "top_tenth"})
 
 
-def test_the_best_and_the_worst_come_from_different_clips_and_once(tmp_path: Path) -> None:
+def test_best_and_worst_are_of_different_clips(tmp_path: Path) -> None:
     values = {f"{clip}/{n}/single_sound": value for clip, value in HARD.items() for n in range(3)} | SILENT
     values["clip07/1/off_screen"] = 0.1
     (run,) = read_runs([write_results(tmp_path / "run", values)])
@@ -87,17 +87,17 @@ def test_the_best_and_the_worst_come_from_different_clips_and_once(tmp_path: Pat
     assert [name.split("/")[0] for name in chosen["Best"]] == CLIPS[:-7:-1]
     assert [name.split("/")[0] for name in chosen["Worst"]] == CLIPS[:6]
     assert chosen["Off-screen, most false positives"][0] == "clip07/1/off_screen"
-    films = best_middle_worst(run)
-    assert list(films.values()) == ["clip19", "clip09", "clip00"]
-    assert "0.80" in next(iter(films))
+    clips = best_middle_worst(run)
+    assert list(clips.values()) == ["clip19", "clip09", "clip00"]
+    assert "0.80" in next(iter(clips))
 
 
-def test_few_samples_are_not_shown_as_best_and_worst(tmp_path: Path) -> None:
+def test_best_and_worst_of_few_samples_has_one_group(tmp_path: Path) -> None:
     (run,) = read_runs([write_results(tmp_path / "run", {"a": 0.5, "b": 0.1})])
     assert best_and_worst(run) == {"Best": ["a/00000/single_sound", "b/00000/single_sound"]}
 
 
-def test_gains_and_losses_are_the_largest_differences(tmp_path: Path) -> None:
+def test_gained_and_lost_are_the_largest_differences(tmp_path: Path) -> None:
     second = HARD | {"clip05": 0.9, "clip06": 0.5, "clip19": 0.0}
     comparison = compared(tmp_path, HARD, second)
     groups = gained_and_lost(comparison)

@@ -1,4 +1,4 @@
-"""Parts of the page that a short run does not have: clips left out, categories, more than two runs."""
+"""Sections of the page: clips left out, categories, comparisons."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from tests.helpers.results import write_results
 
 
 def with_metrics(folder: Path, **metrics: Any) -> Path:
-    """Changes the metrics."""
+    """Changes metrics of ``results.json``."""
     path = folder / "results.json"
     results = json.loads(path.read_text())
     results["metrics"] |= metrics

@@ -1,3 +1,5 @@
+"""Maps, fingerprints and tables of results."""
+
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +8,11 @@ import pytest
 from tavlo_pl.run.results import SampleMaps, to_csv
 
 SIZE = 11
-"""121 pixels, which fill no whole number of bytes."""
+"""121 pixels, not a multiple of 8."""
 
 
 def maps(order: tuple[int, ...] = (0, 1, 2)) -> SampleMaps:
-    """Three samples in two showings, in an order."""
+    """Three samples of two clips, in a given order."""
     rng = np.random.default_rng(0)
     mask = np.packbits(rng.random((3, SIZE**2)) > 0.5, axis=1)
     rows = list(order)
@@ -27,7 +29,7 @@ def maps(order: tuple[int, ...] = (0, 1, 2)) -> SampleMaps:
     )
 
 
-def test_maps_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_sample_maps_round_trip(tmp_path: Path) -> None:
     maps().write(tmp_path / "maps.npz")
     back = SampleMaps.read(tmp_path / "maps.npz")
     for name, value in maps()._asdict().items():
@@ -36,18 +38,18 @@ def test_maps_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["maps.npz"]
 
 
-def test_truth_is_unpacked_to_its_size() -> None:
+def test_sample_maps_truth_is_unpacked_to_its_size() -> None:
     bits = np.random.default_rng(0).random((3, SIZE**2)) > 0.5
     assert np.array_equal(maps().truth(2), bits[2].reshape(SIZE, SIZE))
 
 
-def test_a_file_of_another_kind_is_not_taken_for_maps(tmp_path: Path) -> None:
+def test_sample_maps_reject_other_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "maps.npz", heatmap=np.zeros(3))
     with pytest.raises(KeyError):
         SampleMaps.read(tmp_path / "maps.npz")
 
 
-def test_the_fingerprint_is_that_of_names_and_masks_in_any_order() -> None:
+def test_fingerprint_depends_on_names_and_masks_only() -> None:
     mark = maps().fingerprint()
     assert mark["samples"] == 3 and len(mark["sha256"]) == 64
     assert maps((2, 0, 1)).fingerprint() == mark
@@ -59,5 +61,5 @@ def test_the_fingerprint_is_that_of_names_and_masks_in_any_order() -> None:
     assert maps((0, 1)).fingerprint() != mark
 
 
-def test_a_csv_has_every_column_that_a_row_names() -> None:
+def test_to_csv_has_the_columns_of_all_rows() -> None:
     assert to_csv([{"a": 1, "b": None}, {"a": "x,y", "c": 2}]) == 'a,b,c\n1,,\n"x,y",,2\n'

@@ -1,4 +1,4 @@
-"""The configuration of a run of a sweep: what decides its results, its hash, and the keys that changed."""
+"""Configurations of the runs of a sweep: comparable part, hash, and changed keys."""
 
 from pathlib import Path
 

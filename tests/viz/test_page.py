@@ -1,4 +1,4 @@
-"""The templates that all pages share, read back with the standard library's parser."""
+"""The templates shared by all pages, parsed with the standard library."""
 
 from base64 import b64decode
 from html.parser import HTMLParser
@@ -72,7 +72,7 @@ def test_base_links_the_sections_that_are_shown() -> None:
     assert anchor("One & two") == "one---two"
 
 
-def test_base_inlines_the_style_and_refers_to_nothing() -> None:
+def test_base_inlines_the_style_and_has_no_links() -> None:
     text = render(page.SHARED, "base.html.j2", title="t")
     assert static_text(page.SHARED, "page.css") in text
     assert Reader(text).attributes["link href"] == ["data:,"]

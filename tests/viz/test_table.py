@@ -1,4 +1,4 @@
-"""The table of a test, made by the real suite from made-up maps."""
+"""Tables of a test, computed by the suite from random maps."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SIZE = 32
 
 
 def targets(scenarios: list[Scenario]) -> Targets:
-    """One sample a scenario, each of a clip of its own, source in the upper left quarter."""
+    """One sample per scenario and clip, with the source in the upper left quarter."""
     count = len(scenarios)
     mask = torch.zeros(count, SIZE, SIZE, dtype=torch.bool)
     for row, scenario in enumerate(scenarios):
@@ -49,7 +49,7 @@ def cells(table: Table) -> dict[str, dict[str, str]]:
     return {name: dict(zip(table.header[1:], row, strict=True)) for name, *row in table.rows}
 
 
-def test_one_line_a_row_and_one_column_a_scenario(metrics: dict[str, Any]) -> None:
+def test_results_table_has_one_column_per_scenario(metrics: dict[str, Any]) -> None:
     main, *_, others = results_tables(metrics)
     rows = ["model", "mismatched_audio", "whole_image", "centred_disk", "random", "ceiling"]
     assert [row[0] for row in main.rows] == [*rows, "samples (clips)"]
@@ -57,7 +57,7 @@ def test_one_line_a_row_and_one_column_a_scenario(metrics: dict[str, Any]) -> No
     assert [row[0] for row in others.rows] == [f"{rule} {row}" for rule in ("top_half", "adaptive") for row in rows]
 
 
-def test_each_cell_is_the_figure_of_its_row_and_scenario(metrics: dict[str, Any]) -> None:
+def test_results_table_cells_are_the_metrics(metrics: dict[str, Any]) -> None:
     main, *_, others = results_tables(metrics)
     figures = metrics["scenarios"]["multi_entity"]["rows"]["mismatched_audio"]["top_tenth"]
     low, high = figures["ciou_mean_interval"]
@@ -77,7 +77,7 @@ def test_each_cell_is_the_figure_of_its_row_and_scenario(metrics: dict[str, Any]
     assert shown == f"{100 * half['ciou_mean']:.1f} / {100 * half['ciou_at_50']:.1f}"
 
 
-def test_what_else_was_measured_has_a_table(metrics: dict[str, Any]) -> None:
+def test_beyond_table_has_the_other_metrics(metrics: dict[str, Any]) -> None:
     beyond = beyond_table(metrics)
     assert beyond is not None
     shown = cells(beyond)
@@ -92,7 +92,7 @@ def test_what_else_was_measured_has_a_table(metrics: dict[str, Any]) -> None:
     assert cells(late) == {"switch delay, median, s": {"model": "1.20"}}
 
 
-def test_groups_of_samples_have_tables(metrics: dict[str, Any]) -> None:
+def test_group_table_has_one_row_per_group(metrics: dict[str, Any]) -> None:
     category, size = group_table(metrics, "category"), group_table(metrics, "size")
     assert category is not None and size is not None
     assert list(cells(category)) == ["dog"]
@@ -105,7 +105,7 @@ def test_groups_of_samples_have_tables(metrics: dict[str, Any]) -> None:
     assert group_table(metrics | {"breakdown": {"category": {}}}, "category") is None
 
 
-def test_rule_size_interpolation_and_what_was_left_out_are_named(metrics: dict[str, Any]) -> None:
+def test_results_table_notes_state_rule_size_and_left_out(metrics: dict[str, Any]) -> None:
     assert all("32×32 (bilinear)" in table.to_text() and "rule" in table.to_text() for table in results_tables(metrics))
     text = results_tables(metrics)[0].to_text()
     for words in (
@@ -118,7 +118,7 @@ def test_rule_size_interpolation_and_what_was_left_out_are_named(metrics: dict[s
         assert words in text
 
 
-def test_many_clips_left_out_are_counted_but_not_all_named(metrics: dict[str, Any]) -> None:
+def test_results_table_lists_only_some_clips_left_out(metrics: dict[str, Any]) -> None:
     names = [f"clip{n}" for n in range(30)]
     left_out = {"clips": 30, "samples": 60, "reasons": dict.fromkeys(names, "damaged")}
     text = results_tables(metrics | {"left_out": left_out})[0].to_text()
@@ -126,7 +126,7 @@ def test_many_clips_left_out_are_counted_but_not_all_named(metrics: dict[str, An
     assert "clip9" not in text
 
 
-def test_off_screen_clips_alone_have_no_threshold_and_say_so() -> None:
+def test_results_table_of_off_screen_clips_has_no_values() -> None:
     suite = LocalizationSuite(size=SIZE)
     suite.update({"model": torch.rand(1, 1, 4, 4)}, targets([Scenario.OFF_SCREEN]))
     tables = results_tables(suite.compute())
@@ -135,18 +135,18 @@ def test_off_screen_clips_alone_have_no_threshold_and_say_so() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
-def test_a_test_without_annotations_still_ends_with_a_table() -> None:
+def test_results_table_without_annotations() -> None:
     (table,) = results_tables(LocalizationSuite(size=SIZE).compute())
     assert "No annotated sample" in table.to_text()
 
 
-def test_text_columns_are_flush_right_under_their_names() -> None:
+def test_to_text_aligns_columns_to_the_right() -> None:
     table = Table("title", ["", "one", "two"], [["a", "1", "22222"], ["bb", "333", "4"]], ["note"])
     rule = "-" * 14
     lines = ["title", rule, "    one    two", rule, "a     1  22222", "bb  333      4", rule, "note"]
     assert table.to_text().split("\n") == lines
 
 
-def test_markdown_is_a_github_table() -> None:
+def test_to_markdown_is_a_github_table() -> None:
     text = Table("title of_it", ["", "one"], [["a_b", "1"]], ["note"]).to_markdown()
     assert text == "**title of_it**\n\n|  | one |\n| --- | ---: |\n| a_b | 1 |\n\nnote\n"
