@@ -1,4 +1,4 @@
-# make help lists what can be made.
+# make help lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
@@ -13,23 +13,23 @@ FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 
 .PHONY: help setup demo search ablations peers weights test test-slow lint bench fuzz clean
 
-help: ## this list
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## make .venv and install the project in it (about 5 GB with CUDA libraries); at once when up to date
+setup: $(STAMP) ## create .venv and install the project in it (about 5 GB with CUDA libraries)
 	@echo "setup: .venv is up to date"
 
 $(STAMP): pyproject.toml constraints.txt
 	@python=$$($(FIND_PYTHON)); \
 	if [ -x $(BIN)/python ]; then echo "setup: updating .venv"; \
 	elif [ -z "$$python" ]; then echo "setup: no Python 3.11 or newer with venv on PATH (Debian: apt install python3.11-venv)"; exit 2; \
-	else echo "setup: making .venv with $$python ($$($$python --version))"; $$python -m venv .venv; fi
+	else echo "setup: creating .venv with $$python ($$($$python --version))"; $$python -m venv .venv; fi
 	@echo "setup: installing the tested versions; torch with its CUDA libraries is a download of some GB"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(RUN)/test/results.json $(DEMO)/predict/.done ## write a small world, train on it, test per scenario, write films into .demo/
-	@echo "demo: checkpoints and curves in $(RUN), table in $(RUN)/test, films in $(DEMO)/predict"
+demo: $(RUN)/test/results.json $(DEMO)/predict/.done ## generate procedural videos, train, test, and write overlay videos, all in .demo/
+	@echo "demo: checkpoints and curves in $(RUN), table in $(RUN)/test, overlay videos in $(DEMO)/predict"
 
 $(DEMO)/world/.done: | $(STAMP)
 	$(TAVLO) data synth --out $(DEMO)/world --frame_rate 12 --clips_per_scenario 30 --val_clips_per_scenario 12
@@ -46,45 +46,45 @@ $(DEMO)/predict/.done: $(RUN)/.done
 	$(TAVLO) predict --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root $(DEMO)/world/test/video --out $(DEMO)/predict
 	@touch $@
 
-weights: $(RUN)/test/results.json ## renew the ready checkpoint of the package by the demo's; then its card, tavlo_pl/weights/world.md
+weights: $(RUN)/test/results.json ## replace the packaged checkpoint by that of the demo; its figures are in tavlo_pl/weights/world.md
 	$(BIN)/python -c "from tavlo_pl.predict.checkpoint import release; \
 	release('$(RUN)/checkpoints/best.ckpt', 'tavlo_pl/weights/world.safetensors')"
 
-# The demo's world and network, two runs at a time, one processor each; where variants are many, half of its training.
+# Videos and network of the demo, two runs at a time with one processor each; sweeps of many variants train for 2 epochs.
 COMPARE = $(TAVLO) sweep --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false)
-HALF = --settings "['--trainer.max_epochs=2']"
-SHOWN = --page docs/results.md
+SHORT = --settings "['--trainer.max_epochs=2']"
+PAGE = --page docs/results.md
 
-search: $(DEMO)/world/.done ## compare the objectives of configs/search, three seeds each; resumable, QUICK=true for a look
-	$(COMPARE) $(HALF) --variants "['configs/search/*.yaml']" --out $(DEMO)/search$(if $(QUICK),-quick)
+search: $(DEMO)/world/.done ## train and test the objectives of configs/search, three seeds each; resumable (QUICK=true: one epoch, one seed)
+	$(COMPARE) $(SHORT) --variants "['configs/search/*.yaml']" --out $(DEMO)/search$(if $(QUICK),-quick)
 
-ablations: $(DEMO)/world/.done ## compare the ablations of configs/ablation, three seeds each; resumable, QUICK=true for a look
-	$(COMPARE) $(HALF) --variants "['configs/ablation/*.yaml']" --out $(DEMO)/ablations$(if $(QUICK),-quick, $(SHOWN))
+ablations: $(DEMO)/world/.done ## train and test the ablations of configs/ablation, three seeds each; resumable (QUICK=true: one epoch, one seed)
+	$(COMPARE) $(SHORT) --variants "['configs/ablation/*.yaml']" --out $(DEMO)/ablations$(if $(QUICK),-quick, $(PAGE))
 
-peers: $(DEMO)/world/.done ## compare TAVLO with its image-level peers and untrained rows, in docs/results.md; resumable, QUICK=true for a look
+peers: $(DEMO)/world/.done ## train and test TAVLO, its image-level peers and untrained models; resumable (QUICK=true: one epoch, one seed)
 	$(COMPARE) --variants "['configs/demo_peers/*.yaml','configs/ablation/reference.yaml']" \
-		--untrained "['configs/untrained/motion_*.yaml']" --out $(DEMO)/peers$(if $(QUICK),-quick, $(SHOWN))
+		--untrained "['configs/untrained/motion_*.yaml']" --out $(DEMO)/peers$(if $(QUICK),-quick, $(PAGE))
 
-test: $(STAMP) ## all tests that take seconds (under 5 minutes on 2 cores)
+test: $(STAMP) ## run the fast tests (under 5 minutes on 2 cores)
 	$(BIN)/python -m pytest
 
-test-slow: $(STAMP) ## all tests, also those that take minutes
+test-slow: $(STAMP) ## run all tests, including those that take minutes
 	$(BIN)/python -m pytest -m 'slow or not slow'
 
-lint: $(STAMP) ## style and types
+lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 BENCHMARKS := decode index shards metrics startup attention memory step scaling predict gpu
 
-bench: $(STAMP) ## timings and memory, as ratios: docs/performance/*.json, and the tables of docs/performance.md
+bench: $(STAMP) ## measure time and memory; writes docs/performance/*.json and the tables of docs/performance.md
 	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 	$(BIN)/python -m benchmarks.report
 
-fuzz: $(STAMP) ## read 10,000 damaged files of all kinds and 300 damaged videos; what is not refused in a sentence is a bug
+fuzz: $(STAMP) ## read 10,000 damaged files and 300 damaged videos; anything but a one-sentence error is a bug
 	$(BIN)/python -m tests.fuzz.run
 	$(BIN)/python -m tests.fuzz.guided
 
-clean: ## remove what demo and the tools left; keeps .venv and runs/
+clean: ## remove .demo, caches and build files; keeps .venv and runs/
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
