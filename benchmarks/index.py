@@ -33,8 +33,8 @@ MANY = 200_000
 
 def probe_all(films: list[Path]) -> None:
     """Opens each clip as the index does: no start of processes, no table."""
-    for film in films:
-        probe_video(Probed(File(str(film), 0, 0)), film)
+    for video_file in films:
+        probe_video(Probed(File(str(video_file), 0, 0)), video_file)
 
 
 def load_many(path: Path, films: list[Path]) -> list[Row]:

@@ -30,11 +30,11 @@ def main() -> None:
     """Prints a line for each way."""
     torch.set_num_threads(1)
     model = resnet18()
-    pictures = torch.randn(PICTURES, 3, 224, 224)
+    images = torch.randn(PICTURES, 3, 224, 224)
 
     def step() -> None:
         model.zero_grad()
-        model(pictures).sum().backward()
+        model(images).sum().backward()
 
     def norm() -> None:
         get_total_norm(p.grad for p in model.parameters()).isfinite()

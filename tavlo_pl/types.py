@@ -27,7 +27,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypedDict
 
-if TYPE_CHECKING:  # the verbs without a network read the scenarios from here, and torch takes seconds to import
+if TYPE_CHECKING:  # the commands without a network read the scenarios from here, and torch takes seconds to import
     from torch import Tensor
 
 MEAN_DB, SPREAD_DB = -60.0, 20.0
@@ -74,9 +74,9 @@ class Targets(NamedTuple):
         clip: (N,) int64, one number a video, for intervals by video.
         scenario: (N,) int64, ``Scenario.id``.
         cross_event: (N,) bool, whether the sounding source changes inside the clip.
-        time_s: (N,) float64, when the annotated frame is shown, seconds on its clip's clock; 0 for still pictures.
+        time_s: (N,) float64, when the annotated frame is shown, seconds on its clip's clock; 0 for still images.
         sources: (N,) int64, number of annotated sources.
-        sample_id: N strings ``<clip>/<frame>/<scenario>``; the clip alone in sets of one picture a clip.
+        sample_id: N strings ``<clip>/<frame>/<scenario>``; the clip alone in data sets with one image per clip.
         category: N strings, the annotated categories, joined by ``+``.
     """
 

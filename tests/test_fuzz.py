@@ -117,7 +117,7 @@ def test_geometry_without_end_is_refused(tmp_path: Path, geometry: dict[str, obj
         AVATAR(str(tmp_path)).clips()
 
 
-def test_a_picture_of_too_many_pixels_is_refused(tmp_path: Path) -> None:
+def test_image_with_too_many_pixels_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\0\0\0\0\x99\x16\x85\x37"
     )  # 20,000 x 20,000
@@ -126,5 +126,5 @@ def test_a_picture_of_too_many_pixels_is_refused(tmp_path: Path) -> None:
     path = write_avatar(tmp_path, {"abcdefghijk_00010": {"00003": [instance()]}}, empty=True)
     file = path / "metadata/abcdefghijk_00010/00003.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"original_width": 10**9}))
-    with pytest.raises(AnnotationError, match="no picture has 1000000000 x 64 pixels"):
+    with pytest.raises(AnnotationError, match="no image has 1000000000 x 64 pixels"):
         AVATAR(str(tmp_path)).clips()

@@ -41,9 +41,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_two_killed_processes_go_on_to_the_weights_of_an_unbroken_run(
-    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_killed_processes_resume_exactly(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "SAVE_EVERY_S", 0.0)
 
     def fit(rank: int, processes: int, name: str) -> tuple[int, list[tuple[int, ...]]]:
@@ -91,7 +89,7 @@ def test_one_command_begins_a_run_and_goes_on_with_it(config: Path, tmp_path: Pa
     assert "no checkpoint at" in outcome.err
 
 
-def test_shards_that_do_not_fit_the_configuration_are_one_sentence(config: Path, tmp_path: Path) -> None:
+def test_shards_of_another_format_are_refused(config: Path, tmp_path: Path) -> None:
     outcome = tavlo("fit", "-c", config, "--out", tmp_path / "run", "--data.clip.segments", 4)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "do not fit data.clip.segments 4" in outcome.err

@@ -1,6 +1,6 @@
 """``tavlo data``: makes, audits and indexes data sets.
 
-Every verb is a plain typed function: its signature makes the options and its docstring makes the help.
+Every command is a typed function: its signature defines the options and its docstring the help.
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ from tavlo_pl.commands.data_shard import shard
 from tavlo_pl.config.security import take_allowed
 from tavlo_pl.data.synthetic.write import write_world
 
-VERBS: dict[str, Any] = {"synth": write_world, "audit": audit, "index": index, "shard": shard}
+COMMANDS: dict[str, Any] = {"synth": write_world, "audit": audit, "index": index, "shard": shard}
 
 
 def main(args: list[str]) -> int:
-    """Runs ``tavlo data VERB …`` and returns the exit code.
+    """Runs ``tavlo data COMMAND …`` and returns the exit code.
 
     Args:
         args: the words after ``tavlo data``; ``--allow_import PKG`` is for data sets of one's own.
@@ -29,4 +29,4 @@ def main(args: list[str]) -> int:
         "parser_class": ShortErrors,
     }
     words, allowed = take_allowed(args)
-    return to_exit_code("data", lambda: auto_cli(VERBS, args=words, as_positional=False, **settings), allowed)
+    return to_exit_code("data", lambda: auto_cli(COMMANDS, args=words, as_positional=False, **settings), allowed)

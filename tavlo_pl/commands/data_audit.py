@@ -39,7 +39,7 @@ def audit(
         test: clips to test on: the same, vggsound_test.csv, vggss.json, or AVATAR's root or its metadata.
         train_videos: folder of the training videos <id>_<start>.mp4, where train is a mere list.
         test_videos: folder of the test videos, where test is a mere list.
-        duration_s: length that picture and sound of a clip should have.
+        duration_s: length that video and audio of a clip should have.
         out: folder of audit.json.
         limits: what media files may state of themselves.
 
@@ -101,7 +101,7 @@ def _sides_table(sides: dict[str, dict[str, Any]], duration_s: float) -> Table:
         "missing files": "missing",
         "unreadable files": "unreadable",
         "files without sound": "without_sound",
-        f"picture or sound not {duration_s:g} s long": "wrong_duration",
+        f"video or audio not {duration_s:g} s long": "wrong_duration",
     }
     plain = {"clips": "clips", "YouTube videos": "youtube_videos", "names without a YouTube id": "without_youtube_id"}
 
@@ -125,7 +125,7 @@ def _sides_table(sides: dict[str, dict[str, Any]], duration_s: float) -> Table:
 
 
 def _frames_table(sides: dict[str, dict[str, Any]]) -> Table:
-    """Which decoded frame the annotated pictures are."""
+    """Which decoded frame the annotated images are."""
     said = {
         "n-1": "frame n-1",
         "n": "frame n",
@@ -152,8 +152,8 @@ def _frames_table(sides: dict[str, dict[str, Any]]) -> Table:
 def _frames_notes(side: str, found: dict[str, Any]) -> list[str]:
     base, against = found["frame_base"], found["against"]
     if base is None:
-        told = sum(found["fits"][fit] for fit in OFFSETS)
-        why = "the frames disagree" if told else "no frame can be told"
+        counted = sum(found["fits"][fit] for fit in OFFSETS)
+        why = "the frames disagree" if counted else "no frame has a result"
         return [f"{side}: frame_base stays open: {why}."]
     notes = [f"{side}: frame_base {base} fits: frames are counted from {base}."]
     return [*notes, f"{side}: not so in {len(against):,} frames: {_some(against)}"] if against else notes

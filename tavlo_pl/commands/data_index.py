@@ -39,8 +39,8 @@ def index(
 ) -> None:
     """Writes one table of all videos in folders and tar archives, with the reason for each that is left out.
 
-    A killed run goes on where it stopped, and files that did not change are not opened again, whatever the other
-    options. The defaults are the paper's filter; picture and sound must both be there.
+    A killed run resumes where it stopped, and files that did not change are not opened again, whatever the other
+    options. The defaults are the paper's filter; video and audio must both exist.
 
     Args:
         root: folder, tar archive or video; several as "[a, b]". Archives in folders are looked into, links followed.
@@ -48,9 +48,9 @@ def index(
         csv: vggsound.csv, for categories and splits; videos that it does not name are left out.
         min_frames: fewest frames of a clip.
         max_frames: most frames of a clip.
-        duration_s: length of picture and sound, to half a second.
-        width: of the picture in pixels; null takes any.
-        height: of the picture in pixels; null takes any.
+        duration_s: length of video and audio, to half a second.
+        width: of the frames in pixels; null takes any.
+        height: of the frames in pixels; null takes any.
         held_out: clips to test on: AVATAR's root, vggss.json, a list of ids, a table; several as "[a, b]". No clip of
             the same YouTube video is taken.
         ids: take only the clips of this text file, <id>_<start> or the id alone, one a line.

@@ -25,7 +25,7 @@ def shard(
     max_bad_share: float = 0.05,
     limits: Limits = USUAL,
 ) -> None:
-    """Writes training shards: a few frames a segment as JPEG, and the 16 kHz sound. A killed run goes on.
+    """Writes training shards: a few frames a segment as JPEG, and the 16 kHz sound. A killed run resumes.
 
     Train on them with --data.train tavlo_pl.data.shards.Shards --data.train.root OUT. Clips that cannot be read are in
     OUT/bad_clips.csv, with the reason.

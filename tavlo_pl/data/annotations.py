@@ -32,7 +32,8 @@ class RunLengths:
         mask = np.repeat(values, self.counts).reshape(self.width, self.height).T
         rows = ((np.arange(height) + 0.5) * self.height / height).astype(int)
         columns = ((np.arange(width) + 0.5) * self.width / width).astype(int)
-        return mask[np.ix_(rows, columns)]
+        resampled: NDArray[np.bool_] = mask[np.ix_(rows, columns)]
+        return resampled
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Instance:
         polygons: flat ``(x0, y0, x1, y1, ...)`` in original pixels; the mask is their union.
         bbox: (left, top, width, height) in original pixels, used where nothing finer is given.
         rle: a run-length mask in place of polygons.
-        box: (x0, y0, x1, y1) in original pixels, drawn as the evaluators of still pictures do: each edge cut down to a
+        box: (x0, y0, x1, y1) in original pixels, drawn as the evaluators of still images do: each edge cut down to a
             whole pixel of the mask, so that a narrow box may be empty.
-        picture: a file whose pixels above 0 are the mask.
+        mask_file: a file whose pixels above 0 are the mask.
     """
 
     category: str
@@ -56,7 +57,7 @@ class Instance:
     bbox: tuple[float, float, float, float] | None = None
     rle: RunLengths | None = None
     box: tuple[float, float, float, float] | None = None
-    picture: Path | None = None
+    mask_file: Path | None = None
 
     def raster(self, size: tuple[int, int], scale: tuple[float, float]) -> NDArray[np.bool_]:
         """(h, w) mask of the instance.
@@ -67,8 +68,8 @@ class Instance:
         """
         if self.rle is not None:
             return self.rle.raster(size)
-        if self.picture is not None:
-            return read_mask(self.picture, size)
+        if self.mask_file is not None:
+            return read_mask(self.mask_file, size)
         if self.box is not None:
             left, top, right, bottom = (max(0, int(edge * scale[n % 2])) for n, edge in enumerate(self.box))
             mask = np.zeros(size, bool)
@@ -88,8 +89,8 @@ class AnnotatedFrame:
     Args:
         number: position of the frame in presentation order, from 0; None for the middle one.
         name: as in the file name, ``00254``.
-        width: of the original picture, in the unit of its geometry.
-        height: of the original picture, in the unit of its geometry.
+        width: of the original image, in the unit of its geometry.
+        height: of the original image, in the unit of its geometry.
         instances: the annotated sources.
         agreement: so many instances must cover a pixel to make it sound for certain (boxes of several annotators).
         time_s: when the frame is shown, where the data set says so.
@@ -118,7 +119,7 @@ class AnnotatedFrame:
         return sum(instance.scenario is scenario for instance in self.instances)
 
     def mask(self, scenario: Scenario, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """(h, w) union of the scenario's instances; empty off-screen, where nothing in the picture sounds."""
+        """(h, w) union of the scenario's instances; empty off-screen, where nothing in the frame sounds."""
         mask = np.zeros(size, bool)
         if scenario is not Scenario.OFF_SCREEN:
             for instance in self.instances:
@@ -133,14 +134,15 @@ class AnnotatedFrame:
         votes = np.zeros(size, np.float32)
         for instance in self.instances:
             votes += instance.raster(size, (size[1] / self.width, size[0] / self.height))
-        return np.minimum(votes / np.float32(self.agreement), np.float32(1))
+        target: NDArray[np.float32] = np.minimum(votes / np.float32(self.agreement), np.float32(1))
+        return target
 
 
 def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels whose centre lies inside a polygon (even-odd rule).
 
     Drawing libraries also fill the pixels that an outline merely touches, which makes small objects larger. A
-    polygon that holds no pixel's centre keeps the pixel at its middle: a source in the picture never has an
+    polygon that holds no pixel's centre keeps the pixel at its middle: a source in the frame never has an
     empty mask.
 
     Args:
@@ -155,7 +157,7 @@ def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.
     crossing = x0[edge] + (centres[row] - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
     toggles = np.zeros((height, width + 1), int)
     np.add.at(toggles, (row, np.clip(np.ceil(crossing - 0.5), 0, width).astype(int)), 1)
-    mask = np.cumsum(toggles, axis=1)[:, :width] % 2 == 1
+    mask: NDArray[np.bool_] = np.cumsum(toggles, axis=1)[:, :width] % 2 == 1
     if not mask.any():
         column, line = np.clip(points.mean(axis=0).astype(int), 0, (width - 1, height - 1))
         mask[line, column] = True
@@ -163,16 +165,16 @@ def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.
 
 
 def read_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
-    """(h, w) mask of a picture's pixels above 0, the nearest one for each of the wanted size.
+    """(h, w) mask of a image's pixels above 0, the nearest one for each of the wanted size.
 
     Raises:
-        AnnotationError: no picture, or one of more pixels than Pillow takes from strangers.
+        AnnotationError: no image, or one of more pixels than Pillow accepts from untrusted files.
     """
     try:
-        with Image.open(path) as picture:
-            grey = picture.convert("L")
+        with Image.open(path) as image:
+            grey = image.convert("L")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise AnnotationError(f"{path}: no picture that holds a mask ({error}); unpack it again.") from error
+        raise AnnotationError(f"{path}: no image that holds a mask ({error}); unpack it again.") from error
     return np.asarray(grey if size is None else grey.resize(size[::-1], Image.Resampling.NEAREST)) > 0
 
 

@@ -90,7 +90,7 @@ class Clip:
         return media.frame_times(self.file)
 
     def check_video_length(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
-        """Refuses a picture that begins late or ends early, by more than a segment.
+        """Refuses a video stream that begins late or ends early, by more than a segment.
 
         Args:
             shown_s: presentation times of the frames that are shown in the span, ascending.
@@ -103,13 +103,14 @@ class Clip:
         limits = self.start_s + segments.edges(parts, duration_s)
         if shown_s[0] > limits[1]:
             raise CorruptMediaError(
-                f"{self.where}: the picture begins at {shown_s[0]:.2f} s, after the first segment; leave this clip out."
+                f"{self.where}: the video stream begins at {shown_s[0]:.2f} s, after the first segment; "
+                "leave this clip out."
             )
         if shown_s[-1] < limits[-2]:  # an old frame in the last segment: is it held on purpose, or the end?
             end_s = media.video_end_s(self.frame_times())
             if end_s < limits[-2] - segments.TIME_TOLERANCE_S:
                 raise CorruptMediaError(
-                    f"{self.where}: the picture ends at {end_s:.2f} s, more than a segment before the span "
+                    f"{self.where}: the video stream ends at {end_s:.2f} s, more than a segment before the span "
                     f"does ({limits[-1]:.2f} s); leave this clip out, or download it again."
                 )
 
@@ -151,9 +152,7 @@ class LazyClips(Sequence[Clip]):
 
 
 def fingerprint(clips: Sequence[Clip]) -> dict[str, Any]:
-    """Number and sha256 of clips: two lists with the same one are the same data, as far as that can be told without
-    reading videos.
-    """
+    """Number and sha256 of clips: equal values mean the same data, as far as names and sizes show."""
     lazy = isinstance(clips, LazyClips)
     digest = sha256()
     for facts in clips.sample_ids() if isinstance(clips, LazyClips) else map(_facts, clips):

@@ -7,10 +7,11 @@
                            frame_rate (), frames a second, optional
 
 A sample's map is looked for under its own name (``<clip>/<frame>/<scenario>``), its frame's (``<clip>/<frame>``, or the
-picture's name alone) and its clip's, so that a film of maps and one map a picture both fit.
+image's name alone) and its clip's, so that both a sequence of maps per video and one map per image fit.
 """
 
 import hashlib
+import math
 import os
 import re
 import zipfile
@@ -78,7 +79,7 @@ class ScoredSample(NamedTuple):
 
     @property
     def name(self) -> str:
-        """``<clip>/<frame>/<scenario>``; of still pictures ``<clip>/<picture>``, or the clip where it is one."""
+        """``<clip>/<frame>/<scenario>``; of still images ``<clip>/<image>``, or the clip where it is one."""
         clip, frame = self.clip.sample_id, self.frame.name
         if frame == clip:
             return clip
@@ -107,7 +108,7 @@ class Heatmaps:
 
     Args:
         folder: with the ``.npz`` files.
-        frame_rate: frames a second of all videos, for films of maps that must be matched with frame numbers in time;
+        frame_rate: frames per second of all videos, for map sequences that must be matched with frame numbers in time;
             otherwise the rate is taken from the file, or the times from the video where it lies beside the annotations.
 
     Raises:
@@ -132,8 +133,7 @@ class Heatmaps:
         return next((name for name in sample.files if name in self.names), None)
 
     def map_of(self, sample: ScoredSample) -> NDArray[np.float32]:
-        """(h, w) raw scores of a sample that has a file: of T maps that of the annotated frame, or the one nearest in
-        time.
+        """(h, w) raw scores of a sample that has a file: the map of the annotated frame, or the nearest one in time.
 
         Raises:
             PredictionError: the file cannot be read, has no map near the frame, or does not say when its maps are.
@@ -147,13 +147,14 @@ class Heatmaps:
         chosen = maps[place].astype(np.float32)
         if not np.isfinite(chosen).all():
             raise PredictionError(f"{path}: map {place} of heatmap holds NaN or infinity; write finite raw scores.")
-        return chosen
+        found: NDArray[np.float32] = chosen
+        return found
 
     def time_s(self, sample: ScoredSample) -> float | None:
         """When the sample's frame is shown, in seconds; None where nothing says so, or only a video not yet opened."""
         frame = sample.frame
         if frame.time_s is not None or frame.number is None:
-            return frame.time_s or 0.0  # without a number: one picture a clip
+            return frame.time_s or 0.0  # without a number: one image per clip
         name = self.file_of(sample)
         rate = self.frame_rate
         if rate is None and name is not None and "frame_rate" in (arrays := self._arrays(self.folder / f"{name}.npz")):
@@ -252,7 +253,7 @@ class ScoreLoader:
 
     Args:
         samples: to be scored, those of a clip next to each other; at least one has a map.
-        heatmaps: name -> their maps, ``model`` and those for wrong sounds; a sample without one gets a map of zeros.
+        heatmaps: name -> their maps, ``model`` and those for mismatched audio; one that is missing is a map of zeros.
         size: of the ground truth in pixels a side.
 
     Attributes:
@@ -273,7 +274,7 @@ class ScoreLoader:
         self.kept: dict[str, list[NDArray[Any]]] = {"mask": [], "time_s": [], "heatmap": []}
 
     def __len__(self) -> int:
-        return -(-len(self.samples) // BATCH_SAMPLES)
+        return math.ceil(len(self.samples) / BATCH_SAMPLES)
 
     def __iter__(self) -> Iterator[ScoredBatch]:
         """The batches.

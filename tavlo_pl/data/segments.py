@@ -64,4 +64,5 @@ def plan_passes(segment_of_frame: Sequence[int]) -> list[dict[int, int]]:
 
 def column_centres(columns: int, samples: int) -> NDArray[np.int64]:
     """(W,) sample at the middle of each of W spectrogram columns that share L samples evenly."""
-    return np.floor((np.arange(columns) + 0.5) * (samples / columns) + 0.5).astype(np.int64)
+    centres: NDArray[np.int64] = np.floor((np.arange(columns) + 0.5) * (samples / columns) + 0.5).astype(np.int64)
+    return centres

@@ -1,4 +1,4 @@
-"""What the readers of files from strangers share: text and JSON within limits, numbers that are numbers."""
+"""Shared by the readers of untrusted files: text and JSON within limits, numbers that are numbers."""
 
 import json
 import math
@@ -14,10 +14,10 @@ LARGEST_FRAME_BYTES = 16 * 2**20
 """Of the annotation of one frame; AVATAR's largest have a hundredth of it."""
 
 LARGEST_NUMBER = 1e18
-"""Of an edge or a point; far outside of any picture, where VGG-SS has an edge at -3e16."""
+"""Of an edge or a point; far outside of any image, where VGG-SS has an edge at -3e16."""
 
-LARGEST_PICTURE_PIXELS = 2**26
-"""Of an annotated picture or a mask."""
+LARGEST_IMAGE_PIXELS = 2**26
+"""Of an annotated image or a mask."""
 
 
 def read_text(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
@@ -56,7 +56,7 @@ def read_json(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a JSON value is a number that a place in a picture can have."""
+    """Whether a JSON value is a number that a place in a image can have."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return abs(value) <= LARGEST_NUMBER  # False for NaN; an integer may be too long to become a float
@@ -68,8 +68,8 @@ def are_sizes(value: Any) -> bool:
 
 
 def is_image_size(height: int, width: int) -> bool:
-    """Whether a picture can have these sides."""
-    return min(height, width) > 0 and math.prod((height, width)) <= LARGEST_PICTURE_PIXELS
+    """Whether a image can have these sides."""
+    return min(height, width) > 0 and math.prod((height, width)) <= LARGEST_IMAGE_PIXELS
 
 
 def brief(value: Any) -> str:

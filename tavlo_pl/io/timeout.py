@@ -28,8 +28,7 @@ F = TypeVar("F")
 
 @contextmanager
 def time_limit(what: object) -> Iterator[None]:
-    """Interrupts the block when it takes too long; inside of another such block, or beside a timer of the caller's, it
-    adds nothing.
+    """Interrupts the block when it takes too long; inside another such block, or beside another timer, it does nothing.
 
     In a thread that is not the main one there is no timer, and FFmpeg's own limit is what there is.
 
@@ -45,7 +44,7 @@ def time_limit(what: object) -> Iterator[None]:
         yield
         return
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise too_slow(what)
 
     last_resort = threading.Timer(GRACE * limit_s, _give_up, [what])

@@ -133,9 +133,7 @@ def test_maps_and_truth_of_every_sample_are_kept_to_be_drawn(tmp_path: Path) -> 
     assert results["data_fingerprint"] == maps.fingerprint()
 
 
-def test_a_model_that_hands_no_maps_over_leaves_none_of_an_earlier_test(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_without_maps_remove_those_of_an_earlier_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path, None)
     step = UpperLeft.test_step
     monkeypatch.setattr(UpperLeft, "test_step", lambda *args: step(*args) and None)

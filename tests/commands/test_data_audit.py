@@ -7,7 +7,7 @@ from typing import Any
 from tavlo_pl.data.clip_ids import read_ids
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.shared import shared_file
-from tests.helpers.trees import instance, write_avatar, write_pictures, write_vggsound
+from tests.helpers.trees import instance, write_avatar, write_images, write_vggsound
 
 A, B, C = "aaaaaaaaaaa", "b-_b1bbbbb_", "ccccccccccc"
 
@@ -24,7 +24,7 @@ def row(text: str, name: str) -> list[str]:
     return line.removeprefix(name).split()
 
 
-def test_the_known_leak_is_counted_and_a_list_without_it_is_written(tmp_path: Path) -> None:
+def test_audit_counts_the_leak_and_writes_a_clean_list(tmp_path: Path) -> None:
     lists = ["--train", shared_file("data", "vggss_10k.txt"), "--test", shared_file("data", "vggss.json")]
     outcome, found = audit(tmp_path / "out", *lists)
     assert (found["overlap_exact"], found["overlap_youtube"], found["overlap_start_unknown"]) == (238, 252, 0)
@@ -44,8 +44,8 @@ def test_lists_files_and_frame_numbers_of_two_trees(tmp_path: Path) -> None:
     (train / f"{A}_000021.mp4").write_bytes(b"")
     frames = {f"{n:05d}": [instance()] for n in (1, 5, 6)}
     write_avatar(test, {f"{A}_00020": frames, f"{C}_00007": frames}, seconds=1.0, click_s=())
-    write_pictures(test, f"{A}_00020", {"00001": 0, "00005": 4, "00006": 5})
-    write_pictures(test, f"{C}_00007", {"00001": 0})
+    write_images(test, f"{A}_00020", {"00001": 0, "00005": 4, "00006": 5})
+    write_images(test, f"{C}_00007", {"00001": 0})
     outcome, found = audit(tmp_path / "out", "--train", train, "--test", test, "--duration_s", 1)
     assert (found["overlap_exact"], found["overlap_youtube"]) == (1, 1)
     assert found["overlap"]["exact"] == [f"{A}_00020"]
@@ -67,7 +67,7 @@ def test_frames_that_disagree_are_named(tmp_path: Path) -> None:
     numbers = range(1, 22)
     clip = f"{A}_00020"
     write_avatar(tmp_path, {clip: {f"{n:05d}": [instance()] for n in numbers}}, seconds=1.0, click_s=())
-    write_pictures(tmp_path, clip, {f"{n:05d}": n + (n == 9) for n in numbers})
+    write_images(tmp_path, clip, {f"{n:05d}": n + (n == 9) for n in numbers})
     outcome, found = audit(tmp_path / "out", "--train", tmp_path, "--test", tmp_path)
     assert found["test"]["frames"]["frame_base"] == 0
     assert found["test"]["frames"]["against"] == {f"{clip}/00009": "n+1"}

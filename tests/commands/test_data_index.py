@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tavlo_pl import env
 from tavlo_pl.data.index import probe
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.clips import write_numbered
@@ -102,15 +103,15 @@ def test_whatever_lies_there_is_a_row_with_a_reason(good: bytes, tmp_path: Path)
         "without_index.mp4": rows["without_index.mp4"]["reason"],
         r"\udcff.mp4": rows[r"\udcff.mp4"]["reason"],
         "silent.mp4": "no sound: no audio stream",
-        "sound_alone.mp4": "no video: no video stream; leave the file out or give one with pictures",
+        "sound_alone.mp4": "no video: no video stream; leave the file out or give another file",
         "short_sound.mp4": rows["short_sound.mp4"]["reason"],
-        "two_frames.mp4": "duration: the picture has 0.08 s, not 2 s",
+        "two_frames.mp4": "duration: the video stream has 0.08 s, not 2 s",
         "no_rate.mp4": rows["no_rate.mp4"]["reason"],
         "slow.mp4": "frames: 20, not 50 to 50",
         "small.mp4": "size: 96×48, not 96×64",
-        "short.mp4": "duration: the picture has 1.00 s, not 2 s",
+        "short.mp4": "duration: the video stream has 1.00 s, not 2 s",
     }
-    assert rows["no_rate.mp4"]["reason"].startswith("duration: the picture has ")
+    assert rows["no_rate.mp4"]["reason"].startswith("duration: the video stream has ")
     for name in ("cut.mp4", "without_index.mp4"):
         assert rows[name]["reason"].startswith("damaged: cut short")
     assert rows[r"\udcff.mp4"]["reason"].startswith("bad name: ")
@@ -270,3 +271,15 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
         assert outcome.code == 2
         assert told in outcome.err
         assert outcome.err.count("\n") == 1
+
+
+def test_index_gives_a_hanging_clip_a_row(good: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A truncated Matroska file before a terabyte of zeros, which the demuxer scans byte by byte."""
+    monkeypatch.setenv(env.CLIP_TIMEOUT_S, "0.5")
+    root = write_files(tmp_path / "clips", {"a.mp4": good})
+    hanging = write_numbered(root / "hanging.mkv").path
+    os.truncate(hanging, hanging.stat().st_size * 2 // 3)
+    os.truncate(hanging, 2**40)
+    _, rows = index(tmp_path / "index.parquet", root)
+    assert rows["hanging.mkv"]["reason"].startswith("too slow: ")
+    assert rows["a.mp4"]["reason"] == ""

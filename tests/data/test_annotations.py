@@ -29,13 +29,13 @@ def test_a_polygon_agrees_with_its_formula() -> None:
     assert rasterise(notch, (8, 8))[6].tolist() == [True, False, False, False, False, False, False, True]
 
 
-def test_a_polygon_may_reach_beyond_the_picture_and_is_never_empty() -> None:
+def test_a_polygon_may_reach_beyond_the_image_and_is_never_empty() -> None:
     assert rasterise(np.array([[-9, -9], [4, -9], [4, 99], [-9, 99]], float), (4, 8)).sum() == 4 * 4
     tiny = rasterise(np.array([[5.6, 2.6], [5.9, 2.6], [5.9, 2.9]], float), (4, 8))
     assert np.argwhere(tiny).tolist() == [[2, 5]]
 
 
-def test_a_mask_is_the_union_of_its_scenario_and_scales_with_the_size() -> None:
+def test_mask_is_the_union_of_its_scenario() -> None:
     left = Instance("dog", SINGLE, polygons=((0, 0, 2, 0, 2, 4, 0, 4),))
     right = Instance("cat", SINGLE, bbox=(6, 0, 2, 4))
     other = Instance("cow", MIXED, bbox=(3, 0, 2, 4))

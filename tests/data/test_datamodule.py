@@ -8,19 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.utilities.seed import isolate_rng
 
 from tavlo_pl.data import media
 from tavlo_pl.data.bad_clips import BadClipPolicy
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.data.dataset import ClipDataset, Item
 from tavlo_pl.data.datasets.avatar import AVATAR
 from tavlo_pl.data.datasets.vggsound import VGGSound
 from tavlo_pl.data.transforms import Augment
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, NoAudioError, RunFailedError
 from tavlo_pl.types import Batch
+from tests.helpers.cli import tavlo
 from tests.helpers.clips import write_numbered
+from tests.helpers.run import tiny_config
 from tests.helpers.trees import instance, write_avatar, write_vggsound
 
 CLIP = ClipSpec(segments=2, duration_s=1.0, image_size=16, mel_bands=16, columns_per_segment=20, mask_size=16)
@@ -98,7 +102,7 @@ def trainer(root: Path, *callbacks: Callback, **options: Any) -> Trainer:
     )
 
 
-class Stop(Exception):
+class StopError(Exception):
     """What interrupts a run."""
 
 
@@ -113,7 +117,7 @@ class SaveAndStop(Callback):
     def save(self, trainer: Trainer, *args: Any) -> None:
         if (trainer.current_epoch, trainer.fit_loop.batch_idx) == self.at:
             trainer.save_checkpoint(self.path)
-            raise Stop
+            raise StopError
 
 
 def fit(root: Path, *callbacks: Callback, ckpt: Path | None = None, **options: Any) -> list[Step]:
@@ -160,7 +164,7 @@ def test_a_resumed_run_sees_the_same_clips_and_frames(
     whole = UNBROKEN[limit] = UNBROKEN.get(limit) or fit(tmp_path, **LIMITS[limit])
     assert len(whole) == 12
     path = tmp_path / "last.ckpt"
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         fit(tmp_path, SaveAndStop(path, hook, epoch=1, batch=batch), **LIMITS[limit])
     assert fit(tmp_path, ckpt=path, **LIMITS[limit]) == whole[finished:]
 
@@ -173,17 +177,15 @@ def test_a_resumed_run_sees_the_same_clips_and_frames(
 def test_workers_change_nothing_though_they_read_ahead(tmp_path: Path, hook: str, batch: int, finished: int) -> None:
     whole = fit(tmp_path, max_epochs=3)
     path = tmp_path / "last.ckpt"
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         fit(tmp_path, SaveAndStop(path, hook, epoch=1, batch=batch), max_epochs=3)
     assert fit(tmp_path, ckpt=path, max_epochs=3, num_workers=2) == whole[finished:]
 
 
 @pytest.mark.usefixtures("no_media")
-def test_another_batch_size_in_the_middle_of_an_epoch_is_reported(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_batch_size_changed_within_an_epoch_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "last.ckpt"
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         fit(tmp_path, SaveAndStop(path, "on_train_batch_end", 0, 0), max_epochs=1)
     fit(tmp_path, ckpt=path, max_epochs=1)
     assert "some clips come twice or not at all" not in caplog.text
@@ -314,7 +316,7 @@ def test_a_batch_larger_than_the_training_set_is_refused(tmp_path: Path) -> None
         trainer(tmp_path, max_epochs=1).fit(Recorder(), data)
 
 
-def test_spectrograms_are_masked_in_training_only_and_alike_after_a_resume() -> None:
+def test_spectrogram_masks_are_for_training_and_resume() -> None:
     data = ClipDataModule(augment=Augment(mask_time_s=0.9, mask_bands=15), **SMALL)
     waveform = torch.randn(4, 16_000)
 
@@ -336,3 +338,35 @@ def test_the_models_device_sets_the_colours_apart() -> None:
     batch: Any = {"frames": frames, "waveform": torch.randn(2, 16_000), "index": torch.arange(2)}
     given = ClipDataModule(**SMALL).on_after_batch_transfer(batch, 0)["frames"]
     assert given.is_contiguous() and torch.equal(given, frames)
+
+
+def test_seed_is_that_of_the_run_unless_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    assert ClipDataModule().seed == 0
+    with isolate_rng():
+        seed_everything(7, verbose=False)
+        assert ClipDataModule().seed == 7
+        assert ClipDataModule(seed=3).seed == 3
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+
+
+def test_seed_everything_seeds_the_order_of_training_clips(world: Path, tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+    read = ClipDataset.__getitem__
+
+    def record(self: ClipDataset, key: int | tuple[int, int]) -> Item:
+        item = read(self, key)
+        if self.stage == "train":
+            seen[-1].append(item.clip.sample_id)
+        return item
+
+    config = tiny_config(world, tmp_path, max_epochs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClipDataset, "__getitem__", record)
+        for run_seed, options in ((1, ()), (2, ()), (1, ("--data.seed", 5)), (2, ("--data.seed", 5))):
+            seen.append([])
+            out = tmp_path / f"run{len(seen)}"
+            outcome = tavlo("fit", "-c", config, "--seed_everything", run_seed, "--out", out, *options)
+            assert outcome.code == 0, outcome.err
+    assert len(seen[0]) == 8 and seen[0] != seen[1]
+    assert seen[2] == seen[3] != seen[0]

@@ -110,7 +110,7 @@ def test_frames_and_masks_are_squashed_alike(clips: list[Clip]) -> None:
     assert (columns.min(), columns.max()) == (5, 26)  # 16 / 3 and 80 / 3, pixels whose centre lies inside
 
 
-def test_a_training_frame_is_drawn_inside_its_segment_from_seed_epoch_and_index(clips: list[Clip]) -> None:
+def test_training_frame_follows_seed_epoch_and_index(clips: list[Clip]) -> None:
     dataset = ClipDataset(clips, "train", SPEC)
     drawn = [numbers(dataset[epoch, 0]) for epoch in range(12)]
     limits = [
@@ -181,7 +181,7 @@ def test_in_training_another_clip_takes_the_place_of_a_bad_one(clips: list[Clip]
     assert not dataset[0, 0].bad_clips
 
 
-def test_a_bad_clip_is_blank_in_evaluation_and_counts_its_samples(clips: list[Clip], tmp_path: Path) -> None:
+def test_bad_clip_is_blank_and_counted_in_evaluation(clips: list[Clip], tmp_path: Path) -> None:
     dataset = ClipDataset(broken(clips, 1, tmp_path), "test", SPEC)
     batch = collate([dataset[index] for index in range(3)])
     assert [(bad.index, bad.samples) for bad in batch["bad_clips"]] == [(1, 3)]
@@ -205,15 +205,15 @@ def test_no_readable_clip_at_all_names_them_all(tmp_path: Path) -> None:
     assert {bad.index for bad in item.bad_clips} == {0, 1}
 
 
-def test_a_picture_that_ends_too_early_is_bad(tmp_path: Path) -> None:
+def test_a_image_that_ends_too_early_is_bad(tmp_path: Path) -> None:
     path = tmp_path / "short.mp4"
-    write_numbered(path, times_s=np.arange(25) / 25)  # 1 s of picture, 2 s of sound
+    write_numbered(path, times_s=np.arange(25) / 25)  # 1 s of image, 2 s of sound
     for stage in ("train", "val"):
         (bad,) = ClipDataset([Clip("short", path)], stage, SPEC)[0].bad_clips
-        assert "the picture ends at 1.00 s" in bad.reason
+        assert "the video stream ends at 1.00 s" in bad.reason
 
 
-def test_a_picture_may_end_within_a_segment_or_stand_still(tmp_path: Path) -> None:
+def test_a_image_may_end_within_a_segment_or_stand_still(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     for times_s in (
         np.arange(39) / 25,
@@ -223,11 +223,11 @@ def test_a_picture_may_end_within_a_segment_or_stand_still(tmp_path: Path) -> No
         assert not ClipDataset([Clip("clip", path)], "val", SPEC)[0].bad_clips
 
 
-def test_a_picture_that_begins_too_late_is_bad(tmp_path: Path) -> None:
+def test_a_image_that_begins_too_late_is_bad(tmp_path: Path) -> None:
     path = tmp_path / "late.mkv"
     write_numbered(path, times_s=np.arange(25) / 25, video_start_s=1.0)
     (bad,) = ClipDataset([Clip("late", path)], "val", SPEC)[0].bad_clips
-    assert "the picture begins at 1.00 s" in bad.reason
+    assert "the video stream begins at 1.00 s" in bad.reason
 
 
 def test_annotated_frames_outside_the_clip_are_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.helpers.trees import instance, write_avatar, write_vggsound
 A, B = "aaaaaaaaaaa", "b-_b1bbbbb_"
 
 
-def test_clips_are_compared_by_id_and_start_whatever_the_digits_and_suffix() -> None:
+def test_leakage_compares_id_and_start() -> None:
     train = [f"{A}_00020", f"{B}_000007.mp4", f"{B}_000007"]
     found = find_overlap(train, [f"{A}_000020", f"{A}_000021", f"{B}_7", f"{B}_7", "ccccccccccc_000020"])
     assert found.tested == 4
@@ -25,7 +25,7 @@ def test_clips_are_compared_by_id_and_start_whatever_the_digits_and_suffix() -> 
     assert found.start_unknown == ()
 
 
-def test_an_id_without_a_start_is_the_same_video_and_only_perhaps_the_same_clip() -> None:
+def test_leakage_id_without_start_is_the_same_video() -> None:
     for train, test in (([A, B], [f"{A}_000020"]), ([f"{A}_000020"], [A, B])):
         found = find_overlap(train, test)
         assert (found.exact, len(found.youtube), len(found.start_unknown)) == ((), 1, 1)
@@ -90,9 +90,7 @@ def test_a_test_set_without_its_videos_is_still_checked(tmp_path: Path) -> None:
         data.setup("fit")
 
 
-def test_training_goes_on_without_a_test_set_and_says_that_it_is_unchecked(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_leakage_without_a_test_set_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data_module(tmp_path, "none", test=AVATAR(str(tmp_path / "nowhere"))).setup("fit")
     assert "clips of data.test could not be checked" in caplog.text
     assert "nowhere" in caplog.text

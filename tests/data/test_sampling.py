@@ -21,7 +21,7 @@ def test_processes_share_an_epoch_without_overlap() -> None:
 
 
 @pytest.mark.parametrize(("clips", "world"), [(7, 1), (7, 2), (7, 3), (2, 3)])
-def test_evaluation_takes_each_clip_and_all_processes_the_same_number(clips: int, world: int) -> None:
+def test_evaluation_order_covers_each_clip_evenly(clips: int, world: int) -> None:
     orders = [evaluation_order(clips, rank, world) for rank in range(world)]
     assert len({len(order) for order in orders}) == 1
     assert {index for order in orders for index in order} == set(range(clips))

@@ -39,9 +39,7 @@ def test_linear_frequencies_are_those_of_the_transform() -> None:
 
 
 @pytest.mark.parametrize("segment", range(SEGMENTS))
-def test_a_segment_changes_when_and_only_when_its_samples_or_the_margin_change(
-    log_mel: LogMel, noise: torch.Tensor, segment: int
-) -> None:
+def test_spectrogram_segment_depends_on_its_samples_alone(log_mel: LogMel, noise: torch.Tensor, segment: int) -> None:
     margin = log_mel.margin_samples(SAMPLES)
     assert margin < STEP / 10
     before = log_mel(noise)

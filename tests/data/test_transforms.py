@@ -13,9 +13,9 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def frames(size: int = 40, count: int = 4) -> torch.Tensor:
-    """The same picture in all frames, another value in each pixel."""
-    picture = torch.arange(3 * size * size).reshape(3, size, size) * 7 % 251
-    return picture.to(torch.uint8).expand(count, -1, -1, -1)
+    """The same image in all frames, another value in each pixel."""
+    image = torch.arange(3 * size * size).reshape(3, size, size) * 7 % 251
+    return image.to(torch.uint8).expand(count, -1, -1, -1)
 
 
 def test_nothing_is_changed_unless_asked_for() -> None:
@@ -42,14 +42,14 @@ def test_all_frames_of_a_clip_change_alike(options: dict[str, Any]) -> None:
     assert (changed != other).any()
 
 
-def test_a_crop_is_a_part_of_the_picture_of_at_least_its_share() -> None:
+def test_a_crop_is_a_part_of_the_image_of_at_least_its_share() -> None:
     augment = Augment(crop_scale=0.25)
     assert augment.read_size(20) == 40
     y, x = torch.meshgrid(torch.arange(40.0), torch.arange(40.0), indexing="ij")
-    picture = torch.stack([x, y, x * 0]).to(torch.uint8)[None]
+    image = torch.stack([x, y, x * 0]).to(torch.uint8)[None]
     areas = []
     for seed in range(60):
-        crop = augment.transform_frames(picture, 20, rng(seed))[0].float()
+        crop = augment.transform_frames(image, 20, rng(seed))[0].float()
         width, height = crop[0, 0, -1] - crop[0, 0, 0], crop[1, -1, 0] - crop[1, 0, 0]
         areas.append(float(width * height) / 39**2)
     assert 0.15 < min(areas) < 0.4

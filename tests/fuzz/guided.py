@@ -1,4 +1,4 @@
-"""Changes files towards code that no file has reached yet, by atheris, an optional package.   make fuzz
+"""Changes files towards code that no file has reached yet, by atheris, an optional package. Run it with ``make fuzz``.
 
 One process a kind, each for some seconds, from what `tests.fuzz.targets` draws. Whatever a reader lets out but its
 result and a `TavloError` ends its process, which says so and keeps the file; the exit code is then 1.

@@ -1,4 +1,4 @@
-"""Reads many changed files and counts what becomes of each.   make fuzz
+"""Reads many changed files and counts what becomes of each. Run it with ``make fuzz``.
 
 The only ways out of a reader are its result and a `TavloError`. Anything else, and anything that works longer than
 ``LIMIT_S``, is an escape; it is printed with what makes it again, and the exit code is 1.

@@ -51,7 +51,7 @@ def write_avatar(
     return root
 
 
-def write_pictures(root: Path, clip: str, shown: Mapping[str, int]) -> None:
+def write_images(root: Path, clip: str, shown: Mapping[str, int]) -> None:
     """``<root>/metadata/<clip>/<frame>.jpg`` with the image of a frame of `write_numbered`.
 
     Args:

@@ -29,9 +29,7 @@ def _short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
-    """A Matroska file cut short, with a terabyte of zeros after it (that takes no space): the demuxer looks for the
-    next element byte by byte, in one call, for hours.
-    """
+    """A truncated Matroska file and a terabyte of zeros (a sparse file), which the demuxer scans byte by byte."""
     path = write_numbered(tmp_path / "endless.mkv").path
     os.truncate(path, path.stat().st_size * 2 // 3)
     os.truncate(path, 2**40)
@@ -77,7 +75,7 @@ def test_a_pipe_is_no_video(tmp_path: Path) -> None:
         media.probe(tmp_path / "pipe.mp4")
 
 
-def test_a_decoder_that_is_slow_between_two_packets_is_interrupted(tmp_path: Path) -> None:
+def test_time_limit_interrupts_a_slow_decoder(tmp_path: Path) -> None:
     long = write_numbered(tmp_path / "long.mp4", seconds=10.0).path
 
     def read() -> None:
@@ -105,9 +103,7 @@ def test_a_timer_of_the_callers_is_left_alone(tmp_path: Path) -> None:
         signal.alarm(0)
 
 
-def test_what_cannot_be_interrupted_ends_its_process_with_the_files_name(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_time_limit_ends_an_uninterruptible_process(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     child = os.fork()
     if child == 0:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # as a call into a dead network disk is

@@ -51,7 +51,7 @@ def test_trivial_rows_of_vggss_are_the_known_ones() -> None:
     assert percent["whole"] == pytest.approx((21.95, 31.25), abs=0.005)
 
 
-def test_ciou_is_intersection_over_union_and_zero_for_empty_truth() -> None:
+def test_ciou_is_iou_and_zero_for_an_empty_target() -> None:
     claimed = torch.tensor([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]], dtype=torch.bool)
     truth = torch.tensor([[0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]], dtype=torch.bool)
     assert ciou(claimed, truth).tolist() == [1 / 3, 0.0, 0.0]

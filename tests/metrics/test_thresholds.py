@@ -43,7 +43,7 @@ def test_ties_at_the_threshold() -> None:
     assert claimed("adaptive", constant) == 0
 
 
-def test_one_map_for_all_samples_has_thresholds_of_its_own_for_each() -> None:
+def test_shared_map_has_one_threshold_per_sample() -> None:
     scores = torch.rand(1, 100, generator=torch.Generator().manual_seed(0))
     area = torch.tensor([5, 50])
     for rule in map(parse_rule, ("top_half", "adaptive", "fixed:0.5")):

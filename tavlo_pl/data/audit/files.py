@@ -1,6 +1,6 @@
 """What is wrong with the lists and files of an experiment: leaks, repeats, missing files, bad streams, frame numbers.
 
-An audit takes whatever names clips (see `read_listing`) and opens files only where it knows their folder.
+An audit takes whatever names clips (see `read_listing`) and opens files only where their folder is given.
 """
 
 import os
@@ -176,7 +176,7 @@ class Checked(NamedTuple):
     Attributes:
         name: of the clip.
         unreadable: what reading it says, if it fails.
-        video_s: end of the picture on the clip's clock, in seconds.
+        video_s: end of the video stream on the clip's clock, in seconds.
         audio_s: end of the sound; None without an audio stream.
         frames: fit of each annotated frame, by its name.
     """
@@ -189,9 +189,9 @@ class Checked(NamedTuple):
 
 
 def check_files(listing: Listing, done: Callable[[], object]) -> list[Checked]:
-    """Opens every file that is there, on all processors, and compares AVATAR's pictures with its frames.
+    """Opens every file that is there, on all processors, and compares AVATAR's images with its frames.
 
-    Pictures and sound are read as packets, without decoding; only the frames beside an annotated one are decoded.
+    Frames and audio are read as packets, without decoding; only the frames beside an annotated one are decoded.
 
     Args:
         listing: the clips.

@@ -1,6 +1,6 @@
 """Is frame 00254 of AVATAR the decoded frame 254, 253 or 255? Its .jpg beside the annotation tells.
 
-No public file says whether the frames are counted from 0 or from 1. The picture that was annotated is compared with
+No public file says whether the frames are counted from 0 or from 1. The image that was annotated is compared with
 the decoded frames n-1, n and n+1: where it is nearest to n, counting starts at 0 (``frame_base: 0``), at n-1 it starts
 at 1; n+1 would be a video that lacks its first frame.
 """
@@ -16,21 +16,21 @@ from PIL import Image
 from tavlo_pl.data import media
 
 Fit = Literal["n-1", "n", "n+1", "alike", "none", "past_end", "no_video", "unreadable"]
-"""Which decoded frame the picture of frame n is, or why none can be named: nothing moves (``alike``), it is another
-picture (``none``), the video ends before (``past_end``), there is no .jpg (``no_video``) or it is damaged
+"""Which decoded frame the image of frame n is, or why none can be named: nothing moves (``alike``), it is another
+image (``none``), the video ends before (``past_end``), there is no .jpg (``no_video``) or it is damaged
 (``unreadable``)."""
 
 OFFSETS: dict[Fit, int] = {"n-1": -1, "n": 0, "n+1": 1}
 
 FARTHEST = 20.0
-"""Root mean square difference in grey levels of 255 from which on it is another picture; H.264 and JPEG make 2 to 8."""
+"""Root mean square difference in grey levels of 255 from which on it is another image; H.264 and JPEG make 2 to 8."""
 
 CLEARER = 1.05
 """The second best frame must be this much farther in mean square for the best to count. Both carry the same noise of
 compression, averaged over 100,000 pixels and more, so that even slight motion shows."""
 
 CERTAIN = 0.95
-"""Share of the frames that can be told which must agree on one base."""
+"""Share of the frames with a result that must agree on one base."""
 
 
 def annotated_frames(metadata: Path) -> list[str]:
@@ -49,8 +49,8 @@ def fit_frames(video: Path, metadata: Path) -> dict[str, Fit]:
         MediaError: the video cannot be read.
     """
     times_s = media.frame_times(video)
-    pictures = {name: metadata / f"{name}.jpg" for name in annotated_frames(metadata)}
-    shown = [int(name) for name, path in pictures.items() if path.is_file()]
+    images = {name: metadata / f"{name}.jpg" for name in annotated_frames(metadata)}
+    shown = [int(name) for name, path in images.items() if path.is_file()]
     wanted = sorted({n + offset for n in shown for offset in OFFSETS.values()} & set(range(len(times_s))))
     decoded = media.read_clip(video, times_s[wanted], size=None, start_s=0.0, duration_s=0.0).frames
     frames = dict(zip(wanted, decoded, strict=True))
@@ -58,19 +58,19 @@ def fit_frames(video: Path, metadata: Path) -> dict[str, Fit]:
         name: "past_end"
         if int(name) > len(times_s)
         else _fit(path, {fit: frames[int(name) + off] for fit, off in OFFSETS.items() if int(name) + off in frames})
-        for name, path in pictures.items()
+        for name, path in images.items()
     }
 
 
 def _fit(path: Path, candidates: dict[Fit, np.ndarray]) -> Fit:
     try:
         with Image.open(path) as file:
-            picture = file.convert("RGB")
+            image = file.convert("RGB")
     except FileNotFoundError:
         return "no_video"
     except OSError:
         return "unreadable"
-    errors = {fit: _mean_square(picture, frame) for fit, frame in candidates.items()}
+    errors = {fit: _mean_square(image, frame) for fit, frame in candidates.items()}
     best, *others = sorted(errors, key=errors.__getitem__)
     if errors[best] > FARTHEST**2:
         return "none"
@@ -79,14 +79,14 @@ def _fit(path: Path, candidates: dict[Fit, np.ndarray]) -> Fit:
     return best
 
 
-def _mean_square(picture: Image.Image, frame: np.ndarray) -> float:
+def _mean_square(image: Image.Image, frame: np.ndarray) -> float:
     height, width = frame.shape[:2]
-    scaled = picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BOX)
+    scaled = image if image.size == (width, height) else image.resize((width, height), Image.Resampling.BOX)
     return float(np.mean((np.asarray(scaled, np.float32) - frame) ** 2))
 
 
 def agreed_base(fits: Iterable[Fit]) -> int | None:
-    """``frame_base`` that nearly all frames agree on: 0 or 1; None where they do not, or where nothing can be told."""
+    """The ``frame_base`` of nearly all frames: 0 or 1; None where they disagree, or where no frame has a result."""
     counts = Counter(fit for fit in fits if fit in OFFSETS)
     bases: dict[Fit, int] = {"n": 0, "n-1": 1}
     for fit, base in bases.items():

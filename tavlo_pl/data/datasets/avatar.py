@@ -24,10 +24,10 @@ from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES, are_sizes, brief, is_image_
 from tavlo_pl.types import SCENARIOS, Scenario
 
 MOST_POINTS = 100_000
-"""Of a polygon; one drawn pixel by pixel around a picture of 8K has less."""
+"""Of a polygon; one drawn pixel by pixel around a image of 8K has less."""
 
 LONGEST_RUN_BITS = 40
-"""More than the runs of any picture need; a number that goes on after it is cut off, and the sum does not fit."""
+"""More than the runs of any image need; the digits after it are cut off, and the sum does not fit."""
 
 
 class AVATAR(ClipSource):
@@ -101,7 +101,7 @@ class AVATAR(ClipSource):
             raise AnnotationError(f"{path}: must be an object with original_width, original_height, annotations.")
         width, height = (_pixels(record, field, path) for field in ("original_width", "original_height"))
         if not is_image_size(height, width):
-            raise AnnotationError(f"{path}: no picture has {brief(width)} x {brief(height)} pixels.")
+            raise AnnotationError(f"{path}: no image has {brief(width)} x {brief(height)} pixels.")
         annotations = record.get("annotations")
         if not isinstance(annotations, list):
             raise AnnotationError(f"{path}: annotations must be a list, found {brief(annotations)}.")

@@ -1,7 +1,7 @@
 """AVSBench (Zhou et al., 2022), S4 and MS3: one annotated frame a second of five-second clips.
 
 A JSON list of ``{"image", "audio", "gt_box"}`` in which ``gt_box`` is a box in pixels of 224 x 224 or the path of a
-mask (also as ``gt_mask`` or ``mask``). Pictures are ``<clip>_<second>.png``, in MS3 ``<clip>.mp4_<second>.png``, from
+mask (also as ``gt_mask`` or ``mask``). Images are ``<clip>_<second>.png``, in MS3 ``<clip>.mp4_<second>.png``, from
 1; in S4 the folder above the clip's is the category.
 """
 

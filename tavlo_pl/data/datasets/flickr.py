@@ -1,6 +1,6 @@
-"""Flickr-SoundNet's test pictures (Senocak et al., 2018): boxes of three annotators on a canvas of 256 x 256 pixels.
+"""Flickr-SoundNet's test images (Senocak et al., 2018): boxes of three annotators on a canvas of 256 x 256 pixels.
 
-One XML file a picture, its name up to the first dot; somewhere in it elements ``bbox`` with ``xmin``, ``ymin``,
+One XML file a image, its name up to the first dot; somewhere in it elements ``bbox`` with ``xmin``, ``ymin``,
 ``xmax``, ``ymax``. A pixel in two boxes or more is certain, in one it counts half: see
 `tavlo_pl.metrics.functional.ciou`.
 """
@@ -34,18 +34,18 @@ class FlickrSoundNet(ClipSource):
         self.annotations = Path(annotations)
 
     def clips(self) -> list[Clip]:
-        """All pictures, sorted by name."""
+        """All images, sorted by name."""
         paths = sorted(path for path in self.annotations.glob("*.xml") if not path.name.startswith("."))
         if not paths:
             raise DatasetNotFoundError(
-                f"{self.annotations}: no such folder with files <picture>.xml; give Flickr-SoundNet's annotations."
+                f"{self.annotations}: no such folder with files <image>.xml; give Flickr-SoundNet's annotations."
             )
         return [_clip(path) for path in paths]
 
 
 def _clip(path: Path) -> Clip:
     try:
-        root = ElementTree.parse(path).getroot()
+        root = ElementTree.parse(path).getroot()  # noqa: S314  # expat limits entity expansion
     except ElementTree.ParseError as error:
         raise AnnotationError(f"{path}: no XML file ({error}); unpack it again.") from error
     instances = tuple(_instance(element, f"{path}: bbox[{n}]") for n, element in enumerate(root.iter("bbox")))

@@ -1,6 +1,6 @@
-"""IS3, Interactive Synthetic Sound Source (Senocak et al., 2024): 3,240 made pictures with two sources each.
+"""IS3, Interactive Synthetic Sound Source (Senocak et al., 2024): 3,240 made images with two sources each.
 
-``IS3_annotation.json`` is a list of ``{"image", "audio", "gt_box"}``, one entry a source: the picture
+``IS3_annotation.json`` is a list of ``{"image", "audio", "gt_box"}``, one entry a source: the image
 ``accordion_baby_10467`` has ``accordion_baby_10467_accordion`` and ``accordion_baby_10467_baby``, each with its own
 sound. A model must find both: see IIoU in `tavlo_pl.metrics.functional.ciou.scene_minimum`.
 """
@@ -14,7 +14,7 @@ from tavlo_pl.errors import AnnotationError
 
 
 class IS3(ClipSource):
-    """Reads IS3; a clip is a picture, its annotated frames are the sources.
+    """Reads IS3; a clip is a image, its annotated frames are the sources.
 
     Args:
         annotations: the JSON list; masks, where it names some, lie below its folder.
@@ -28,17 +28,17 @@ class IS3(ClipSource):
         self.annotations = Path(annotations)
 
     def clips(self) -> list[Clip]:
-        """All pictures, sorted by name."""
+        """All images, sorted by name."""
         frames: dict[str, dict[str, AnnotatedFrame]] = {}
         for where, entry in read_list(self.annotations, "entries {image, audio, gt_box} of IS3"):
             name = PurePosixPath(text_of(entry, "image", where)).stem
-            picture, _, category = name.rpartition("_")
-            if not picture or not category:
+            image, _, category = name.rpartition("_")
+            if not image or not category:
                 raise AnnotationError(
-                    f"{where}.image must end in <picture>_<source>, as in cat_dog_12_cat.jpg, found {name}."
+                    f"{where}.image must end in <image>_<source>, as in cat_dog_12_cat.jpg, found {name}."
                 )
             instances = image_instances(entry, category, where, self.annotations.parent)
             frame = AnnotatedFrame(0, name, CANVAS_PIXELS, CANVAS_PIXELS, instances, time_s=0.0)
-            if frames.setdefault(picture, {}).setdefault(name, frame) is not frame:
+            if frames.setdefault(image, {}).setdefault(name, frame) is not frame:
                 raise AnnotationError(f"{where}: {name} has an earlier entry; keep one.")
         return [Clip(p, Path(f"{p}.jpg"), annotations=tuple(found.values())) for p, found in sorted(frames.items())]

@@ -10,7 +10,7 @@ from tavlo_pl.io.parsing import brief, is_number, read_json
 from tavlo_pl.types import Scenario
 
 CANVAS_PIXELS = 224
-"""The boxes of IS3 and AVSBench are in pixels of pictures that were squashed to 224 x 224."""
+"""The boxes of IS3 and AVSBench are in pixels of images that were squashed to 224 x 224."""
 
 MASK_FIELDS = ("gt_box", "gt_mask", "mask")
 """Where the published lists have the ground truth: a box or, under the same name too, the path of a mask."""
@@ -84,7 +84,7 @@ def image_instances(entry: dict[str, Any], category: str, where: str, folder: Pa
     truth = entry[field]
     if isinstance(truth, str):
         path = _below(folder, truth, f"{where}.{field}")
-        sources = [Instance(category, Scenario.SINGLE_SOUND, picture=path)] if read_mask(path).any() else []
+        sources = [Instance(category, Scenario.SINGLE_SOUND, mask_file=path)] if read_mask(path).any() else []
     else:
         boxes = truth if isinstance(truth, list) and truth and isinstance(truth[0], list) else [truth]
         places = [f"{where}.{field}[{n}]" if boxes is truth else f"{where}.{field}" for n in range(len(boxes))]
@@ -94,7 +94,7 @@ def image_instances(entry: dict[str, Any], category: str, where: str, folder: Pa
 
 
 def _below(folder: Path, name: str, where: str) -> Path:
-    """The file of which the list knows a longer path; never one outside of the folder, whatever the path."""
+    """The file whose longer path is in the list; never one outside of the folder, whatever the path."""
     parts = [part for part in Path(name).parts if part != ".." and part.strip("/")]
     candidates = (folder.joinpath(*parts[start:]) for start in range(len(parts)))
     path = next((path for path in candidates if os.path.isfile(path)), None)  # the method raises for names too long

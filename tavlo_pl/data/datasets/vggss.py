@@ -1,7 +1,7 @@
 """VGG-SS (Chen et al., 2021): boxes around what sounds in the middle frame of 5,158 clips of VGGSound's test split.
 
 ``vggss.json`` is a list of ``{"file": "<id>_<start>", "class": str, "bbox": [[x0, y0, x1, y1], ...]}`` with edges as
-shares of the picture; some lie outside 0..1 and are cut off there, one so far that nothing of its box is left: it stays
+shares of the frame; some lie outside 0..1 and are cut off there, one so far that nothing of its box is left: it stays
 empty, as in the evaluators of the peers, for 5,158 clips are the denominator. An empty ``bbox`` means that nothing
 visible sounds, as in SLAVC's extension.
 """

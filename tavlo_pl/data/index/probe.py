@@ -69,10 +69,10 @@ class Probed:
         member: its name inside of the archive.
         fault: why it cannot be read, ``kind: sentence``; empty if it can.
         video_bytes: size of the video.
-        video_s: length of its picture in seconds.
+        video_s: length of its video stream in seconds.
         audio_s: end of its sound in seconds; None without an audio stream.
-        width: of the picture in pixels.
-        height: of the picture in pixels.
+        width: of the frames in pixels.
+        height: of the frames in pixels.
         frame_rate: frames a second on average; 0 where the file does not tell.
         frame_count: number of frames.
     """
@@ -250,7 +250,7 @@ def _done(row: Probed | File, result: Future[Probed] | None, journal: Journal) -
         row = result.result() if result is not None else row
     except BrokenProcessPool as error:
         raise RunFailedError(
-            f"a process that probes files died near {row.file.path}; the same command again goes on from there"
+            f"a process that probes files died near {row.file.path}; run the same command again to resume"
         ) from error
     journal.note(row)
     yield row

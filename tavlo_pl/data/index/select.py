@@ -23,9 +23,9 @@ class Filter:
     Attributes:
         min_frames: fewest frames.
         max_frames: most frames.
-        duration_s: length of picture and sound in seconds, to half a second.
-        width: of the picture in pixels; None takes any.
-        height: of the picture in pixels; None takes any.
+        duration_s: length of video and audio in seconds, to half a second.
+        width: of the frames in pixels; None takes any.
+        height: of the frames in pixels; None takes any.
     """
 
     min_frames: int
@@ -42,7 +42,7 @@ class Filter:
         if video.width != (self.width or video.width) or video.height != (self.height or video.height):
             return f"size: {video.width}×{video.height}, not {self.width or 'any'}×{self.height or 'any'}"
         if abs(video.video_s - self.duration_s) >= TOLERANCE_S:
-            return f"duration: the picture has {video.video_s:.2f} s, not {self.duration_s:g} s"
+            return f"duration: the video stream has {video.video_s:.2f} s, not {self.duration_s:g} s"
         if video.audio_s is not None and video.audio_s <= self.duration_s - TOLERANCE_S:
             return f"sound ends early: at {video.audio_s:.2f} s of {self.duration_s:g} s"
         if not self.min_frames <= video.frame_count <= self.max_frames:

@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from typing_extensions import override
 
 from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
 from tavlo_pl.data.clip_ids import clip_key, is_listed, read_ids
@@ -90,7 +91,7 @@ def write_index(path: Path, rows: Iterable[Row], note: Mapping[str, str]) -> Non
 
 
 def read_probed(path: Path) -> list[Probed]:
-    """What an index knows of its videos, to spare a second look at those that did not change.
+    """The probed videos of an index, so that unchanged ones are not opened again.
 
     Raises:
         AnnotationError: it is no index.
@@ -142,6 +143,7 @@ class Index(ClipSource):
         """Names of the clips."""
         return self.clips().sample_ids()
 
+    @override
     def check_spec(self, parts: int, duration_s: float) -> None:
         """Refuses clips in compressed archives, which cannot be read in any order.
 

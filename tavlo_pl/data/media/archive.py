@@ -169,7 +169,7 @@ def _open_stream(path: Path, packed: bool) -> IO[bytes]:
 
 
 class _Bounded:
-    """The bytes of an archive, as far as an honest one would have them: tarfile reads any header into memory whole.
+    """The bytes of an archive, up to the size that a valid archive has: tarfile reads any header into memory whole.
 
     Args:
         stream: unpacked.

@@ -22,15 +22,15 @@ _IN_STEREO_MIX = (
 )
 
 # Sound decoded on both sides of the span: codecs need packets to settle, the resampler needs neighbours.
-SOUND_MARGIN_S = 0.25
+AUDIO_MARGIN_S = 0.25
 # Blocks of sound follow each other without a gap unless the timestamps say otherwise by more than their
 # rounding (Matroska keeps milliseconds); a lost AAC packet is 20 ms and more.
-_SOUND_JUMP_S = 0.01
+_AUDIO_JUMP_S = 0.01
 # Full scale is 1. Files of floats may hold more, and anything at all; the power of what is louder is infinite.
 _LOUDEST = 1e6
 
 
-def decode_sound(
+def decode_audio(
     audio: AudioStream,
     packets: list[Packet],
     origin: float,
@@ -44,7 +44,7 @@ def decode_sound(
     """
     if not packets:
         raise NoAudioError(f"{path}: its audio stream is empty; leave the file out or give it sound")
-    base_s = math.floor(start_s - SOUND_MARGIN_S) if start_s > 0 else math.floor(start_s)
+    base_s = math.floor(start_s - AUDIO_MARGIN_S) if start_s > 0 else math.floor(start_s)
     rate_hz = audio.codec_context.sample_rate
     samples_a_tick = rate_hz / to_ticks(1.0, audio)
     runs: list[tuple[int, AudioFifo]] = []  # pieces without a gap: first sample on the track, samples
@@ -54,7 +54,7 @@ def decode_sound(
                 raise CorruptMediaError(f"{path}: its sound is damaged; fetch the file again or leave it out")
             follows = runs[-1][0] + runs[-1][1].samples if runs else 0
             stated = follows if frame.pts is None else frame.pts * samples_a_tick - (origin + base_s) * rate_hz
-            if not runs or abs(stated - follows) > _SOUND_JUMP_S * rate_hz:
+            if not runs or abs(stated - follows) > _AUDIO_JUMP_S * rate_hz:
                 runs.append((round(stated), AudioFifo()))
             frame.pts = None  # the queue would insist on its own count
             try:
@@ -63,7 +63,7 @@ def decode_sound(
                 raise CorruptMediaError(
                     f"{path}: its sound changes its format half-way; convert the file to H.264 and AAC"
                 ) from error
-    track = np.zeros(math.ceil((start_s + duration_s + SOUND_MARGIN_S - base_s) * rate_hz), np.float32)
+    track = np.zeros(math.ceil((start_s + duration_s + AUDIO_MARGIN_S - base_s) * rate_hz), np.float32)
     for first, queue in runs:
         block = queue.read()
         if block is None:
@@ -85,8 +85,9 @@ def decode_sound(
 
 
 def _mono(frame: AudioFrame) -> np.ndarray:
-    """(samples,) float32 of a decoded block, whatever its sample format: the mean of its channels, in [-1, 1], or what
-    that would be of the stereo mix of surround sound, which may reach a little further.
+    """(samples,) float32 of a decoded block of any sample format: the mean of its channels, in [-1, 1].
+
+    Surround sound is mixed to stereo first, whose mean can exceed that range slightly.
     """
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
@@ -98,7 +99,8 @@ def _mono(frame: AudioFrame) -> np.ndarray:
     names = [channel.name for channel in frame.layout.channels]
     if len(names) > 2 and "FL" in names:
         return np.array([_IN_STEREO_MIX.get(name, 0.0) for name in names], np.float32) @ samples.astype(np.float32)
-    return samples.mean(0, dtype=np.float32)
+    mono: np.ndarray = samples.mean(0, dtype=np.float32)
+    return mono
 
 
 def _resample(track: np.ndarray, rate_hz: int) -> np.ndarray:

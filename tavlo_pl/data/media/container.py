@@ -30,7 +30,7 @@ from tavlo_pl.io.timeout import too_slow
 
 # The boxes an MP4 or MOV file can begin with; the one container whose index may come last.
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
-# Formats that can say that a picture is to be turned.
+# Formats that can say that a frame is to be turned.
 _TURNING = {"mov", "matroska"}
 # The first bytes of Matroska and WebM.
 _MATROSKA = b"\x1aE\xdf\xa3"
@@ -105,7 +105,7 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
         except av.error.ExitError as error:
             raise too_slow(path) from error
         except av.FFmpegError as error:
-            # A full disk, say, while a film is written, is not this file's fault; "try again" is.
+            # A full disk, say, while a video is written, is not this file's fault; "try again" is.
             if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
                 raise
             raise CorruptMediaError(
@@ -147,8 +147,8 @@ def first_bytes(path: MediaFile, count: int = 12) -> bytes:
 def _check_container(container: InputContainer, path: MediaFile) -> None:
     """Refuse what states too much, and what would decode without an error and yet wrongly."""
     limits().check(container, path)
-    pictures = container.streams.video[:1]
-    if is_avi(container) and pictures and pictures[0].codec_context and pictures[0].codec_context.has_b_frames:
+    video = container.streams.video[:1]
+    if is_avi(container) and video and video[0].codec_context and video[0].codec_context.has_b_frames:
         raise MediaError(f"{path}: AVI keeps no presentation times and this one has B-frames; convert the file to MP4")
     for stream in container.streams:
         # An MP4 index lists every packet: one that ends behind the file's end was cut off.
@@ -188,15 +188,15 @@ def demux(container: InputContainer, path: MediaFile, streams: Sequence[Stream] 
 
 
 def quarter_turns(frame: VideoFrame) -> int:
-    """How often a decoded picture is to be turned by 90° counterclockwise to stand upright (phones store it lying)."""
+    """How often a decoded frame is to be turned by 90° counterclockwise to stand upright (phones store it lying)."""
     return round(frame.rotation / 90) % 4
 
 
 def shown_size(path: MediaFile) -> tuple[int, int]:
-    """(height, width) of the picture as it is to be seen: the first frame tells whether it is stored lying.
+    """(height, width) of the frame as it is to be seen: the first frame says whether it is stored rotated.
 
     Raises:
-        MediaError: As `open_media`, and where there is no picture.
+        MediaError: As `open_media`, and where there is no video stream.
     """
     with open_media(path) as container:
         video = video_stream(container, path)
@@ -205,32 +205,32 @@ def shown_size(path: MediaFile) -> tuple[int, int]:
             return size
         try:
             frame = next(container.decode(video), None)
-        except av.FFmpegError:  # damage is told where the frames are wanted
+        except av.FFmpegError:  # damage is reported where the frames are read
             frame = None
         return size[::-1] if frame is not None and quarter_turns(frame) % 2 else size
 
 
 def pixel_shape(video: VideoStream, shown: tuple[int, int]) -> Fraction:
-    """Width of a pixel by its height in the picture as it is to be seen, whose (height, width) `shown_size` tells."""
+    """Width of a pixel by its height in the frame as it is to be seen, whose (height, width) `shown_size` returns."""
     pixel = video.codec_context.sample_aspect_ratio or Fraction(1)  # None and 0: not stated
     lies = shown != (video.codec_context.height, video.codec_context.width)
     return 1 / pixel if lies else pixel
 
 
 def video_stream(container: InputContainer, path: MediaFile) -> VideoStream:
-    """The first video stream that is a film, set up for one decoder thread."""
+    """The first video stream that is a video and not a cover image, set up for one decoder thread."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             _check_decoder(stream, path)
             if not stream.codec_context.width * stream.codec_context.height:  # FFmpeg takes none that is too large
                 raise CorruptMediaError(
-                    f"{path}: damaged: its picture states no size, or more than the {limits().pixels:,} pixels that "
+                    f"{path}: damaged: its video states no size, or more than the {limits().pixels:,} pixels that "
                     "limits.pixels allows; leave the file out"
                 )
             stream.codec_context.thread_count = 1  # more cost CPU and gain nothing beside other workers
-            stream.codec_context.options = limits().for_decoder  # pictures may outgrow their headers
+            stream.codec_context.options = limits().for_decoder  # frames may outgrow their headers
             return stream
-    raise NoVideoError(f"{path}: no video stream; leave the file out or give one with pictures")
+    raise NoVideoError(f"{path}: no video stream; leave the file out or give another file")
 
 
 def audio_stream(container: InputContainer, path: MediaFile) -> AudioStream:
@@ -249,7 +249,7 @@ def _check_decoder(stream: Stream, path: MediaFile) -> None:
 
 
 def origin_s(container: InputContainer) -> float:
-    """Time 0 of the clip's clock on the file's: the earliest start of picture or sound, at least 0."""
+    """Time 0 of the clip's clock on the file's: the earliest start of video or audio, at least 0."""
     first = [*container.streams.video[:1], *container.streams.audio[:1]]
     starts = [float(to_seconds(np.int64(s.start_time), s)) for s in first if s.start_time is not None]
     return max(0.0, min(starts, default=0.0))

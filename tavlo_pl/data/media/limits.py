@@ -1,4 +1,4 @@
-"""How large a media file may be: headers of strangers state what they like, and a decoder takes memory by them."""
+"""How large a media file may be: headers of untrusted files can state any size."""
 
 import json
 import os
@@ -16,7 +16,7 @@ FORMATS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h264", "flv", "ogg", "asf"),
     *("wav", "flac", "mp3", "aac", "aiff"),
 )
-"""FFmpeg's names of the containers that are opened. It knows many more, some of which open further files by name
+"""FFmpeg's names of the containers that are opened. It supports many more, some of which open further files by name
 (concat, hls, dash, image2, sdp), whatever the name of the file that lists them."""
 
 HIGHEST_SAMPLE_RATE_HZ = 768_000
@@ -28,9 +28,9 @@ class Limits:
     """What a media file may state of itself.
 
     Args:
-        pixels: Height times width of the picture; twice that of 8K.
+        pixels: Height times width of the frame; twice that of 8K.
         duration_s: Length in seconds; a day.
-        streams: Number of streams of pictures, sound and all else.
+        streams: Number of streams of video, audio and all else.
 
     Raises:
         ConfigError: a limit is not positive.
@@ -46,7 +46,7 @@ class Limits:
 
     @property
     def for_decoder(self) -> dict[str, str]:
-        """The option by which FFmpeg refuses larger pictures; it rounds their sides up to multiples of 64 first."""
+        """The option by which FFmpeg refuses larger frames; it rounds their sides up to multiples of 64 first."""
         return {"max_pixels": str(2 * self.pixels + 2**16)}
 
     def check(self, container: InputContainer, path: object) -> None:
@@ -75,7 +75,7 @@ class Limits:
         if context is None:
             return
         if context.type == "video" and context.width * context.height > self.pixels:
-            raise _too_much(path, f"a picture of {context.width:,} x {context.height:,} pixels", "pixels", self.pixels)
+            raise _too_much(path, f"a frame of {context.width:,} x {context.height:,} pixels", "pixels", self.pixels)
         if context.type == "audio" and context.sample_rate > HIGHEST_SAMPLE_RATE_HZ:
             raise MediaError(f"{path}: no sound has {context.sample_rate:,} samples a second; leave the file out")
 

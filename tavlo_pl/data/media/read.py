@@ -1,13 +1,13 @@
-"""Pictures and sound of a video file, on one clock.
+"""Frames and audio of a video file, on one clock.
 
-Time 0 of a clip is the earliest presentation time among the file's picture and sound (never before the
+Time 0 of a clip is the earliest presentation time among the file's video and audio (never before the
 file's own zero), and every time here is in seconds from there. Frames are chosen by the presentation times of
 the packets, never by a frame rate, so that variable rates, late starts, B-frames and edit lists give the
 frame that a player shows. The sound is placed by its own timestamps, so that encoder padding and late starts
 do not shift it.
 
 Importers need this module only. The parts behind it: `media_open` (errors of opening, the clock), on which
-reading and writing both stand, `media_pictures` and `media_sound` (packets to frames and to a waveform) and
+reading and writing both stand, `media.video` and `media.audio` (packets to frames and to a waveform) and
 `media_write`; `media_limits` says what is too large.
 """
 
@@ -24,7 +24,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from tavlo_pl.data.media.audio import SOUND_MARGIN_S, decode_sound
+from tavlo_pl.data.media.audio import AUDIO_MARGIN_S, decode_audio
 from tavlo_pl.data.media.container import (
     MediaFile,
     MemoryFile,
@@ -40,7 +40,7 @@ from tavlo_pl.data.media.container import (
     video_stream,
 )
 from tavlo_pl.data.media.limits import limits
-from tavlo_pl.data.media.video import decode_pictures, shown_pts
+from tavlo_pl.data.media.video import decode_frames, shown_pts
 from tavlo_pl.errors import CorruptMediaError
 from tavlo_pl.io.timeout import limited
 
@@ -54,7 +54,7 @@ _INDEXED = {"mov", "matroska", "avi"}
 _SEEK_FROM_S = 2.0
 # So far before a key frame that is wanted, its sound may lie in the file.
 _SEEK_EARLY_S = 1.0
-# What browsers play, and as what: containers with their codecs of picture and sound.
+# What browsers play, and as what: containers with their codecs of video and audio.
 _IN_BROWSERS = {
     "video/mp4": ("mov", {"h264"}, {"aac", "mp3"}),
     "video/webm": ("webm", {"vp8", "vp9", "av1"}, {"opus", "vorbis"}),
@@ -69,12 +69,12 @@ class MediaInfo:
     Attributes:
         path: The file.
         duration_s: Length in seconds.
-        width: Width of the picture in pixels, as it is to be seen.
-        height: Height of the picture in pixels, as it is to be seen.
+        width: Width of the frames in pixels, as displayed.
+        height: Height of the frames in pixels, as displayed.
         pixel_shape: Width of such a pixel by its height; 1 for nearly all videos.
         frame_rate: Frames per second on average; 0 where the file does not tell. Never find a frame by it.
         frame_count: Number of frames where the container states it.
-        video_s: Length of the picture in seconds, as far as the headers tell it apart from the file's.
+        video_s: Length of the video stream in seconds, if the headers state it separately from that of the file.
         has_audio: Whether there is an audio stream.
         audio_s: End of the sound in seconds on the clip's clock; None where there is none or the file does not tell.
     """
@@ -108,10 +108,10 @@ class DecodedClip:
 
 @limited
 def probe(path: str | Path | MemoryFile) -> MediaInfo:
-    """Read the headers of a video file, and the first frame, which tells how the picture is turned.
+    """Read the headers of a video file, and the first frame, which says how the frames are rotated.
 
     Raises:
-        MediaError: The file is missing, empty, damaged, no media or has no pictures; the subclass tells.
+        MediaError: The file is missing, empty, damaged, no media file or without a video stream, see the subclass.
     """
     path = as_media(path)
     with open_media(path) as container:
@@ -133,7 +133,7 @@ def probe(path: str | Path | MemoryFile) -> MediaInfo:
             frame_count=video.frames or None,
             video_s=float(to_seconds(np.int64(video.duration), video)) if video.duration else duration_s,
             has_audio=bool(container.streams.audio),
-            audio_s=_sound_end_s(container, container.streams.audio[0]) if container.streams.audio else None,
+            audio_s=_audio_end_s(container, container.streams.audio[0]) if container.streams.audio else None,
         )
 
 
@@ -147,16 +147,16 @@ def browser_type(path: Path) -> str | None:
         video, audio = video_stream(container, path), audio_stream(container, path)
         if origin_s(container) > 0 or video.codec_context.pix_fmt not in _IN_BROWSERS_PIXELS:
             return None
-        for kind, (name, pictures, sounds) in _IN_BROWSERS.items():
+        for kind, (name, video_codecs, audio_codecs) in _IN_BROWSERS.items():
             codecs = video.codec_context.codec.canonical_name, audio.codec_context.codec.canonical_name
-            if name in container.format.name.split(",") and codecs[0] in pictures and codecs[1] in sounds:
+            if name in container.format.name.split(",") and codecs[0] in video_codecs and codecs[1] in audio_codecs:
                 return kind
     return None
 
 
 @limited
 def probe_audio_duration(path: str | Path | MemoryFile) -> float:
-    """Length of a file's sound in seconds on the clip's clock; the file may be a recording without pictures.
+    """Length of a file's audio in seconds on the clip's clock; the file may be an audio recording.
 
     Raises:
         NoAudioError: The file has no audio stream.
@@ -164,13 +164,13 @@ def probe_audio_duration(path: str | Path | MemoryFile) -> float:
     """
     path = as_media(path)
     with open_media(path) as container:
-        end_s = _sound_end_s(container, audio_stream(container, path))
+        end_s = _audio_end_s(container, audio_stream(container, path))
         if end_s is None:
             raise CorruptMediaError(f"{path}: its length is not known; convert the file to WAV or FLAC")
         return end_s
 
 
-def _sound_end_s(container: InputContainer, audio: AudioStream) -> float | None:
+def _audio_end_s(container: InputContainer, audio: AudioStream) -> float | None:
     if audio.duration:
         return float(to_seconds(np.int64((audio.start_time or 0) + audio.duration), audio)) - origin_s(container)
     return container.duration / av.time_base if container.duration else None
@@ -194,7 +194,7 @@ def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
 
 
 def video_end_s(times_s: np.ndarray) -> float:
-    """When the picture ends: the last frame is shown as long as most are.
+    """When the video stream ends: the last frame is shown as long as most are.
 
     Args:
         times_s: (N,) presentation times of all frames, as `frame_times` gives them.
@@ -245,21 +245,21 @@ def read_clip(
             video = video_stream(container, path) if wanted_s.size else None
             audio = audio_stream(container, path) if duration_s > 0 else None
             origin = origin_s(container)
-            since_s = origin + min(begin for begin, _ in spans) - 2 * SOUND_MARGIN_S
-            until_s = origin + max(end for _, end in spans) + SOUND_MARGIN_S
+            since_s = origin + min(begin for begin, _ in spans) - 2 * AUDIO_MARGIN_S
+            until_s = origin + max(end for _, end in spans) + AUDIO_MARGIN_S
             found = _packets(container, path, video, audio, since_s, until_s, seek)
             if found is None:
                 continue
-            pictures, sounds = found
+            video_packets, audio_packets = found
             if video is not None:
-                pts = shown_pts(pictures, path)
+                pts = shown_pts(video_packets, path)
                 time_s = to_seconds(pts, video) - origin
                 chosen = np.maximum(np.searchsorted(time_s, wanted_s + _GRACE_S, side="right") - 1, 0)
-                decoded = decode_pictures(video, pictures, set(pts[chosen].tolist()), size, path)
+                decoded = decode_frames(video, video_packets, set(pts[chosen].tolist()), size, path)
                 frames = np.stack([decoded[at] for at in pts[chosen].tolist()])
                 frame_time_s = time_s[chosen]
             if audio is not None:
-                waveform = decode_sound(audio, sounds, origin, start_s, duration_s, path)
+                waveform = decode_audio(audio, audio_packets, origin, start_s, duration_s, path)
             break
     return DecodedClip(frames, frame_time_s, waveform)
 
@@ -279,9 +279,9 @@ def _packets(
     until_s: float,
     seek: bool,
 ) -> tuple[list[Packet], list[Packet]] | None:
-    """The packets, in decoding order, that a span of the file's clock can need: pictures, sound.
+    """The packets, in decoding order, that a span of the file's clock can need: video, audio.
 
-    Packets are kept from the last key frame before the span on, so that a clip of a long film needs little memory.
+    Packets are kept from the last key frame before the span on, so that a clip of a long video needs little memory.
     No container's seek is right for every stream: None where it did not lead to a key frame of each stream at or
     before the span, and the file is to be read from its start.
     """

@@ -2,7 +2,7 @@
 
 The packets were read first, which costs next to nothing. Each group of wanted frames is decoded from the key
 frame before it, and the decoder passes over the non-reference frames that nobody wants: about 0.6 of the time
-of a full decode at ten frames a clip. Where a wanted picture does not come out after all, everything is
+of a full decode at ten frames a clip. Where a wanted frame does not come out after all, everything is
 decoded in order; what is missing even then is damage, and an error.
 """
 
@@ -21,14 +21,14 @@ from tavlo_pl.errors import CorruptMediaError, EmptyMediaError, MediaError
 
 
 def shown_pts(packets: list[Packet], path: MediaFile) -> np.ndarray:
-    """(N,) int64: the ascending presentation timestamps of the pictures that a player shows."""
+    """(N,) int64: the ascending presentation timestamps of the frames that a player shows."""
     shown = [packet.pts for packet in _showable(packets, path) if not packet.is_discard]  # edit lists discard
     if not shown:
         raise EmptyMediaError(f"{path}: no frame is left to show; fetch the file again or leave it out")
     return np.unique(np.array(shown, np.int64))
 
 
-def decode_pictures(
+def decode_frames(
     video: VideoStream,
     packets: list[Packet],
     wanted: set[int],
@@ -41,21 +41,21 @@ def decode_pictures(
         # Damage that the decoder would conceal becomes an error; so would a start in an open GOP.
         video.codec_context.options |= {"err_detect": "explode"}
     try:
-        pictures = _decode_groups(video, _plan(usable, wanted), wanted, size, skip="NONREF")
+        images = _decode_groups(video, _plan(usable, wanted), wanted, size, skip="NONREF")
     except av.InvalidDataError:
-        pictures = {}
-    if wanted - pictures.keys():
-        pictures = _decode_groups(video, [usable], wanted, size, skip="DEFAULT")
-    if missing := wanted - pictures.keys():
+        images = {}
+    if wanted - images.keys():
+        images = _decode_groups(video, [usable], wanted, size, skip="DEFAULT")
+    if missing := wanted - images.keys():
         raise CorruptMediaError(
             f"{path}: damaged: {len(missing)} of {len(wanted)} wanted frames cannot be decoded; "
             "fetch the file again or leave it out"
         )
-    return pictures
+    return images
 
 
 def _showable(packets: list[Packet], path: MediaFile) -> list[Packet]:
-    """The packets from the first key frame on, less the pictures that lean on what came before it."""
+    """The packets from the first key frame on, less the frames that lean on what came before it."""
     if not packets:
         raise EmptyMediaError(f"{path}: its video stream holds no frame; fetch the file again or leave it out")
     if any(packet.pts is None for packet in packets):
@@ -68,10 +68,10 @@ def _showable(packets: list[Packet], path: MediaFile) -> list[Packet]:
 
 
 def _plan(packets: list[Packet], wanted: set[int]) -> list[list[Packet]]:
-    """Runs of packets, each from a key frame to the last picture wanted before the next run.
+    """Runs of packets, each from a key frame to the last frame wanted before the next run.
 
-    A key frame followed by pictures that are shown before it (an open GOP) is no place to start: they, and
-    the decoder's count of reference pictures, lean on what came before.
+    A key frame followed by frames that are shown before it (an open GOP) is no place to start: they, and
+    the decoder's count of reference frames, lean on what came before.
     """
     groups: list[list[Packet]] = []
     for packet in packets:
@@ -100,23 +100,23 @@ def _decode_groups(
     size: tuple[int, int] | None,
     skip: Literal["NONREF", "DEFAULT"],
 ) -> dict[int, np.ndarray]:
-    """Decode runs of packets, keep the wanted and undamaged pictures, scaled."""
+    """Decode runs of packets, keep the wanted and undamaged frames, scaled."""
     reformatter = VideoReformatter()
-    pictures: dict[int, np.ndarray] = {}
+    images: dict[int, np.ndarray] = {}
     context = video.codec_context
     for group in groups:
         context.flush_buffers()
         for packet in [*group, None]:
-            # With NONREF the decoder skips a picture if no other leans on it; a wanted one must come out.
+            # With NONREF the decoder skips a frame if no other leans on it; a wanted one must come out.
             context.skip_frame = skip if packet is not None and packet.pts not in wanted else "DEFAULT"
             for frame in context.decode(packet):
                 if frame.pts in wanted and not frame.is_corrupt:
-                    pictures[frame.pts] = _upright(frame, size, reformatter)
-    return pictures
+                    images[frame.pts] = _upright(frame, size, reformatter)
+    return images
 
 
 def _upright(frame: VideoFrame, size: tuple[int, int] | None, reformatter: VideoReformatter) -> np.ndarray:
-    """(H, W, 3) uint8 of a picture as it is to be seen, scaled."""
+    """(H, W, 3) uint8 of a frame as it is to be seen, scaled."""
     turns = quarter_turns(frame)
     height, width = (frame.height, frame.width) if size is None else size[:: -1 if turns % 2 else 1]
     scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)

@@ -1,4 +1,4 @@
-"""Writing films: H.264 and AAC in MP4, the same bytes for the same input, never half a file at its name."""
+"""Writes videos: H.264 and AAC in MP4, the same bytes for the same input, never half a file at its name."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -33,12 +33,12 @@ _X264 = {
     "preset": "veryfast",
     "tune": "fastdecode",
     "g": "25",
-    # With AVX-512, x264's look-ahead reads what lies in memory by chance: 40 films of the same pictures had 7 forms.
+    # With AVX-512, x264's look-ahead reads uninitialised memory: 40 videos of the same frames had 7 encodings.
     "x264-params": "cpu-independent=1",
 }
 # Noise is coded, not made up anew at each decode, so that a span always sounds the same.
 _AAC = {"aac_coder": "fast", "aac_pns": "0", "flags": "+bitexact"}
-_CRF_FILM = 20
+_CRF = 20
 _AUDIO_BIT_RATE = 96_000
 _AUDIO_RATE_HZ = 48_000
 
@@ -59,27 +59,27 @@ def write_clip(
 
     Args:
         path: Destination, an MP4 file; its folder is made.
-        frames: (H, W, 3) uint8 RGB pictures of one size; odd sizes are padded by one row or column.
+        frames: (H, W, 3) uint8 RGB frames of one size; odd sizes are padded by one row or column.
         frame_rate: Frames per second.
-        waveform: (L,) float32 in [-1, 1], mono, or None for a film without sound.
-        sample_rate_hz: Rate of the waveform, one that AAC knows: 16, 22.05, 32, 44.1, 48 kHz and others.
+        waveform: (L,) float32 in [-1, 1], mono, or None for a video without audio.
+        sample_rate_hz: Rate of the waveform, one that AAC supports: 16, 22.05, 32, 44.1, 48 kHz and others.
         crf: x264's quality, 0 (lossless) to 51; 20 looks like the original.
         threads: Encoder threads.
 
     Raises:
         ValueError: There is no frame.
     """
-    pictures = iter(frames)
-    first = next(pictures, None)
+    images = iter(frames)
+    first = next(images, None)
     if first is None:
         raise ValueError(f"{path}: there is no frame to write")
     with _whole_file(Path(path)) as container:
-        encoder = _PictureEncoder(
+        encoder = _FrameEncoder(
             container, first.shape[:2], Fraction(frame_rate), 1 / Fraction(frame_rate), crf, threads
         )
         if waveform is not None:
-            # All sound goes first: the muxer holds it back and lays it between the pictures.
-            sound = _add_sound(container, sample_rate_hz, "mono")
+            # All sound goes first: the muxer holds it back and lays it between the frames.
+            sound = _add_audio(container, sample_rate_hz, "mono")
             block = AudioFrame.from_ndarray(
                 np.ascontiguousarray(waveform, np.float32)[None], format="fltp", layout="mono"
             )
@@ -87,29 +87,29 @@ def write_clip(
             container.mux(sound.encode(block))
             container.mux(sound.encode(None))
         encoder.write(first, 0)
-        for number, picture in enumerate(pictures, start=1):
-            encoder.write(picture, number)
+        for number, image in enumerate(images, start=1):
+            encoder.write(image, number)
         encoder.finish()
 
 
 def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.ndarray, float], np.ndarray]) -> None:
-    """Write a film with every frame of another drawn over, at the same times and with the same sound.
+    """Writes a video with every frame of another one drawn over, at the same times and with the same audio.
 
-    AAC and MP3 sound is copied as it is, anything else is encoded anew as AAC. The film is written beside its
+    AAC and MP3 sound is copied as it is, anything else is encoded anew as AAC. The video is written beside its
     name and renamed when it is whole. Its time 0 is time 0 of the source's clip clock.
 
     Args:
         source: A video file, with or without sound.
         destination: An MP4 file; its folder is made.
         draw: Takes a frame (H, W, 3) uint8 RGB and its time in seconds on the clip's clock, and returns the
-            picture to write, of the same shape and type. Called in the order of time.
+            frame to write, of the same shape and type. Called in the order of time.
 
     Raises:
         CorruptMediaError: A frame cannot be decoded faithfully.
         MediaError: As `media.probe`.
     """
     source = Path(source)
-    with open_media(source) as original, _whole_file(Path(destination)) as film:
+    with open_media(source) as original, _whole_file(Path(destination)) as output:
         video = video_stream(original, source)
         audio = audio_stream(original, source) if original.streams.audio else None
         assert video.time_base is not None, "a demuxed stream has a time base"
@@ -117,9 +117,9 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
         first_tick = round(origin / video.time_base)
         rate = video.average_rate or video.guessed_rate or Fraction(25)
         size = shown_size(source)
-        encoder = _PictureEncoder(film, size, rate, video.time_base, _CRF_FILM, threads=1)
+        encoder = _FrameEncoder(output, size, rate, video.time_base, _CRF, threads=1)
         encoder.set_pixel_shape(pixel_shape(video, size))
-        sound = _SoundTrack(film, audio, origin) if audio is not None else None
+        sound = _AudioTrack(output, audio, origin) if audio is not None else None
         reformatter = VideoReformatter()
         drawn = False
         for packet in demux(original, source, [stream for stream in (video, audio) if stream is not None]):
@@ -133,8 +133,8 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
                         f"{source}: damaged at {frame.time} s; fetch the file again or leave it out"
                     )
                 rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-                picture = draw(np.rot90(rgb, quarter_turns(frame)), float(frame.pts * video.time_base) - origin)
-                encoder.write(picture, frame.pts - first_tick)
+                image = draw(np.rot90(rgb, quarter_turns(frame)), float(frame.pts * video.time_base) - origin)
+                encoder.write(image, frame.pts - first_tick)
                 drawn = True
         if not drawn:
             raise EmptyMediaError(f"{source}: it has no frame to show; fetch the file again or leave it out")
@@ -148,15 +148,15 @@ def _whole_file(path: Path) -> Iterator[OutputContainer]:
     options = {
         "fflags": "+bitexact",
         "movflags": "+faststart",
-        "max_interleave_delta": "0",  # the muxer may hold back all the sound until the pictures come
+        "max_interleave_delta": "0",  # the muxer may hold back all the sound until the frames come
         "movie_timescale": "90000",  # late starts are kept to 11 us instead of 1 ms
     }
     with atomic_path(path) as part, av.open(str(part), "w", format="mp4", options=options) as container:
         yield container
 
 
-class _PictureEncoder:
-    """The video stream of a film: RGB pictures in, H.264 (BT.601, 4:2:0) out."""
+class _FrameEncoder:
+    """The video stream of a video: RGB frames in, H.264 (BT.601, 4:2:0) out."""
 
     def __init__(
         self,
@@ -177,14 +177,14 @@ class _PictureEncoder:
         self._stream.codec_context.time_base = time_base
 
     def set_pixel_shape(self, pixel: Fraction) -> None:
-        """Have players show pixels of this width by height; called before the first picture."""
+        """Have players show pixels of this width by height; called before the first frame."""
         self._stream.codec_context.sample_aspect_ratio = pixel
 
-    def write(self, picture: np.ndarray, tick: int) -> None:
-        """Encode an (H, W, 3) uint8 picture shown at `tick` of the time base."""
-        if any(self._odd):  # 4:2:0 knows even sizes only
-            picture = np.pad(picture, ((0, self._odd[0]), (0, self._odd[1]), (0, 0)), mode="edge")
-        rgb = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    def write(self, image: np.ndarray, tick: int) -> None:
+        """Encode an (H, W, 3) uint8 frame shown at `tick` of the time base."""
+        if any(self._odd):  # 4:2:0 supports even sizes only
+            image = np.pad(image, ((0, self._odd[0]), (0, self._odd[1]), (0, 0)), mode="edge")
+        rgb = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame = self._reformatter.reformat(rgb, format="yuv420p", dst_colorspace=Colorspace.ITU601, threads=1)
         frame.pts, frame.time_base = tick, self._stream.codec_context.time_base
         self._container.mux(self._stream.encode(frame))
@@ -194,14 +194,14 @@ class _PictureEncoder:
         self._container.mux(self._stream.encode(None))
 
 
-def _add_sound(container: OutputContainer, rate_hz: int, layout: str) -> AudioStream:
+def _add_audio(container: OutputContainer, rate_hz: int, layout: str) -> AudioStream:
     stream: AudioStream = container.add_stream("aac", rate=rate_hz, layout=layout, options=_AAC)
     stream.bit_rate = _AUDIO_BIT_RATE
     return stream
 
 
-class _SoundTrack:
-    """The sound of a film that another film's sound is carried over to, packet by packet."""
+class _AudioTrack:
+    """The audio of a video to which another video's audio is copied, packet by packet."""
 
     def __init__(self, container: OutputContainer, source: AudioStream, origin_s: float) -> None:
         assert source.time_base is not None, "a demuxed stream has a time base"
@@ -215,7 +215,7 @@ class _SoundTrack:
         if self._copied:
             self._stream = container.add_stream_from_template(source)
         else:
-            self._stream = _add_sound(
+            self._stream = _add_audio(
                 container, _AUDIO_RATE_HZ, "mono" if context.layout.nb_channels == 1 else "stereo"
             )
 

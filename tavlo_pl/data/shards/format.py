@@ -182,18 +182,18 @@ def from_record(
         raise CorruptMediaError(f"{where}: damaged: no clip of tavlo's ({error}); make the shard anew.") from error
 
 
-def _decoded(pictures: Sequence[bytes], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+def _decoded(images: Sequence[bytes], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     """(N, H, W, 3) frames. The flags spare a tenth of the time and cost half a decibel against the video's frames."""
-    stored = simplejpeg.decode_jpeg_header(pictures[0])[:2] if pictures else (0, 0)  # one size in all of a clip
-    frames = np.empty((len(pictures), *(size or stored), 3), np.uint8)
-    for frame, picture in zip(frames, pictures, strict=True):
-        height, width, *_ = simplejpeg.decode_jpeg_header(picture)
+    stored = simplejpeg.decode_jpeg_header(images[0])[:2] if images else (0, 0)  # one size in all of a clip
+    frames = np.empty((len(images), *(size or stored), 3), np.uint8)
+    for frame, image in zip(frames, images, strict=True):
+        height, width, *_ = simplejpeg.decode_jpeg_header(image)
         if height * width > limits().pixels or (height, width) != stored:
-            raise ValueError(f"a picture of {width} x {height} pixels")
+            raise ValueError(f"an image of {width} x {height} pixels")
         if frame.shape[:2] == stored:
-            simplejpeg.decode_jpeg(picture, fastdct=True, fastupsample=True, buffer=frame)
+            simplejpeg.decode_jpeg(image, fastdct=True, fastupsample=True, buffer=frame)
         else:
-            frame[:] = _scaled(simplejpeg.decode_jpeg(picture, fastdct=True, fastupsample=True), frame.shape[:2])
+            frame[:] = _scaled(simplejpeg.decode_jpeg(image, fastdct=True, fastupsample=True), frame.shape[:2])
     return frames
 
 

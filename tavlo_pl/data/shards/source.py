@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
 from tavlo_pl.data.clip_ids import clip_key, is_listed, read_ids
@@ -91,7 +92,7 @@ class Store:
 
 
 @lru_cache
-def _connect(root: str, process: int) -> tuple[AbstractFileSystem, str]:
+def _connect(root: str, _process: int) -> tuple[AbstractFileSystem, str]:
     """File system and path of a URL; a process makes its own, since no connection survives a fork."""
     connected: tuple[AbstractFileSystem, str] = url_to_fs(root)
     return connected
@@ -109,11 +110,13 @@ class StoredClip(Clip):
     store: Store = Store("")
     place: Place = Place(0, 0, 0, 0)
 
+    @override
     def read(self, times_s: Sequence[float], size: tuple[int, int] | None, duration_s: float) -> DecodedClip:
         """The stored frames next to some moments, and the sound; see `Clip.read`."""
         offsets_s = np.asarray(times_s, np.float64) - self.start_s
         return self._load(self.store.spec.nearest(offsets_s).tolist(), size)
 
+    @override
     def read_waveform(self, duration_s: float) -> NDArray[np.float32]:
         """The sound of the span; see `Clip.read_waveform`."""
         return self._load((), None).waveform
@@ -197,7 +200,7 @@ class Shards(ClipSource):
     """Reads what ``tavlo data shard`` wrote.
 
     Args:
-        root: folder, or URL that fsspec knows (``s3://bucket/shards``; ``filecache::s3://…`` keeps what was read).
+        root: folder, or URL that fsspec supports (``s3://bucket/shards``; ``filecache::s3://…`` keeps what was read).
         ids: text file of the clips to take (``<id>_<start>`` or the id alone, one a line).
 
     Raises:

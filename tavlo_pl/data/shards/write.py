@@ -82,7 +82,7 @@ def write_shards(
 
     Args:
         clips: the whole list, the same for all parts.
-        folder: where to; a killed run of the same list and form goes on there.
+        folder: where to; a killed run of the same list and form resumes there.
         spec: how clips are stored.
         clips_per_shard: clips of a file, the unit of work.
         part: (i, n): every n-th shard from the i-th on.
@@ -198,7 +198,7 @@ def _records(clips: Iterable[Clip], spec: ShardSpec, workers: int) -> Iterator[p
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise RunFailedError(
-                "a process that reads clips was ended from outside (too little memory?); the same command goes on."
+                "a process that reads clips was killed (out of memory?); run the same command again to resume."
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)

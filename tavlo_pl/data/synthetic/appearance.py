@@ -1,6 +1,6 @@
 """The looks of the procedural world: cut-out sprites and textured backgrounds, drawn or read from files.
 
-A sprite is an RGBA picture of ``SPRITE_PX`` pixels a side whose object touches the border of the inscribed circle.
+A sprite is an RGBA image of ``SPRITE_PX`` pixels a side whose object touches the border of the inscribed circle.
 """
 
 import colorsys
@@ -27,7 +27,7 @@ def _star(points: int, inner: float) -> Outline:
 
 
 OUTLINES: dict[str, Outline] = {
-    "disk": lambda a: np.ones_like(a),
+    "disk": np.ones_like,
     "triangle": _regular(3),
     "square": _regular(4),
     "hexagon": _regular(6),
@@ -44,11 +44,11 @@ OUTLINES: dict[str, Outline] = {
 }
 
 
-def _plain(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _plain(x: np.ndarray, _y: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
     return 0.15 * x
 
 
-def _stripes(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _stripes(x: np.ndarray, _y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.sign(np.sin(rng.uniform(8, 11) * x))
 
 
@@ -59,14 +59,16 @@ def _dots(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _checker(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     k = rng.uniform(5.5, 7.5)
-    return np.sign(np.sin(k * x) * np.sin(k * y))
+    pattern: np.ndarray = np.sign(np.sin(k * x) * np.sin(k * y))
+    return pattern
 
 
 def _rings(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return np.sign(np.sin(rng.uniform(11, 14) * np.hypot(x, y)))
+    pattern: np.ndarray = np.sign(np.sin(rng.uniform(11, 14) * np.hypot(x, y)))
+    return pattern
 
 
-def _halves(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _halves(x: np.ndarray, _y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.sign(x + rng.uniform(-0.15, 0.15))
 
 
@@ -122,7 +124,7 @@ def draw_sprite(category: str, look: Look) -> Image.Image:
 
 
 def draw_background(seed: int, size: tuple[int, int]) -> Image.Image:
-    """A textured picture of (width, height): clouds of several scales between two colours, with a faint weave."""
+    """A textured image of (width, height): clouds of several scales between two colours, with a faint weave."""
     rng = rng_of("background", seed)
     width, height = size
     field = np.zeros((height, width))

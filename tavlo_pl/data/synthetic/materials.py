@@ -1,4 +1,4 @@
-"""What a world is made of: drawn and synthesised (``Procedural``), or pictures and recordings (``FromFiles``)."""
+"""What a world is made of: drawn and synthesised (``Procedural``), or images and recordings (``FromFiles``)."""
 
 from pathlib import Path
 from typing import Protocol
@@ -24,7 +24,7 @@ class Materials(Protocol):
         """A square RGBA cut-out."""
 
     def background(self, seed: int, size: tuple[int, int]) -> Image.Image:
-        """An RGB picture of (width, height)."""
+        """An RGB image of (width, height)."""
 
     def voice(self, category: str, samples: int, rng: np.random.Generator) -> np.ndarray:
         """(samples,) float of the class's sound at ``sound.SAMPLE_RATE_HZ``."""
@@ -49,7 +49,7 @@ class Procedural:
 
 
 class FromFiles:
-    """Real pictures and recordings.
+    """Real images and recordings.
 
     ``<root>/<class>/*.png`` are cut-outs with alpha, ``<root>/<class>/*.{wav,ogg,flac}`` recordings,
     ``<root>/_backgrounds/*.{jpg,png}`` backgrounds. Where there are several files, every third is kept for test
@@ -60,7 +60,7 @@ class FromFiles:
         split: whose files to use.
 
     Raises:
-        DatasetNotFoundError: a class without pictures or recordings, fewer than five classes, no backgrounds.
+        DatasetNotFoundError: a class without images or recordings, fewer than five classes, no backgrounds.
     """
 
     def __init__(self, root: str, split: Split) -> None:
@@ -73,30 +73,30 @@ class FromFiles:
         self.categories = tuple(p.name for p in classes)
         if len(classes) < 5:
             raise DatasetNotFoundError(f"{folder}: {len(classes)} class folders, at least 5 are needed")
-        self._pictures = {p.name: _share(_files(p, ("png",)), split) for p in classes}
+        self._images = {p.name: _share(_files(p, ("png",)), split) for p in classes}
         self._recordings = {p.name: _share(_files(p, ("wav", "ogg", "flac")), split) for p in classes}
         self._backgrounds = _share(_files(folder / BACKGROUNDS, ("jpg", "jpeg", "png")), split)
 
     def sprite(self, category: str, look: Look) -> Image.Image:
         """One of the class's cut-outs, fitted into a square."""
-        files = self._pictures[category]
-        picture = _open(files[look.variant % len(files)], "RGBA")
-        picture.thumbnail((SPRITE_PX * 2, SPRITE_PX * 2))
-        side = max(picture.size)
+        files = self._images[category]
+        image = _open(files[look.variant % len(files)], "RGBA")
+        image.thumbnail((SPRITE_PX * 2, SPRITE_PX * 2))
+        side = max(image.size)
         square = Image.new("RGBA", (side, side))
-        square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+        square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
         return square
 
     def background(self, seed: int, size: tuple[int, int]) -> Image.Image:
         """A random cut of one of the backgrounds, half of the time mirrored."""
         rng = rng_of("background file", seed)
-        picture = _open(self._backgrounds[int(rng.integers(len(self._backgrounds)))], "RGB")
+        image = _open(self._backgrounds[int(rng.integers(len(self._backgrounds)))], "RGB")
         if rng.random() < 0.5:
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        scale = rng.uniform(0.7, 1.0) * min(picture.width / size[0], picture.height / size[1])
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        scale = rng.uniform(0.7, 1.0) * min(image.width / size[0], image.height / size[1])
         width, height = scale * size[0], scale * size[1]
-        left, top = rng.uniform(0, picture.width - width), rng.uniform(0, picture.height - height)
-        return picture.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
+        left, top = rng.uniform(0, image.width - width), rng.uniform(0, image.height - height)
+        return image.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
 
     def voice(self, category: str, samples: int, rng: np.random.Generator) -> np.ndarray:
         """A random stretch of one of the class's recordings, repeated where it is too short."""
@@ -127,7 +127,7 @@ def _share(files: list[Path], split: Split) -> list[Path]:
 
 def _open(file: Path, mode: str) -> Image.Image:
     try:
-        with Image.open(file) as picture:
-            return picture.convert(mode)
+        with Image.open(file) as image:
+            return image.convert(mode)
     except (UnidentifiedImageError, OSError) as error:
-        raise DatasetNotFoundError(f"{file}: not a readable picture; replace or remove it") from error
+        raise DatasetNotFoundError(f"{file}: not a readable image; replace or remove it") from error

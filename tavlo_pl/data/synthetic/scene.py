@@ -1,7 +1,7 @@
-"""What happens in a procedural clip: who is in the picture, where, who sounds, when. Draws only, no pixels.
+"""What happens in a procedural clip: who is in the frame, where, who sounds, when. Draws only, no pixels.
 
 A clip is a ``Scene``: a background, a few ``Actor``s on smooth paths, and sounds. An actor that sounds pulses with
-its own sound; half of the silent ones pulse with a sound of their own that nobody hears, at other moments, so that
+its own sound; half of the silent ones pulse with audio of their own that is not mixed in, at other moments, so that
 "what pulses" is not the answer. Everything follows from (seed, split, number of the clip).
 """
 
@@ -26,7 +26,7 @@ TRAIN_SHARES: tuple[float, ...] = (0.35, 0.2, 0.2, 0.1, 0.15)
 
 
 SLIDE_S = 0.6
-"""How long an object takes to enter or leave the picture."""
+"""How long an object takes to enter or leave the frame."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Level:
     """The dials of a difficulty.
 
     Attributes:
-        actors: fewest and most objects in the picture.
+        actors: fewest and most objects in the frame.
         pulse: how much an object grows at full loudness, as a share of its size.
         glow: how much brighter it gets at full loudness, as a share.
         noise_db: loudest background noise, relative to the loudest source.
@@ -67,7 +67,7 @@ class Look:
         variant: number that picks one of a class's files, or the details of its texture.
         hue: base colour, position on the colour circle, 0..1.
         contrast: between its two tones, 0..1.
-        size: radius at rest, as a share of the picture's height.
+        size: radius at rest, as a share of the frame's height.
     """
 
     variant: int
@@ -78,7 +78,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Path:
-    """A smooth path: centre + swing · sin(2π·rate·t + phase), in shares of the picture's width and height."""
+    """A smooth path: centre + swing · sin(2π·rate·t + phase), in shares of the frame's width and height."""
 
     centre: tuple[float, float]
     swing: tuple[float, float]
@@ -106,7 +106,7 @@ class Actor:
         path: where it is.
         intervals: when it sounds, or when it pulses in silence; seconds.
         audible: whether its sound is in the clip's sound.
-        visible: when it is in the picture; None for one that never is.
+        visible: when it is in the frame; None for one that never is.
         gain_db: level of its sound.
         voice_seed: draws its sound.
     """
@@ -134,7 +134,7 @@ class Actor:
         return self.audible and any(a + margin_s <= time_s <= b - margin_s for a, b in self.intervals)
 
     def visible_at(self, time_s: float, margin_s: float = 0.0) -> bool:
-        """Whether it is in the picture at a moment, and ``margin_s`` away from entering or leaving."""
+        """Whether it is in the frame at a moment, and ``margin_s`` away from entering or leaving."""
         return self.visible is not None and self.visible[0] + margin_s <= time_s <= self.visible[1] - margin_s
 
 
@@ -204,7 +204,7 @@ def _own_moments(rng: np.random.Generator, duration_s: float, heard: Sequence[In
 def _place(
     rng: np.random.Generator, taken: list[tuple[float, float]], swing: tuple[float, float]
 ) -> tuple[float, float]:
-    """A centre away from the centre of the picture and from other objects: the best of 12 draws."""
+    """A centre away from the centre of the frame and from other objects: the best of 12 draws."""
     draws = [
         (float(rng.uniform(0.1 + swing[0], 0.9 - swing[0])), float(rng.uniform(0.17 + swing[1], 0.83 - swing[1])))
         for _ in range(12)
@@ -330,7 +330,7 @@ def _annotate(
 ) -> tuple[Annotated, ...]:
     """Frames at which something is heard, at random moments, with every sounding actor and its scenario.
 
-    A frame is left out where a sound or a visit begins or ends within 0.1 s, where an ear would not be sure either;
+    A frame is left out where a sound or a visit begins or ends within 0.1 s, where a listener could not decide either;
     in Mixed-sound clips only frames with both sounds count.
     """
     margin_s = 0.1

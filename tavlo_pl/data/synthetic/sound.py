@@ -38,7 +38,8 @@ def _band_noise(samples: int, low_hz: float, high_hz: float, rng: np.random.Gene
         -0.5 * ((np.log(frequency + 1) - np.log(np.sqrt(low_hz * high_hz))) / np.log(high_hz / low_hz)) ** 2
     )
     noise = np.fft.irfft(spectrum, samples)
-    return noise / (np.abs(noise).max() + 1e-9)
+    wave: np.ndarray = noise / (np.abs(noise).max() + 1e-9)
+    return wave
 
 
 def _struck(samples: int, per_second: float, decay_s: float, rng: np.random.Generator, note: Voice) -> Waveform:
@@ -83,7 +84,8 @@ def drum(samples: int, rng: np.random.Generator) -> Waveform:
 
     def stroke(n: int, draw: np.random.Generator) -> Waveform:
         fall = 50 + top * np.exp(-_time(n) / 0.03)
-        return np.sin(_phase(fall)) + 0.3 * draw.standard_normal(n) * np.exp(-_time(n) / 0.01)
+        wave: np.ndarray = np.sin(_phase(fall)) + 0.3 * draw.standard_normal(n) * np.exp(-_time(n) / 0.01)
+        return wave
 
     return _struck(samples, rng.uniform(2.5, 4.5), 0.12, rng, stroke)
 
@@ -111,7 +113,8 @@ def chirp(samples: int, rng: np.random.Generator) -> Waveform:
     low = _log_uniform(rng, 1500, 2500)
 
     def note(n: int, _: np.random.Generator) -> Waveform:
-        return np.sin(_phase(low * (1 + np.minimum(_time(n) / 0.08, 1.2)))) * np.minimum(_time(n) / 0.01, 1)
+        wave: np.ndarray = np.sin(_phase(low * (1 + np.minimum(_time(n) / 0.08, 1.2)))) * np.minimum(_time(n) / 0.01, 1)
+        return wave
 
     return _struck(samples, rng.uniform(3, 6), 0.05, rng, note)
 
@@ -127,7 +130,8 @@ def motor(samples: int, rng: np.random.Generator) -> Waveform:
     """Pulses at 18-40 Hz: heard as a rattle with a pitch."""
     rate = rng.uniform(18, 40) * (1 + 0.1 * np.sin(2 * np.pi * rng.uniform(0.3, 1) * _time(samples)))
     gate = np.maximum(np.sin(_phase(rate)), 0) ** 4
-    return gate * (_band_noise(samples, 150, 1200, rng) + 0.5 * np.sin(_phase(rate * 8)))
+    wave: np.ndarray = gate * (_band_noise(samples, 150, 1200, rng) + 0.5 * np.sin(_phase(rate * 8)))
+    return wave
 
 
 def pluck(samples: int, rng: np.random.Generator) -> Waveform:

@@ -8,7 +8,7 @@
     DIR/train/vggsound.csv               youtube_id,start_seconds,label,split, as VGGSound's list
 
 Every clip follows from (seed, split, number) alone: the same seed gives the same annotations byte for byte and the
-same decoded frames, however many processes write it. A killed run goes on where it stopped.
+same decoded frames, however many processes write it. A killed run resumes where it stopped.
 """
 
 import csv
@@ -42,7 +42,7 @@ TASKS: dict[Scenario, str] = {
 """AVATAR's spelling of the scenarios."""
 
 LEAST_VISIBLE = 0.004
-"""Smallest share of the picture that a source must show for its frame to be annotated (others may hide it)."""
+"""Smallest share of the frame that a source must show for its frame to be annotated (others may hide it)."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class World:
     Attributes:
         seed: of all draws.
         difficulty: one of ``scene.LEVELS``.
-        sprites: folder of pictures and recordings; None for the procedural classes.
+        sprites: folder of images and recordings; None for the procedural classes.
         duration_s: length of a clip in seconds.
         frame_rate: frames a second.
-        width: of the picture in pixels, even.
-        height: of the picture in pixels, even.
+        width: of the frames in pixels, even.
+        height: of the frames in pixels, even.
         frames_annotated: frames annotated a clip, at most.
     """
 
@@ -99,7 +99,7 @@ def write_world(
     """Writes a small audio-visual world as real video files, in AVATAR's layout.
 
     Args:
-        out: folder to write to; a killed run of the same world goes on there.
+        out: folder to write to; a killed run of the same world resumes there.
         train_clips: number of training clips, of all scenarios mixed.
         clips_per_scenario: test clips of each scenario and of cross-event.
         val_clips_per_scenario: validation clips of each.
@@ -108,14 +108,14 @@ def write_world(
         sprites: build the classes from DIR/<class>/*.png and *.wav|ogg|flac, DIR/_backgrounds/*.jpg|png instead.
         duration_s: length of a clip in seconds.
         frame_rate: frames a second.
-        width: of the picture in pixels, even.
-        height: of the picture in pixels, even.
+        width: of the frames in pixels, even.
+        height: of the frames in pixels, even.
         frames_annotated: annotated frames a clip, at most.
         workers: processes that draw and encode.
 
     Raises:
         ConfigError: a number out of range, or ``out`` holds another world.
-        DatasetNotFoundError: ``sprites`` lacks pictures or recordings.
+        DatasetNotFoundError: ``sprites`` lacks images or recordings.
     """
     if width % 2 or height % 2 or min(width, height) < 32:
         raise ConfigError(f"--width {width} --height {height}: H.264 needs even numbers of at least 32")
@@ -163,30 +163,30 @@ def _materials(sprites: str | None, split: Split) -> Materials:
 
 
 def write_job(job: SyntheticJob) -> tuple[str, str]:
-    """Draws and encodes one clip, unless its film is there already; returns its name and its label."""
+    """Draws and encodes one clip, unless its video exists; returns its name and its label."""
     world = job.world
     materials = _materials(world.sprites, job.split)
     scene = draw_scene(
         world.seed, job.split, job.number, job.kind, materials.categories, world.difficulty,
         world.duration_s, world.frame_rate, world.frames_annotated,
     )  # fmt: skip
-    film = job.folder / job.split / "video" / f"{scene.name}.mp4"
-    if not film.exists():
+    video_file = job.folder / job.split / "video" / f"{scene.name}.mp4"
+    if not video_file.exists():
         sounds = [actor_sound(a, world.duration_s, materials) for a in scene.actors]
         size = (world.width, world.height)
         renderer = Renderer(
             scene, LEVELS[world.difficulty], size, world.duration_s, world.frame_rate, sounds, materials
         )
         _annotate(job.folder / job.split / "metadata" / scene.name, scene, renderer)
-        film.parent.mkdir(parents=True, exist_ok=True)
-        write_clip(film, renderer, world.frame_rate, mix_sound(scene, sounds), SAMPLE_RATE_HZ)
+        video_file.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(video_file, renderer, world.frame_rate, mix_sound(scene, sounds), SAMPLE_RATE_HZ)
     return scene.name, scene.label
 
 
 def _annotate(folder: Path, scene: Scene, renderer: Renderer) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for annotated in scene.annotated:
-        picture, owner = renderer.draw(annotated.frame)
+        image, owner = renderer.draw(annotated.frame)
         if any(s is not Scenario.OFF_SCREEN and (owner == i).mean() < LEAST_VISIBLE for i, s in annotated.sources):
             continue
         annotations = [
@@ -200,7 +200,7 @@ def _annotate(folder: Path, scene: Scene, renderer: Renderer) -> None:
         height, width = owner.shape
         content = {"original_width": width, "original_height": height, "annotations": annotations}
         (folder / f"{annotated.frame:05d}.json").write_text(json.dumps(content))
-        Image.fromarray(picture).save(folder / f"{annotated.frame:05d}.jpg", quality=90)
+        Image.fromarray(image).save(folder / f"{annotated.frame:05d}.jpg", quality=90)
 
 
 def _geometry(mask: np.ndarray) -> dict[str, object]:

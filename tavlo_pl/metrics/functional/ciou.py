@@ -144,7 +144,7 @@ def _half_steps(values: np.ndarray) -> np.ndarray:
 
 
 def scene_minimum(values: np.ndarray, scene: np.ndarray) -> np.ndarray:
-    """The worst cIoU in each scene, a group of samples of one picture, each with a sound of its own.
+    """The worst cIoU in each scene, a group of samples of one frame, each with a sound of its own.
 
     Its share at 0.5 is IIoU and its area under the curve IAUC (Senocak et al., Interactive Synthetic Sound Source).
 

@@ -1,9 +1,9 @@
-"""What a map does when the source is not in the picture: it should stay below the threshold everywhere.
+"""What a map does when the source is not in the frame: it should stay below the threshold everywhere.
 
 The paper of AVATAR does not publish its threshold. A quantile of each frame would make the share a constant,
 so ours is one threshold for the whole run, `universal_threshold` of the maps with a visible source.
 
-The same share above the threshold, for a picture whose source is visible but whose sound was replaced, is pIA (the
+The same share above the threshold, for a frame whose source is visible but whose sound was replaced, is pIA (the
 universal-threshold evaluation of vssl_eval): of silence, white noise, or the sound of another clip. Near 0 is right.
 """
 
@@ -41,7 +41,7 @@ def pia(maps: Tensor, threshold: float, size: int, interpolation: Interpolation 
     """Share of each map's pixels at or above the universal threshold.
 
     Args:
-        maps: (N, h, w) raw scores of pictures with a visible source under silence, noise or a wrong sound.
+        maps: (N, h, w) raw scores of frames with a visible source under silence, noise or mismatched audio.
         threshold: the universal threshold of the maps for the right sound.
         size: evaluation pixels a side.
         interpolation: see `upsample`.

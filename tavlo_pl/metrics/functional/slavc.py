@@ -1,4 +1,4 @@
-"""Does a model also know when nothing in the picture sounds? SLAVC's detection figures (Mo and Morgado, 2022).
+"""Does a model also know when nothing in the frame sounds? SLAVC's detection figures (Mo and Morgado, 2022).
 
 A sample is detected if its confidence reaches a threshold t. With a visible source, it is a true positive if detected
 and well placed (cIoU >= 0.5), a false positive if detected and wrongly placed, a false negative if not detected; so a

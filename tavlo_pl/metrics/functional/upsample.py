@@ -25,7 +25,7 @@ def upsample(maps: Tensor, size: int, interpolation: Interpolation = "bilinear")
         maps: (N, h, w) scores of any floating type.
         size: pixels a side, S.
         interpolation: ``bilinear`` and ``bicubic`` sample between cell centres (align_corners=False);
-            ``bilinear_corners`` and ``bicubic_corners`` put the outer cells on the picture's corners
+            ``bilinear_corners`` and ``bicubic_corners`` put the outer cells on the frame's corners
             (align_corners=True; EZ-VSL and FNAC take the former, SLAVC the latter).
 
     Returns:

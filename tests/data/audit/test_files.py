@@ -74,7 +74,7 @@ def test_a_folder_is_known_by_its_table_or_its_videos(tmp_path: Path) -> None:
     assert (listing.videos, listing.other_names, listing.missing) == (2, 1, [])
 
 
-def test_an_id_without_a_start_is_content_with_any_clip_of_its_video(tmp_path: Path) -> None:
+def test_listing_id_without_start_matches_any_clip(tmp_path: Path) -> None:
     write_vggsound(tmp_path / "videos", [f"{A}_000020"], empty=True)
     (tmp_path / "list.txt").write_text(f"{A}\n{B}\n")
     listing = read_listing(tmp_path / "list.txt", "train", tmp_path / "videos")

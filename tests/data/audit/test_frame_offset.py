@@ -10,7 +10,7 @@ from PIL import Image
 from tavlo_pl.data.audit.frame_offset import agreed_base, fit_frames
 from tavlo_pl.data.media import write_clip
 from tavlo_pl.errors import CorruptMediaError
-from tests.helpers.trees import instance, write_avatar, write_pictures
+from tests.helpers.trees import instance, write_avatar, write_images
 
 CLIP = "l_7B1wnTNtA_00020"
 FRAMES = 25
@@ -23,14 +23,14 @@ def tree(tmp_path: Path) -> Callable[..., dict[str, str]]:
     def write(shown: dict[str, int], *without: str) -> dict[str, str]:
         frames = {frame: [instance()] for frame in (*shown, *without)}
         write_avatar(tmp_path, {CLIP: frames}, seconds=FRAMES / 25, click_s=(), x264="keyint=12:bframes=3")
-        write_pictures(tmp_path, CLIP, shown)
+        write_images(tmp_path, CLIP, shown)
         return dict(fit_frames(tmp_path / "video" / f"{CLIP}.mp4", tmp_path / "metadata" / CLIP))
 
     return write
 
 
 @pytest.mark.parametrize(("offset", "fit", "base"), [(-1, "n-1", 1), (0, "n", 0), (1, "n+1", None)])
-def test_the_picture_is_found_among_the_three_frames(
+def test_the_image_is_found_among_the_three_frames(
     tree: Callable[..., dict[str, str]], offset: int, fit: str, base: int | None
 ) -> None:
     fits = tree({f"{n:05d}": n + offset for n in (1, 7, 12, 23)})
@@ -38,7 +38,7 @@ def test_the_picture_is_found_among_the_three_frames(
     assert agreed_base(fits.values()) == base
 
 
-def test_numbers_at_the_ends_and_pictures_that_are_missing_or_of_something_else(
+def test_frame_offset_at_the_ends_and_of_missing_images(
     tree: Callable[..., dict[str, str]],
 ) -> None:
     fits = tree({"00000": 0, "00004": 19, f"{FRAMES:05d}": FRAMES - 1, f"{FRAMES + 1:05d}": FRAMES - 1}, "00009")
@@ -47,22 +47,22 @@ def test_numbers_at_the_ends_and_pictures_that_are_missing_or_of_something_else(
 
 
 def test_a_still_scene_tells_nothing(tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (8, 12, 3), np.uint8).repeat(8, 0).repeat(8, 1)
-    write_clip(tmp_path / "still.mp4", [picture] * 10, 25, None, 16_000)
+    image = np.random.default_rng(0).integers(0, 255, (8, 12, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    write_clip(tmp_path / "still.mp4", [image] * 10, 25, None, 16_000)
     (tmp_path / "00004.json").touch()
-    Image.fromarray(picture).save(tmp_path / "00004.jpg")
+    Image.fromarray(image).save(tmp_path / "00004.jpg")
     (tmp_path / "00006.json").touch()
-    (tmp_path / "00006.jpg").write_bytes(b"no picture")
+    (tmp_path / "00006.jpg").write_bytes(b"no image")
     fits = fit_frames(tmp_path / "still.mp4", tmp_path)
     assert fits == {"00004": "alike", "00006": "unreadable"}
     assert agreed_base(fits.values()) is None
 
 
-def test_pictures_of_another_size_are_scaled(tree: Callable[..., dict[str, str]], tmp_path: Path) -> None:
+def test_images_of_another_size_are_scaled(tree: Callable[..., dict[str, str]], tmp_path: Path) -> None:
     tree({"00006": 6, "00013": 12})
     for path in (tmp_path / "metadata" / CLIP).glob("*.jpg"):
-        with Image.open(path) as picture:
-            picture.resize((192, 128)).save(path)
+        with Image.open(path) as image:
+            image.resize((192, 128)).save(path)
     fits = fit_frames(tmp_path / "video" / f"{CLIP}.mp4", tmp_path / "metadata" / CLIP)
     assert fits == {"00006": "n", "00013": "n-1"}
 

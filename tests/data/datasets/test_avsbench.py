@@ -49,7 +49,7 @@ def test_masks_are_found_below_the_list(tmp_path: Path, field: str, value: int) 
     assert frame.mask(SINGLE, (112, 112)).sum() == 15 * 40
 
 
-def test_boxes_of_zeros_are_silent_frames_and_mp4_is_no_part_of_the_clip(tmp_path: Path) -> None:
+def test_avsbench_zero_boxes_are_silent_frames(tmp_path: Path) -> None:
     image = "/far/ms3_data/visual_frames/rq5RDUm2Hnk_1/rq5RDUm2Hnk_1.mp4_{}.png"
     (clip,) = read(
         tmp_path,
@@ -65,7 +65,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"entry 0\.gt_box: no mask /far/m\.png nor any end of that path"):
         read(tmp_path, s4(1, "/far/m.png"))
     (tmp_path / "m.png").write_text("<html>")
-    with pytest.raises(AnnotationError, match=r"m\.png: no picture that holds a mask"):
+    with pytest.raises(AnnotationError, match=r"m\.png: no image that holds a mask"):
         read(tmp_path, s4(1, "/far/m.png"))
     with pytest.raises(AnnotationError, match=r"must end in <clip>_<second>\.png, found dog\.png"):
         read(tmp_path, {"image": "dog.png", "gt_box": [0, 0, 1, 1]})

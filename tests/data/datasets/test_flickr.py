@@ -36,7 +36,7 @@ def test_edges_are_cut_down_to_whole_pixels(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetNotFoundError, match=r"no such folder with files <picture>\.xml"):
+    with pytest.raises(DatasetNotFoundError, match=r"no such folder with files <image>\.xml"):
         FlickrSoundNet(str(tmp_path)).clips()
     write(tmp_path, "1.xml", (0, 0, "x", 256))
     with pytest.raises(AnnotationError, match=r"1\.xml: bbox\[0\] must have whole numbers xmin, ymin, xmax, ymax"):

@@ -22,7 +22,7 @@ def read(folder: Path, *entries: dict[str, Any]) -> list[Any]:
     return IS3(str(path)).clips()
 
 
-def test_the_sources_of_a_picture_are_its_frames(tmp_path: Path) -> None:
+def test_the_sources_of_a_image_are_its_frames(tmp_path: Path) -> None:
     box, other = [47.0, 99.0, 154.0, 185.0], [0.0, 0.0, 10.0, 10.0]
     clips = read(
         tmp_path,
@@ -43,7 +43,7 @@ def test_the_sources_of_a_picture_are_its_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ([entry("cat", gt_box=[0, 0, 1, 1])], "must end in <picture>_<source>"),
+        ([entry("cat", gt_box=[0, 0, 1, 1])], "must end in <image>_<source>"),
         ([entry("cat_dog_1_cat")], "no ground truth: one of gt_box, gt_mask, mask"),
         ([entry("cat_dog_1_cat", gt_box=[5, 0, 1, 1])], r"gt_box must be a box .* x0 <= x1"),
         ([entry("cat_dog_1_cat", gt_box=[[0, 0, 1, 1], 3])], r"gt_box\[1\] must be a box"),

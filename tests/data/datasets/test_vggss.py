@@ -50,7 +50,7 @@ def test_full_list_has_the_known_masks_and_counts() -> None:
     assert [sources.count(number) for number in (0, 1, 2, 3)] == [0, 4619, 385, 94]
 
 
-def test_edges_are_cut_off_at_the_picture(tmp_path: Path) -> None:
+def test_edges_are_clipped_to_the_image(tmp_path: Path) -> None:
     path = write(tmp_path, [entry(bbox=[[-0.5, 0.5, 0.25, 1.5], [0.9, 0.9, 0.95, -3e16]])])
     mask = VGGSS(path).clips()[0].annotations[0].mask(SINGLE, (8, 8))
     expected = np.zeros((8, 8), bool)

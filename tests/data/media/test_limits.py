@@ -27,7 +27,7 @@ def golomb(number: int) -> str:
 
 
 def write_h264(path: Path, side: int) -> Path:
-    """A stream whose header states a square picture, with one broken picture behind it."""
+    """A stream whose header states a square frame, with one broken frame behind it."""
     bits = f"{66:08b}{0:08b}{62:08b}" + "".join(map(golomb, (0, 0, 2, 1))) + "0"
     bits += 2 * golomb(side // 16 - 1) + "11001"
     header = int(f"{bits:0<{-(-len(bits) // 8) * 8}}", 2).to_bytes(-(-len(bits) // 8), "big")
@@ -37,7 +37,7 @@ def write_h264(path: Path, side: int) -> Path:
 
 
 def write_raw_avi(path: Path, side: int) -> Path:
-    """Uncompressed pictures of 16 x 16 pixels under a header that states a larger square."""
+    """Uncompressed frames of 16 x 16 pixels under a header that states a larger square."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("rawvideo", rate=5)
         stream.width = stream.height = 16
@@ -52,12 +52,12 @@ def write_raw_avi(path: Path, side: int) -> Path:
     return path
 
 
-def test_a_picture_of_too_many_pixels_is_refused_by_its_header(tmp_path: Path) -> None:
+def test_header_with_too_many_pixels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"12,000 x 12,000 pixels, more than the 67,108,864 that limits\.pixels"):
         media.probe(write_h264(tmp_path / "large.mp4", 12_000))
     for side in (12_000, 20_000):
         for read in (media.probe, media.frame_times):
-            with pytest.raises(CorruptMediaError, match=r"raw\.avi: damaged: its picture states no size, or more"):
+            with pytest.raises(CorruptMediaError, match=r"raw\.avi: damaged: its video states no size, or more"):
                 read(write_raw_avi(tmp_path / "raw.avi", side))
     assert media.probe(write_raw_avi(tmp_path / "raw.avi", 16)).width == 16
 

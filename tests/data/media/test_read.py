@@ -50,7 +50,7 @@ CASES: dict[str, dict[str, Any]] = {
     "variable.mkv": {"times_s": VARIABLE},
     "both_late.mp4": {"video_start_s": 0.7, "audio_start_s": 0.7, "x264": B_PYRAMID},
     "sound_late.mp4": {"audio_start_s": 0.4},
-    "picture_late.mp4": {"video_start_s": 0.7, "click_s": (1.0, 1.5)},
+    "video_late.mp4": {"video_start_s": 0.7, "click_s": (1.0, 1.5)},
     "b_frames.mkv": {"x264": B_PYRAMID},
     "late.mkv": {"video_start_s": 0.2, "audio_start_s": 0.4},
     "transport.ts": {"x264": B_PYRAMID},
@@ -125,7 +125,7 @@ def test_a_time_may_be_a_rounding_error_early(clip: Callable[[str], NumberedClip
 
 
 @each_case
-def test_picture_and_sound_are_on_one_clock(clip: Callable[[str], NumberedClip], name: str) -> None:
+def test_image_and_sound_are_on_one_clock(clip: Callable[[str], NumberedClip], name: str) -> None:
     path, time_s = clip(name).path, frame_times(clip(name).path)
     result = read_clip(path, time_s, None, 0.0, 3.0)
     flashes = [number for number, frame in enumerate(result.frames) if has_flash(frame)]
@@ -135,9 +135,9 @@ def test_picture_and_sound_are_on_one_clock(clip: Callable[[str], NumberedClip],
         assert time_s[number] - 0.002 <= heard <= time_s[number + 1] + 0.002
 
 
-def test_time_zero_is_the_earlier_of_picture_and_sound(clip: Callable[[str], NumberedClip]) -> None:
-    assert frame_times(clip("picture_late.mp4").path)[0] == pytest.approx(0.7)
-    assert peaks_s(read_waveform(clip("picture_late.mp4").path, 0, 3)) == pytest.approx([1.0, 1.5], abs=1e-3)
+def test_time_zero_is_the_earlier_of_image_and_sound(clip: Callable[[str], NumberedClip]) -> None:
+    assert frame_times(clip("video_late.mp4").path)[0] == pytest.approx(0.7)
+    assert peaks_s(read_waveform(clip("video_late.mp4").path, 0, 3)) == pytest.approx([1.0, 1.5], abs=1e-3)
     assert frame_times(clip("sound_late.mp4").path)[0] == 0.0
     assert peaks_s(read_waveform(clip("sound_late.mp4").path, 0, 3)) == pytest.approx([0.9, 1.9], abs=1e-3)
     assert frame_times(clip("late.mkv").path)[0] == 0.0
@@ -162,7 +162,7 @@ def test_a_span_far_into_the_file(clip: Callable[[str], NumberedClip]) -> None:
 
 
 def test_before_the_first_and_after_the_last_frame(clip: Callable[[str], NumberedClip]) -> None:
-    path = clip("picture_late.mp4").path
+    path = clip("video_late.mp4").path
     result = read_clip(path, [0.1, 99.0], None, 0.0, 0.0)
     assert numbers(result.frames) == [0, 49]
     assert result.frame_time_s == pytest.approx([0.7, 0.7 + 49 / 25])
@@ -174,7 +174,7 @@ def test_a_file_cut_without_decoding(clip: Callable[[str], NumberedClip], name: 
     copy_from(clip(name).path, path, 0.7)
     time_s = frame_times(path)
     result = read_clip(path, time_s, None, 0.0, 1.2)
-    # 18 is the first picture after the cut; a transport stream cannot hide, so it starts at a key frame.
+    # 18 is the first frame after the cut; a transport stream cannot hide, so it starts at a key frame.
     first = 18 if path.suffix == ".mp4" else 24
     assert numbers(result.frames) == list(range(first, 50))
     (flash,) = [at for at, frame in zip(time_s, result.frames, strict=True) if has_flash(frame)]
@@ -210,7 +210,7 @@ def test_surround_sound_is_as_loud_as_its_stereo_mix(tmp_path: Path) -> None:
         assert read_waveform(path, 0.0, 2.0).max() == pytest.approx(0.8 * weight, rel=0.07, abs=1e-3)
 
 
-def test_the_waveform_is_exactly_as_long_as_asked_and_silent_where_there_is_no_sound(
+def test_waveform_has_the_length_and_is_padded_with_silence(
     clip: Callable[[str], NumberedClip],
 ) -> None:
     path = clip("sound_late.mp4").path
@@ -243,7 +243,7 @@ def test_probe_reads_the_headers(clip: Callable[[str], NumberedClip], tmp_path: 
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.wav", "pcm_s16le"), ("a.flac", "flac"), ("a.ogg", "libopus"), ("a.mp3", "mp3")]
 )
-def test_a_recording_without_pictures(tmp_path: Path, name: str, codec: str) -> None:
+def test_a_recording_without_video(tmp_path: Path, name: str, codec: str) -> None:
     path = write_numbered(tmp_path / name, video=False, audio_codec=codec).path
     assert probe_audio_duration(path) == pytest.approx(2.0, abs=0.03)
     assert peaks_s(read_waveform(path, 0.0, 2.0)) == pytest.approx([0.5, 1.5], abs=1e-3)
@@ -295,7 +295,7 @@ def test_a_list_of_other_files_is_no_media(tmp_path: Path) -> None:
 
 
 def test_most_flipped_bits_are_noticed(tmp_path: Path) -> None:
-    """Without strict error detection the decoder conceals most of them and returns wrong pictures."""
+    """Without strict error detection the decoder conceals most of them and returns wrong frames."""
     texture = np.random.default_rng(0).integers(0, 255, (16, 24, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     path = tmp_path / "clip.mp4"
     write_clip(path, (np.roll(texture, (n, 2 * n), (0, 1)) for n in range(25)), 25, None, 16_000)
@@ -380,14 +380,14 @@ def test_a_seek_that_lands_behind_the_span_is_not_believed(
 
 
 @pytest.mark.parametrize("turn_deg", [90, 180, -90])
-def test_a_picture_that_is_stored_lying_stands_upright(turn_deg: int, tmp_path: Path) -> None:
+def test_a_image_that_is_stored_lying_stands_upright(turn_deg: int, tmp_path: Path) -> None:
     path = write_numbered(tmp_path / "phone.mp4", seconds=1.0, size=(160, 96), turn_deg=turn_deg).path
     assert (probe(path).height, probe(path).width) == (160, 96)
     frames = read_clip(path, [0.2, 0.6], (80, 48), 0.0, 0.0).frames
     assert frames.shape == (2, 80, 48, 3) and numbers(frames) == [5, 15]
     map_frames(path, tmp_path / "film.mp4", lambda frame, time_s: frame)
-    film = read_clip(tmp_path / "film.mp4", [0.2, 0.6], None, 0.0, 0.0).frames
-    assert film.shape == (2, 160, 96, 3) and numbers(film) == [5, 15]
+    video_file = read_clip(tmp_path / "film.mp4", [0.2, 0.6], None, 0.0, 0.0).frames
+    assert video_file.shape == (2, 160, 96, 3) and numbers(video_file) == [5, 15]
 
 
 def test_a_written_clip_is_the_same_each_time_and_comes_back(tmp_path: Path) -> None:
@@ -404,22 +404,22 @@ def test_a_written_clip_is_the_same_each_time_and_comes_back(tmp_path: Path) -> 
 
 def test_colours_and_odd_sizes_survive_writing(tmp_path: Path) -> None:
     colours = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 100, 50), (0, 0, 0)], np.uint8)
-    pictures = [np.broadcast_to(colour, (63, 95, 3)) for colour in np.repeat(colours, 5, axis=0)]
-    write_clip(tmp_path / "clip.mp4", pictures, NTSC, None, 16_000)
+    images = [np.broadcast_to(colour, (63, 95, 3)) for colour in np.repeat(colours, 5, axis=0)]
+    write_clip(tmp_path / "clip.mp4", images, NTSC, None, 16_000)
     frames = read_clip(tmp_path / "clip.mp4", frame_times(tmp_path / "clip.mp4")[4::5], None, 0.0, 0.0).frames
     assert frames.shape == (5, 64, 96, 3)
     assert np.abs(frames[:, 32, 48].astype(int) - colours).max() <= 4
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
-    def pictures() -> Iterator[np.ndarray]:
+    def images() -> Iterator[np.ndarray]:
         yield draw_number(0)
         raise RuntimeError("no more")
 
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"the film of yesterday")
     with pytest.raises(RuntimeError, match="no more"):
-        write_clip(path, pictures(), 25, None, 16_000)
+        write_clip(path, images(), 25, None, 16_000)
     with pytest.raises(ValueError, match="no frame"):
         write_clip(path, [], 25, None, 16_000)
     assert path.read_bytes() == b"the film of yesterday"
@@ -430,18 +430,18 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_film_drawn_over_keeps_its_times_and_its_sound(
     clip: Callable[[str], NumberedClip], name: str, tmp_path: Path
 ) -> None:
-    source, film = clip(name).path, tmp_path / "film.mp4"
+    source, video_file = clip(name).path, tmp_path / "film.mp4"
     drawn_s: list[float] = []
 
     def invert(frame: np.ndarray, time_s: float) -> np.ndarray:
         drawn_s.append(time_s)
         return 255 - frame
 
-    map_frames(source, film, invert)
+    map_frames(source, video_file, invert)
     time_s = frame_times(source)
     np.testing.assert_allclose(drawn_s, time_s, atol=1e-6)
-    np.testing.assert_allclose(frame_times(film), time_s, atol=1e-4)
-    result = read_clip(film, frame_times(film), None, 0.0, 2.5)
+    np.testing.assert_allclose(frame_times(video_file), time_s, atol=1e-4)
+    result = read_clip(video_file, frame_times(video_file), None, 0.0, 2.5)
     assert numbers(255 - result.frames) == list(range(len(time_s)))
     assert peaks_s(result.waveform) == pytest.approx(peaks_s(read_waveform(source, 0.0, 2.5)), abs=1e-3)
 
@@ -461,11 +461,11 @@ def test_a_film_keeps_the_shape_of_pixels(turn_deg: int, tmp_path: Path) -> None
     pixel = Fraction(16, 11)
     source = write_numbered(tmp_path / "cctv.mp4", seconds=0.2, turn_deg=turn_deg, pixel=pixel, click_s=()).path
     map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
-    with av.open(str(tmp_path / "film.mp4")) as film:
-        assert film.streams.video[0].sample_aspect_ratio == (1 / pixel if turn_deg else pixel)
+    with av.open(str(tmp_path / "film.mp4")) as video_file:
+        assert video_file.streams.video[0].sample_aspect_ratio == (1 / pixel if turn_deg else pixel)
 
 
-def test_a_film_has_the_very_packets_of_the_sound_or_all_of_it_anew(tmp_path: Path) -> None:
+def test_map_frames_copies_or_encodes_the_audio(tmp_path: Path) -> None:
     def sound_packets(path: Path) -> list[bytes]:
         with av.open(str(path)) as container:
             return [bytes(packet) for packet in container.demux(audio=0) if packet.size]

@@ -77,7 +77,7 @@ def test_an_evaluated_clip_is_the_same_from_shards(clips: list[Clip], shards: Pa
         assert stored[index].frame_time.tolist() == read[index].frame_time.tolist()
 
 
-def test_training_shows_the_stored_frame_next_to_the_drawn_moment(clips: list[Clip], shards: Path) -> None:
+def test_shards_give_the_stored_frame_next_to_the_drawn_time(clips: list[Clip], shards: Path) -> None:
     stored, read = dataset(Shards(str(shards)).clips(), "train"), dataset(clips, "train")
     moments = np.array([1, 3, 5, 7, 9, 11]) / 6  # three a segment
     kept = np.floor(moments * RATE + 1e-6) / RATE
@@ -96,7 +96,7 @@ def test_training_shows_the_stored_frame_next_to_the_drawn_moment(clips: list[Cl
     assert len(seen) > 3
 
 
-def test_parts_and_a_killed_run_leave_the_bytes_of_an_unbroken_run(
+def test_shards_of_parts_and_killed_runs_are_identical(
     clips: list[Clip], shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = write(clips, tmp_path / "parts", part=(1, 2))

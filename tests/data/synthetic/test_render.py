@@ -1,4 +1,4 @@
-"""Pictures and sound of a scene: what sounds moves with its sound, masks are what is seen."""
+"""Frames and audio of a scene: what sounds moves with its sound, masks are what is seen."""
 
 import numpy as np
 import pytest

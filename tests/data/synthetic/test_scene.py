@@ -44,14 +44,14 @@ def test_draws_depend_on_seed_split_and_number_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_clip_has_moments_of_silence_or_change_and_2_to_5_objects(kind: Kind) -> None:
+def test_scene_has_silence_or_change_and_2_to_5_objects(kind: Kind) -> None:
     for scene in scenes(kind):
         seen = [a for a in scene.actors if a.visible is not None]
         assert 2 <= len(seen) <= 5
         assert scene.annotated
 
 
-def test_single_sound_has_one_audible_object_in_the_picture() -> None:
+def test_single_sound_has_one_audible_object_in_the_frame() -> None:
     for scene in scenes("single_sound"):
         audible = [a for a in scene.actors if a.audible]
         assert len(audible) == 1
@@ -72,7 +72,7 @@ def test_multi_entity_has_two_or_three_of_a_class_and_one_sounds() -> None:
         assert [a.category for a in scene.actors].count(audible[0].category) in (2, 3)
 
 
-def test_off_screen_class_is_not_in_the_picture_and_sometimes_comes_or_goes() -> None:
+def test_scene_off_screen_class_is_not_visible() -> None:
     drawn = scenes("off_screen", 80)
     for scene in drawn:
         (source,) = [a for a in scene.actors if a.audible]
@@ -91,7 +91,7 @@ def test_cross_event_clips_switch_their_source() -> None:
         assert first.intervals[0][1] <= second.intervals[0][0]
 
 
-def test_half_of_the_silent_objects_pulse_at_moments_of_their_own() -> None:
+def test_scene_half_of_the_silent_objects_pulse() -> None:
     silent = [a for kind in KINDS for s in scenes(kind) for a in s.actors if not a.audible]
     share = sum(bool(a.intervals) for a in silent) / len(silent)
     assert 0.42 < share < 0.58

@@ -38,7 +38,7 @@ def test_loudness_rises_at_once_and_falls_slowly() -> None:
     assert needle[4] < 0.1
 
 
-def test_reverberation_adds_a_tail_after_the_sound_and_nothing_before() -> None:
+def test_reverberation_adds_a_tail_only() -> None:
     click = np.zeros(8000)
     click[2000] = 1
     wet = reverberate(click, decay_s=0.2, wet=0.5, rng=np.random.default_rng(0))

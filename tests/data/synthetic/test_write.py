@@ -37,20 +37,22 @@ def test_the_readers_of_real_data_read_it_back(tmp_path: Path) -> None:
     assert {Scenario.MIXED_SOUND, Scenario.MULTI_ENTITY, Scenario.OFF_SCREEN} <= seen
     clip = next(c for c in clips for f in c.annotations if f.instances[0].scenario is Scenario.MULTI_ENTITY)
     frame = clip.annotations[0]
-    picture = np.asarray(Image.open(world / "test" / "metadata" / clip.sample_id / f"{frame.name}.jpg"))
+    image = np.asarray(Image.open(world / "test" / "metadata" / clip.sample_id / f"{frame.name}.jpg"))
     decoded = read_clip(clip.path, [frame.number / 10], None, 0.0, 2.0)
-    assert np.abs(decoded.frames[0].astype(int) - picture).mean() < 12  # the annotated picture is the film's frame
+    assert np.abs(decoded.frames[0].astype(int) - image).mean() < 12  # the annotated image is the film's frame
     assert len(decoded.waveform) == 32_000 and np.abs(decoded.waveform).max() > 0.01
     mask = frame.mask(Scenario.MULTI_ENTITY, (64, 96))
     content = json.loads((world / "test" / "metadata" / clip.sample_id / f"{frame.name}.json").read_text())
     assert mask.sum() == sum(content["annotations"][0]["segmentation"]["counts"][1::2])
 
 
-def test_the_same_seed_gives_the_same_world_and_another_seed_another(tmp_path: Path) -> None:
+def test_world_depends_on_the_seed_alone(tmp_path: Path) -> None:
     one, two = small_world(tmp_path / "one"), small_world(tmp_path / "two", workers=2)
     assert annotations(one) == annotations(two)
-    film = next((one / "test" / "video").glob("*.mp4"))
-    frames = [read_clip(w / "test" / "video" / film.name, [0.0, 0.5, 1.5], None, 0, 2.0).frames for w in (one, two)]
+    video_file = next((one / "test" / "video").glob("*.mp4"))
+    frames = [
+        read_clip(w / "test" / "video" / video_file.name, [0.0, 0.5, 1.5], None, 0, 2.0).frames for w in (one, two)
+    ]
     assert np.array_equal(*frames)
     other = small_world(tmp_path / "other", seed=1, train_clips=0, val_clips_per_scenario=0)
     assert not annotations(other / "test").keys() & annotations(one / "test").keys()
@@ -93,7 +95,7 @@ def sprite_folder(folder: Path, classes: int = 5) -> Path:
     return folder
 
 
-def test_a_world_of_real_pictures_and_recordings(tmp_path: Path) -> None:
+def test_a_world_of_real_images_and_recordings(tmp_path: Path) -> None:
     sprites = sprite_folder(tmp_path / "sprites")
     world = small_world(tmp_path / "world", sprites=str(sprites))
     categories = {i.category for c in AVATAR(str(world / "test")).clips() for f in c.annotations for i in f.instances}
@@ -105,7 +107,7 @@ def test_test_clips_use_other_files_than_training_clips(tmp_path: Path) -> None:
 
     sprites = str(sprite_folder(tmp_path / "sprites"))
     train, test = FromFiles(sprites, "train"), FromFiles(sprites, "test")
-    for one, other in ((train._pictures, test._pictures), (train._recordings, test._recordings)):
+    for one, other in ((train._images, test._images), (train._recordings, test._recordings)):
         assert all(one[c] and other[c] and not set(one[c]) & set(other[c]) for c in one)
     assert not set(train._backgrounds) & set(test._backgrounds)
 

@@ -157,9 +157,7 @@ def test_predictions_without_end_are_refused(tmp_path: Path, arrays: Mapping[str
     assert len(outcome.err) < 1000
 
 
-def test_predictions_that_would_unpack_to_more_than_memory_are_not_unpacked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_predictions_larger_than_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tavlo_pl.data.predictions.LARGEST_BYTES", 1000)
     np.savez_compressed(save_map(tmp_path), heatmap=np.zeros((20, 20), np.float32))
     assert_refused(score(tmp_path, "vggss", write_vggss(tmp_path, "v")), "it would unpack to 1728 bytes")
