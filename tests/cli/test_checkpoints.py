@@ -66,9 +66,9 @@ def test_predict_uses_the_threshold_of_the_last_validation(run: Path, world: Pat
         outcome = tavlo("predict", *args, "--maps_per_second", "6")
         assert outcome.code == 0, outcome.err
         assert ("the checkpoint holds no threshold" in outcome.out) == (threshold is None)
-        sources = json.loads((tmp_path / "out" / f"{video.stem}.sources.json").read_text())
-        assert sources["threshold"] == threshold
-        assert {step["visible"] for step in sources["steps"]} <= ({None} if threshold is None else {True, False})
+        told = json.loads((tmp_path / "out" / f"{video.stem}.sources.json").read_text())
+        assert told["threshold"] == threshold
+        assert {step["visible"] for step in told["steps"]} <= ({None} if threshold is None else {True, False})
         found = tavlo_pl.localize(video, checkpoint=path, maps_per_second=6, device="cpu", allow_import=("tests",))
         assert found.threshold == threshold
         assert found.heatmap == pytest.approx(np.load(tmp_path / "out" / f"{video.stem}.npz")["heatmap"], abs=1e-3)

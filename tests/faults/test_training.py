@@ -262,9 +262,7 @@ def test_slurm_signal_saves_and_requeues_the_job(
     assert "stopped by SIGUSR1 after step 2" in stopped.err
     assert asked.read_text() == "requeue 4711\n"
     assert state(tmp_path)["global_step"] == 2
-    assert not list(
-        (tmp_path / "out").glob("hpc_ckpt*")
-    )  # Lightning's checkpoint, which takes precedence over last.ckpt
+    assert not list((tmp_path / "out").glob("hpc_ckpt*"))  # Lightning would prefer it to last.ckpt
     assert signal.getsignal(signal.SIGUSR1) is before
     same_end()
 
