@@ -1,4 +1,4 @@
-"""Entry point of ``tavlo`` and ``python -m tavlo_pl``; ``--help`` and ``--version`` need no heavy import."""
+"""Entry point of ``tavlo`` and ``python -m tavlo_pl``; ``--help`` and ``--version`` do not import torch."""
 
 import sys
 from difflib import get_close_matches
@@ -22,7 +22,7 @@ OTHER_COMMANDS = {
 }
 HELP = "\n".join(
     [
-        "tavlo: which pixels make the current sound?",
+        "tavlo: localize the sound sources of videos in time and space",
         "",
         "usage: tavlo COMMAND [options]      tavlo COMMAND --help      tavlo --version",
         "",
@@ -37,7 +37,7 @@ def main(args: list[str] | None = None) -> int:
     """Runs one command and returns the exit code.
 
     Args:
-        args: command line without ``tavlo``; that of the process if None.
+        args: command line without ``tavlo``; None for that of the process.
 
     Returns:
         0 on success, 2 after a mistake of the user, 1 after a failed run, 130 after Ctrl-C.
@@ -50,16 +50,13 @@ def main(args: list[str] | None = None) -> int:
     if command in ("-h", "--help"):
         print(HELP)
         return 0
-    code: int
     if command in TRAINER_COMMANDS:
-        code = import_module("tavlo_pl.cli").main(args)
-        return code
+        return int(import_module("tavlo_pl.cli").main(args))
     if command in OTHER_COMMANDS:
-        code = import_module(f"tavlo_pl.commands.{command}").main(args[1:])
-        return code
+        return int(import_module(f"tavlo_pl.commands.{command}").main(args[1:]))
     known = [*TRAINER_COMMANDS, *OTHER_COMMANDS]
-    near = get_close_matches(command, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(known)}"
+    close = get_close_matches(command, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"commands: {', '.join(known)}"
     print(f"tavlo: unknown command {command!r}; {hint}", file=sys.stderr)
     return 2
 

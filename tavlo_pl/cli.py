@@ -28,9 +28,9 @@ from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.models.optimizers import WarmupCosine
-from tavlo_pl.predict.checkpoint import read_checkpoint, ready_checkpoint, stored_config
+from tavlo_pl.predict.checkpoint import packaged_checkpoint, read_checkpoint, stored_config
 from tavlo_pl.predict.command import PREDICT_OPTIONS, predict
-from tavlo_pl.predict.run import PredictOptions
+from tavlo_pl.predict.folder import PredictOptions
 from tavlo_pl.run.logging import RunLogger, hide_messages
 from tavlo_pl.run.session import RunSession
 from tavlo_pl.trainer import TRAINER_DEFAULTS, TavloTrainer, load_weights
@@ -88,7 +88,7 @@ class TavloCLI(LightningCLI):
             self.command,
             [packaged.find(argument) for argument in args[1:]],
             lambda path: stored_config(read_checkpoint(path), path),
-            ready_checkpoint,
+            packaged_checkpoint,
         )
         security.restrict_imports(early.allow_import)  # from the command line: a configuration cannot allow itself more
         self.config = parser.parse_args([self.command, *options])
@@ -165,8 +165,8 @@ class TavloCLI(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Writes heatmaps and overlay videos, in this process; processes with the same command share the videos."""
-        config, is_toy = self.config[self.command], self.uses_packaged_checkpoint
-        about = {"prepare": self.trainer.prepare, "folder": self.session.folder, "config": config, "is_toy": is_toy}
+        about: dict[str, Any] = {"prepare": self.trainer.prepare, "folder": self.session.folder}
+        about |= {"config": self.config[self.command], "is_packaged": self.uses_packaged_checkpoint}
         self.session.run(partial(predict, **kwargs, **about), self.resolved)
 
     def diagnose(self, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The page of performance shows what the benchmarks left, and nothing that was typed by hand."""
+"""The tables of docs/performance.md are generated from the results of the benchmarks."""
 
 import json
 from pathlib import Path
@@ -9,12 +9,12 @@ from benchmarks import report
 from tavlo_pl.viz.table import PLACE
 
 
-def test_a_ratio_is_the_median_of_the_rounds_with_its_range() -> None:
+def test_ratio_is_the_median_over_rounds_with_its_range() -> None:
     row = report.ratio("a", [2.0, 9.0, 4.0], [1.0, 3.0, 1.0], "×")
     assert (row.value, row.low, row.high) == (3.0, 2.0, 4.0)
 
 
-def test_figures_go_through_json_into_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_writes_json_results_into_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "FOLDER", tmp_path / "figures")
     monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
@@ -31,6 +31,6 @@ def test_figures_go_through_json_into_the_page(tmp_path: Path, monkeypatch: pyte
     assert {"processor", "versions", "day"} <= set(json.loads((report.FOLDER / "speed.json").read_text())["machine"])
 
 
-def test_the_page_shows_the_figures_that_lie_beside_it() -> None:
+def test_page_tables_equal_the_stored_results() -> None:
     for found in PLACE.finditer(report.PAGE.read_text()):
         assert found[0] == f"{found[1]}{report.table(found[2])}{found[3]}", f"make bench, or report: {found[2]}"

@@ -13,7 +13,7 @@ from tavlo_pl.config import security
 from tavlo_pl.data.annotations import read_mask
 from tavlo_pl.data.datasets.avatar import AVATAR
 from tavlo_pl.errors import AnnotationError, ConfigError, TavloError
-from tavlo_pl.predict.run import checked_name
+from tavlo_pl.predict.folder import checked_name
 from tests.fuzz import guided, run, targets
 from tests.helpers.trees import instance, write_avatar
 

@@ -299,7 +299,7 @@ def test_wheel_works_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     )
     call(f"test --ckpt_path run/checkpoints/last.ckpt {quiet}")
     assert (folder / "run" / "test" / "results.json").is_file()
-    call(f"predict --data.root .demo/world/test/video --films false --out found {quiet}")  # the ready checkpoint
+    call(f"predict --data.root .demo/world/test/video --overlay_videos false --out found {quiet}")  # packaged weights
     assert (folder / "found" / "index.html").is_file()
     (start,) = json.loads((folder / "run" / "run.json").read_text())
     assert start["git"] is None and start["command"].startswith("tavlo fit -c configs/exp/demo.yaml")

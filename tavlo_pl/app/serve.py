@@ -8,7 +8,7 @@ from aiohttp import web
 from tavlo_pl.app.server import ADDRESS, listen, make_app, working_folder
 from tavlo_pl.app.videos import Videos
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.predict.checkpoint import NO_THRESHOLD, TOY_WORLD, load_localizer, ready_checkpoint
+from tavlo_pl.predict.checkpoint import NO_THRESHOLD, load_localizer, packaged_checkpoint, packaged_checkpoint_note
 from tavlo_pl.predict.localizer import Aspect
 from tavlo_pl.run import directory
 
@@ -39,11 +39,11 @@ def serve(
         raise ConfigError(f"--maps_per_second {maps_per_second} must be above 0, 4 for example")
     listener = listen(port)
     with listener, working_folder() as folder:
-        localizer = load_localizer(checkpoint or ready_checkpoint(), allow_import=allow_import)
+        localizer = load_localizer(checkpoint or packaged_checkpoint(), allow_import=allow_import)
         note = NO_THRESHOLD if localizer.threshold is None else ""
         if checkpoint is None:
-            note = TOY_WORLD.replace("give --ckpt_path", "start tavlo app with --ckpt_path")
-        mark = directory.fingerprint(checkpoint or ready_checkpoint())
+            note = packaged_checkpoint_note("tavlo app --ckpt_path")
+        mark = directory.fingerprint(checkpoint or packaged_checkpoint())
         made_with = {"checkpoint": mark and mark["sha256"], **({"note": f"Note: {note}."} if note else {})}
         videos = Videos(folder, localizer, maps_per_second, aspect, made_with)
         port = listener.getsockname()[1]

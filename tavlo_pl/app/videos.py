@@ -15,9 +15,9 @@ import numpy as np
 
 from tavlo_pl.data import media
 from tavlo_pl.errors import ConfigError, TavloError
+from tavlo_pl.predict.folder import write_archive
 from tavlo_pl.predict.localizer import Aspect, Localizer
 from tavlo_pl.predict.overlay_video import write_overlay_video, write_poster
-from tavlo_pl.predict.run import write_archive
 from tavlo_pl.predict.sources import Localization
 
 MAX_NAME_LETTERS = 100

@@ -1,4 +1,4 @@
-"""``tavlo report RUN [RUN…]``: one static page of a tested run, or of several compared with the first."""
+"""``tavlo report RUN [RUN…]``: an HTML page about a test, or a comparison of several tests with the first."""
 
 from pathlib import Path
 
@@ -9,17 +9,21 @@ def main(args: list[str]) -> int:
     """Runs ``tavlo report …`` and returns the exit code.
 
     Args:
-        args: the words after ``tavlo report``.
+        args: the arguments after ``tavlo report``.
     """
-    parser = ShortErrors(prog="tavlo report", description="Makes one page of a tested run, or compares several.")
-    parser.add_argument("runs", nargs="+", type=Path, help="Folders that tavlo test or tavlo score has written.")
+    parser = ShortErrors(
+        prog="tavlo report", description="Writes an HTML page about a test, or a comparison of several."
+    )
+    parser.add_argument("runs", nargs="+", type=Path, help="Folders written by tavlo test or tavlo score.")
     parser.add_argument(
-        "--out", type=Path | None, help="Folder of the page. Default: report or comparison in the first run."
+        "--out",
+        type=Path | None,
+        help="Folder of the page. Default: the folder report, or comparison, in the first run.",
     )
 
     def run() -> None:
         given = parser.parse_args(args)
-        from tavlo_pl.report.write import write_report  # needs torch, and --help does not
+        from tavlo_pl.report.write import write_report  # noqa: PLC0415  # it imports torch, which --help does not need
 
         write_report(given.runs, given.out)
 

@@ -57,32 +57,32 @@ def sweep(
 
     Args:
         base: configuration of the experiment.
-        variants: configurations that are merged over the base, one a variant; patterns such as
-            'configs/ablation/*.yaml'.
+        variants: configurations that are merged over the base, one per variant; patterns such as
+            'configs/ablation/*.yaml' are allowed.
         out: folder of all runs. A finished run is kept if the hash of its resolved configuration (base, variant,
             settings and seed, without output paths) equals the stored one. Otherwise it is made again, and the command
             prints its name and the options that changed.
         seeds: each variant is trained with each seed.
-        jobs: number of runs at a time; they share the processors equally.
+        jobs: number of runs at a time; each gets an equal number of CPU threads.
         settings: further options of every fit, such as --trainer.max_epochs=2, and of the test of untrained models.
         untrained: configurations of models without parameters, merged over the base; patterns are allowed.
-        page: Markdown page that shows the table too, between <!-- table: NAME --> and <!-- end -->, where NAME is the
+        page: Markdown page whose table is replaced, between <!-- table: NAME --> and <!-- end -->, where NAME is the
             last part of OUT.
         quick: train one epoch with the first seed only, for a first look at the results.
     """
     if quick:
         seeds, settings = seeds[:1], [*settings, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1"]
     base = packaged.find(base)
-    runs = _plan(base, variants, untrained, Path(out), seeds)
+    runs = _make_runs(base, variants, untrained, Path(out), seeds)
     if page is not None:
-        _with_table(Path(page), Path(out).name, "")  # raises before the first run if the page has no place for it
+        _with_table(Path(page), Path(out).name, "")  # raises before the first run if the page has no such table
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     commands = Commands(base, settings, os.environ | {"OMP_NUM_THREADS": threads})
     with ThreadPoolExecutor(jobs) as pool:
         variant_runs = {run.name: run for run in reversed(runs)}  # the first run of each variant
         resolved = dict(zip(variant_runs, pool.map(commands.resolve, variant_runs.values()), strict=True))
-        waiting, problems = _waiting(runs, resolved)
-        with tqdm(total=len(runs), initial=len(runs) - len(waiting), unit="run") as bar:
+        todo, problems = _runs_to_do(runs, resolved)
+        with tqdm(total=len(runs), initial=len(runs) - len(todo), unit="run") as bar:
 
             def finish(run: SweepRun) -> str | None:
                 problem = commands.run(run)
@@ -90,10 +90,10 @@ def sweep(
                 bar.set_postfix_str(f"{run.name}/{run.seed}")
                 return problem
 
-            problems += [problem for problem in pool.map(finish, waiting) if problem]
+            problems += [problem for problem in pool.map(finish, todo) if problem]
     done = [run for run in runs if run.is_tested and not isinstance(resolved[run.name], str)]
     if done:
-        from tavlo_pl.report.sweep import write_sweep  # needs torch, which --help does not
+        from tavlo_pl.report.sweep import write_sweep  # noqa: PLC0415  # imports torch, which --help does not need
 
         table = write_sweep(done, Path(out))
         print("\n" + table.to_text())
@@ -103,10 +103,10 @@ def sweep(
         raise RunFailedError(f"{len(problems)} of {len(runs)} runs failed: {'; '.join(problems)}")
 
 
-def _plan(
+def _make_runs(
     base: str, variants: Sequence[str], untrained: Sequence[str], out: Path, seeds: Sequence[int]
 ) -> list[SweepRun]:
-    """All runs, ordered by seed, so that an interrupted sweep has every variant before it has a second seed.
+    """Returns all runs, ordered by seed: every variant is trained once before a second seed starts.
 
     Raises:
         ConfigError: a configuration does not exist, or two variants have the same name.
@@ -117,10 +117,11 @@ def _plan(
     files = trained_files + untrained_files
     if not files:
         raise ConfigError("--variants: no such configuration: none given")
-    doubled = {file.stem for file in files if sum(other.stem == file.stem for other in files) > 1}
-    if doubled:
+    duplicates = {file.stem for file in files if sum(other.stem == file.stem for other in files) > 1}
+    if duplicates:
         raise ConfigError(
-            f"--variants: two files are named {', '.join(sorted(doubled))}; a variant's name is its file's"
+            f"--variants: several files are named {', '.join(sorted(duplicates))}; "
+            "the name of a variant is that of its file"
         )
     first = seeds[0]
     once = [SweepRun(file.stem, file, first, out / file.stem / str(first), trained=False) for file in untrained_files]
@@ -130,7 +131,7 @@ def _plan(
 
 
 def _files(option: str, patterns: Sequence[str]) -> list[Path]:
-    """The configurations that the patterns of an option name.
+    """Returns the configurations that match the patterns of an option.
 
     Raises:
         ConfigError: one of them does not exist.
@@ -142,17 +143,19 @@ def _files(option: str, patterns: Sequence[str]) -> list[Path]:
     return files
 
 
-def _waiting(runs: Sequence[SweepRun], resolved: dict[str, dict[str, Any] | str]) -> tuple[list[SweepRun], list[str]]:
-    """Stores the configuration of each run, and discards and prints those that another configuration has made.
+def _runs_to_do(
+    runs: Sequence[SweepRun], resolved: dict[str, dict[str, Any] | str]
+) -> tuple[list[SweepRun], list[str]]:
+    """Stores the configuration of each run; discards and prints runs that were made with another configuration.
 
     Args:
         runs: all runs of the sweep.
         resolved: variant -> what `Commands.resolve` returned.
 
     Returns:
-        the runs that are not finished, and the problems of variants whose configuration was refused.
+        The runs that are not finished, and a message for each run whose configuration was rejected.
     """
-    waiting, problems = [], []
+    todo, problems = [], []
     for run in runs:
         found = resolved[run.name]
         if isinstance(found, str):
@@ -166,8 +169,8 @@ def _waiting(runs: Sequence[SweepRun], resolved: dict[str, dict[str, Any] | str]
             run.discard()
             run.store_config(config)
         if not run.is_tested:
-            waiting.append(run)
-    return waiting, problems
+            todo.append(run)
+    return todo, problems
 
 
 @dataclass(frozen=True)
@@ -185,60 +188,60 @@ class Commands:
     environment: dict[str, str]
 
     def options(self, run: SweepRun) -> list[str]:
-        """Configuration files, seeds and settings of a run."""
+        """Returns the configuration files, seeds and settings of a run as options."""
         seed = str(run.seed)
         files = ["-c", self.base, "-c", str(run.config)]
         return [*files, "--seed_everything", seed, "--data.seed", seed, *self.settings]
 
     def fit(self, run: SweepRun) -> list[str]:
-        """Trains a run, or resumes its training."""
+        """Returns the command that trains a run, or resumes its training."""
         if run.last.is_file():
             return ["fit", "--ckpt_path", LAST, "--out", str(run.folder), *NO_BARS]
         return ["fit", *self.options(run), "--out", str(run.folder), "--overwrite", *NO_BARS]
 
     def test(self, run: SweepRun) -> list[str]:
-        """Tests the best checkpoint of a run, or a model without parameters."""
+        """Returns the command that tests the best checkpoint of a run, or a model without parameters."""
         if run.trained:
             return ["test", "--ckpt_path", str(run.best), *NO_BARS]
         return ["test", *self.options(run), "--allow_untrained", "--out", str(run.test_folder), *NO_BARS]
 
     def resolve(self, run: SweepRun) -> dict[str, Any] | str:
-        """The resolved configuration of a run, every default included; one sentence if it is refused."""
+        """Returns the resolved configuration of a run with all defaults, or a message if it is rejected."""
         untrained = [] if run.trained else ["--allow_untrained"]
-        words = ["fit" if run.trained else "test", *self.options(run), *untrained, "--print_config"]
-        done = subprocess.run(_process(words), capture_output=True, text=True, env=self.environment, check=False)
+        arguments = ["fit" if run.trained else "test", *self.options(run), *untrained, "--print_config"]
+        done = subprocess.run(_process(arguments), capture_output=True, text=True, env=self.environment, check=False)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            return f"its configuration is refused: {reason}"
+            return f"its configuration is rejected: {reason}"
         config: dict[str, Any] = yaml.safe_load(done.stdout)
         return config
 
     def run(self, run: SweepRun) -> str | None:
-        """Trains and tests one run; returns one sentence if a process failed."""
-        for words in [self.fit(run), self.test(run)] if run.trained else [self.test(run)]:
+        """Trains and tests one run; returns a message if a process failed."""
+        for arguments in [self.fit(run), self.test(run)] if run.trained else [self.test(run)]:
             started_s = time.monotonic()
             with run.log.open("a") as log:
                 code = subprocess.run(
-                    _process(words), stdout=log, stderr=subprocess.STDOUT, env=self.environment, check=False
+                    _process(arguments), stdout=log, stderr=subprocess.STDOUT, env=self.environment, check=False
                 ).returncode
-            if words[0] == "fit":
-                with run.fit_times.open("a" if "--ckpt_path" in words else "w") as times:
+            if arguments[0] == "fit":
+                with run.fit_times.open("a" if "--ckpt_path" in arguments else "w") as times:
                     times.write(f"{time.monotonic() - started_s:.1f}\n")
             if code:
-                return f"{run.name} with seed {run.seed}: {words[0]} ended with exit code {code} (see {run.log})"
+                return f"{run.name} with seed {run.seed}: {arguments[0]} failed with exit code {code} (see {run.log})"
         return None
 
 
-def _process(words: Sequence[str]) -> list[str]:
-    """The command line of a process that runs ``tavlo`` with some words."""
-    return [sys.executable, "-m", "tavlo_pl", *words]
+def _process(arguments: Sequence[str]) -> list[str]:
+    """Returns the command line of a process that runs ``tavlo`` with arguments."""
+    return [sys.executable, "-m", "tavlo_pl", *arguments]
 
 
 def _with_table(page: Path, name: str, table: str) -> str:
-    """The text of a page with a table at the place of that name.
+    """Returns the text of a page in which the table with a name is replaced.
 
     Raises:
-        ConfigError: the page does not exist, or has no such place.
+        ConfigError: the page does not exist, or has no table with that name.
     """
     text = page.read_text() if page.is_file() else ""
     if name not in {found[2] for found in PLACE.finditer(text)}:
@@ -250,7 +253,7 @@ def main(args: list[str]) -> int:
     """Runs ``tavlo sweep …`` and returns the exit code.
 
     Args:
-        args: the words after ``tavlo sweep``.
+        args: the arguments after ``tavlo sweep``.
     """
     settings: dict[str, Any] = {"prog": "tavlo sweep", "parser_class": ShortErrors}
     return to_exit_code("sweep", lambda: auto_cli(sweep, args=args, as_positional=False, **settings))

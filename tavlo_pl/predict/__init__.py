@@ -1,1 +1,1 @@
-"""``tavlo predict`` and `tavlo_pl.localize`: which pixels make the sound, in any video, and what is written of it."""
+"""``tavlo predict`` and `tavlo_pl.localize`: heatmaps, sound sources and overlay videos of any video."""

@@ -1,22 +1,23 @@
-"""`tavlo_pl.load` and `tavlo_pl.localize`: a checkpoint and one video, from Python."""
+"""`tavlo_pl.load` and `tavlo_pl.localize`: the model of a checkpoint and the heatmaps of a video, from Python."""
 
 import warnings
 from functools import lru_cache
 from pathlib import Path
 
 from tavlo_pl.models.base import AVLocalizer
-from tavlo_pl.predict.checkpoint import TOY_WORLD, load_localizer, load_model, ready_checkpoint
+from tavlo_pl.predict.checkpoint import load_localizer, load_model, packaged_checkpoint, packaged_checkpoint_note
 from tavlo_pl.predict.localizer import Aspect, Localizer
 from tavlo_pl.predict.sources import Localization
 
 
 def load(checkpoint: str | Path, device: str | None = None, allow_import: tuple[str, ...] = ()) -> AVLocalizer:
-    """The model of a checkpoint, in evaluation mode; nothing but plain values is read from the file.
+    """Loads the model of a checkpoint in evaluation mode; the file is read as plain values, without running its code.
 
     Args:
-        checkpoint: what ``tavlo fit`` wrote (``.ckpt``), or released weights (``.safetensors``).
-        device: ``cpu`` or ``cuda``; by default a GPU if there is one.
-        allow_import: your packages whose classes the checkpoint's configuration may name; naming one runs it.
+        checkpoint: written by ``tavlo fit`` (``.ckpt``), or released weights (``.safetensors``).
+        device: ``cpu`` or ``cuda``; a GPU, if there is one, by default.
+        allow_import: packages whose classes the configuration of the checkpoint may name. Naming a class imports its
+            module, which runs it.
 
     Raises:
         CheckpointError: the checkpoint is missing, unreadable or not of this package.
@@ -37,25 +38,25 @@ def localize(
     device: str | None = None,
     allow_import: tuple[str, ...] = (),
 ) -> Localization:
-    """Which pixels of a video make its sound, over time.
+    """Localizes the sound sources of a video over time.
 
-    The model is kept for the next video of the same checkpoint.
+    The model stays in memory for further calls with the same checkpoint.
 
     Args:
-        path: a video file with pictures and sound, of any length.
-        checkpoint: what ``tavlo fit`` wrote; by default the ready one, which knows a toy world only.
-        maps_per_second: by default one map a segment, the model's own rate.
-        aspect: ``squash`` the picture to a square, as in training, or ``keep`` its shape, with black bars.
-        device: ``cpu`` or ``cuda``; by default a GPU if there is one.
-        allow_import: packages of yours whose classes the checkpoint's configuration may name; naming one runs it.
+        path: a file with a video and an audio stream, of any length.
+        checkpoint: written by ``tavlo fit``; by default the packaged one, which was trained on procedural videos only.
+        maps_per_second: heatmaps per second; by default one per segment, the rate of the model.
+        aspect: ``squash`` resizes frames to a square, as in training; ``keep`` pads them with black bars.
+        device: ``cpu`` or ``cuda``; a GPU, if there is one, by default.
+        allow_import: as in `load`.
 
     Returns:
-        maps, and for each of them the peak, its score, its box and whether a source is visible.
+        The heatmaps, and for each of them the peak, its score, the box and whether a source is visible.
 
     Raises:
-        MediaError: the video cannot be read, has no picture or no sound.
+        MediaError: the video cannot be read, or has no video or audio stream.
         CheckpointError: the checkpoint is missing or unreadable.
-        ConfigError: an option out of range.
+        ConfigError: an option is out of range.
 
     Example::
 
@@ -63,13 +64,14 @@ def localize(
         print(found.best.time_s, found.best.x, found.best.y, found.best.visible)
     """
     if checkpoint is None:
-        warnings.warn(TOY_WORLD.replace("--ckpt_path", "checkpoint="), stacklevel=2)
-    chosen = ready_checkpoint() if checkpoint is None else Path(checkpoint)
-    changed = chosen.stat().st_mtime_ns if chosen.is_file() else 0
-    return _loaded(chosen, changed, device, allow_import).localize(Path(path), None, maps_per_second, aspect)
+        warnings.warn(packaged_checkpoint_note("checkpoint="), stacklevel=2)
+    chosen = packaged_checkpoint() if checkpoint is None else Path(checkpoint)
+    modified_ns = chosen.stat().st_mtime_ns if chosen.is_file() else 0
+    return _load_cached(chosen, modified_ns, device, allow_import).localize(Path(path), None, maps_per_second, aspect)
 
 
 @lru_cache(maxsize=1)
-def _loaded(checkpoint: Path, changed: int, device: str | None, allow_import: tuple[str, ...]) -> Localizer:
-    """The model of a checkpoint; `changed` tells one that was trained on from what it was."""
+def _load_cached(checkpoint: Path, modified_ns: int, device: str | None, allow_import: tuple[str, ...]) -> Localizer:
+    """Loads a checkpoint; `modified_ns` is part of the cache key, so that a changed file is loaded again."""
+    del modified_ns
     return load_localizer(checkpoint, device, allow_import)

@@ -9,9 +9,10 @@ import torch
 
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.models.base import AVLocalizer
-from tavlo_pl.predict.checkpoint import NO_THRESHOLD, TOY_WORLD, read_checkpoint, threshold_of
+from tavlo_pl.predict.checkpoint import NO_THRESHOLD, packaged_checkpoint_note, read_checkpoint, threshold_of
+from tavlo_pl.predict.folder import PredictionFolder, PredictOptions
 from tavlo_pl.predict.localizer import Localizer
-from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
+from tavlo_pl.predict.run import predict_all
 from tavlo_pl.run import directory
 
 PREDICT_OPTIONS = tuple(PredictOptions.__dataclass_fields__)
@@ -25,11 +26,11 @@ def predict(
     prepare: Callable[[AVLocalizer, str | None], torch.device],
     folder: Path,
     config: Mapping[str, Any],
-    is_toy: bool,
+    is_packaged: bool,
 ) -> None:
     """Writes heatmaps and overlay videos of the videos of ``data.root``, in this process.
 
-    Processes that run the same command share the videos of the folder.
+    Several processes that run the same command share the videos of the folder.
 
     Args:
         model: the model.
@@ -38,7 +39,7 @@ def predict(
         prepare: loads the checkpoint into the model and returns the device; called if a video is left to write.
         folder: where the files go.
         config: the parsed command line: ``trainer``, ``overwrite`` and the options of `PredictOptions`.
-        is_toy: whether the checkpoint is the packaged one, which was trained on procedural videos only.
+        is_packaged: whether the checkpoint is the packaged one, which was trained on procedural videos only.
 
     Raises:
         ConfigError: a file of the folder would be replaced.
@@ -46,8 +47,8 @@ def predict(
     """
     options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
     threshold = threshold_of(read_checkpoint(Path(ckpt_path))) if ckpt_path else None
-    note = f"Note: {TOY_WORLD}." if is_toy else None
-    if is_toy or threshold is None:
+    note = f"Note: {packaged_checkpoint_note()}." if is_packaged else None
+    if is_packaged or threshold is None:
         print(note or f"Note: {NO_THRESHOLD}.", flush=True)
     mark = directory.fingerprint(ckpt_path)
     made_with = {"checkpoint": mark and mark["sha256"], "spec": asdict(datamodule.clip)} | (

@@ -1,4 +1,4 @@
-"""From a video file to its maps, in memory that does not grow with its length."""
+"""Computes the heatmaps of video files; frames and audio in memory do not grow with the length of a video."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -7,52 +7,58 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import grid_sample, pad
 
 from tavlo_pl.data import media
 from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import MediaError
 from tavlo_pl.predict.sources import Localization
-from tavlo_pl.predict.windows import Blender, Plan
+from tavlo_pl.predict.windows import WindowAverage, WindowPlan
 
-FRAMES_AT_ONCE = 40
-"""Frames that pass through the model together, of one video or several; a window has one a segment."""
+FRAMES_PER_BATCH = 40
+"""Frames of a batch, of one video or several; a window has one a segment."""
 
 READ_AHEAD_S = 10.0
-"""Frames are read for so many seconds at a time: each reading decodes from the key frame before it."""
+"""Seconds of frames that are decoded at a time; each read decodes from the key frame before it."""
 
 Aspect = Literal["squash", "keep"]
+"""``squash`` resizes frames to the square input of the model, ``keep`` pads them with black bars."""
 
 
 class Model(Protocol):
-    """What is needed of an ``AVLocalizer``."""
+    """The part of ``AVLocalizer`` that prediction needs."""
 
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """(B, T, 3, H, W) uint8 and (B, 1, F, W) to (B, T, h, w) raw scores."""
+        """(B, T, 3, H, W) uint8 frames and (B, 1, F, W) spectrograms to (B, T, h, w) raw scores."""
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """(B, L, 1 + hw, T, T) weights."""
+        """(B, L, 1 + hw, T, T) attention weights."""
+
+
+def ignore_progress(seconds: float) -> None:
+    """The default of ``advance``: reports no progress."""
+    del seconds
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Some windows of a video with what the model was given, for whoever wants to look closer.
+class ModelWindows:
+    """Input and output of the model for consecutive windows of a video.
 
     Attributes:
         sample_id: name of the video.
-        number: of the first window, counted from 0.
-        count: of all windows of the video.
-        time_s: (B, T) moments in seconds.
+        first: number of the first of the B windows, counted from 0.
+        total: number of windows of the video.
+        time_s: (B, T) times in seconds.
         frames: (B, T, 3, H, W) uint8.
         spectrogram: (B, 1, F, W).
-        heatmap: (B, T, h, w).
+        heatmap: (B, T, h, w) raw scores.
     """
 
     sample_id: str
-    number: int
-    count: int
+    first: int
+    total: int
     time_s: NDArray[np.float64]
     frames: Tensor
     spectrogram: Tensor
@@ -60,13 +66,13 @@ class Seen:
 
 
 class Localizer:
-    """A model with the form of its clips: video files in, `Localization` out.
+    """A model with its clip format, which makes a `Localization` of a video file.
 
     Args:
         model: in evaluation mode, on `device`.
-        spec: of the clips it was trained on.
-        threshold: of its checkpoint, if it has one.
-        device: where it runs.
+        spec: clip format that the model was trained on.
+        threshold: of the checkpoint, if it has one.
+        device: where the model runs.
     """
 
     def __init__(self, model: Model, spec: ClipSpec, threshold: float | None, device: torch.device) -> None:
@@ -82,19 +88,19 @@ class Localizer:
         sample_id: str | None = None,
         maps_per_second: float | None = None,
         aspect: Aspect = "squash",
-        advance: Callable[[float], object] = lambda seconds: None,
+        advance: Callable[[float], object] = ignore_progress,
     ) -> Localization:
-        """The maps of one video.
+        """Computes the heatmaps of one video.
 
         Args:
-            path: a video file with pictures and sound.
-            sample_id: its name; the file's by default.
-            maps_per_second: None for one map a segment, the model's own rate.
-            aspect: ``squash`` the picture to a square, as in training, or ``keep`` its shape, with black bars.
-            advance: told the seconds of video that were done since the last call.
+            path: a file with a video and an audio stream.
+            sample_id: name of the video; that of the file if None.
+            maps_per_second: None for one heatmap a segment.
+            aspect: how frames are fitted to the square input of the model.
+            advance: called with the seconds of video that were processed since the last call.
 
         Raises:
-            MediaError: the file cannot be read, has no picture or no sound.
+            MediaError: the file cannot be read, or has no video or audio stream.
         """
         _, found = next(self.localize_all([(sample_id or path.stem, path)], maps_per_second, aspect, advance))
         if isinstance(found, MediaError):
@@ -106,195 +112,207 @@ class Localizer:
         videos: Iterable[tuple[str, Path]],
         maps_per_second: float | None = None,
         aspect: Aspect = "squash",
-        advance: Callable[[float], object] = lambda seconds: None,
-        look: Callable[[Seen], None] | None = None,
+        advance: Callable[[float], object] = ignore_progress,
+        on_windows: Callable[[ModelWindows], None] | None = None,
     ) -> Iterator[tuple[str, Localization | MediaError]]:
-        """The maps of many videos, each as soon as it is done; windows of short ones pass through the model together.
+        """Computes the heatmaps of many videos; windows of several short videos share a batch.
 
         Args:
-            videos: (name, file) of each; taken when its turn to be read comes.
-            maps_per_second: as `localize`.
-            aspect: as `localize`.
-            advance: as `localize`.
-            look: shown every batch of windows of a video.
+            videos: (name, file) of each; iterated as the videos are opened.
+            maps_per_second: as in `localize`.
+            aspect: as in `localize`.
+            advance: as in `localize`.
+            on_windows: called with the windows of a video in each batch.
 
         Yields:
-            name, and maps or why there are none: the file cannot be read, has no picture or no sound.
+            The name of a finished video, and its heatmaps or the error: the file cannot be read, or has no video or
+            audio stream.
         """
-        most = max(1, FRAMES_AT_ONCE // self.spec.segments)
-        batch: list[_Piece] = []
+        batch_size = max(1, FRAMES_PER_BATCH // self.spec.segments)
+        batch: list[_VideoWindows] = []
         for sample_id, path in videos:
             try:
-                video = _Video.opened(sample_id, path, self.spec, maps_per_second, aspect)
-                while video.read < len(video.plan.starts):
-                    batch.append(video.piece(most - sum(len(piece.starts) for piece in batch)))
-                    if sum(len(piece.starts) for piece in batch) == most:
-                        yield from self._finish(batch, advance, look)
+                video = _OpenVideo.open(sample_id, path, self.spec, maps_per_second, aspect)
+                while video.num_read < len(video.plan.starts):
+                    batch.append(video.read(batch_size - sum(len(part.starts) for part in batch)))
+                    if sum(len(part.starts) for part in batch) == batch_size:
+                        yield from self._process(batch, advance, on_windows)
                         batch = []
-            except MediaError as error:  # no piece of it waits: one that does is a video's last
+            except MediaError as error:  # the batch holds no windows of it: only a finished video leaves some there
                 yield sample_id, error
         if batch:
-            yield from self._finish(batch, advance, look)
+            yield from self._process(batch, advance, on_windows)
 
-    def _finish(
-        self, batch: list["_Piece"], advance: Callable[[float], object], look: Callable[[Seen], None] | None
+    def _process(
+        self,
+        batch: list["_VideoWindows"],
+        advance: Callable[[float], object],
+        on_windows: Callable[[ModelWindows], None] | None,
     ) -> list[tuple[str, Localization]]:
-        """Maps the windows of a batch; the videos that have all their maps now."""
-        sizes = [len(piece.starts) for piece in batch]
-        frames = torch.cat([piece.frames for piece in batch]).to(self.device)
+        """Computes the heatmaps of a batch; returns the videos that are finished."""
+        sizes = [len(part.starts) for part in batch]
+        frames = torch.cat([part.frames for part in batch]).to(self.device)
         with torch.inference_mode():
-            spectrogram = self.log_mel(torch.cat([piece.sound for piece in batch]).to(self.device))
-            maps = self.model.localize(frames, spectrogram).float()
-            parts = [frames.split(sizes), spectrogram.split(sizes), maps.split(sizes)]
-            for piece, seen, heard, scores in zip(batch, *parts, strict=True):
-                video, plan = piece.video, piece.video.plan
-                if look is not None:
-                    times_s = np.stack([plan.moment_s(plan.of_window(start)) for start in piece.starts])
-                    look(Seen(video.sample_id, piece.number, len(plan.starts), times_s, seen, heard, scores))
-                for start, window in zip(piece.starts, video.part.of_maps(scores).cpu().numpy(), strict=True):
-                    video.blender.add(start, window)
-                advance(video.info.duration_s * len(piece.starts) / len(plan.starts))
-        whole = [piece.video for piece in batch if piece.number + len(piece.starts) == len(piece.video.plan.starts)]
-        return [(video.sample_id, video.localization(self.threshold)) for video in whole]
+            spectrogram = self.log_mel(torch.cat([part.waveform for part in batch]).to(self.device))
+            heatmap = self.model.localize(frames, spectrogram).float()
+            tensors = [frames.split(sizes), spectrogram.split(sizes), heatmap.split(sizes)]
+            for part, part_frames, part_spectrogram, scores in zip(batch, *tensors, strict=True):
+                video, plan = part.video, part.video.plan
+                if on_windows is not None:
+                    time_s = np.stack([plan.time_s(plan.window_indices(start)) for start in part.starts])
+                    on_windows(
+                        ModelWindows(
+                            video.sample_id, part.first, len(plan.starts), time_s, part_frames, part_spectrogram, scores
+                        )
+                    )
+                for start, window in zip(part.starts, video.fit.crop_maps(scores).cpu().numpy(), strict=True):
+                    video.average.add(start, window)
+                advance(video.info.duration_s * len(part.starts) / len(plan.starts))
+        finished = [part.video for part in batch if part.first + len(part.starts) == len(part.video.plan.starts)]
+        return [(video.sample_id, video.localization(self.threshold)) for video in finished]
 
 
-class _Part(NamedTuple):
-    """Which part of the model's square input the picture fills.
+class _FrameFit(NamedTuple):
+    """The part of the square model input that contains the frame; the rest is black.
 
     Attributes:
-        side: of the square in pixels.
-        height: of the picture in it.
-        width: of the picture in it.
+        side: height and width of the square in pixels.
+        height: height of the frame in the square in pixels.
+        width: width of the frame in the square in pixels.
     """
 
     side: int
     height: int
     width: int
 
+    @classmethod
+    def of(cls, info: media.MediaInfo, side: int, aspect: Aspect) -> "_FrameFit":
+        """Fits the displayed frames of a video."""
+        if aspect == "squash":
+            return cls(side, side, side)
+        height, width = info.height, info.width * info.pixel_shape
+        scale = side / max(height, width)
+        return cls(side, max(1, round(height * scale)), max(1, round(width * scale)))
+
     @property
     def corner(self) -> tuple[int, int]:
-        """Top and left of the picture."""
+        """Top and left edge of the frame in the square in pixels."""
         return (self.side - self.height) // 2, (self.side - self.width) // 2
 
-    def of_maps(self, maps: Tensor) -> Tensor:
-        """(..., h, w) maps of the square to maps of as many cells of the picture alone."""
+    def crop_maps(self, maps: Tensor) -> Tensor:
+        """Resamples (..., h, w) heatmaps of the square to heatmaps of the frame, same shape."""
         if (self.height, self.width) == (self.side, self.side):
             return maps
         rows, columns = (
             (corner + (torch.arange(cells) + 0.5) * length / cells) * 2 / self.side - 1
             for corner, length, cells in zip(self.corner, (self.height, self.width), maps.shape[-2:], strict=True)
         )
-        places = torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], -1)
+        positions = torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], -1)
         flat = maps.flatten(0, -3)[:, None]
-        grid = places.expand(len(flat), -1, -1, -1).to(flat)
-        cut = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
-        return cut.reshape(maps.shape)
+        grid = positions.expand(len(flat), -1, -1, -1).to(flat)
+        cropped = grid_sample(flat, grid, padding_mode="border", align_corners=False)
+        return cropped.reshape(maps.shape)
 
-
-def _part(info: media.MediaInfo, side: int, aspect: Aspect) -> _Part:
-    if aspect == "squash":
-        return _Part(side, side, side)
-    height, width = info.height, info.width * info.pixel_shape
-    scale = side / max(height, width)
-    return _Part(side, max(1, round(height * scale)), max(1, round(width * scale)))
+    def pad_frames(self, frames: Tensor) -> Tensor:
+        """Pads (..., height, width) frames with black to (..., side, side)."""
+        top, left = self.corner
+        right, bottom = self.side - self.width - left, self.side - self.height - top
+        return pad(frames, (left, right, top, bottom)) if (left, right, top, bottom) != (0, 0, 0, 0) else frames
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Some windows of a video, read.
+class _VideoWindows:
+    """Consecutive windows of a video, decoded.
 
     Attributes:
-        video: whose they are.
-        number: of the first one.
-        starts: first moments of all.
+        video: the video.
+        first: number of the first window.
+        starts: start indices of the B windows.
         frames: (B, T, 3, H, W) uint8.
-        sound: (B, L) float32, 16 kHz.
+        waveform: (B, L) float32, 16 kHz.
     """
 
-    video: "_Video"
-    number: int
+    video: "_OpenVideo"
+    first: int
     starts: tuple[int, ...]
     frames: Tensor
-    sound: Tensor
+    waveform: Tensor
 
 
 @dataclass
-class _Video:
-    """A video that is being localized; `read` windows were read."""
+class _OpenVideo:
+    """A video that is being localized, of which the first `num_read` windows were read."""
 
     sample_id: str
     path: Path
     info: media.MediaInfo
     spec: ClipSpec
-    plan: Plan
-    part: _Part
-    read: int = 0
-    blender: Blender = field(init=False)
-    reader: "_Reader" = field(init=False)
+    plan: WindowPlan
+    fit: _FrameFit
+    num_read: int = 0
+    average: WindowAverage = field(init=False)
+    frames: "_FrameReader" = field(init=False)
 
     def __post_init__(self) -> None:
-        self.blender = Blender(self.plan)
-        self.reader = _Reader(self.path, self.plan, self.part)
+        self.average = WindowAverage(self.plan)
+        self.frames = _FrameReader(self.path, self.plan, self.fit)
 
     @classmethod
-    def opened(
+    def open(
         cls, sample_id: str, path: Path, spec: ClipSpec, maps_per_second: float | None, aspect: Aspect
-    ) -> "_Video":
-        """A file, once its headers are read."""
+    ) -> "_OpenVideo":
+        """Reads the headers of a file and plans its windows."""
         info = media.probe(path)
-        plan = Plan.of(info.duration_s, spec.segments, spec.duration_s, maps_per_second)
-        return cls(sample_id, path, info, spec, plan, _part(info, spec.image_size, aspect))
+        plan = WindowPlan.of(info.duration_s, spec.segments, spec.duration_s, maps_per_second)
+        return cls(sample_id, path, info, spec, plan, _FrameFit.of(info, spec.image_size, aspect))
 
-    def piece(self, most: int) -> _Piece:
-        """Reads the next windows."""
-        number, starts = self.read, self.plan.starts[self.read : self.read + most]
-        self.read += len(starts)
-        return _Piece(self, number, starts, self.reader.frames(starts), self._sound(starts))
+    def read(self, limit: int) -> _VideoWindows:
+        """Reads the next windows, at most `limit`."""
+        first, starts = self.num_read, self.plan.starts[self.num_read : self.num_read + limit]
+        self.num_read += len(starts)
+        return _VideoWindows(self, first, starts, self.frames.read(starts), self._waveforms(starts))
 
-    def _sound(self, starts: tuple[int, ...]) -> Tensor:
-        """(B, L) waveforms of some windows, from one reading."""
+    def _waveforms(self, starts: tuple[int, ...]) -> Tensor:
+        """(B, L) waveforms of windows, cut from one decoded span."""
         first_s, last_s = int(self.plan.start_s(starts[0])), self.plan.start_s(starts[-1])
-        sound = media.read_waveform(self.path, first_s, last_s - first_s + self.spec.duration_s)
-        length = round(self.spec.duration_s * media.SAMPLE_RATE_HZ)
-        waveforms = np.zeros((len(starts), length), np.float32)
+        audio = media.read_waveform(self.path, first_s, last_s - first_s + self.spec.duration_s)
+        waveforms = np.zeros((len(starts), self.spec.samples), np.float32)
         for waveform, start in zip(waveforms, starts, strict=True):
-            piece = sound[round((self.plan.start_s(start) - first_s) * media.SAMPLE_RATE_HZ) :][:length]
-            waveform[: len(piece)] = piece
+            begin = round((self.plan.start_s(start) - first_s) * media.SAMPLE_RATE_HZ)
+            window = audio[begin : begin + self.spec.samples]
+            waveform[: len(window)] = window
         return torch.from_numpy(waveforms)
 
     def localization(self, threshold: float | None) -> Localization:
-        """What was found, once all windows are mapped."""
-        time_s, heatmap = self.plan.resampled(self.blender.maps())
+        """The result, after all windows have been processed."""
+        time_s, heatmap = self.plan.resample(self.average.result())
         size = (self.info.height, self.info.width)
         return Localization(self.sample_id, self.path, self.info.duration_s, size, time_s, heatmap, threshold)
 
 
-class _Reader:
-    """The frames of windows that follow each other; each frame is decoded once and kept until no window needs it."""
+class _FrameReader:
+    """The frames of consecutive windows; each is decoded once and kept until no further window needs it."""
 
-    def __init__(self, path: Path, plan: Plan, part: _Part) -> None:
-        self.path, self.plan, self.part = path, plan, part
+    def __init__(self, path: Path, plan: WindowPlan, fit: _FrameFit) -> None:
+        self.path, self.plan, self.fit = path, plan, fit
         self.kept: dict[int, NDArray[np.uint8]] = {}
-        self.read_to = 0  # the first moment not yet read
+        self.next_index = 0  # grid index of the first frame that is not yet decoded
         self.end = plan.starts[-1] + (plan.segments - 1) * plan.phases + 1
 
-    def frames(self, starts: tuple[int, ...]) -> Tensor:
-        """(B, T, 3, H, W) uint8 of the windows."""
-        windows = np.stack([self.plan.of_window(start) for start in starts])
-        if windows.max() >= self.read_to:
-            ahead = self.read_to + round(READ_AHEAD_S / self.plan.step_s)
-            self._read(min(self.end, max(ahead, int(windows.max()) + 1)))
+    def read(self, starts: tuple[int, ...]) -> Tensor:
+        """Returns (B, T, 3, side, side) uint8 frames of windows."""
+        windows = np.stack([self.plan.window_indices(start) for start in starts])
+        if windows.max() >= self.next_index:
+            ahead = self.next_index + round(READ_AHEAD_S / self.plan.step_s)
+            self._decode(min(self.end, max(ahead, int(windows.max()) + 1)))
         self.kept = {k: frame for k, frame in self.kept.items() if k >= starts[0]}
         stacked = np.stack([self.kept[k] for k in windows.ravel().tolist()])
         frames = torch.from_numpy(stacked).permute(0, 3, 1, 2).unflatten(0, windows.shape)
-        bars = np.array([self.part.side - self.part.width, self.part.side - self.part.height])
-        top, left = self.part.corner
-        right, bottom = (bars - [left, top]).tolist()
-        return F.pad(frames, (left, right, top, bottom)) if bars.any() else frames.contiguous()
+        return self.fit.pad_frames(frames).contiguous()
 
-    def _read(self, end: int) -> None:
-        moments = np.arange(self.read_to, end)
-        size = (self.part.height, self.part.width)
-        decoded = media.read_clip(self.path, self.plan.moment_s(moments), size, 0.0, 0.0)
-        self.kept |= dict(zip(moments.tolist(), decoded.frames, strict=True))
-        self.read_to = end
+    def _decode(self, end: int) -> None:
+        indices = np.arange(self.next_index, end)
+        size = (self.fit.height, self.fit.width)
+        clip = media.read_clip(self.path, self.plan.time_s(indices), size, 0.0, 0.0)
+        self.kept |= dict(zip(indices.tolist(), clip.frames, strict=True))
+        self.next_index = end

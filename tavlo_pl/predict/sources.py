@@ -1,4 +1,4 @@
-"""From maps to words: where the source is at each moment, and whether there is one to be seen."""
+"""Peak, bounding box and visibility of the sound source for each heatmap of a video."""
 
 import json
 from collections.abc import Mapping
@@ -9,31 +9,32 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate, max_pool2d
 
 SAMPLES_PER_CELL = 7
-"""How finely a map is interpolated to find a peak and a box: places are right to a
-seventh of a cell. Odd, so that the centre of a cell, where its score is highest, is among them."""
+"""Interpolated samples along each side of a cell: positions are exact to a seventh of a cell. The number is odd, so
+that the centre of a cell, where its own score is located, is one of the samples."""
 
-MAPS_AT_ONCE = 64
+MAPS_PER_BATCH = 64
+"""Heatmaps that are interpolated at a time, which limits memory."""
 
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What one map says.
+    """The source at the time of one heatmap.
 
     Attributes:
-        time_s: seconds on the video's clock.
-        x: of the highest score, in pixels from the picture's left.
-        y: of the highest score, in pixels from its top.
+        time_s: time in the video in seconds.
+        x: position of the highest score in pixels from the left of the frame.
+        y: position of the highest score in pixels from the top of the frame.
         score: the highest raw score, in [-1, 1].
         box: (left, top, right, bottom) in pixels of the region around the peak where the score reaches the threshold;
             None where no source is visible or the checkpoint has no threshold.
-        visible: whether the highest score reaches the threshold; None where the checkpoint has none.
+        visible: whether the highest score reaches the threshold; None if the checkpoint has no threshold.
     """
 
     time_s: float
@@ -46,16 +47,16 @@ class Moment:
 
 @dataclass(frozen=True)
 class Localization:
-    """What a model says about one video.
+    """Heatmaps of one video.
 
     Attributes:
-        sample_id: its name.
+        sample_id: name of the video.
         path: the file.
-        duration_s: its length in seconds.
-        size: height and width of its picture in pixels, as it is to be seen.
-        time_s: (T,) float64, the moments of the maps in seconds, ascending.
-        heatmap: (T, h, w) float16, raw scores in [-1, 1] over the whole picture.
-        threshold: score from which on a pixel is said to sound; None for a checkpoint without one.
+        duration_s: length of the video in seconds.
+        size: height and width of the displayed frames in pixels.
+        time_s: (T,) float64, times of the heatmaps in seconds, ascending.
+        heatmap: (T, h, w) float16, raw scores in [-1, 1] over the whole frame.
+        threshold: pixels with at least this score count as sounding; None for a checkpoint without a threshold.
     """
 
     sample_id: str
@@ -68,23 +69,23 @@ class Localization:
 
     @cached_property
     def moments(self) -> tuple[Moment, ...]:
-        """One for each map."""
+        """The source at each of the T times."""
         return moments_of(self.heatmap, self.time_s, self.size, self.threshold)
 
     @property
     def best(self) -> Moment:
-        """The moment of the highest score."""
+        """The moment with the highest score."""
         return max(self.moments, key=lambda moment: moment.score)
 
     def moment_at(self, time_s: float) -> Moment:
-        """The moment nearest in time."""
+        """The moment that is nearest to a time in seconds."""
         return self.moments[int(np.abs(self.time_s - time_s).argmin())]
 
     def to_json(self, made_with: Mapping[str, Any]) -> str:
-        """The text of ``<id>.sources.json``; ``docs/predict.md`` describes it.
+        """Returns the text of ``<id>.sources.json``, see ``docs/predict.md``.
 
         Args:
-            made_with: checkpoint and options, kept beside the figures.
+            made_with: checkpoint and options, stored with the results.
         """
         known = [moment.visible for moment in self.moments if moment.visible is not None]
         summary = {
@@ -116,16 +117,22 @@ class Localization:
 def moments_of(
     heatmap: NDArray[np.float16], time_s: NDArray[np.float64], size: tuple[int, int], threshold: float | None
 ) -> tuple[Moment, ...]:
-    """What each of (T, h, w) maps says about a picture of `size` (height, width).
+    """Finds peak, box and visibility in each heatmap.
 
-    The maps are interpolated as the metrics do it (bilinear between the centres of cells).
+    The heatmaps are interpolated as in the metrics: bilinear between the centres of cells.
+
+    Args:
+        heatmap: (T, h, w) raw scores in [-1, 1].
+        time_s: (T,) times in seconds.
+        size: height and width of the frames in pixels, the unit of peaks and boxes.
+        threshold: score from which on a pixel counts as sounding; None leaves boxes and visibility out.
     """
     fine = tuple(SAMPLES_PER_CELL * cells for cells in heatmap.shape[1:])
     pixels = np.array([size[1] / fine[1], size[0] / fine[0]] * 2)  # of a sample: x, y, x, y
-    found: list[Moment] = []
-    for first in range(0, len(heatmap), MAPS_AT_ONCE):
-        some = torch.from_numpy(heatmap[first : first + MAPS_AT_ONCE].astype(np.float32))
-        scores = F.interpolate(some[:, None], fine, mode="bilinear")[:, 0]
+    moments: list[Moment] = []
+    for first in range(0, len(heatmap), MAPS_PER_BATCH):
+        batch = torch.from_numpy(heatmap[first : first + MAPS_PER_BATCH].astype(np.float32))
+        scores = interpolate(batch[:, None], fine, mode="bilinear")[:, 0]
         peaks = scores.flatten(1).argmax(1)
         boxes = None if threshold is None else _boxes(scores >= threshold, peaks)
         for row, peak in enumerate(peaks.tolist()):
@@ -137,22 +144,24 @@ def moments_of(
                 left, top, right, bottom = (boxes[row] * pixels).tolist()
                 box = (left, top, right, bottom)
             centre = (np.array([x, y]) + 0.5) * pixels[:2]
-            found.append(Moment(float(time_s[first + row]), float(centre[0]), float(centre[1]), score, box, visible))
-    return tuple(found)
+            moments.append(Moment(float(time_s[first + row]), float(centre[0]), float(centre[1]), score, box, visible))
+    return tuple(moments)
 
 
-def _boxes(claimed: Tensor, peaks: Tensor) -> NDArray[np.int64]:
-    """(N, 4) left, top, right and bottom of the connected claimed samples around each peak; right and bottom are the
-    first samples outside.
+def _boxes(mask: Tensor, peaks: Tensor) -> NDArray[np.int64]:
+    """Bounding boxes of the connected regions of masks that contain the peaks.
 
     Args:
-        claimed: (N, H, W) bool.
-        peaks: (N,) place of the peak among H·W samples; where it is not claimed the box means nothing.
+        mask: (N, H, W) bool.
+        peaks: (N,) indices of the peaks among the H·W samples; the box is undefined where a peak is not in its mask.
+
+    Returns:
+        (N, 4) left, top, right and bottom in samples; right and bottom are the first samples outside of the region.
     """
-    region = torch.zeros_like(claimed)
+    region = torch.zeros_like(mask)
     region.flatten(1)[torch.arange(len(peaks)), peaks] = True
-    while True:  # one more ring of samples at a time
-        grown = F.max_pool2d(region[:, None].float(), 3, stride=1, padding=1)[:, 0].bool() & claimed
+    while True:  # dilates the regions by one sample, 8-connected
+        grown = max_pool2d(region[:, None].float(), 3, stride=1, padding=1)[:, 0].bool() & mask
         grown |= region
         if torch.equal(grown, region):
             break

@@ -62,10 +62,10 @@ def test_predict_uses_the_threshold_of_the_last_validation(run: Path, world: Pat
     del old["tavlo"]["threshold"]
     torch.save(old, tmp_path / "old.ckpt")
     for path, threshold in ((run / "checkpoints" / "best.ckpt", stored["best.ckpt"]), (tmp_path / "old.ckpt", None)):
-        args = ("--ckpt_path", path, "--data.root", video, "--films", "false", "--out", tmp_path / "out")
+        args = ("--ckpt_path", path, "--data.root", video, "--overlay_videos", "false", "--out", tmp_path / "out")
         outcome = tavlo("predict", *args, "--maps_per_second", "6")
         assert outcome.code == 0, outcome.err
-        assert ("the checkpoint holds no threshold" in outcome.out) == (threshold is None)
+        assert ("the checkpoint has no threshold" in outcome.out) == (threshold is None)
         told = json.loads((tmp_path / "out" / f"{video.stem}.sources.json").read_text())
         assert told["threshold"] == threshold
         assert {step["visible"] for step in told["steps"]} <= ({None} if threshold is None else {True, False})
@@ -78,11 +78,14 @@ def test_predict_without_checkpoint_uses_the_packaged_one(
     run: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = next((world / "test" / "video").iterdir())
-    args = ("predict", "--data.root", video, "--films", "false", "--out", tmp_path / "out")
+    args = ("predict", "--data.root", video, "--overlay_videos", "false", "--out", tmp_path / "out")
     monkeypatch.setattr(checkpoint, "files", lambda package: tmp_path)
     absent = tavlo(*args)
-    assert absent.code == 2 and "no ready checkpoint at" in absent.err and absent.err.count("\n") == 1
-    with pytest.raises(CheckpointError, match="no ready checkpoint"), pytest.warns(UserWarning, match="toy world"):
+    assert absent.code == 2 and "no packaged checkpoint at" in absent.err and absent.err.count("\n") == 1
+    with (
+        pytest.raises(CheckpointError, match="no packaged checkpoint"),
+        pytest.warns(UserWarning, match="procedural videos"),
+    ):
         tavlo_pl.localize(video)
     (tmp_path / "weights").mkdir()
     checkpoint.release(run / "checkpoints" / "best.ckpt", tmp_path / "weights" / "world.safetensors")
@@ -91,8 +94,8 @@ def test_predict_without_checkpoint_uses_the_packaged_one(
     ).stat().st_mode == video.stat().st_mode  # readable by other users
     outcome = tavlo(*args)
     assert outcome.code == 0, outcome.err
-    assert outcome.out.count("toy world") == 1
-    assert "toy world" in (tmp_path / "out" / "index.html").read_text()
+    assert outcome.out.count("procedural videos") == 1
+    assert "procedural videos" in (tmp_path / "out" / "index.html").read_text()
     monkeypatch.chdir(tmp_path)
     assert tavlo(*args[:-2]).code == 0
     (folder,) = (tmp_path / "runs" / "predict").iterdir()  # not in the installed package
@@ -113,7 +116,7 @@ def test_released_safetensors_give_the_same_results(run: Path, world: Path, tmp_
     )
     assert (one.heatmap == two.heatmap).all() and one.threshold == two.threshold
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
-    with pytest.raises(CheckpointError, match="does not hold its configuration"):
+    with pytest.raises(CheckpointError, match="contains no configuration"):
         checkpoint.release(tmp_path / "other.ckpt", safe)
 
 

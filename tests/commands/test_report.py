@@ -1,4 +1,4 @@
-"""``tavlo report`` from outside, and its page in a browser."""
+"""``tavlo report``: its files, its errors, and the page in a browser."""
 
 import json
 import re
@@ -26,7 +26,7 @@ SLIDE = "([by, value]) => { choose = document.querySelector(`input[name=by][valu
 
 @pytest.fixture(scope="module")
 def tests(world: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Tests of the tiny model, trained for a step and not at all."""
+    """Test folders of the tiny model, trained for one step and untrained."""
     folder = tmp_path_factory.mktemp("runs")
     config = tiny_config(world, folder, max_steps=1)
     for words in (
@@ -41,13 +41,13 @@ def tests(world: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def alone(tests: list[Path]) -> Outcome:
-    """The page of one run, beside its results."""
+    """The report of one run."""
     return tavlo("report", tests[0])
 
 
 @pytest.fixture(scope="module")
 def pair(tests: list[Path]) -> tuple[Outcome, Path]:
-    """The page of both, in a folder of its own."""
+    """The report of both runs, in a separate folder."""
     folder = tests[0].parents[1] / "pair"
     return tavlo("report", *tests, "--out", folder), folder
 
@@ -56,14 +56,14 @@ def page(tests: list[Path]) -> Path:
     return tests[0] / "report" / "report.html"
 
 
-def test_one_run_leaves_a_page_and_films(tests: list[Path], alone: Outcome) -> None:
+def test_report_of_one_run_writes_a_page_and_videos(tests: list[Path], alone: Outcome) -> None:
     assert (alone.code, alone.out.splitlines()[-1]) == (0, f"page: {page(tests)}")
-    left = {str(path.relative_to(tests[0] / "report")) for path in (tests[0] / "report").rglob("*") if path.is_file()}
-    assert left == {"report.html", "videos/1.mp4", "videos/2.mp4", "videos/3.mp4"}
+    files = {str(path.relative_to(tests[0] / "report")) for path in (tests[0] / "report").rglob("*") if path.is_file()}
+    assert files == {"report.html", "videos/1.mp4", "videos/2.mp4", "videos/3.mp4"}
 
 
 @pytest.mark.usefixtures("alone")
-def test_the_page_says_what_the_results_say(tests: list[Path]) -> None:
+def test_page_contains_the_results(tests: list[Path]) -> None:
     text = page(tests).read_text()
     results = json.loads((tests[0] / "results.json").read_text())
     command = f"tavlo test --ckpt_path {results['checkpoint']['path']}"
@@ -87,57 +87,57 @@ def test_the_page_says_what_the_results_say(tests: list[Path]) -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_the_page_names_nothing_beyond_its_folder(tests: list[Path]) -> None:
+def test_page_links_only_to_its_own_folder(tests: list[Path]) -> None:
     text = page(tests).read_text()
     addresses = set(re.findall(r'(?:src|href|xlink:href)="([^"]*)"', text)) | set(re.findall(r"url\(([^)]*)\)", text))
-    beside = {address for address in addresses if not address.startswith(("data:", "#"))}
-    assert beside == {"videos/1.mp4", "videos/2.mp4", "videos/3.mp4"}
+    linked = {address for address in addresses if not address.startswith(("data:", "#"))}
+    assert linked == {"videos/1.mp4", "videos/2.mp4", "videos/3.mp4"}
 
 
-def test_the_page_works_in_a_browser(tests: list[Path], alone: Outcome) -> None:
+def test_page_works_in_a_browser(tests: list[Path], alone: Outcome) -> None:
     assert alone.code == 0, alone.err
-    heard: list[str] = []
-    asked: set[str] = set()
+    messages: list[str] = []
+    schemes: set[str] = set()
     with chromium() as tab:
-        tab.on("console", lambda message: heard.append(message.text))
-        tab.on("pageerror", lambda error: heard.append(str(error)))
-        tab.on("request", lambda request: asked.add(request.url.split(":")[0]))
+        tab.on("console", lambda message: messages.append(message.text))
+        tab.on("pageerror", lambda error: messages.append(str(error)))
+        tab.on("request", lambda request: schemes.add(request.url.split(":")[0]))
         tab.goto(page(tests).as_uri())
-        _check_pictures(tab)
+        _check_images(tab)
         _check_slider(tab, tests[0])
         light = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         tab.emulate_media(color_scheme="dark")
         assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != light
         tab.set_viewport_size(PHONE)
         assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    assert heard == []
-    assert asked <= {"file", "data"}
+    assert messages == []
+    assert schemes <= {"file", "data"}
 
 
-def _check_pictures(tab: Any) -> None:
+def _check_images(tab: Any) -> None:
     sizes = tab.evaluate("[...document.images].map(image => image.complete && image.naturalWidth)")
-    assert len(sizes) == len(tab.evaluate(PIXELS)) * 2 > 4  # a frame under the truth, and one under the map
+    assert len(sizes) == len(tab.evaluate(PIXELS)) * 2 > 4  # frames with the ground truth and with the heatmap
     assert all(sizes)
-    tab.wait_for_function("[...document.querySelectorAll('video')].every(film => film.readyState > 0)")
-    assert tab.evaluate("[...document.querySelectorAll('video')].map(film => film.videoWidth)") == [64, 64, 64]
+    tab.wait_for_function("[...document.querySelectorAll('video')].every(video => video.readyState > 0)")
+    assert tab.evaluate("[...document.querySelectorAll('video')].map(video => video.videoWidth)") == [64, 64, 64]
 
 
 def _check_slider(tab: Any, folder: Path) -> None:
-    """The browser measures what the metrics measured; then it follows the slider."""
+    """The scores that the browser computes equal those of the metrics, and follow the slider."""
     (run,) = read_runs([folder])
     names = tab.evaluate("[...document.querySelectorAll('.card strong')].map(name => name.textContent)")
-    wanted = {
+    expected = {
         name.rsplit("/", 1)[0]: value
         for name, value in zip(run.samples.sample_id.tolist(), run.scores("on_screen"), strict=True)
     }
     shown = dict(zip(names, tab.evaluate(FIGURES), strict=True))
-    checked = {name: float(text.split()[1]) for name, text in shown.items() if not np.isnan(wanted[name])}
+    checked = {name: float(text.split()[1]) for name, text in shown.items() if not np.isnan(expected[name])}
     assert len(checked) > 3
-    assert list(checked.values()) == pytest.approx([wanted[name] for name in checked], abs=0.02)  # maps are float16
+    assert list(checked.values()) == pytest.approx([expected[name] for name in checked], abs=0.02)  # maps are float16
     before = tab.evaluate(PIXELS)
     tab.evaluate(SLIDE, ["share", 1])
     assert all(old != new for old, new in zip(before, tab.evaluate(PIXELS), strict=True))
-    area = run.samples.values[f"whole_image/{run.rules[0]}"]  # all is claimed, which is what this row does
+    area = run.samples.values[f"whole_image/{run.rules[0]}"]  # threshold 1 claims all pixels, as this baseline does
     whole = dict(zip([name.rsplit("/", 1)[0] for name in run.samples.sample_id.tolist()], area, strict=True))
     everything = dict(zip(names, tab.evaluate(FIGURES), strict=True))
     assert [everything[name] for name in checked] == [f"now {whole[name]:.2f}" for name in checked]
@@ -145,7 +145,7 @@ def _check_slider(tab: Any, folder: Path) -> None:
     assert all(float(text.split()[1]) < 0.1 or "now 1.00" in text for text in tab.evaluate(FIGURES))
 
 
-def test_two_runs_are_compared_on_page_screen_and_in_a_file(pair: tuple[Outcome, Path]) -> None:
+def test_report_of_two_runs_compares_them(pair: tuple[Outcome, Path]) -> None:
     outcome, folder = pair
     assert outcome.code == 0, outcome.err
     (found,) = json.loads((folder / "comparison.json").read_text())["comparisons"]
@@ -158,14 +158,14 @@ def test_two_runs_are_compared_on_page_screen_and_in_a_file(pair: tuple[Outcome,
     assert "two against one" in text
 
 
-def test_each_run_has_its_map_beside_the_truth(pair: tuple[Outcome, Path]) -> None:
+def test_comparison_shows_the_heatmaps_of_each_run(pair: tuple[Outcome, Path]) -> None:
     text = (pair[1] / "report.html").read_text()
     data = json.loads(re.search(r'id="slider-data">(.*?)</script>', text)[1])  # type: ignore[index]
     assert len(data["maps"]) == 2 * len(data["truths"]) > 0
     assert all(data["maps"][n]["map"] != data["maps"][n + 1]["map"] for n in range(0, len(data["maps"]), 2))
 
 
-def test_heatmaps_of_anyone_are_reported_and_compared(world: Path, tests: list[Path], tmp_path: Path) -> None:
+def test_scored_heatmaps_are_reported_and_compared(world: Path, tests: list[Path], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     (tested,) = read_runs(tests[:1])
     for name in tested.samples.sample_id.tolist():
@@ -191,11 +191,11 @@ def test_heatmaps_of_anyone_are_reported_and_compared(world: Path, tests: list[P
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [("report", "runs"), ("report nowhere", "nowhere: no results.json"), ("report x --outt y", "outt")],
 )
-def test_a_mistake_is_one_sentence_and_exit_code_2(words: str, told: str) -> None:
+def test_report_mistake_is_one_line_and_exit_code_2(words: str, message: str) -> None:
     outcome = tavlo(*words.split())
     assert outcome.code == 2
-    assert told in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""``tavlo sweep``: equal conditions, finished runs are kept or made again, one table and two plots."""
+"""``tavlo sweep``: finished, interrupted, changed and failed runs; the table and the plots."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Runs the processes of a sweep in this one, and records the commands that train and test."""
+    """Runs the commands of a sweep in this process, and records those that train and test."""
     recorded: list[list[str]] = []
     real_run = subprocess.run
 
@@ -57,7 +57,7 @@ def test_sweep_writes_one_table_and_keeps_finished_runs(
     page.write_text("before\n<!-- table: out -->\n<!-- end -->\nafter\n")
     second = tavlo(*words, "--seeds", "[0,1]", "--settings", "['--trainer.max_epochs=1']", "--page", page)
     assert second.code == 0, second.err
-    assert [c[0] for c in commands] == ["fit", "test"] * 2  # seed 1 alone
+    assert [c[0] for c in commands] == ["fit", "test"] * 2  # seed 1 only
     figures = json.loads((out / "sweep.json").read_text())
     assert set(figures) == {"width_2", "width_4"}
     row = figures["width_4"]
@@ -79,7 +79,7 @@ def test_sweep_writes_one_table_and_keeps_finished_runs(
     assert "val/ciou_mean" in (out / "curves.svg").read_text()
 
 
-def test_sweep_resumes_interrupted_and_names_failed_runs(
+def test_sweep_resumes_interrupted_and_reports_failed_runs(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
     base, out = tiny_config(world, tmp_path), tmp_path / "out"
@@ -92,10 +92,10 @@ def test_sweep_resumes_interrupted_and_names_failed_runs(
     (world_copy := tmp_path / "moved").mkdir()
     failed = tavlo(*words[:-2], "--seeds", "[5]", "--settings", f"['--data.train.init_args.root={world_copy}']")
     assert failed.code == 1
-    assert "width_2 with seed 5: fit ended with exit code 2" in failed.err
+    assert "width_2 with seed 5: fit failed with exit code 2" in failed.err
 
 
-def test_sweep_names_a_refused_configuration(
+def test_sweep_reports_a_rejected_configuration(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
     base, out = tiny_config(world, tmp_path, max_epochs=1), tmp_path / "out"
@@ -103,10 +103,10 @@ def test_sweep_names_a_refused_configuration(
     assert tavlo(*words).code == 0
     commands.clear()
     (variants / "width_2.yaml").write_text("model: {init_args: {no_such_option: 1}}")
-    refused = tavlo(*words)
-    assert refused.code == 1 and not commands
-    assert "width_2 with seed 0: its configuration is refused: tavlo fit:" in refused.err
-    assert "no_such_option" in refused.err
+    rejected = tavlo(*words)
+    assert rejected.code == 1 and not commands
+    assert "width_2 with seed 0: its configuration is rejected: tavlo fit:" in rejected.err
+    assert "no_such_option" in rejected.err
     assert list(json.loads((out / "sweep.json").read_text())) == ["width_4"]  # no results of the earlier configuration
 
 
@@ -153,7 +153,7 @@ def test_sweep_makes_a_run_without_stored_configuration_again(
     words = ["sweep", "--base", base, "--variants", f"['{variants}/width_2.yaml']", "--out", out, "--seeds", "[0]"]
     assert tavlo(*words).code == 0
     (out / "width_2/0.config.json").unlink()
-    (out / "width_2/0/test/results.json").unlink()  # neither finished nor to be resumed
+    (out / "width_2/0/test/results.json").unlink()  # neither finished nor resumable
     commands.clear()
     again = tavlo(*words)
     assert again.code == 0, again.err
@@ -161,7 +161,7 @@ def test_sweep_makes_a_run_without_stored_configuration_again(
     assert [c[0] for c in commands] == ["fit", "test"] and "--ckpt_path" not in commands[0]
 
 
-def test_sweep_help_says_when_a_run_is_kept() -> None:
+def test_sweep_help_explains_when_a_run_is_kept() -> None:
     words = " ".join(tavlo("sweep", "--help").out.split())
     assert "A finished run is kept if the hash of its resolved configuration" in words
 
@@ -169,12 +169,12 @@ def test_sweep_help_says_when_a_run_is_kept() -> None:
 def test_sweep_tests_an_untrained_model_once(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
-    base, out, still = tiny_config(world, tmp_path), tmp_path / "out", tmp_path / "motion.yaml"
-    still.write_text(yaml.safe_dump({"model": {"class_path": "tavlo_pl.models.untrained.Motion"}}))
+    base, out, untrained = tiny_config(world, tmp_path), tmp_path / "out", tmp_path / "motion.yaml"
+    untrained.write_text(yaml.safe_dump({"model": {"class_path": "tavlo_pl.models.untrained.Motion"}}))
     words = ["sweep", "--base", base, "--variants", f"['{variants}/width_2.yaml']", "--out", out]
     for seeds in ("[0]", "[0,1]"):
         outcome = tavlo(
-            *words, "--untrained", f"['{still}']", "--seeds", seeds, "--settings", "['--trainer.max_epochs=1']"
+            *words, "--untrained", f"['{untrained}']", "--seeds", seeds, "--settings", "['--trainer.max_epochs=1']"
         )
         assert outcome.code == 0, outcome.err
     assert [c[0] for c in commands] == ["test", "fit", "test", "fit", "test"]
@@ -186,24 +186,24 @@ def test_sweep_tests_an_untrained_model_once(
 
 
 @pytest.mark.parametrize(
-    ("base", "variant", "sentence"),
+    ("base", "variant", "message"),
     [("nowhere.yaml", "v.yaml", "--base nowhere.yaml: no such"), ("v.yaml", "nowhere.yaml", "--variants: no such")],
 )
-def test_sweep_names_missing_files(tmp_path: Path, base: str, variant: str, sentence: str) -> None:
+def test_sweep_names_missing_files(tmp_path: Path, base: str, variant: str, message: str) -> None:
     (tmp_path / "v.yaml").write_text("model: {}")
     paths = [
         str(tmp_path / base) if base == "v.yaml" else base,
         str(tmp_path / variant) if variant == "v.yaml" else variant,
     ]
     outcome = tavlo("sweep", "--base", paths[0], "--variants", f"['{paths[1]}']", "--out", tmp_path / "out")
-    assert outcome.code == 2 and sentence in outcome.err
+    assert outcome.code == 2 and message in outcome.err
 
 
-def test_sweep_refuses_a_page_without_a_place_first(
+def test_sweep_rejects_a_page_without_the_table(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
     words = ["sweep", "--base", tiny_config(world, tmp_path), "--variants", f"['{variants}/*.yaml']"]
     for page in (tmp_path / "none.md", tiny_config(world, tmp_path)):
-        refused = tavlo(*words, "--out", tmp_path / "out", "--page", page)
-        assert refused.code == 2 and f"--page {page}: no page with a line <!-- table: out -->" in refused.err
+        rejected = tavlo(*words, "--out", tmp_path / "out", "--page", page)
+        assert rejected.code == 2 and f"--page {page}: no page with a line <!-- table: out -->" in rejected.err
     assert not commands

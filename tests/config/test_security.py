@@ -121,7 +121,7 @@ def test_config_in_a_checkpoint_calls_no_function(world: Path, tmp_path: Path, b
 @pytest.mark.parametrize("content", ["[1, 2]", "model: {class_path: 3}", "!!python/name:os.system", "a: &a [*a]"])
 def test_localize_names_a_checkpoint_with_odd_config(tmp_path: Path, content: str) -> None:
     torch.save({"state_dict": {}, "tavlo": {"config": content}}, tmp_path / "odd.ckpt")
-    with pytest.raises(CheckpointError, match=r"odd\.ckpt: its model cannot be made"):
+    with pytest.raises(CheckpointError, match=r"odd\.ckpt: its model cannot be created"):
         tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=tmp_path / "odd.ckpt")
 
 

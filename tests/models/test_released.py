@@ -1,4 +1,4 @@
-"""Files with the names and shapes of the authors' weights fill our models, and others are refused by name."""
+"""Weights with the names and shapes of the authors' files load into our models; other files raise an error."""
 
 from pathlib import Path
 
@@ -23,17 +23,17 @@ from tests.helpers.cli import tavlo
 from tests.helpers.run import data_config
 
 
-def shapes(prefix: str, firsts: dict[str, int], classifier: bool) -> dict[str, tuple[int, ...]]:
-    """Torchvision's names of a ResNet-18, with first layers of the given numbers of channels."""
+def shapes(prefix: str, first_layers: dict[str, int], classifier: bool) -> dict[str, tuple[int, ...]]:
+    """Shapes of a torchvision ResNet-18 by name, with first layers of the given numbers of channels."""
     with torch.device("meta"):
         names = {key: tuple(value.shape) for key, value in resnet18().state_dict().items()}
     kept = {key: size for key, size in names.items() if key != "conv1.weight" and (classifier or key[:2] != "fc")}
-    kept |= {f"{name}.weight": (64, channels, 7, 7) for name, channels in firsts.items()}
+    kept |= {f"{name}.weight": (64, channels, 7, 7) for name, channels in first_layers.items()}
     return {f"{prefix}.{key}": size for key, size in kept.items()}
 
 
 def heads(numbers: tuple[str, ...], prefix: str = "") -> dict[str, tuple[int, ...]]:
-    """Projections of both modalities."""
+    """Shapes of the projections of both modalities by name."""
     sizes: dict[str, tuple[int, ...]] = {}
     for number in numbers:
         sizes |= {f"{prefix}img_proj{number}.weight": (512, 512, 1, 1), f"{prefix}img_proj{number}.bias": (512,)}
@@ -62,57 +62,59 @@ RELEASED = [
 
 
 def weights(sizes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """A tensor of each shape that tells which one it is: its place in the table everywhere, one number on disk."""
-    return {key: torch.tensor(float(place)).expand(size) for place, (key, size) in enumerate(sizes.items())}
+    """Constant tensors whose value is their position in the table; each is stored as one number."""
+    return {key: torch.tensor(float(position)).expand(size) for position, (key, size) in enumerate(sizes.items())}
 
 
-@pytest.mark.parametrize(("peer", "stride", "container", "sizes"), RELEASED, ids=lambda v: getattr(v, "__name__", ""))
-def test_every_weight_comes_from_the_authors_file(
+@pytest.mark.parametrize(
+    ("peer", "stride", "container", "sizes"), RELEASED, ids=lambda v: v.__name__ if isinstance(v, type) else ""
+)
+def test_released_weights_fill_every_weight(
     peer: type[ImageLevel], stride: int, container: str, sizes: dict[str, tuple[int, ...]], tmp_path: Path
 ) -> None:
-    theirs = weights(sizes)
+    released = weights(sizes)
     file = tmp_path / "best.pth"
-    torch.save({container: {f"module.{key}": value for key, value in theirs.items()}, "epoch": 3}, file)
+    torch.save({container: {f"module.{key}": value for key, value in released.items()}, "epoch": 3}, file)
     model = peer(ResNet18("none", stride), AudioResNet18(), init_from=str(file))  # type: ignore[arg-type,call-arg]
     state = {key: value for key, value in model.state_dict().items() if "num_batches" not in key}
-    assert all(value.amin() == value.amax() for value in state.values())  # nothing random is left
-    places = [value.flatten()[0].item() for value in state.values()]
-    assert len(set(places)) == len(places)  # and nothing came twice
-    image, sound = "imgnet.layer3.0.downsample.1.running_var", "audnet.bn1.weight"
-    ours = "trained." if peer is SLAVC else ""
-    assert torch.equal(state[f"{ours}visual.trunk.6.0.downsample.1.running_var"], theirs[image])
-    assert torch.equal(state[f"{ours}audio.trunk.1.weight"], theirs[sound])
+    assert all(value.amin() == value.amax() for value in state.values())  # all are loaded
+    positions = [value.flatten()[0].item() for value in state.values()]
+    assert len(set(positions)) == len(positions)  # none is loaded twice
+    image_key, audio_key = "imgnet.layer3.0.downsample.1.running_var", "audnet.bn1.weight"
+    prefix = "trained." if peer is SLAVC else ""
+    assert torch.equal(state[f"{prefix}visual.trunk.6.0.downsample.1.running_var"], released[image_key])
+    assert torch.equal(state[f"{prefix}audio.trunk.1.weight"], released[audio_key])
     if peer is SLAVC:
-        assert torch.equal(state["momentum_encoder.instance.audio.bias"], theirs["momentum_aud_proj2.bias"])
+        assert torch.equal(state["momentum_encoder.instance.audio.bias"], released["momentum_aud_proj2.bias"])
 
 
-def test_missing_unknown_and_misshapen_weights_are_named(tmp_path: Path) -> None:
+def test_load_names_missing_unknown_and_misshapen_weights(tmp_path: Path) -> None:
     sizes = pair() | heads(("",)) | {"img_proj.bias": (3,), "extra.weight": (2,)}
     del sizes["aud_proj.bias"]
     file = tmp_path / "best.pth"
     torch.save({"model": weights(sizes)}, file)
-    with pytest.raises(CheckpointError) as refused:
+    with pytest.raises(CheckpointError) as raised:
         EZVSL(ResNet18("none"), AudioResNet18(), init_from=str(file))
     for words in ("missing: head.audio.bias;", "unknown: extra.weight;", "of another shape: head.visual.bias)"):
-        assert words in str(refused.value)
+        assert words in str(raised.value)
     with pytest.raises(CheckpointError, match="of another shape"):
         EZVSL(ShuffleNet(), SmallAudio(8), init_from=str(file))
 
 
-def test_safe_tensors_are_read_too(tmp_path: Path) -> None:
-    theirs, ours = nn.Linear(3, 2), nn.Sequential(nn.Linear(3, 2))
+def test_load_released_reads_safetensors(tmp_path: Path) -> None:
+    released, model = nn.Linear(3, 2), nn.Sequential(nn.Linear(3, 2))
     names = Renaming({"net.": "0."})
-    write_safe({f"net.{key}": value for key, value in theirs.state_dict().items()}, {}, tmp_path / "x.safetensors")
-    load_released(ours, str(tmp_path / "x.safetensors"), names)
-    assert torch.equal(ours[0].weight, theirs.weight)
+    write_safe({f"net.{key}": value for key, value in released.state_dict().items()}, {}, tmp_path / "x.safetensors")
+    load_released(model, str(tmp_path / "x.safetensors"), names)
+    assert torch.equal(model[0].weight, released.weight)
     content = (tmp_path / "x.safetensors").read_bytes()
     for bad in (b"", content[:-4], b"\xff" * 8 + content[8:], content[:8] + b"[" * 5_000, b"<html>" * 9):
         (tmp_path / "bad.safetensors").write_bytes(bad)
         with pytest.raises(CheckpointError, match=r"init_from .*bad\.safetensors cannot be read: "):
-            load_released(ours, str(tmp_path / "bad.safetensors"), names)
+            load_released(model, str(tmp_path / "bad.safetensors"), names)
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_load_rejects_other_files(tmp_path: Path) -> None:
     file = tmp_path / "x.pth"
     for make, words in (
         (lambda: None, "no such file"),
@@ -126,7 +128,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_command_line_tests_released_weights_and_a_trained_run_needs_their_file_no_more(
+def test_run_from_released_weights_needs_their_file_only_once(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoders = {

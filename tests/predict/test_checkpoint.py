@@ -1,4 +1,4 @@
-"""The ready checkpoint that comes with the package."""
+"""The packaged checkpoint, and the notes about it."""
 
 from pathlib import Path
 
@@ -6,24 +6,29 @@ import numpy as np
 import torch
 import yaml
 
-from tavlo_pl.predict.checkpoint import load_localizer, read_checkpoint, ready_checkpoint
+from tavlo_pl.predict.checkpoint import (
+    load_localizer,
+    packaged_checkpoint,
+    packaged_checkpoint_note,
+    read_checkpoint,
+)
 
-MOST_BYTES = 6 * 2**20
+MAX_BYTES = 6 * 2**20
 
 
-def test_the_ready_checkpoint_is_small_whole_and_has_a_card() -> None:
-    path = ready_checkpoint()
-    assert path.stat().st_size <= MOST_BYTES
+def test_packaged_checkpoint_is_small_and_matches_its_card() -> None:
+    path = packaged_checkpoint()
+    assert path.stat().st_size <= MAX_BYTES
     localizer = load_localizer(path, device="cpu")
     assert localizer.threshold is not None and 0 < localizer.threshold < 1
     parameters = sum(p.numel() for p in localizer.model.parameters())
     card = path.with_suffix(".md").read_text()
-    assert f"{parameters:,} parameters" in card and "toy world and nothing else" in card
+    assert f"{parameters:,} parameters" in card and "procedural" in card
     assert np.isclose(localizer.threshold, float(card.split("| threshold | ")[1].split(",")[0]), atol=5e-4)
 
 
-def test_the_spectrogram_is_the_one_of_training(tmp_path: Path) -> None:
-    content = read_checkpoint(ready_checkpoint())
+def test_localizer_uses_the_spectrogram_of_training(tmp_path: Path) -> None:
+    content = read_checkpoint(packaged_checkpoint())
     config = yaml.safe_load(content["tavlo"]["config"])
     for frequencies, bands in (
         ("linear", 257),
@@ -31,10 +36,15 @@ def test_the_spectrogram_is_the_one_of_training(tmp_path: Path) -> None:
         (None, config["data"]["clip"]["mel_bands"]),
     ):
         config["data"]["clip"]["frequencies"] = frequencies
-        if frequencies is None:  # as before it was an option
+        if frequencies is None:  # checkpoints of earlier versions
             del config["data"]["clip"]["frequencies"]
         torch.save(content | {"tavlo": {"config": yaml.safe_dump(config)}}, tmp_path / "some.ckpt")
         localizer = load_localizer(tmp_path / "some.ckpt", device="cpu")
         spec = localizer.spec
         spectrogram = localizer.log_mel(torch.zeros(1, round(16_000 * spec.duration_s)))
         assert spectrogram.shape == (1, 1, bands, spec.segments * spec.columns_per_segment)
+
+
+def test_packaged_checkpoint_note_names_the_option() -> None:
+    assert packaged_checkpoint_note().endswith("with --ckpt_path")
+    assert packaged_checkpoint_note("checkpoint=").endswith("with checkpoint=")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from tavlo_pl.predict.folder import PredictionFolder, PredictOptions
 from tavlo_pl.predict.gallery import clock, write_gallery
+from tavlo_pl.predict.run import predict_all
 from tests.helpers.browser import chromium
 from tests.helpers.clips import write_numbered
 from tests.helpers.predict import localizer
@@ -37,8 +39,6 @@ def test_gallery_sorts_by_score_and_escapes_names(tmp_path: Path) -> None:
 
 
 def test_gallery_works_in_a_browser(tmp_path: Path) -> None:
-    from tavlo_pl.predict.run import PredictionFolder, PredictOptions, predict_all
-
     (tmp_path / "in").mkdir()
     for name, seconds in ((HOSTILE, 1.0), ("long", 2.0)):
         write_numbered(tmp_path / "in" / f"{name}.mp4", seconds=seconds, click_s=())

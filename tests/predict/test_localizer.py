@@ -1,4 +1,4 @@
-"""Maps of whole videos: the right frame and the right sound for each, in the picture's own coordinates."""
+"""Heatmaps of whole videos: each belongs to the frame and the audio of its time, in coordinates of the frame."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,7 @@ from tavlo_pl.predict.localizer import Localizer
 from tests.helpers.clips import write_numbered
 from tests.helpers.predict import SPEC, Brightness, brightness, localizer
 
-FORMS: dict[str, dict[str, Any]] = {
+FORMATS: dict[str, dict[str, Any]] = {
     "phone.mp4": {"turn_deg": -90, "size": (96, 64)},
     "web.webm": {"video_codec": "libvpx-vp9", "audio_codec": "libopus"},
     "old.avi": {"video_codec": "mpeg4", "audio_codec": "pcm_s16le", "sample_rate_hz": 8000},
@@ -25,11 +25,11 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", FORMS)
-def test_each_map_is_of_the_frame_shown_at_its_moment(name: str, tmp_path: Path) -> None:
-    path = write_numbered(tmp_path / name, **{"seconds": 2.4, **FORMS[name]}).path
+@pytest.mark.parametrize("name", FORMATS)
+def test_localize_reads_the_frame_at_each_time(name: str, tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / name, **{"seconds": 2.4, **FORMATS[name]}).path
     found = localizer().localize(path, maps_per_second=8)
-    assert found.size == FORMS[name].get("size", (64, 96))
+    assert found.size == FORMATS[name].get("size", (64, 96))
     assert found.heatmap.dtype == np.float16 and found.heatmap.shape == (len(found.time_s), 4, 4)
     assert found.time_s == pytest.approx(0.125 + np.arange(len(found.time_s)) / 8)
     assert found.duration_s - 0.26 < found.time_s[-1] < found.duration_s
@@ -37,28 +37,27 @@ def test_each_map_is_of_the_frame_shown_at_its_moment(name: str, tmp_path: Path)
     assert found.heatmap == pytest.approx(brightness(torch.from_numpy(frames.copy()).permute(0, 3, 1, 2)), abs=1e-3)
 
 
-def test_each_window_hears_its_own_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_localize_reads_the_audio_at_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_numbered(tmp_path / "clip.mp4", seconds=7.0, click_s=(3.6,)).path
-    loud: dict[float, int] = {}
 
-    class Ears(Brightness):
+    class Loudness(Brightness):
         def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-            peaks = spectrogram[:, 0].unflatten(-1, (4, -1)).mean((1, 3))
-            return peaks[..., None, None].expand(-1, -1, 4, 4)
+            loudness = spectrogram[:, 0].unflatten(-1, (4, -1)).mean((1, 3))
+            return loudness[..., None, None].expand(-1, -1, 4, 4)
 
-    one = Localizer(Ears(), SPEC, None, torch.device("cpu"))
+    one = Localizer(Loudness(), SPEC, None, torch.device("cpu"))
     for rate in (None, 12.0):
         found = one.localize(path, maps_per_second=rate)
-        loud[rate or 0] = float(found.time_s[found.heatmap[:, 0, 0].argmax()])
-        assert loud[rate or 0] == pytest.approx(3.6, abs=0.13)
-    # windows are read a few at a time: one by one gives the same
+        loudest_s = float(found.time_s[found.heatmap[:, 0, 0].argmax()])
+        assert loudest_s == pytest.approx(3.6, abs=0.13)
+    # the result does not depend on the batch size
     whole = one.localize(path, maps_per_second=12.0)
-    monkeypatch.setattr("tavlo_pl.predict.localizer.FRAMES_AT_ONCE", 4)
+    monkeypatch.setattr("tavlo_pl.predict.localizer.FRAMES_PER_BATCH", 4)
     monkeypatch.setattr("tavlo_pl.predict.localizer.READ_AHEAD_S", 0.5)
     assert one.localize(path, maps_per_second=12.0).heatmap == pytest.approx(whole.heatmap, abs=1e-3)
 
 
-def test_windows_of_several_videos_pass_through_the_model_together(tmp_path: Path) -> None:
+def test_localize_all_batches_windows_of_several_videos(tmp_path: Path) -> None:
     lengths_s = {"a": 0.8, "b": 2.4, "broken": 2.4, "c": 0.8, "d": 3.4}
     paths = {
         name: write_numbered(tmp_path / f"{name}.mp4", seconds=seconds, click_s=()).path
@@ -76,7 +75,7 @@ def test_windows_of_several_videos_pass_through_the_model_together(tmp_path: Pat
     alone = {name: one.localize(path).heatmap for name, path in paths.items() if name != "broken"}
     batches.clear()
     found = dict(one.localize_all(paths.items()))
-    assert list(found) == ["broken", *alone]  # told when it was met, before the batch was full
+    assert list(found) == ["broken", *alone]  # reported when it was opened, before the batch was full
     assert isinstance(found.pop("broken"), MediaError)
     assert batches == [10, 2]  # 1 + 4 + 1 + 6 windows
     for name, maps in alone.items():
@@ -84,11 +83,11 @@ def test_windows_of_several_videos_pass_through_the_model_together(tmp_path: Pat
 
 
 @pytest.mark.parametrize("size", [(32, 96), (96, 32)])
-def test_a_kept_aspect_is_mapped_back_to_the_picture(size: tuple[int, int], tmp_path: Path) -> None:
+def test_keep_aspect_crops_heatmaps_to_the_frame(size: tuple[int, int], tmp_path: Path) -> None:
     path = tmp_path / "wide.mp4"
-    picture = np.zeros((*size, 3), np.uint8)
-    picture[: size[0] // 2, : size[1] // 2] = 255
-    media.write_clip(path, [picture] * 25, 25, np.zeros(16_000, np.float32), 16_000)
+    image = np.zeros((*size, 3), np.uint8)
+    image[: size[0] // 2, : size[1] // 2] = 255
+    media.write_clip(path, [image] * 25, 25, np.zeros(16_000, np.float32), 16_000)
     shapes = []
 
     class Square(Brightness):
@@ -105,7 +104,7 @@ def test_a_kept_aspect_is_mapped_back_to_the_picture(size: tuple[int, int], tmp_
     assert np.abs(squashed.heatmap - kept.heatmap).mean() < 0.1
 
 
-def test_a_kept_aspect_is_that_of_the_picture_as_players_show_it(tmp_path: Path) -> None:
+def test_keep_aspect_uses_the_pixel_shape(tmp_path: Path) -> None:
     rows: list[int] = []
 
     class Rows(Brightness):
@@ -121,7 +120,7 @@ def test_a_kept_aspect_is_that_of_the_picture_as_players_show_it(tmp_path: Path)
     assert rows[1] == pytest.approx(rows[0] / 2, abs=1)
 
 
-def test_a_video_shorter_than_a_window_and_one_without_sound_or_picture(tmp_path: Path) -> None:
+def test_localize_reads_short_videos_and_rejects_missing_streams(tmp_path: Path) -> None:
     short = write_numbered(tmp_path / "short.mp4", seconds=0.4, click_s=()).path
     assert len(localizer().localize(short).time_s) == 2
     with pytest.raises(NoAudioError, match=r"mute\.mp4: no audio stream"):

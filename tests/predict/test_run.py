@@ -1,4 +1,4 @@
-"""Many videos: what is left, what is skipped, what a bad one, a second process or a kill does."""
+"""Files of many videos; finished, damaged and shared videos; a run that is killed."""
 
 import json
 import os
@@ -13,7 +13,8 @@ import pytest
 from tavlo_pl.data import media, predictions
 from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.predict import overlay_video
-from tavlo_pl.predict.run import Outcome, PredictionFolder, PredictOptions, checked_name, predict_all
+from tavlo_pl.predict.folder import LOCKS, PredictionFolder, PredictOptions
+from tavlo_pl.predict.run import Outcome, predict_all
 from tests.helpers.clips import write_numbered
 from tests.helpers.predict import localizer
 from tests.helpers.processes import run_processes
@@ -42,7 +43,7 @@ def left(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def test_a_video_leaves_an_archive_a_poster_a_film_and_its_sources(
+def test_predict_all_writes_the_files_of_each_video(
     videos: list[tuple[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(videos, tmp_path / "out").written == ["a", "b", "c"]
@@ -57,7 +58,7 @@ def test_a_video_leaves_an_archive_a_poster_a_film_and_its_sources(
     assert len(sources["steps"]) == len(archive["heatmap"])
 
 
-def test_a_long_video_leaves_its_maps_in_pieces(
+def test_archive_of_a_long_video_is_split(
     videos: list[tuple[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predict(videos[:1], tmp_path / "out")
@@ -69,39 +70,39 @@ def test_a_long_video_leaves_its_maps_in_pieces(
     assert np.array_equal(np.concatenate([archive["heatmap_0000"], archive["heatmap_0001"]]), whole)
 
 
-def test_what_is_finished_is_not_even_opened_again(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
+def test_finished_videos_are_not_opened_again(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    predict(videos, out, films=False)
+    predict(videos, out, overlay_videos=False)
     assert left(out) == {f"{name}{suffix}" for name in "abc" for suffix in SUFFIXES if suffix != ".mp4"} | {
         "index.html"
     }
     (out / "b.jpg").unlink()
     for name in "ac":
-        (tmp_path / "in" / f"{name}.mp4").write_bytes(b"no video any more")
-    again = predict(videos, out, films=False)
+        (tmp_path / "in" / f"{name}.mp4").write_bytes(b"no video")
+    again = predict(videos, out, overlay_videos=False)
     assert (again.written, again.kept) == (["b"], 2)
-    assert predict(videos[1:2], out).written == ["b"]  # its film was missing
+    assert predict(videos[1:2], out).written == ["b"]  # its overlay video was missing
     assert predict(videos[1:2], out).kept == 1
     assert predict(videos[1:2], out, overwrite=True).written == ["b"]
     assert predict(videos[1:2], out, made="another").written == ["b"]
     assert predict(videos[1:2], out, made="another", maps_per_second=8.0).written == ["b"]
 
 
-def test_a_bad_video_stops_no_other_and_is_told_at_the_end(
+def test_damaged_videos_are_reported_at_the_end(
     videos: list[tuple[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     videos[1][1].write_bytes(b"<html>not found</html>")
     mute = write_numbered(tmp_path / "in" / "mute.mp4", seconds=0.8, audio=False).path
-    with pytest.raises(RunFailedError, match=r"2 of 4 videos failed.*b\.mp4: not a media.*mute\.mp4: no audio") as told:
+    with pytest.raises(
+        RunFailedError, match=r"2 of 4 videos failed.*b\.mp4: not a media.*mute\.mp4: no audio"
+    ) as raised:
         predict([*videos, ("mute", mute)], tmp_path / "out")
-    assert told.value.exit_code == 1
+    assert raised.value.exit_code == 1
     assert "4 videos: 2 written" in (out := capsys.readouterr().out) and "2 failed" in out
     assert left(tmp_path / "out") == {f"{name}{suffix}" for name in "ac" for suffix in SUFFIXES} | {"index.html"}
 
 
-def test_a_film_that_breaks_half_way_leaves_the_video_unfinished(
-    videos: list[tuple[str, Path]], tmp_path: Path
-) -> None:
+def test_failed_overlay_video_leaves_the_video_unfinished(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
     whole = videos[0][1].read_bytes()
     broken = bytearray(whole)
     middle = len(whole) // 2
@@ -112,32 +113,32 @@ def test_a_film_that_breaks_half_way_leaves_the_video_unfinished(
     assert not (tmp_path / "out" / "a.sources.json").exists() and not (tmp_path / "out" / "a.mp4").exists()
 
 
-def test_films_never_replace_the_videos_they_are_made_of(videos: list[tuple[str, Path]]) -> None:
+def test_overlay_videos_never_replace_their_sources(videos: list[tuple[str, Path]]) -> None:
     folder, before = videos[0][1].parent, videos[0][1].read_bytes()
     for overwrite in (False, True):
         with pytest.raises(ConfigError, match=r"a\.mp4 was not written by tavlo"):
             predict(videos, folder, overwrite=overwrite)
-    (folder / "a.jpg").write_bytes(b"a photograph")
+    (folder / "a.jpg").write_bytes(b"a photo")
     with pytest.raises(ConfigError, match=r"a\.jpg was not written by tavlo"):
-        predict(videos[:1], folder, films=False)
+        predict(videos[:1], folder, overlay_videos=False)
     (folder / "a.jpg").unlink()
-    predict(videos[:1], folder, films=False)
+    predict(videos[:1], folder, overlay_videos=False)
     with pytest.raises(ConfigError, match="was not written by tavlo"):
         predict(videos[:1], folder, overwrite=True)
     assert videos[0][1].read_bytes() == before
 
 
-def test_several_processes_share_the_videos(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
+def test_processes_share_the_videos(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
     def work(rank: int, world: int) -> list[str]:
-        return predict(videos, tmp_path / "out", films=False).written
+        return predict(videos, tmp_path / "out", overlay_videos=False).written
 
     first, second = run_processes(2, work)
     assert sorted(first + second) == ["a", "b", "c"]
-    assert ".claims" not in left(tmp_path / "out")
+    assert LOCKS not in left(tmp_path / "out")
     assert all(f"{name}.sources.json" in (tmp_path / "out" / "index.html").read_text() for name in "abc")
 
 
-def test_a_kill_leaves_no_half_file_and_the_next_run_completes_what_is_missing(
+def test_killed_run_leaves_whole_files_and_can_be_completed(
     videos: list[tuple[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -148,32 +149,21 @@ def test_a_kill_leaves_no_half_file_and_the_next_run_completes_what_is_missing(
         predict(videos, out)
         os._exit(0)
     until_s = time.monotonic() + 60
-    while not (out / "b.mp4.part").exists():  # it is at the second film
+    while not (out / "b.mp4.part").exists():  # the second overlay video is being written
         assert time.monotonic() < until_s
         time.sleep(0.005)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    whole = {name for name in left(out) if not name.endswith(".part") and not name.startswith(".claims")}
+    whole = {name for name in left(out) if not name.endswith(".part") and not name.startswith(LOCKS)}
     assert whole == {f"a{suffix}" for suffix in SUFFIXES} | {"b.npz", "b.jpg"}
     assert len(media.frame_times(out / "a.mp4")) == 20 and np.load(out / "b.npz")["heatmap"].any()
     assert predict(videos, out).written == ["b", "c"]
     assert left(out) == {f"{name}{suffix}" for name in "abc" for suffix in SUFFIXES} | {"index.html"}
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..\\b", "/etc/passwd", "a\nb", "a\0b", "x" * 300])
-def test_a_name_that_leads_out_of_the_folder_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="cannot be a file name"):
-        checked_name(name)
-
-
-@pytest.mark.parametrize("name", ["-abc_00012", "l_7B1wnTNtA_00020", "Was ist das?", "über uns", "a.b"])
-def test_names_of_real_videos_are_taken(name: str) -> None:
-    assert checked_name(name) == name
-
-
-def test_attention_is_written_beside(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
+def test_save_attention_writes_arrays_and_images(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
     long = write_numbered(tmp_path / "in" / "long.mp4", seconds=1.5).path
-    predict([videos[0], ("long", long)], tmp_path / "out", films=False, save_attention=True)
+    predict([videos[0], ("long", long)], tmp_path / "out", overlay_videos=False, save_attention=True)
     stems = ("a", "long.window0", "long.window1")
     assert {f"{stem}.{end}" for stem in stems for end in ("attention.npz", "attention-0.png")} <= left(tmp_path / "out")
     archive = np.load(tmp_path / "out" / "a.attention.npz")

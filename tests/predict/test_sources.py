@@ -1,4 +1,4 @@
-"""What a map says: peak, box and whether a source is visible, against maps drawn by hand."""
+"""Peak, box and visibility of the source for heatmaps with known values."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,14 @@ TIMES_S = np.array([0.5, 1.5])
 
 
 def two_maps() -> np.ndarray:
-    """A source of two cells by one and a lesser one apart; then nothing."""
+    """A source of two cells and a separate one of lower score in the first map; no source in the second."""
     maps = np.full((2, 7, 7), -0.5, np.float16)
     maps[0, 2, 1:3] = 0.5, 0.625
     maps[0, 5, 6] = 0.5
     return maps
 
 
-def test_peak_and_box_lie_in_the_pixels_of_the_picture() -> None:
+def test_moments_of_gives_peak_and_box_in_pixels() -> None:
     first, second = moments_of(two_maps(), TIMES_S, SIZE, 0.25)
     assert (first.time_s, first.score, first.visible) == (0.5, 0.625, True)
     assert (first.x, first.y) == (pytest.approx(50, abs=3), pytest.approx(25, abs=2))
@@ -31,18 +31,18 @@ def test_peak_and_box_lie_in_the_pixels_of_the_picture() -> None:
     assert (second.visible, second.box) == (False, None)
 
 
-def test_a_box_is_of_what_is_connected_with_the_peak() -> None:
+def test_moments_of_boxes_the_region_connected_to_the_peak() -> None:
     joined = two_maps()
     joined[0, 2, 3:] = joined[0, 3:5, 6] = 0.5
     box = moments_of(joined, TIMES_S, SIZE, 0.25)[0].box
     assert box is not None and box[2] > 130 and box[3] > 50
 
 
-def test_without_a_threshold_it_is_left_open_whether_a_source_is_visible() -> None:
+def test_moments_of_without_threshold_leaves_visibility_open() -> None:
     assert {(moment.box, moment.visible) for moment in moments_of(two_maps(), TIMES_S, SIZE, None)} == {(None, None)}
 
 
-def test_the_file_says_all_of_it() -> None:
+def test_to_json_contains_summary_and_steps() -> None:
     found = Localization('a"</script>', Path("a.mp4"), 2.0, SIZE, TIMES_S, two_maps(), 0.25)
     assert found.best == found.moments[0] and found.moment_at(1.2) == found.moments[1]
     content = json.loads(found.to_json({"checkpoint": None}))

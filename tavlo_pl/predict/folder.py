@@ -1,0 +1,210 @@
+"""The output folder of ``tavlo predict``: the files of a video, whether it is finished, and which process writes it."""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tavlo_pl.data.predictions import in_pieces
+from tavlo_pl.errors import ConfigError, PredictionError
+from tavlo_pl.io.atomic import atomic_path, write_text_atomic
+from tavlo_pl.predict.attention import write_attention
+from tavlo_pl.predict.localizer import Aspect, Model, ModelWindows
+from tavlo_pl.predict.overlay_video import write_overlay_video, write_poster
+from tavlo_pl.predict.sources import Localization
+
+NAME_BYTES = 230
+"""Maximum length of a sample's name; file systems allow 255 bytes, and suffixes are appended."""
+
+LOCKS = ".locks"
+"""Folder of lock files, one for each video in work; the system releases the lock of a process that ends."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Options of ``tavlo predict``.
+
+    Args:
+        maps_per_second: Heatmaps per second. Default: one per segment, the rate of the model.
+        aspect: How frames are fitted to the square input of the model. squash resizes them, as in training; keep pads
+            them with black bars.
+        overlay_videos: Write overlay videos.
+        box: Draw the bounding box of a visible source in overlay videos.
+        spectrogram: Draw the spectrogram with a cursor at the lower edge of overlay videos.
+        save_attention: Write the temporal attention of each block as an array and as images.
+    """
+
+    maps_per_second: float | None = None
+    aspect: Aspect = "squash"
+    overlay_videos: bool = True
+    box: bool = False
+    spectrogram: bool = False
+    save_attention: bool = False
+
+
+class PredictionFolder:
+    """The output folder of predictions.
+
+    Args:
+        path: the folder.
+        options: determine which files a finished video has.
+        made_with: checkpoint and everything else that determines the heatmaps. It is stored in ``<id>.sources.json``; a
+            video with other values is not finished.
+    """
+
+    def __init__(self, path: Path, options: PredictOptions, made_with: Mapping[str, Any]) -> None:
+        self.path = path
+        self.options = options
+        stored: dict[str, Any] = {"maps_per_second": options.maps_per_second, "aspect": options.aspect}
+        stored |= {"box": options.box, "spectrogram": options.spectrogram} if options.overlay_videos else {}
+        self.made_with = {**made_with, **stored}
+
+    def file(self, sample_id: str, suffix: str) -> Path:
+        """Returns the path of a file of a video.
+
+        Raises:
+            ConfigError: see `checked_name`.
+        """
+        return self.path / f"{checked_name(sample_id)}{suffix}"
+
+    def files(self, sample_id: str) -> list[Path]:
+        """Returns all files of a finished video; the last one is written last."""
+        suffixes = [".npz", ".jpg", *([".mp4"] if self.options.overlay_videos else []), ".sources.json"]
+        return [self.file(sample_id, suffix) for suffix in suffixes]
+
+    def is_finished(self, sample_id: str) -> bool:
+        """Returns whether all files exist and were made with the same checkpoint and options.
+
+        A video that was finished with an overlay video is also finished without.
+        """
+        *others, sources = self.files(sample_id)
+        if not all(path.is_file() for path in [*others, sources]):
+            return False
+        stored = _read_made_with(sources)
+        return all(stored.get(key) == value for key, value in self.made_with.items())
+
+    def check(self, videos: Sequence[tuple[str, Path]]) -> None:
+        """Checks that no file of another origin is replaced, in particular no video by its own overlay video.
+
+        Raises:
+            ConfigError: a file of another origin has the name of a file that will be written.
+        """
+        for sample_id, video in videos:
+            archive, *others = self.files(sample_id)
+            for path in others:
+                if path.is_file() and (not archive.is_file() or path.samefile(video)):
+                    raise ConfigError(f"{path} was not written by tavlo and would be replaced; give another --out")
+
+    def write(self, found: Localization, advance: Callable[[float], object]) -> None:
+        """Writes the files of one video; ``sources.json``, which marks it as finished, is written last.
+
+        Args:
+            found: the heatmaps.
+            advance: called with the seconds of the overlay video that were processed since the last call.
+
+        Raises:
+            MediaError: a frame of the video is damaged.
+        """
+        archive, poster, *overlay, sources = self.files(found.sample_id)
+        sources.unlink(missing_ok=True)
+        write_archive(found, archive)
+        write_poster(found, poster)
+        for path in overlay:
+            write_overlay_video(found, path, self.options.box, self.options.spectrogram, advance)
+        write_text_atomic(sources, found.to_json(self.made_with))
+
+    def write_attention(self, model: Model, windows: ModelWindows) -> None:
+        """Writes the attention of windows of a video."""
+        write_attention(model, windows, self.path / checked_name(windows.sample_id))
+
+    @contextmanager
+    def locked(self, name: str, wait: bool = False) -> Iterator[bool]:
+        """Locks a name while the block runs, so that several processes can share the folder.
+
+        Args:
+            name: of a video or another file.
+            wait: wait while another process holds the lock.
+
+        Yields:
+            Whether this process holds the lock.
+        """
+        path = self.path / LOCKS / name
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                handle = os.open(path, os.O_CREAT | os.O_RDWR)
+            except FileNotFoundError:  # another process has just removed the folder
+                continue
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                os.close(handle)
+                yield False
+                return
+            if os.fstat(handle).st_nlink:  # otherwise the previous owner has just removed the file
+                break
+            os.close(handle)
+        try:
+            yield True
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(handle)
+
+    def remove_locks(self) -> None:
+        """Removes the folder of locks if no process works on a video."""
+        locks = self.path / LOCKS
+        if locks.is_dir() and not any(locks.iterdir()):
+            with suppress(OSError):  # another process has just locked a video
+                locks.rmdir()
+
+
+def write_archive(found: Localization, path: Path) -> None:
+    """Writes ``<id>.npz``.
+
+    It contains ``heatmap`` (T, h, w) float16, raw scores, in pieces for a long video (``data.predictions.in_pieces``);
+    ``frame_time_s`` (T,) float64, the times of the heatmaps in seconds; ``duration_s`` float64; ``size`` (2,) int64,
+    height and width of the video in pixels.
+    """
+    arrays: dict[str, Any] = {
+        **in_pieces(found.heatmap),
+        "frame_time_s": found.time_s,
+        "duration_s": np.float64(found.duration_s),
+        "size": np.array(found.size, np.int64),
+    }
+    with atomic_path(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def checked_name(sample_id: str) -> str:
+    """Returns the name of a sample if it is a valid file name.
+
+    Raises:
+        ConfigError: it is empty, too long, or contains a separator or control character.
+    """
+    is_valid = 0 < len(os.fsencode(sample_id)) <= NAME_BYTES
+    if not is_valid or re.search(r"[/\\\x00-\x1f\x7f]", sample_id):
+        raise ConfigError(
+            f"sample {sample_id!r} cannot be a file name (empty, over {NAME_BYTES} bytes, or with a "
+            "separator or control character in it); rename the video"
+        )
+    return sample_id
+
+
+def _read_made_with(sources: Path) -> dict[str, Any]:
+    """Checkpoint and options that a video was made with.
+
+    Raises:
+        PredictionError: the file is no ``sources.json`` of this package.
+    """
+    try:
+        made_with: dict[str, Any] = json.loads(sources.read_text(encoding="utf-8"))["made_with"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PredictionError(f"{sources}: cannot be read ({error}); remove the file to write it again.") from error
+    return made_with
