@@ -37,7 +37,7 @@ def app(
         raise ConfigError("the page needs aiohttp, which is not installed: pip install 'tavlo_pl[app]'")
     if max_mib < 1:
         raise ConfigError(f"--max_mib {max_mib} must be at least 1")
-    from tavlo_pl.app.serve import serve  # noqa: PLC0415  # it imports torch, which --help does not need
+    from tavlo_pl.app.serve import serve  # it imports torch, which --help does not need
 
     serve(Path(ckpt_path) if ckpt_path else None, port, maps_per_second, aspect, max_mib * 2**20, allow_import)
 

@@ -93,7 +93,7 @@ def sweep(
             problems += [problem for problem in pool.map(finish, todo) if problem]
     done = [run for run in runs if run.is_tested and not isinstance(resolved[run.name], str)]
     if done:
-        from tavlo_pl.report.sweep import write_sweep  # noqa: PLC0415  # imports torch, which --help does not need
+        from tavlo_pl.report.sweep import write_sweep  # imports torch, which --help does not need
 
         table = write_sweep(done, Path(out))
         print("\n" + table.to_text())
