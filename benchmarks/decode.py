@@ -3,7 +3,7 @@
 Run it with ``make bench``.
 
 The clips are the procedural world's at 640 x 360, 30 fps and 10 s. A full decode is that of ``ffmpeg -threads 1 -i X -f
-null -``, the sound and the start of the program included, where the machine has ffmpeg; and that of the pictures alone
+null -``, the audio and the start of the program included, where the machine has ffmpeg; and that of the frames alone
 by the FFmpeg inside PyAV, which costs no start. The rounds of all ways are interleaved.
 """
 
@@ -52,7 +52,7 @@ def read(frames: int) -> Callable[[Path], None]:
 def main() -> None:
     """Measures the processor time a clip of each way, and its ratio to both limits, and writes."""
     torch.set_num_threads(1)
-    inside = "a full decode by PyAV, pictures alone"
+    inside = "a full decode by PyAV, frames alone"
     whole = "ffmpeg -threads 1 -i X -f null -"
     ways: dict[str, Callable[[Path], object]] = {inside: decode_all, "T = 10": read(10), "T = 32": read(32)}
     taken_s: dict[str, list[float]] = {way: [] for way in ways}
@@ -72,7 +72,7 @@ def main() -> None:
     least = {name: f"{1000 * min(values):.0f} ms CPU a clip" for name, values in taken_s.items()}
     rows = [
         ratio(
-            f"{name}, sound and log-mel",
+            f"{name}, audio and log-mel",
             taken_s[name],
             taken_s[limit],
             f"of {limit}",
