@@ -8,23 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.utilities.seed import isolate_rng
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from tavlo_pl.data import media
 from tavlo_pl.data.bad_clips import BadClipPolicy
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.data.datamodule import ClipDataModule
-from tavlo_pl.data.dataset import ClipDataset, Item
 from tavlo_pl.data.datasets.avatar import AVATAR
 from tavlo_pl.data.datasets.vggsound import VGGSound
 from tavlo_pl.data.transforms import Augment
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, NoAudioError, RunFailedError
 from tavlo_pl.types import Batch
-from tests.helpers.cli import tavlo
 from tests.helpers.clips import write_numbered
-from tests.helpers.run import tiny_config
 from tests.helpers.trees import instance, write_avatar, write_vggsound
 
 CLIP = ClipSpec(segments=2, duration_s=1.0, image_size=16, mel_bands=16, columns_per_segment=20, mask_size=16)
@@ -338,35 +334,3 @@ def test_the_models_device_sets_the_colours_apart() -> None:
     batch: Any = {"frames": frames, "waveform": torch.randn(2, 16_000), "index": torch.arange(2)}
     given = ClipDataModule(**SMALL).on_after_batch_transfer(batch, 0)["frames"]
     assert given.is_contiguous() and torch.equal(given, frames)
-
-
-def test_seed_is_that_of_the_run_unless_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
-    assert ClipDataModule().seed == 0
-    with isolate_rng():
-        seed_everything(7, verbose=False)
-        assert ClipDataModule().seed == 7
-        assert ClipDataModule(seed=3).seed == 3
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
-
-
-def test_seed_everything_seeds_the_order_of_training_clips(world: Path, tmp_path: Path) -> None:
-    seen: list[list[str]] = []
-    read = ClipDataset.__getitem__
-
-    def record(self: ClipDataset, key: int | tuple[int, int]) -> Item:
-        item = read(self, key)
-        if self.stage == "train":
-            seen[-1].append(item.clip.sample_id)
-        return item
-
-    config = tiny_config(world, tmp_path, max_epochs=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ClipDataset, "__getitem__", record)
-        for run_seed, options in ((1, ()), (2, ()), (1, ("--data.seed", 5)), (2, ("--data.seed", 5))):
-            seen.append([])
-            out = tmp_path / f"run{len(seen)}"
-            outcome = tavlo("fit", "-c", config, "--seed_everything", run_seed, "--out", out, *options)
-            assert outcome.code == 0, outcome.err
-    assert len(seen[0]) == 8 and seen[0] != seen[1]
-    assert seen[2] == seen[3] != seen[0]

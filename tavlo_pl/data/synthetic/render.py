@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from tavlo_pl.data.synthetic.difficulty import Level
 from tavlo_pl.data.synthetic.materials import Materials
-from tavlo_pl.data.synthetic.scene import Actor, Level, Scene, rng_of
+from tavlo_pl.data.synthetic.scene import Actor, Scene, rng_of
 from tavlo_pl.data.synthetic.sound import SAMPLE_RATE_HZ, loudness, reverberate
 
 SHAKE_HZ = 7.0

@@ -26,9 +26,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from tavlo_pl.data.media import write_clip
+from tavlo_pl.data.synthetic.difficulty import LEVELS, Difficulty
 from tavlo_pl.data.synthetic.materials import FromFiles, Materials, Procedural
 from tavlo_pl.data.synthetic.render import Renderer, actor_sound, mix_sound
-from tavlo_pl.data.synthetic.scene import KINDS, LEVELS, Difficulty, Kind, Scene, Split, draw_scene
+from tavlo_pl.data.synthetic.scene import KINDS, Kind, Scene, Split, draw_scene
 from tavlo_pl.data.synthetic.sound import SAMPLE_RATE_HZ
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.types import Scenario

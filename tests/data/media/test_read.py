@@ -1,7 +1,6 @@
 """Is it the right frame and the right sound, are they on one clock, and does damage end as a clear error?"""
 
-from collections.abc import Callable, Iterator
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,72 +28,13 @@ from tavlo_pl.errors import (
     NoVideoError,
 )
 from tests.helpers.clips import (
-    NTSC,
     NumberedClip,
     clicks,
     copy_from,
-    draw_number,
     has_flash,
-    read_number,
     write_numbered,
 )
-
-B_PYRAMID = "keyint=12:bframes=3:b-pyramid=normal:b-adapt=0"
-VARIABLE = np.cumsum(np.random.default_rng(0).uniform(0.015, 0.12, 30)) - 0.015
-CASES: dict[str, dict[str, Any]] = {
-    "plain.mp4": {},
-    "ntsc.mp4": {"rate": NTSC, "x264": B_PYRAMID},
-    "b_frames.mp4": {"x264": B_PYRAMID},
-    "open_gop.mp4": {"x264": B_PYRAMID + ":open-gop=1"},
-    "variable.mp4": {"times_s": VARIABLE, "x264": B_PYRAMID},
-    "variable.mkv": {"times_s": VARIABLE},
-    "both_late.mp4": {"video_start_s": 0.7, "audio_start_s": 0.7, "x264": B_PYRAMID},
-    "sound_late.mp4": {"audio_start_s": 0.4},
-    "video_late.mp4": {"video_start_s": 0.7, "click_s": (1.0, 1.5)},
-    "b_frames.mkv": {"x264": B_PYRAMID},
-    "late.mkv": {"video_start_s": 0.2, "audio_start_s": 0.4},
-    "transport.ts": {"x264": B_PYRAMID},
-    "open_gop.ts": {"x264": B_PYRAMID + ":open-gop=1"},
-    "fragmented.mp4": {"x264": B_PYRAMID, "options": {"movflags": "frag_keyframe+empty_moov"}},
-}
-CASES |= {
-    "old.avi": {"video_codec": "mpeg4", "audio_codec": "pcm_s16le", "channel_gains": (1.0, 0.5)},
-    "camera.avi": {"video_codec": "mjpeg", "audio_codec": "pcm_s16le", "sample_rate_hz": 8000},
-    "h264.avi": {"audio_codec": "pcm_s16le"},
-    "web.webm": {"video_codec": "libvpx-vp9", "audio_codec": "libopus", "channel_gains": (1.0, 1.0)},
-    "prores.mov": {"video_codec": "prores_ks", "audio_codec": "pcm_s16le", "sample_rate_hz": 96_000},
-    "mjpeg.mov": {"video_codec": "mjpeg", "channel_gains": (1.0,) * 6},
-    "upright.mp4": {"turn_deg": -90, "size": (160, 96), "x264": B_PYRAMID},
-    "head_down.mov": {"turn_deg": 180},
-    "left.mkv": {"turn_deg": 90, "size": (160, 96)},
-}
-each_case = pytest.mark.parametrize("name", CASES)
-FILMED = ["variable.mp4", "both_late.mp4", "late.mkv", "transport.ts", "open_gop.ts"]
-FILMED += ["h264.avi", "web.webm", "prores.mov", "mjpeg.mov", "upright.mp4"]
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], NumberedClip]:
-    """Write a case at its first use."""
-    folder, written = tmp_path_factory.mktemp("media"), {}
-
-    def get(name: str) -> NumberedClip:
-        if name not in written:
-            written[name] = write_numbered(folder / name, **CASES[name])
-        return written[name]
-
-    return get
-
-
-def numbers(frames: np.ndarray) -> list[int]:
-    return [read_number(frame) for frame in frames]
-
-
-def peaks_s(waveform: np.ndarray) -> list[float]:
-    """Times of the tops of all bumps."""
-    loud = np.flatnonzero(waveform > 0.2)
-    bumps = np.split(loud, np.flatnonzero(np.diff(loud) > 100) + 1) if len(loud) else []
-    return [float(bump[np.argmax(waveform[bump])]) / SAMPLE_RATE_HZ for bump in bumps]
+from tests.helpers.media_cases import B_PYRAMID, each_case, numbers, peaks_s, with_hole
 
 
 @each_case
@@ -258,12 +198,6 @@ def test_what_is_not_wanted_need_not_be_there(tmp_path: Path) -> None:
     assert peaks_s(result.waveform) == pytest.approx([0.5, 1.5], abs=1e-3)
 
 
-def _blank(data: bytes, share: float) -> bytes:
-    """Overwrite 400 bytes in the middle of a file."""
-    at = int(len(data) * share)
-    return data[:at] + bytes(400) + data[at + 400 :]
-
-
 BROKEN: dict[str, tuple[type[MediaError], Callable[[Callable[[str], NumberedClip]], bytes]]] = {
     "empty.mp4": (EmptyMediaError, lambda clip: b""),
     "page.mp4": (NotMediaError, lambda clip: b"<html><body>404 not found</body></html>"),
@@ -271,9 +205,9 @@ BROKEN: dict[str, tuple[type[MediaError], Callable[[Callable[[str], NumberedClip
     "half.mp4": (CorruptMediaError, lambda clip: clip("b_frames.mp4").path.read_bytes()[:4000]),
     "half_fragmented.mp4": (CorruptMediaError, lambda clip: clip("fragmented.mp4").path.read_bytes()[:4000]),
     "half.mkv": (CorruptMediaError, lambda clip: clip("b_frames.mkv").path.read_bytes()[:2600]),
-    "hole.mp4": (CorruptMediaError, lambda clip: _blank(clip("b_frames.mp4").path.read_bytes(), 0.33)),
-    "hole.mkv": (CorruptMediaError, lambda clip: _blank(clip("b_frames.mkv").path.read_bytes(), 0.33)),
-    "hole.ts": (CorruptMediaError, lambda clip: _blank(clip("transport.ts").path.read_bytes(), 1 / 3)),
+    "hole.mp4": (CorruptMediaError, lambda clip: with_hole(clip("b_frames.mp4").path.read_bytes(), 0.33)),
+    "hole.mkv": (CorruptMediaError, lambda clip: with_hole(clip("b_frames.mkv").path.read_bytes(), 0.33)),
+    "hole.ts": (CorruptMediaError, lambda clip: with_hole(clip("transport.ts").path.read_bytes(), 1 / 3)),
 }
 
 
@@ -388,106 +322,6 @@ def test_a_image_that_is_stored_lying_stands_upright(turn_deg: int, tmp_path: Pa
     map_frames(path, tmp_path / "film.mp4", lambda frame, time_s: frame)
     video_file = read_clip(tmp_path / "film.mp4", [0.2, 0.6], None, 0.0, 0.0).frames
     assert video_file.shape == (2, 160, 96, 3) and numbers(video_file) == [5, 15]
-
-
-def test_a_written_clip_is_the_same_each_time_and_comes_back(tmp_path: Path) -> None:
-    sound = clicks(2.0, 16_000, (0.5, 1.5))
-    for name in ("a.mp4", "b.mp4"):
-        write_clip(tmp_path / name, (draw_number(n) for n in range(50)), 25, sound, 16_000)
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
-    np.testing.assert_allclose(frame_times(tmp_path / "a.mp4"), np.arange(50) / 25)
-    result = read_clip(tmp_path / "a.mp4", (np.arange(50) + 0.5) / 25, None, 0.0, 2.0)
-    assert numbers(result.frames) == list(range(50))
-    assert np.corrcoef(result.waveform, sound)[0, 1] > 0.99
-
-
-def test_colours_and_odd_sizes_survive_writing(tmp_path: Path) -> None:
-    colours = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 100, 50), (0, 0, 0)], np.uint8)
-    images = [np.broadcast_to(colour, (63, 95, 3)) for colour in np.repeat(colours, 5, axis=0)]
-    write_clip(tmp_path / "clip.mp4", images, NTSC, None, 16_000)
-    frames = read_clip(tmp_path / "clip.mp4", frame_times(tmp_path / "clip.mp4")[4::5], None, 0.0, 0.0).frames
-    assert frames.shape == (5, 64, 96, 3)
-    assert np.abs(frames[:, 32, 48].astype(int) - colours).max() <= 4
-
-
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
-    def images() -> Iterator[np.ndarray]:
-        yield draw_number(0)
-        raise RuntimeError("no more")
-
-    path = tmp_path / "clip.mp4"
-    path.write_bytes(b"the film of yesterday")
-    with pytest.raises(RuntimeError, match="no more"):
-        write_clip(path, images(), 25, None, 16_000)
-    with pytest.raises(ValueError, match="no frame"):
-        write_clip(path, [], 25, None, 16_000)
-    assert path.read_bytes() == b"the film of yesterday"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("name", FILMED)
-def test_a_film_drawn_over_keeps_its_times_and_its_sound(
-    clip: Callable[[str], NumberedClip], name: str, tmp_path: Path
-) -> None:
-    source, video_file = clip(name).path, tmp_path / "film.mp4"
-    drawn_s: list[float] = []
-
-    def invert(frame: np.ndarray, time_s: float) -> np.ndarray:
-        drawn_s.append(time_s)
-        return 255 - frame
-
-    map_frames(source, video_file, invert)
-    time_s = frame_times(source)
-    np.testing.assert_allclose(drawn_s, time_s, atol=1e-6)
-    np.testing.assert_allclose(frame_times(video_file), time_s, atol=1e-4)
-    result = read_clip(video_file, frame_times(video_file), None, 0.0, 2.5)
-    assert numbers(255 - result.frames) == list(range(len(time_s)))
-    assert peaks_s(result.waveform) == pytest.approx(peaks_s(read_waveform(source, 0.0, 2.5)), abs=1e-3)
-
-
-def test_a_film_of_a_cut_file_begins_with_its_first_whole_frame(
-    clip: Callable[[str], NumberedClip], tmp_path: Path
-) -> None:
-    copy_from(clip("open_gop.ts").path, tmp_path / "cut.ts", 0.7)
-    map_frames(tmp_path / "cut.ts", tmp_path / "film.mp4", lambda frame, time_s: frame)
-    time_s = frame_times(tmp_path / "film.mp4")
-    np.testing.assert_allclose(time_s, frame_times(tmp_path / "cut.ts"), atol=1e-4)
-    assert numbers(read_clip(tmp_path / "film.mp4", time_s, None, 0.0, 0.0).frames) == list(range(24, 50))
-
-
-@pytest.mark.parametrize("turn_deg", [0, -90])
-def test_a_film_keeps_the_shape_of_pixels(turn_deg: int, tmp_path: Path) -> None:
-    pixel = Fraction(16, 11)
-    source = write_numbered(tmp_path / "cctv.mp4", seconds=0.2, turn_deg=turn_deg, pixel=pixel, click_s=()).path
-    map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
-    with av.open(str(tmp_path / "film.mp4")) as video_file:
-        assert video_file.streams.video[0].sample_aspect_ratio == (1 / pixel if turn_deg else pixel)
-
-
-def test_map_frames_copies_or_encodes_the_audio(tmp_path: Path) -> None:
-    def sound_packets(path: Path) -> list[bytes]:
-        with av.open(str(path)) as container:
-            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
-
-    for name, codec in (("aac.mp4", "aac"), ("mp3.mp4", "mp3")):
-        source = write_numbered(tmp_path / name, audio_codec=codec).path
-        map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
-        assert sound_packets(tmp_path / "film.mp4") == sound_packets(source)
-    source = write_numbered(tmp_path / "flac.mkv", audio_codec="flac", click_s=(0.5, 1.99)).path
-    map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
-    assert peaks_s(read_waveform(tmp_path / "film.mp4", 0.0, 2.0)) == pytest.approx([0.5, 1.99], abs=1e-3)
-    silent = write_numbered(tmp_path / "silent.mp4", audio=False).path
-    map_frames(silent, tmp_path / "film.mp4", lambda frame, time_s: frame)
-    assert not probe(tmp_path / "film.mp4").has_audio
-
-
-def test_a_damaged_film_is_not_drawn_over(clip: Callable[[str], NumberedClip], tmp_path: Path) -> None:
-    source = tmp_path / "hole.mp4"
-    source.write_bytes(_blank(clip("b_frames.mp4").path.read_bytes(), 0.33))
-    with pytest.raises(CorruptMediaError, match=r"hole\.mp4: damaged"):
-        map_frames(source, tmp_path / "film.mp4", lambda frame, time_s: frame)
-    assert list(tmp_path.iterdir()) == [source]
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf, 1e30])

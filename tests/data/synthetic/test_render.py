@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tavlo_pl.data.synthetic.appearance import SPRITE_PX
+from tavlo_pl.data.synthetic.difficulty import LEVELS
 from tavlo_pl.data.synthetic.materials import Procedural
 from tavlo_pl.data.synthetic.render import Renderer, actor_sound, mix_sound
-from tavlo_pl.data.synthetic.scene import LEVELS, Kind, Scene, draw_scene
+from tavlo_pl.data.synthetic.scene import Kind, Scene, draw_scene
 
 MATERIALS = Procedural()
 SIZE, DURATION_S, RATE = (192, 108), 4.0, 25
