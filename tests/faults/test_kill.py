@@ -160,7 +160,7 @@ def test_shard_can_be_repeated_after_a_killed_process(
         patch.setattr(Clip, "read", killed)
         died = tavlo(*args)
     assert died.code == 1
-    assert "a process that reads clips was ended from outside" in error_line(died)
+    assert "a process that reads clips was killed" in error_line(died)
     assert tavlo(*args).code == 0
     assert_same_files(tmp_path / "out", shards)
 
