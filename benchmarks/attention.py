@@ -1,14 +1,12 @@
-"""How does the cost of attention grow with T and with the cells: factorised, and joint over the whole clip?
+"""Cost of factorised attention and of joint attention over a clip, as a function of T and of the number of cells.
 
-Run it with ``make bench``.
+One clip, forward and backward, CPU time of one thread. The curves are those of attention scores and weighted sums only,
+with two heads of the model's width, because every head costs the same. At the largest size, whole AST blocks of the
+model's width are compared too; the cost of their projections and MLP does not depend on the attention type. Exponents
+are least-squares slopes of the logarithms.
 
-One clip, forward and backward, processor time of one thread. The curves are those of the scores and
-mixtures alone, with two heads as wide as the model's: every head costs the same. At the largest size whole AST blocks
-of the model's width are compared too; their projections and MLP cost as much for every token whoever sees whom.
-Exponents are least-squares slopes of the logarithms.
-
-Scores of all pairs need not be in memory at once: torch's kernels hold a block of them. "textbook" memory is that of
-the softmax written out, which is what a paper counts; both are measured, each in a process of its own.
+Memory is measured with torch's kernels, which keep only a block of the scores in memory, and with the softmax written
+out ("textbook"), which keeps all of them and is what papers count. Each is a process of its own.
 """
 
 import json
@@ -25,22 +23,22 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks.report import Row, cpu_s, grown_mib, ratio, single, write
-from tavlo_pl.nn.attention import Among, ASTBlock, as_sets
+from tavlo_pl.nn.attention import ASTBlock, AttentionType, Axis, as_sets
 
 WIDTH, HEADS = 576, 8
-FEW = 2
-"""Heads of the curves."""
+CURVE_HEADS = 2
+"""Number of heads of the curves."""
 GRID = {"T": [(4, 196), (8, 196), (16, 196), (32, 196)], "cells": [(8, 49), (8, 100), (8, 196), (8, 400)]}
 LARGEST = (32, 196)
 ROUNDS = 2
-FORMS: dict[str, tuple[Among, ...]] = {"factorised": ("spatial", "temporal"), "joint": ("joint",)}
+AXES: dict[AttentionType, tuple[Axis, ...]] = {"factorised": ("spatial", "temporal"), "joint": ("joint",)}
 
 
-def attention(form: str, tokens: Tensor, textbook: bool = False) -> Tensor:
-    """Scores and mixtures of (1, T, S, D) tokens, which are queries, keys and values at once."""
+def attention(kind: AttentionType, tokens: Tensor, textbook: bool = False) -> Tensor:
+    """Attention scores and weighted sums of (1, T, S, D) tokens, which are queries, keys and values; same shape."""
     heads = tokens.shape[-1] * HEADS // WIDTH
-    for among in FORMS[form]:
-        sets = as_sets(tokens, heads, among)
+    for axis in AXES[kind]:
+        sets = as_sets(tokens, heads, axis)
         if textbook:
             mixed = (sets @ sets.mT / sets.shape[-1] ** 0.5).softmax(-1) @ sets
         else:
@@ -50,7 +48,7 @@ def attention(form: str, tokens: Tensor, textbook: bool = False) -> Tensor:
 
 
 def once(work: Callable[[Tensor], Tensor], segments: int, cells: int, heads: int = HEADS) -> float:
-    """Processor seconds of one forward and backward pass."""
+    """CPU seconds of one forward and backward pass."""
     tokens = torch.randn(1, segments, cells, WIDTH // HEADS * heads, requires_grad=True)
     return cpu_s(lambda: work(tokens).sum().backward())
 
@@ -60,70 +58,76 @@ def slope(sizes: Sequence[float], costs: Sequence[float]) -> float:
     return statistics.linear_regression([*map(math.log, sizes)], [*map(math.log, costs)]).slope
 
 
-def pairs(form: str, segments: int, cells: int) -> int:
-    """How many pairs of tokens see each other."""
-    return segments * cells * (segments * cells if form == "joint" else cells + segments)
+def pairs(kind: AttentionType, segments: int, cells: int) -> int:
+    """Number of pairs of tokens that attend to each other."""
+    return segments * cells * (segments * cells if kind == "joint" else cells + segments)
 
 
-def peak_mib(form: str, textbook: bool) -> float:
-    """Largest memory of a process that does attention once, above what it had before."""
-    command = [sys.executable, "-m", "benchmarks.attention", form, *(["textbook"] if textbook else [])]
-    freed_at_once = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=freed_at_once)
+def peak_mib(kind: AttentionType, textbook: bool) -> float:
+    """Peak memory of a process that computes attention once, in MiB above its memory before."""
+    command = [sys.executable, "-m", "benchmarks.attention", kind, *(["textbook"] if textbook else [])]
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return float(json.loads(done.stdout))
 
 
-def measured_alone(form: str, textbook: bool) -> float:
+def grown_by_attention_mib(kind: AttentionType, textbook: bool) -> float:
     """MiB that forward and backward pass of the largest size add to this process."""
-    once(lambda tokens: attention(form, tokens, textbook), 2, 16)
+    once(lambda tokens: attention(kind, tokens, textbook), 2, 16)
     tokens = torch.randn(1, *LARGEST, WIDTH, requires_grad=True)
-    return grown_mib(lambda: attention(form, tokens, textbook).sum().backward())
+    return grown_mib(lambda: attention(kind, tokens, textbook).sum().backward())
 
 
 def main() -> None:
-    """Measures and writes."""
+    """Measures and writes the results."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    alone = {form: partial(attention, form) for form in FORMS}
-    blocks = {form: ASTBlock(WIDTH, HEADS, reach=form) for form in FORMS}  # type: ignore[arg-type]
-    for form in FORMS:  # a small one first, which makes kernels ready
-        once(alone[form], 2, 16)
-        once(blocks[form], 2, 16)
-    curves: dict[tuple[str, tuple[int, int]], list[float]] = {}
+    cores = {kind: partial(attention, kind) for kind in AXES}
+    blocks = {kind: ASTBlock(WIDTH, HEADS, attention_type=kind) for kind in AXES}
+    for kind in AXES:  # a small size first, which initializes kernels
+        once(cores[kind], 2, 16)
+        once(blocks[kind], 2, 16)
+    curves: dict[tuple[AttentionType, tuple[int, int]], list[float]] = {}
     largest: dict[tuple[str, str], list[float]] = {}
     for _ in range(ROUNDS):
-        for form in FORMS:
+        for kind in AXES:
             for size in {size for sweep in GRID.values() for size in sweep}:
-                curves.setdefault((form, size), []).append(once(alone[form], *size, FEW))
-            for what, works in (("attention", alone), ("block", blocks)):
-                largest.setdefault((what, form), []).append(once(works[form], *LARGEST))
+                curves.setdefault((kind, size), []).append(once(cores[kind], *size, CURVE_HEADS))
+            for what, works in (("attention", cores), ("block", blocks)):
+                largest.setdefault((what, kind), []).append(once(works[kind], *LARGEST))
     found: list[Row] = []
-    for form in FORMS:
-        law = "T·HW·(T + HW)" if form == "factorised" else "(T·HW)²"
+    for kind in AXES:
+        law = "T·HW·(T + HW)" if kind == "factorised" else "(T·HW)²"
         for axis, sweep in GRID.items():
-            costs = [min(curves[form, size]) for size in sweep]
-            told = ", ".join(f"{1000 * cost:.0f}" for cost in costs) + " ms CPU at T×HW = "
-            told += ", ".join(f"{t}×{s}" for t, s in sweep)
-            name = f"{form}, growing {axis}: exponent of {law}"
-            found.append(single(name, slope([pairs(form, *size) for size in sweep], costs), "", told, "1"))
+            costs = [min(curves[kind, size]) for size in sweep]
+            detail = ", ".join(f"{1000 * cost:.0f}" for cost in costs) + " ms CPU at T×HW = "
+            detail += ", ".join(f"{t}×{s}" for t, s in sweep)
+            name = f"{kind}, growing {axis}: exponent of {law}"
+            found.append(single(name, slope([pairs(kind, *size) for size in sweep], costs), "", detail, "1"))
             claim = {"T": "1, for HW stays", "cells": "2, for there it is HW·(T + HW)"}
-            if form == "factorised":
-                name = f"{form}, growing {axis}: exponent of T·(HW + T)"
+            if kind == "factorised":
+                name = f"{kind}, growing {axis}: exponent of T·(HW + T)"
                 found.append(single(name, slope([t * (s + t) for t, s in sweep], costs), "", "", claim[axis]))
-    for what, claim in (("attention", "27: the ratio of pairs"), ("block", "2.3: the ratio of multiplications")):
-        joint, factorised = (largest[what, form] for form in ("joint", "factorised"))
-        told = f"{min(joint):.2f} s CPU against {min(factorised):.2f}"
-        found.append(ratio(f"T = 32, 14×14: time of joint {what}", joint, factorised, "× factorised", told, claim))
+    for what, predicted in (("attention", "27: the ratio of pairs"), ("block", "2.3: the ratio of multiplications")):
+        joint, factorised = (largest[what, name] for name in ("joint", "factorised"))
+        detail = f"{min(joint):.2f} s CPU against {min(factorised):.2f}"
+        found.append(
+            ratio(f"T = 32, 14×14: time of joint {what}", joint, factorised, "× factorised", detail, predicted)
+        )
     for textbook in (True, False):
-        kind = "softmax written out" if textbook else "torch's kernels"
+        way = "softmax written out" if textbook else "torch's kernels"
         joint_mib, factorised_mib = peak_mib("joint", textbook), peak_mib("factorised", textbook)
-        told = f"{joint_mib:.0f} MiB against {factorised_mib:.0f}"
-        claim = "at least 5" if textbook else "1: no kernel holds all pairs"
-        name = f"T = 32, 14×14: memory of joint attention, {kind}"
-        found.append(single(name, joint_mib / factorised_mib, "× factorised", told, claim))
+        detail = f"{joint_mib:.0f} MiB against {factorised_mib:.0f}"
+        predicted = "at least 5" if textbook else "1: no kernel holds all pairs"
+        name = f"T = 32, 14×14: memory of joint attention, {way}"
+        found.append(single(name, joint_mib / factorised_mib, "× factorised", detail, predicted))
     write("attention", found)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(measured_alone(sys.argv[1], "textbook" in sys.argv)) if len(sys.argv) > 1 else main()
+    match sys.argv[1:]:
+        case [("factorised" | "joint") as kind, *rest]:
+            print(grown_by_attention_mib(kind, "textbook" in rest))
+        case _:
+            main()

@@ -1,10 +1,8 @@
-"""How much of a full decode does reading T frames, the sound and its log-mel cost?
+"""CPU time to read T frames, the audio and its log-mel spectrogram, relative to a full decode.
 
-Run it with ``make bench``.
-
-The clips are the procedural world's at 640 x 360, 30 fps and 10 s. A full decode is that of ``ffmpeg -threads 1 -i X -f
-null -``, the audio and the start of the program included, where the machine has ffmpeg; and that of the frames alone
-by the FFmpeg inside PyAV, which costs no start. The rounds of all ways are interleaved.
+The clips are synthetic, 640 x 360 at 30 fps, 10 s. One full decode is ``ffmpeg -threads 1 -i X -f null -``, if
+ffmpeg is installed, including audio and the start of the program; the other one decodes only the video stream, with
+PyAV. Rounds alternate between all of them.
 """
 
 import shutil
@@ -29,7 +27,7 @@ WORLD = World(0, "standard", None, DURATION_S, frame_rate=30, width=640, height=
 
 
 def decode_all(path: Path) -> None:
-    """The limit: every frame decoded in one thread, none converted; no sound."""
+    """Decodes every frame in one thread without converting it; no audio."""
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "NONE"
         for _ in container.decode(video=0):
@@ -37,28 +35,28 @@ def decode_all(path: Path) -> None:
 
 
 def read(frames: int) -> Callable[[Path], None]:
-    """Reading so many frames at 224 x 224, the waveform and its log-mel."""
+    """Returns a function that reads frames of 224 x 224 pixels, the waveform and its log-mel spectrogram."""
     times_s = (np.arange(frames) + 0.5) * DURATION_S / frames
     log_mel = LogMel(segments=10, columns_per_segment=100, mel_bands=64)
 
-    def way(path: Path) -> None:
+    def read_one(path: Path) -> None:
         clip = read_clip(path, times_s, (224, 224), 0.0, DURATION_S)
         with torch.no_grad():
             log_mel(torch.from_numpy(clip.waveform)[None])
 
-    return way
+    return read_one
 
 
 def main() -> None:
-    """Measures the processor time a clip of each way, and its ratio to both limits, and writes."""
+    """Measures and writes the results."""
     torch.set_num_threads(1)
-    inside = "a full decode by PyAV, frames alone"
-    whole = "ffmpeg -threads 1 -i X -f null -"
-    ways: dict[str, Callable[[Path], object]] = {inside: decode_all, "T = 10": read(10), "T = 32": read(32)}
+    pyav = "a full decode by PyAV, video only"
+    ffmpeg = "ffmpeg -threads 1 -i X -f null -"
+    ways: dict[str, Callable[[Path], object]] = {pyav: decode_all, "T = 10": read(10), "T = 32": read(32)}
     taken_s: dict[str, list[float]] = {way: [] for way in ways}
     has_ffmpeg = shutil.which("ffmpeg") is not None
     if not has_ffmpeg:
-        print("no ffmpeg on PATH: no ratio to it")
+        print("ffmpeg is not on PATH: no ratio to it is measured")
     with tempfile.TemporaryDirectory() as folder:
         for number in range(CLIPS):
             write_job(SyntheticJob(WORLD, Path(folder), "train", None, number))
@@ -67,8 +65,8 @@ def main() -> None:
             for name, way in ways.items():
                 taken_s[name].append(sum(cpu_s(partial(way, path)) for path in paths) / CLIPS)
             if has_ffmpeg:
-                commands = [[str(path) if word == "X" else word for word in whole.split()] for path in paths]
-                taken_s.setdefault(whole, []).append(sum(map(command_cpu_s, commands)) / CLIPS)
+                commands = [[str(path) if word == "X" else word for word in ffmpeg.split()] for path in paths]
+                taken_s.setdefault(ffmpeg, []).append(sum(map(command_cpu_s, commands)) / CLIPS)
     least = {name: f"{1000 * min(values):.0f} ms CPU a clip" for name, values in taken_s.items()}
     rows = [
         ratio(

@@ -1,10 +1,8 @@
-"""How much memory do a training step and the loss of a large batch take?
+"""Peak memory of a training step and of the loss of a large batch.
 
-Run it with ``make bench``.
-
-Each in a process of its own, one thread, largest resident size above that before. The allocator is told
-to give freed memory back at once (glibc's MALLOC_MMAP_THRESHOLD_), so that the figure is that of the tensors; without
-that, gaps in its heap add up to 0.1 GiB.
+Each is a process of its own with one thread; the result is its peak resident size above that before the work. The
+environment variable ``MALLOC_MMAP_THRESHOLD_`` of glibc makes the allocator return freed memory at once, so that the
+result is the size of the tensors; without it, unused parts of the heap add up to 0.1 GiB.
 """
 
 import os
@@ -26,38 +24,38 @@ CELLS, WIDTH = 196, 576
 
 
 def step(checkpointing: str, precision: str) -> None:
-    """Gradient of the recommended configuration at 224 pixels, T = 10, B = 2."""
+    """Prints the MiB of loss and gradient of the recommended configuration at 224 pixels, T = 10, B = 2."""
     visual = ResNet18(weights="none", stride=16)
     config = ROOT / "configs/model/tavlo.yaml"
     model = build_tavlo(config, visual, activation_checkpointing=checkpointing).train()
     frames = torch.randint(0, 256, (2, 10, 3, 224, 224), dtype=torch.uint8)
-    sound = torch.randn(2, 1, 64, 1000)
+    spectrogram = torch.randn(2, 1, 64, 1000)
 
     def work() -> None:
         with torch.autocast("cpu", enabled=precision == "bf16"):
-            loss = model.training_loss(frames, sound)["loss"]
+            loss = model.training_loss(frames, spectrogram)["loss"]
         loss.backward()
 
     print(grown_mib(work))
 
 
 def loss(way: str, clips: int, segments: int) -> None:
-    """Bag scores of all audio tokens that the recommended configuration compares, and the gradient of all tokens."""
+    """Prints the MiB of the bag scores of the recommended configuration and of the gradient of all tokens."""
     visual = torch.empty(clips, segments, CELLS, WIDTH).uniform_(-1, 1).requires_grad_()
-    sounds = torch.randn(2 * clips + 3, segments, WIDTH, requires_grad=True)
-    own = torch.randn(2, clips, segments, WIDTH, requires_grad=True)
+    audio = torch.randn(2 * clips + 3, segments, WIDTH, requires_grad=True)
+    local = torch.randn(2, clips, segments, WIDTH, requires_grad=True)
 
     def work() -> None:
         if way == "chunks":
-            bags = bag_scores(sounds, own, visual, POOLS)
+            bags = bag_scores(audio, local, visual, POOLS)
         elif way == "checkpoint":
-            size = next(chunks(len(sounds) + len(own), visual)).stop
-            parts = zip(own.split(size, dim=1), visual.split(size), strict=True)
+            size = next(chunks(len(audio) + len(local), visual)).stop
+            parts = zip(local.split(size, dim=1), visual.split(size), strict=True)
             bags = torch.cat(
-                [checkpoint(chunk_scores, sounds, a, v, POOLS, use_reentrant=False) for a, v in parts], dim=2
+                [checkpoint(chunk_scores, audio, a, v, POOLS, use_reentrant=False) for a, v in parts], dim=2
             )
         else:
-            scores = torch.cat([score_map(sounds[:, None].expand(-1, clips, -1, -1), visual), score_map(own, visual)])
+            scores = torch.cat([score_map(audio[:, None].expand(-1, clips, -1, -1), visual), score_map(local, visual)])
             bags = torch.stack([pool_bag(scores, pool) for pool in POOLS])
         bags.square().sum().backward()
 
@@ -65,7 +63,7 @@ def loss(way: str, clips: int, segments: int) -> None:
 
 
 def peak_mib(*words: object) -> float:
-    """MiB that one of the works above adds to its process."""
+    """MiB that one of the functions above adds to its process."""
     command = [sys.executable, "-m", "benchmarks.memory", *map(str, words)]
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT)
@@ -73,7 +71,7 @@ def peak_mib(*words: object) -> float:
 
 
 def main() -> None:
-    """Measures and writes."""
+    """Measures and writes the results."""
     plain = peak_mib("step", "none", "full")
     rows: list[Row] = []
     for name, words, claim in (
@@ -95,9 +93,9 @@ def main() -> None:
     note = f"{library:.0f} MiB against {chunked:.0f}; the tokens have {400 * frame_mib:.0f}"
     rows.append(single("loss of B = 40, T = 10: torch.utils.checkpoint", library / chunked, "× in chunks", note))
     large = peak_mib("loss", "chunks", 64, 32)
-    told = f"{large:.0f} MiB, of which {64 * 32 * frame_mib:.0f} are the gradient of the tokens"
+    detail = f"{large:.0f} MiB, of which {64 * 32 * frame_mib:.0f} are the gradient of the tokens"
     name = "loss of B = 64, T = 32, 14×14 in chunks, above the tokens"
-    rows.append(single(name, large / 1024, "GiB", told, "under 1"))
+    rows.append(single(name, large / 1024, "GiB", detail, "under 1"))
     write("memory", rows)
 
 

@@ -1,7 +1,7 @@
-"""What a benchmark leaves: docs/performance/<name>.json, and from all of them the tables of docs/performance.md.
+"""Results of benchmarks: docs/performance/<name>.json, and the tables of docs/performance.md.
 
-python -m benchmarks.report puts the tables into the page. Every figure is a ratio of two things measured in one
-run, in rounds that alternate between them, with its range over the rounds.
+``python -m benchmarks.report`` writes the tables into the page. Most results are ratios of two measurements of the same
+run, in rounds that alternate between them, with the range over the rounds.
 """
 
 import json
@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.viz.table import PLACE
 
 ROOT = Path(__file__).parents[1]
@@ -25,16 +26,16 @@ PAGE = ROOT / "docs" / "performance.md"
 
 @dataclass(frozen=True)
 class Row:
-    """One figure.
+    """One result.
 
     Attributes:
         what: what was measured.
-        value: the ratio; median over rounds.
-        low: least of the rounds.
-        high: greatest of the rounds.
-        unit: what the ratio is of.
-        detail: the absolute figures behind it, which are this machine's.
-        predicted: what was expected before it was measured.
+        value: median over the rounds.
+        low: minimum over the rounds.
+        high: maximum over the rounds.
+        unit: unit of the value.
+        detail: absolute values, which depend on the machine.
+        predicted: prediction made before the measurement.
     """
 
     what: str
@@ -49,32 +50,32 @@ class Row:
 def ratio(
     what: str, over: Sequence[float], under: Sequence[float], unit: str, detail: str = "", predicted: str = ""
 ) -> Row:
-    """The ratio of two measurements of the same rounds."""
+    """Returns the ratio of two measurements of the same rounds."""
     ratios = [a / b for a, b in zip(over, under, strict=True)]
     return Row(what, statistics.median(ratios), min(ratios), max(ratios), unit, detail, predicted)
 
 
 def single(what: str, value: float, unit: str, detail: str = "", predicted: str = "") -> Row:
-    """A figure that has no rounds: it was counted, fitted or measured once."""
+    """Returns a result without rounds: counted, fitted or measured once."""
     return Row(what, value, value, value, unit, detail, predicted)
 
 
 def cpu_s(work: Callable[[], object]) -> float:
-    """Processor time of one call."""
+    """CPU seconds of one call."""
     start_s = time.process_time()
     work()
     return time.process_time() - start_s
 
 
 def wall_s(work: Callable[[], object]) -> float:
-    """Time of one call by the clock, which means something on an idle machine only."""
+    """Elapsed seconds of one call; meaningful on an idle machine only."""
     start_s = time.perf_counter()
     work()
     return time.perf_counter() - start_s
 
 
 def command_cpu_s(command: list[str]) -> float:
-    """CPU seconds of a command and its processes."""
+    """CPU seconds of a command and its child processes."""
     before = os.times()
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
     after = os.times()
@@ -82,39 +83,36 @@ def command_cpu_s(command: list[str]) -> float:
 
 
 def grown_mib(work: Callable[[], object]) -> float:
-    """How much larger this process is during a call than before it (Linux)."""
+    """Peak resident size of this process during a call, in MiB above the size before it (Linux only)."""
     status = Path("/proc/self/status")
-    Path("/proc/self/clear_refs").write_text("5")  # the largest size so far is the size now
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current size
     before, after = "VmRSS", "VmHWM"
     size = {before: status.read_text()}
     work()
     size[after] = status.read_text()
-    now, most = (int(re.search(rf"{key}:\s*(\d+) kB", text)[1]) for key, text in size.items())  # type: ignore[index]
-    return (most - now) / 2**10
+    current, peak = (int(re.search(rf"{key}:\s*(\d+) kB", text)[1]) for key, text in size.items())  # type: ignore[index]
+    return (peak - current) / 2**10
 
 
 def write(benchmark: str, rows: Sequence[Row]) -> None:
-    """Prints the figures and leaves them as JSON."""
+    """Prints results and writes them as JSON."""
     for row in rows:
-        told = f"{row.what:<58} {_figure(row):>24} {row.unit}"
-        print("; ".join(filter(None, (told, row.detail, row.predicted and f"predicted: {row.predicted}"))))
+        text = f"{row.what:<58} {_format(row):>24} {row.unit}"
+        print("; ".join(filter(None, (text, row.detail, row.predicted and f"predicted: {row.predicted}"))))
     FOLDER.mkdir(parents=True, exist_ok=True)
     content = {"command": f"python -m benchmarks.{benchmark}", "machine": machine(), "rows": [*map(asdict, rows)]}
-    path = FOLDER / f"{benchmark}.json"
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    beside.rename(path)
+    write_text_atomic(FOLDER / f"{benchmark}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(benchmark: str) -> dict[str, Row]:
-    """The figures that a benchmark left, by what was measured; none if it left nothing."""
+    """Returns the results of a benchmark by what was measured; empty if it has not been run."""
     path = FOLDER / f"{benchmark}.json"
     rows = json.loads(path.read_text())["rows"] if path.is_file() else []
     return {row["what"]: Row(**row) for row in rows}
 
 
 def machine() -> dict[str, object]:
-    """Where and with what it was measured."""
+    """Processor, load and versions of this machine."""
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.is_file() else []
     return {
@@ -128,27 +126,27 @@ def machine() -> dict[str, object]:
 
 
 def table(benchmark: str) -> str:
-    """A benchmark's figures as a Markdown table with its command and machine."""
+    """Returns the results of a benchmark as a Markdown table with its command and machine."""
     path = FOLDER / f"{benchmark}.json"
     if not path.is_file():
         return f"Not measured yet: `python -m benchmarks.{benchmark}`.\n"
     content = json.loads(path.read_text())
-    where, rows = content["machine"], [Row(**row) for row in content["rows"]]
+    measured_on, rows = content["machine"], [Row(**row) for row in content["rows"]]
     predicted = any(row.predicted for row in rows)
     head = ["", "ratio (range)", "", *(["predicted"] if predicted else []), "here"]
     lines = ["| " + " | ".join(head) + " |", "| --- | ---: " + "| --- " * (len(head) - 2) + "|"]
     for row in rows:
-        cells = [row.what, _figure(row), row.unit, *([row.predicted] if predicted else []), row.detail]
+        cells = [row.what, _format(row), row.unit, *([row.predicted] if predicted else []), row.detail]
         lines.append("| " + " | ".join(cells) + " |")
-    versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
+    versions = ", ".join(f"{name} {number}" for name, number in measured_on["versions"].items())
     source = (
-        f"`{content['command']}`, {where['day']}: {where['cores']} cores ({where['processor']}), load {where['load']} "
-        f"at the end; Python {where['python']}, {versions}."
+        f"`{content['command']}`, {measured_on['day']}: {measured_on['cores']} cores ({measured_on['processor']}), "
+        f"load {measured_on['load']} at the end; Python {measured_on['python']}, {versions}."
     )
     return "\n".join([*lines, "", source, ""])
 
 
-def _figure(row: Row) -> str:
+def _format(row: Row) -> str:
     return _short(row.value) + ("" if row.low == row.high else f" ({_short(row.low)} to {_short(row.high)})")
 
 
@@ -157,9 +155,9 @@ def _short(value: float) -> str:
 
 
 def main() -> None:
-    """Renews the tables of the page."""
+    """Writes the tables into the page."""
     PAGE.write_text(PLACE.sub(lambda found: f"{found[1]}{table(found[2])}{found[3]}", PAGE.read_text()))
-    print(f"tables in {PAGE.relative_to(ROOT)}")
+    print(f"wrote the tables of {PAGE.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

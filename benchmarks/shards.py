@@ -1,11 +1,8 @@
-"""How many more clips a second come from shards than from mp4, and how long until the first batch?
+"""Reading training clips from shards and from MP4: clips per second, time to the first batch, and size.
 
-Run it with ``make bench``.
-
-The procedural world at 640 x 360, 30 frames a second, 10 s; T = 10 frames of 224 x 224 and the sound, as a loader's
-worker makes them, on one core. Rounds of both ways are interleaved and counted in processor time. Other programs share
-caches and the core's other thread: the ratio is given for each clip's fastest reading, of as many by both ways, and
-for the sums of each round.
+Synthetic clips, 640 x 360 at 30 fps, 10 s; T = 10 frames of 224 x 224 pixels and the audio, as a data loader process
+makes them, on one core. Rounds alternate between both formats and count CPU time. Other programs share the caches and
+the core, so the ratio is given for the sum of each round and for the fastest reading of each clip.
 """
 
 import tempfile
@@ -28,7 +25,7 @@ from tavlo_pl.data.shards.format import ENTRY, INDEX, ShardSpec
 from tavlo_pl.data.shards.source import Shards
 from tavlo_pl.data.shards.write import write_shards
 from tavlo_pl.data.spectrogram import LogMel
-from tavlo_pl.data.synthetic.write import ShardJob, write_job
+from tavlo_pl.data.synthetic.write import SyntheticJob, write_job
 from tavlo_pl.data.transforms import DEFAULT_AUGMENT
 
 CLIPS = 6
@@ -38,19 +35,19 @@ LISTED = 200_000
 
 
 def read_all(dataset: ClipDataset, epoch: int) -> list[float]:
-    """Processor time of every training item of an epoch."""
+    """CPU seconds of each training item of an epoch."""
     return [cpu_s(partial(dataset.__getitem__, (epoch, index))) for index in range(len(dataset))]
 
 
 def first_batch(source: ClipSource) -> None:
-    """From nothing known to one batch of all clips."""
+    """Sets up a data module and loads one batch of all clips."""
     data = ClipDataModule(train=source, batch_size=CLIPS, num_workers=0)
     data.setup("fit")
     next(iter(data.train_dataloader()))
 
 
 def listing_s(shards: Path) -> float:
-    """Time until 200,000 clips are listed, from an index of so many rows."""
+    """Seconds to list the clips of an index of 200,000 rows."""
     row = pq.read_table(shards / INDEX).to_pylist()[0]
     many = shards / "many"
     many.mkdir()
@@ -61,16 +58,16 @@ def listing_s(shards: Path) -> float:
 
 
 def main() -> None:
-    """Measures CPU time a clip, ratio, time to the first batch, and bytes, and writes."""
+    """Measures and writes the results."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         world, shards = Path(folder, "world"), Path(folder, "shards")
         for number in range(CLIPS):
-            write_job(ShardJob(WORLD, world, "train", None, number))
-        films = VGGSound(str(world), split=None)
-        clips: Sequence[Clip] = films.clips()
+            write_job(SyntheticJob(WORLD, world, "train", None, number))
+        videos = VGGSound(str(world), split=None)
+        clips: Sequence[Clip] = videos.clips()
         writing_s = cpu_s(lambda: write_shards(clips, shards, ShardSpec(), workers=1))
-        sources: dict[str, ClipSource] = {"mp4": films, "shards": Shards(str(shards))}
+        sources: dict[str, ClipSource] = {"mp4": videos, "shards": Shards(str(shards))}
         datasets = {
             name: ClipDataset(source.clips(), "train", augment=DEFAULT_AUGMENT) for name, source in sources.items()
         }
@@ -80,7 +77,7 @@ def main() -> None:
         waveform = datasets["shards"][0, 0].waveform[None]
         log_mel_s = min(cpu_s(lambda: log_mel(waveform)) for _ in range(ROUNDS))
         first_s = {
-            name: min(wall_s(lambda s=source: first_batch(s)) for _ in range(3)) for name, source in sources.items()
+            name: min(wall_s(partial(first_batch, source)) for _ in range(3)) for name, source in sources.items()
         }
         sizes = {
             "mp4": sum(clip.path.stat().st_size for clip in clips),
@@ -90,19 +87,23 @@ def main() -> None:
     fastest = {name: values.min(0).mean() for name, values in seconds.items()}  # each clip's fastest reading
     rows: list[Row] = []
     for name, values in seconds.items():
-        told = f"{1000 * fastest[name]:.1f} ms CPU a clip, {1000 * first_s[name]:.0f} ms to the first batch of {CLIPS}"
-        told += f", {sizes[name] / CLIPS / 1e6:.2f} MB a clip"
+        detail = (
+            f"{1000 * fastest[name]:.1f} ms CPU a clip, {1000 * first_s[name]:.0f} ms to the first batch of {CLIPS}"
+        )
+        detail += f", {sizes[name] / CLIPS / 1e6:.2f} MB a clip"
         rates = sorted(1 / values.mean(1))
-        rows.append(Row(f"from {name}", float(np.median(rates)), rates[0], rates[-1], "clips a second and core", told))
+        rows.append(
+            Row(f"from {name}", float(np.median(rates)), rates[0], rates[-1], "clips a second and core", detail)
+        )
     mp4, stored = seconds["mp4"].mean(1), seconds["shards"].mean(1)
     rows.append(ratio("reading from shards", list(mp4), list(stored), "× faster than from mp4"))
     by_fastest = fastest["mp4"] / fastest["shards"]
     rows.append(single("reading from shards, each clip's fastest of all rounds", by_fastest, "× faster than from mp4"))
-    with_mel = [list(values + log_mel_s) for values in (mp4, stored)]
-    told = f"{1000 * log_mel_s:.1f} ms CPU of log-mel a clip"
-    rows.append(ratio("reading from shards, and the log-mel", *with_mel, "× faster than from mp4", told))
-    told = f"{1000 * writing_s / CLIPS:.0f} ms CPU a clip"
-    rows.append(single("writing shards", writing_s / CLIPS / fastest["mp4"], "× reading an mp4 once", told))
+    mp4_mel, stored_mel = (list(values + log_mel_s) for values in (mp4, stored))
+    detail = f"{1000 * log_mel_s:.1f} ms CPU of log-mel a clip"
+    rows.append(ratio("reading from shards, and the log-mel", mp4_mel, stored_mel, "× faster than from mp4", detail))
+    detail = f"{1000 * writing_s / CLIPS:.0f} ms CPU a clip"
+    rows.append(single("writing shards", writing_s / CLIPS / fastest["mp4"], "× reading an mp4 once", detail))
     rows.append(single(f"listing {LISTED:,} clips", listed_s, "s"))
     write("shards", rows)
 

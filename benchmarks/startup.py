@@ -1,9 +1,6 @@
-"""How long does the command line take to answer?
+"""CPU time of short commands, relative to ``import lightning.pytorch``, which every command with a Trainer needs.
 
-Run it with ``make bench``.
-
-Processes of their own, rounds interleaved, processor time of the process and its children. The yardstick is
-``import lightning.pytorch``, which every verb with a Trainer needs.
+Each command is a process; its CPU time includes its child processes. Rounds alternate between the commands.
 """
 
 import statistics
@@ -20,21 +17,23 @@ COMMANDS = {
     "tavlo fit --help": [*TAVLO, "fit", "--help"],
     "tavlo fit --print_config": [*TAVLO, "fit", "-c", "configs/exp/tavlo.yaml", "--print_config"],
 }
-WANTED = {"tavlo --version": "under 0.3 s", "tavlo --help": "at most 0.7 s above the import"}
+PREDICTED = {"tavlo --version": "under 0.3 s", "tavlo --help": "at most 0.7 s above the import"}
 
 
 def main() -> None:
-    """Measures and writes."""
+    """Measures and writes the results."""
     taken: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(ROUNDS):
         for name, command in COMMANDS.items():
             taken[name].append(command_cpu_s(command))
-    (yardstick, bare), *others = taken.items()
+    (reference, reference_s), *others = taken.items()
     rows: list[Row] = []
     for name, values in others:
-        more = statistics.median(a - b for a, b in zip(values, bare, strict=True))
-        told = f"{statistics.median(values):.2f} s CPU, {more:+.2f} s to the import's {statistics.median(bare):.2f}"
-        rows.append(ratio(name, values, bare, f"× {yardstick}", told, WANTED.get(name, "")))
+        more = statistics.median(a - b for a, b in zip(values, reference_s, strict=True))
+        detail = (
+            f"{statistics.median(values):.2f} s CPU, {more:+.2f} s to the import's {statistics.median(reference_s):.2f}"
+        )
+        rows.append(ratio(name, values, reference_s, f"× {reference}", detail, PREDICTED.get(name, "")))
     write("startup", rows)
 
 

@@ -1,9 +1,7 @@
-"""What does it cost to watch a training for NaN, and every clip for a hang?
+"""CPU time of the checks for NaN in each training step and of the time limit of each clip.
 
-Run it with ``python -m benchmarks.watch``.
-
-CPU time on one core. The rounds are interleaved and the fastest of each counts, so that no other program on the machine
-decides.
+One core. Rounds alternate between all functions, and the fastest round of each counts, to reduce the influence of other
+programs.
 """
 
 import time
@@ -16,21 +14,21 @@ from torchvision.models import resnet18
 from tavlo_pl.io.timeout import time_limit
 
 ROUNDS = 5
-PICTURES = 16
+IMAGES = 16
 
 
-def cpu_ms(way: Callable[[], object]) -> float:
+def cpu_ms(work: Callable[[], object]) -> float:
     """CPU time of one call in milliseconds."""
-    began_s = time.process_time()
-    way()
-    return 1e3 * (time.process_time() - began_s)
+    start_s = time.process_time()
+    work()
+    return 1e3 * (time.process_time() - start_s)
 
 
 def main() -> None:
-    """Prints a line for each way."""
+    """Prints one line for each function."""
     torch.set_num_threads(1)
     model = resnet18()
-    images = torch.randn(PICTURES, 3, 224, 224)
+    images = torch.randn(IMAGES, 3, 224, 224)
 
     def step() -> None:
         model.zero_grad()
@@ -47,16 +45,16 @@ def main() -> None:
             with time_limit("a clip"):
                 pass
 
-    ways = {
-        f"forward and backward, {PICTURES} pictures": step,
+    works: dict[str, Callable[[], object]] = {
+        f"forward and backward, {IMAGES} images": step,
         "norm of the gradients": norm,
         "copy of the normalisation layers' means": buffers,
         "100 timers": timers,
     }
-    taken = {name: [] for name in ways}
+    taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(ROUNDS):
-        for name, way in ways.items():
-            taken[name].append(cpu_ms(way))
+        for name, work in works.items():
+            taken[name].append(cpu_ms(work))
     for name, values in taken.items():
         print(f"{name:45} {min(values):10.2f} ms")
 
