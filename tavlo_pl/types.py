@@ -10,10 +10,10 @@ name                     shape, type            meaning
 ``index``                (B,) int64             position in the dataset, the same on every process
 ``sample_id``            B strings              ``<clip>``, the key of everything written for the clip
 ``targets``              ``Targets``            ground truth of N annotated (frame, scenario) samples
-``mismatched_waveform``     (B, L) float32         the sound of another clip of the test list (test only)
+``mismatched_waveform``     (B, L) float32         the audio of another clip of the test list (test only)
 ``mismatched_spectrogram``  (B, 1, F, W) float32   the same, as a spectrogram (test only)
 ``silence_spectrogram``  (B, 1, F, W) float32   of silence (test only)
-``noise_spectrogram``    (B, 1, F, W) float32   of white noise, as loud as the clip's own sound (test only)
+``noise_spectrogram``    (B, 1, F, W) float32   of white noise, at the level of the clip's audio (test only)
 ``bad_clips``            list of ``BadClip``    clips of this batch that could not be read
 ``heatmap``              (B, T, h, w) float32   raw score of each cell at each segment, in [-1, 1]
 =======================  =====================  ===========================================================
@@ -27,22 +27,22 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypedDict
 
-if TYPE_CHECKING:  # the commands without a network read the scenarios from here, and torch takes seconds to import
+if TYPE_CHECKING:  # commands without a network import the scenarios from here, and torch takes seconds to import
     from torch import Tensor
 
 MEAN_DB, SPREAD_DB = -60.0, 20.0
-"""A value of the spectrogram is (dB - MEAN_DB) / SPREAD_DB. Fixed, not taken from the clip: a silent clip must look
-silent and a loud one loud."""
+"""A value of the spectrogram is (dB - MEAN_DB) / SPREAD_DB. The constants do not depend on the clip, so that its level
+is preserved."""
 
 FLOOR_DB = -100.0
-"""Quieter than 16-bit silence, so that only true silence ends here."""
+"""Lowest level; below the quantization noise of 16 bits, so that only digital silence has it."""
 
 SILENCE = (FLOOR_DB - MEAN_DB) / SPREAD_DB
 """Its value in the spectrogram: -2."""
 
 
 Stage = Literal["train", "val", "test"]
-"""What a list of clips is for."""
+"""Use of a list of clips."""
 
 
 class Scenario(StrEnum):
@@ -94,16 +94,16 @@ class Targets(NamedTuple):
 
 
 class BadClip(NamedTuple):
-    """A clip that could not be read: a worker hands it on instead of raising.
+    """A clip that could not be read; workers return it instead of raising an exception.
 
-    In training another clip takes its place in the batch; in evaluation a blank clip (black, silent, without
-    targets) stands at its row, so that every process takes the same number of steps.
+    In training another clip replaces it in the batch. In evaluation a blank clip (black, silent, without targets)
+    replaces it, so that every process takes the same number of steps.
 
     Attributes:
         index: position in the dataset.
         sample_id: ``<clip>``.
         reason: one sentence that starts with the file's path.
-        samples: annotated samples that are lost with it.
+        samples: number of its annotated samples.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs

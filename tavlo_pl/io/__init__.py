@@ -1,1 +1,1 @@
-"""Files, locks and processes: what every other part may import."""
+"""Files, locks and processes; every other package may import these modules."""

@@ -1,4 +1,4 @@
-"""Parquet tables, whose columns are looked at before anyone takes them for what they should be."""
+"""Parquet tables: columns are checked for their names and types before they are used."""
 
 from collections.abc import Collection
 from typing import Any
@@ -9,21 +9,21 @@ import pyarrow.parquet as pq
 from tavlo_pl.errors import AnnotationError
 
 MOST_ROWS = 20_000_000
-"""A hundred times all of VGGSound; a few bytes can say of any number of rows that they are alike."""
+"""Largest number of rows, a hundred times that of VGGSound; a few bytes can encode any number of equal rows."""
 
 
 def read_columns(source: Any, fields: Collection[pa.Field], problem: str, remedy: str) -> pa.Table:
-    """Some columns of a Parquet file.
+    """Reads columns of a Parquet file.
 
     Args:
         source: path or open file.
         fields: names and types of the columns; one that is not nullable must have a value in each row.
-        problem: begins the message about a file that is none; names it.
-        remedy: ends that message.
+        problem: beginning of the message about an invalid file; contains its name.
+        remedy: end of that message.
 
     Raises:
-        AnnotationError: the file is no table, or lacks one of the columns.
-        OSError: it cannot be read.
+        AnnotationError: the file is not a Parquet table, or lacks one of the columns.
+        OSError: the file cannot be read.
     """
     try:
         with pq.ParquetFile(source) as file:
@@ -36,7 +36,7 @@ def read_columns(source: Any, fields: Collection[pa.Field], problem: str, remedy
         if empty:
             raise ValueError(f"rows without {', '.join(empty)}")
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # Arrow calls damage an OSError too, without number
+        if isinstance(error, OSError) and error.errno is not None:  # damage is an OSError without errno
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise AnnotationError(f"{problem} ({reason}); {remedy}") from error

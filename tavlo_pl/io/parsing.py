@@ -1,4 +1,4 @@
-"""Shared by the readers of untrusted files: text and JSON within limits, numbers that are numbers."""
+"""Functions of the readers of untrusted files: text and JSON within size limits, and checks of numbers."""
 
 import json
 import math
@@ -8,27 +8,27 @@ from typing import Any
 from tavlo_pl.errors import AnnotationError
 
 LARGEST_FILE_BYTES = 256 * 2**20
-"""Of a list or an annotation; the longest published list, of all of VGGSound, has 15 MB."""
+"""Largest size of a list or an annotation; the longest published list, that of VGGSound, has 15 MB."""
 
 LARGEST_FRAME_BYTES = 16 * 2**20
-"""Of the annotation of one frame; AVATAR's largest have a hundredth of it."""
+"""Largest size of the annotation of one frame; a hundred times that of the largest one in AVATAR."""
 
 LARGEST_NUMBER = 1e18
-"""Of an edge or a point; far outside of any image, where VGG-SS has an edge at -3e16."""
+"""Largest absolute coordinate of an edge or a point. VGG-SS has an edge at -3e16."""
 
 LARGEST_IMAGE_PIXELS = 2**26
-"""Of an annotated image or a mask."""
+"""Largest number of pixels of an annotated image or a mask."""
 
 
 def read_text(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
-    """The whole of a text file.
+    """Reads a text file.
 
     Args:
         path: of the file.
         largest_bytes: that it may have.
 
     Raises:
-        AnnotationError: it is too long, or no UTF-8.
+        AnnotationError: the file is too large or not UTF-8.
     """
     size = path.stat().st_size
     if size > largest_bytes:
@@ -40,14 +40,14 @@ def read_text(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
 
 
 def read_json(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> Any:
-    """The value of a JSON file.
+    """Reads the value of a JSON file.
 
     Args:
         path: of the file.
         largest_bytes: that it may have.
 
     Raises:
-        AnnotationError: it is none.
+        AnnotationError: the file is not valid JSON.
     """
     try:
         return json.loads(read_text(path, largest_bytes))
@@ -56,26 +56,26 @@ def read_json(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a JSON value is a number that a place in a image can have."""
+    """Whether a JSON value is a finite number that can be a coordinate in an image."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return abs(value) <= LARGEST_NUMBER  # False for NaN; an integer may be too long to become a float
 
 
 def are_sizes(value: Any) -> bool:
-    """Whether a JSON value is a list of whole numbers from 0 on."""
+    """Whether a JSON value is a list of integers >= 0."""
     return isinstance(value, list) and all(isinstance(n, int) and 0 <= n <= LARGEST_NUMBER for n in value)
 
 
 def is_image_size(height: int, width: int) -> bool:
-    """Whether a image can have these sides."""
+    """Whether an image can have this height and width."""
     return min(height, width) > 0 and math.prod((height, width)) <= LARGEST_IMAGE_PIXELS
 
 
 def brief(value: Any) -> str:
-    """The value as a message may show it."""
+    """Returns a short text of the value for a message."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # a number of thousands of digits, lists in lists without end
+    except (ValueError, RecursionError):  # a number of thousands of digits; deeply nested lists
         text = f"a {type(value).__name__} too long to show"
     return text if len(text) <= 60 else text[:57] + "..."

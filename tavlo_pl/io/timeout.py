@@ -1,8 +1,8 @@
-"""A limit on the time that reading one clip may take, so that one bad file does not hold up a run of days.
+"""Time limit for reading one clip, so that one bad file does not stop a run.
 
-Three ways to hang, three answers. Python code is interrupted by a timer of the system. FFmpeg's code, which no timer
-interrupts, asks for the time itself whenever it needs bytes. What neither reaches (a network disk that is gone, say)
-ends the process, with the file's name.
+Python code is interrupted by a system timer (SIGALRM). FFmpeg's code, which a timer does not interrupt, checks the time
+whenever it requests bytes. If neither applies, as for a network disk that does not respond, the process is ended with a
+message that names the file.
 """
 
 import functools
@@ -19,7 +19,7 @@ from tavlo_pl import env
 from tavlo_pl.errors import SlowMediaError
 
 GRACE = 2
-"""A process that is still at the clip after so many limits is ended."""
+"""The process is ended if the clip takes longer than this multiple of the limit."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,15 +28,15 @@ F = TypeVar("F")
 
 @contextmanager
 def time_limit(what: object) -> Iterator[None]:
-    """Interrupts the block when it takes too long; inside another such block, or beside another timer, it does nothing.
+    """Interrupts the block when it exceeds the time limit; does nothing if another timer is active.
 
-    In a thread that is not the main one there is no timer, and FFmpeg's own limit is what there is.
+    Only the main thread has a timer; in other threads only the limit inside FFmpeg applies.
 
     Args:
-        what: the file, as messages call it.
+        what: the file, for the message.
 
     Raises:
-        SlowMediaError: it took longer than ``TAVLO_CLIP_TIMEOUT_S``.
+        SlowMediaError: the block took longer than ``TAVLO_CLIP_TIMEOUT_S``.
     """
     limit_s = env.clip_timeout_s()
     is_main = threading.current_thread() is threading.main_thread()
@@ -61,7 +61,7 @@ def time_limit(what: object) -> Iterator[None]:
 
 
 def limited(read: Callable[Concatenate[F, P], T]) -> Callable[Concatenate[F, P], T]:
-    """A function that reads the file of its first argument, under the limit."""
+    """Decorates a function whose first argument is a file with `time_limit`."""
 
     @functools.wraps(read)
     def within(path: F, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -72,7 +72,7 @@ def limited(read: Callable[Concatenate[F, P], T]) -> Callable[Concatenate[F, P],
 
 
 def too_slow(what: object) -> SlowMediaError:
-    """The error that says so."""
+    """Returns the error for a file that exceeded the limit."""
     return SlowMediaError(
         f"{what}: reading it took longer than {env.clip_timeout_s():g} s; fetch it again or leave it out (a slow disk "
         f"may need a larger {env.CLIP_TIMEOUT_S})"

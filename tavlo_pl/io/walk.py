@@ -1,4 +1,4 @@
-"""Files below a folder, by links too."""
+"""Recursive listing of files that follows links."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def walk_files(root: Path) -> Iterator[Path]:
-    """All files in whatever folders below; links are followed, and no folder is visited twice, however it is reached.
+    """Yields all files below a folder; links are followed, and each folder is visited once.
 
     Args:
         root: a folder.
@@ -14,9 +14,9 @@ def walk_files(root: Path) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
     for folder, below, names in os.walk(root, followlinks=True):
         stat = os.stat(folder)
-        if (stat.st_dev, stat.st_ino) in seen:  # a link that leads back
+        if (stat.st_dev, stat.st_ino) in seen:  # a link to a parent folder
             below.clear()
             continue
         seen.add((stat.st_dev, stat.st_ino))
-        below.sort()  # of two ways to a folder the same one is taken on every machine
+        below.sort()  # sorted, so that of two paths to a folder every machine takes the same one
         yield from (Path(folder, name) for name in names)

@@ -1,4 +1,4 @@
-"""What processes that open files for another one have in common."""
+"""Behaviour of worker processes that read files."""
 
 import multiprocessing
 import os
@@ -6,7 +6,7 @@ import threading
 
 
 def exit_with_parent() -> None:
-    """A process whose parent was killed would wait for work for ever."""
+    """Ends this process when its parent is killed; otherwise it would wait for work forever."""
 
     def wait() -> None:
         parent = multiprocessing.parent_process()

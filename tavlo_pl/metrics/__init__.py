@@ -1,1 +1,1 @@
-"""How good a heatmap is: formulas in `functional`, torchmetrics classes over them, the suite."""
+"""Metrics of heatmaps: formulas in `functional`, torchmetrics classes that use them, and the suite."""

@@ -50,15 +50,15 @@ class LocalizationMetric(SampleRecorder):
         figures: what it reports.
         higher_is_better: direction of the first figure.
         columns: what it measures when a batch arrives.
-        applies_to: the samples that it is taken of.
+        applies_to: the samples that it is computed on.
         groups: the groups of samples that it is reported for; empty for every group of such samples.
-        universal: whether it uses the one threshold of the whole run, and so needs all maps.
+        universal: whether it uses one threshold for the whole run, which needs all maps.
         mismatched: whether its rows are the mismatched audio.
-        by_default: whether the suite takes it without being asked to.
+        by_default: whether the suite includes it by default.
 
     Args:
         rule: threshold rule; metrics that use none ignore it.
-        size: evaluation pixels a side.
+        size: height and width of the evaluation in pixels.
         interpolation: from cells to pixels.
     """
 
@@ -180,12 +180,12 @@ class LocalizationMetric(SampleRecorder):
 
     @classmethod
     def ceiling(cls, samples: Samples) -> dict[str, Values]:  # noqa: ARG003  # a hook without effect
-        """Threshold rule -> the most that the rule lets any map reach on a group of samples."""
+        """Threshold rule -> the highest values that any map can reach under the rule, for a group of samples."""
         return {}
 
     @classmethod
     def sample_columns(cls, samples: Samples) -> Measured:
-        """What ``per_sample.csv`` has of the metric: column -> row -> (n,) values."""
+        """Columns of the metric in ``per_sample.csv``: column -> row -> (n,) values."""
         return {cls.name: samples.measured[cls.name]} if cls.name in samples.measured else {}
 
     @classmethod
@@ -198,7 +198,7 @@ class LocalizationMetric(SampleRecorder):
 
     @classmethod
     def described_figures(cls) -> list[Figure]:
-        """The figures with everything that a table must know of them."""
+        """The figures with the fields that tables need."""
         group = cls.groups[0] if cls.groups else {"on_screen": ON_SCREEN}.get(cls.applies_to, cls.applies_to)
         return [
             replace(figure, metric=cls.name, group=group, universal=cls.universal, mismatched=cls.mismatched)

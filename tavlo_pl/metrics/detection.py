@@ -1,4 +1,4 @@
-"""Detection: whether the model tells frames with a visible source from frames without one (SLAVC)."""
+"""Detection: whether the model distinguishes frames with a visible source from frames without one (SLAVC)."""
 
 from typing import ClassVar, Literal
 

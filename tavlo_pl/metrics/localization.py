@@ -1,4 +1,4 @@
-"""cIoU: how well the claimed pixels cover the source."""
+"""cIoU: overlap of the predicted pixels with the source."""
 
 from typing import ClassVar
 
@@ -46,7 +46,7 @@ class CIoU(ThresholdedMetric):
     @classmethod
     @override
     def ceiling(cls, samples: Samples) -> dict[str, Values]:
-        """The highest figures that each rule lets any map reach."""
+        """The highest values that any map can reach under each rule."""
         area, weight = (torch.from_numpy(samples.info[name]) for name in ("area", "weight"))
         return {
             rule.name: _figures(ceiling(area, samples.pixels, rule, weight).numpy())

@@ -1,4 +1,4 @@
-"""pIA: how much of the map lights up for audio that does not belong to the frame."""
+"""pIA: share of the map above the threshold for audio that does not belong to the frame."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -18,9 +18,9 @@ from tavlo_pl.metrics.thresholded import GlobalThresholdMetric
 
 
 class PIA(GlobalThresholdMetric):
-    """Share of pixels that a map claims for silence, noise or mismatched audio, at the threshold of the matched maps.
+    """Share of pixels at or above the threshold of the matched maps, for silence, noise or mismatched audio.
 
-    Near 0 is right. All frames have a visible source.
+    All frames have a visible source; lower is better.
 
     Example:
         >>> metric = PIA(size=32)
@@ -37,7 +37,7 @@ class PIA(GlobalThresholdMetric):
             "pia",
             label="pia",
             higher_is_better=False,
-            note="pia: the share of pixels claimed for silence, noise or the audio of another clip; 0 is right.",
+            note="pia: the share of predicted pixels for silence, noise or the audio of another clip; lower is better.",
         ),
         Figure("pia_auc"),
     )
@@ -58,7 +58,7 @@ class PIA(GlobalThresholdMetric):
 
         Args:
             preds: (N, h, w) raw scores for silence, noise or mismatched audio.
-            target: (N, h, w) raw scores of the same frames for their own audio, which the threshold is taken of.
+            target: (N, h, w) raw scores of the same frames for matched audio, which give the threshold.
             index: (N,) int64, unique over the data set.
             clip: (N,) int64, the video of each frame; by default each frame is a video of its own.
             time_s: not used.

@@ -1,4 +1,4 @@
-"""True-negative rate: how dark the map is while the sounding source is off-screen."""
+"""True-negative rate of frames whose sounding source is off-screen."""
 
 from typing import ClassVar, Literal
 

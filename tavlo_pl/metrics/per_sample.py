@@ -1,9 +1,9 @@
-"""A torchmetrics base that stores the values of every sample, so that figures do not depend on the number of processes.
+"""A torchmetrics base that stores the values of every sample, so that results do not depend on the number of processes.
 
-A sum over processes counts the clips twice with which a sampler pads the last batch, and adds up in another
-order with every number of processes. Here each value stays beside the index of its sample until the end; then
-all processes hand over theirs once, repeats of an index are dropped and the rest is sorted by index. What
-follows is the same computation on the same numbers for 1, 2 or 3 processes.
+A sum over processes would count the clips twice that a sampler adds to the last batch, and its order depends on the
+number of processes. Here each value is stored with the index of its sample. At the end the values of all processes are
+gathered once, duplicates of an index are removed and the rest is sorted by index, so that the computation is the same
+for 1, 2 or 3 processes.
 """
 
 from typing import Any
@@ -18,11 +18,11 @@ Table = dict[str, np.ndarray]
 
 
 class PerSampleMetric(Metric):
-    """Columns of per-sample values, kept on the CPU.
+    """Columns of per-sample values, stored on the CPU.
 
-    A column is a list of tensors, one an update; text is kept as bytes, since the states of a
-    torchmetrics class must be tensors. torchmetrics' own gathering stays off: it wants the same shapes
-    everywhere, one collective a state, and fails where a process has seen nothing.
+    A column is a list of tensors, one per update. Text is stored as bytes, because the states of a torchmetrics class
+    must be tensors. The gathering of torchmetrics is not used: it needs equal shapes in all processes, one collective
+    call per state, and fails if a process has no samples.
     """
 
     full_state_update = False
@@ -42,7 +42,7 @@ class PerSampleMetric(Metric):
         self._text_columns.update(names)
 
     def append(self, **columns: Tensor | list[str]) -> None:
-        """Keeps N values of each column: (N, ...) tensors or N strings."""
+        """Appends N values to each column: (N, ...) tensors or N strings."""
         for name, values in columns.items():
             if isinstance(values, Tensor):
                 kept = values.detach().cpu()
@@ -53,15 +53,15 @@ class PerSampleMetric(Metric):
     def gather(self, index: str, *names: str) -> Table:
         """The columns over all processes, each index once, in ascending order of index.
 
-        Every process must call it, the same number of times; a process that has seen nothing may.
+        Every process must call it, the same number of times, also a process without samples.
 
         Args:
-            index: name of the (N,) integer column that says which sample a value belongs to.
-            names: the columns wanted beside it.
+            index: name of the (N,) integer column with the sample of each value.
+            names: names of further columns.
 
         Returns:
-            the columns by name, (N, ...) arrays of their own type, text as objects; all empty where no
-            process has seen a sample.
+            the columns by name, (N, ...) arrays of their own type, text as objects; all empty if no process has a
+            sample.
         """
         local = {name: [chunk.cpu() for chunk in getattr(self, name)] for name in (index, *names)}
         parts: list[Any] = [local]

@@ -17,7 +17,7 @@ POINTING = Column("pointing", lambda maps: peak_on_source(maps.preds, maps.targe
 
 
 class Pointing(LocalizationMetric):
-    """Share of a clip's annotated moments at which the map's peak is on the source; a mean over clips."""
+    """Share of the annotated frames of a clip in which the peak of the map is on the source; mean over clips."""
 
     name: ClassVar[str] = "pointing"
     higher_is_better: bool = True

@@ -1,4 +1,4 @@
-"""Per-sample columns measured from maps: what the single metrics and the suite have in common."""
+"""Per-sample columns that are measured from maps, for single metrics and the suite."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class EvaluatedMaps:
 
 @dataclass(frozen=True)
 class Column:
-    """Something that is measured of each sample and each row when a batch arrives.
+    """A value that is measured for each sample and each row in `update`.
 
     Attributes:
         name: of the column; metrics with the same column share it.
@@ -63,7 +63,7 @@ class Column:
 
 
 class KeptMaps:
-    """The maps of all samples, for what depends on one threshold for the whole run.
+    """The maps of all samples, for metrics with one threshold for the whole run.
 
     Attributes:
         rows: the given rows and the baselines.
@@ -230,7 +230,7 @@ class SampleRecorder(PerSampleMetric):
         Args:
             rows: the given rows, the model first.
             baselines: names of the baselines.
-            mismatched: rows of mismatched audio of which there are maps and nothing else.
+            mismatched: rows of mismatched audio, of which only maps are stored.
             info: names of further columns of `record`.
         """
         kept_names = [*(["maps"] if self.keep_maps else []), *(["target"] if self._universal else [])]
@@ -285,7 +285,7 @@ class SampleRecorder(PerSampleMetric):
             some = cells if shared else cells[chunk]
             maps = EvaluatedMaps(some, target[chunk], rules, self.size, self.interpolation)
             found = {column.name: column.measure(maps) for column in columns}
-            # one map that all samples share has one value if the column does not depend on the ground truth
+            # of one shared map, a column that does not depend on the ground truth has one value
             parts[chunk.start] = {name: v.expand(len(maps.target), *v.shape[1:]) for name, v in found.items()}
 
         if shared:  # one map is upsampled and sorted once for all
@@ -296,7 +296,7 @@ class SampleRecorder(PerSampleMetric):
         return {column.name: torch.cat([part[column.name] for part in ordered]) for column in columns}
 
     def _rules_of(self, baseline: str) -> list[Rule]:
-        """The rules of a baseline: the whole image claims every pixel, also by rules that only take some of them."""
+        """The rules of a baseline: the whole image predicts every pixel, also under rules that select a part."""
         if baseline != WHOLE_IMAGE:
             return self.rules
         return [rule if rule.kind == "universal" else Rule(rule.name, "fixed", Fraction(0)) for rule in self.rules]

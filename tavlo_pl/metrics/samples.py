@@ -1,4 +1,4 @@
-"""What was measured of each sample of a test set, and the groups of samples that figures are taken of."""
+"""Measured values of each sample of a test set, and the groups of samples that figures are computed on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ class Samples:
         info: columns (n,): ``index``, ``clip`` (a number), ``on_screen`` (bool), ``time_s``, ``category``, ``area``
             (ground-truth pixels that are not 0) and ``weight`` (their sum); of a suite also ``sample_id``,
             ``scenario`` (a number), ``cross_event`` and ``sources``.
-        measured: column -> row -> (n, ...) float64, what the metrics measured of each sample; NaN for samples that a
-            metric does not apply to. A row is the model, the model with mismatched audio, or a baseline.
+        measured: column -> row -> (n, ...) float64, values of each sample; NaN for samples that a metric does not apply
+            to. A row is the model, the model with mismatched audio, or a baseline.
         rows: the given rows, the model first, then the baselines.
         rules: the K threshold rules; the second axis of ``ciou``.
         off_screen_rule: the rule with one threshold for the whole run.
@@ -55,7 +55,7 @@ class Samples:
         return self.info["on_screen"].astype(bool)
 
     def select(self, chosen: np.ndarray) -> "Samples":
-        """The samples that are chosen, by (n,) bool or by their places."""
+        """Selects samples, by (n,) bool or by position."""
         return replace(
             self,
             info={name: values[chosen] for name, values in self.info.items()},
@@ -105,8 +105,9 @@ def sample_lines(samples: Samples, columns: Sequence[Mapping[str, Mapping[str, n
 
     Args:
         samples: of the whole set.
-        columns: of each metric, column -> row -> (n,) float64. Where two metrics have a column of one name, as
-            cIoU and the true-negative rate may under one rule, the second fills the samples that the first lacks.
+        columns: of each metric, column -> row -> (n,) float64. If two metrics have a column of the same name, as cIoU
+            and the true-negative rate can under one rule, the second one is used for samples without a value in the
+            first.
     """
     info = samples.info
     lines: dict[str, list[Any]] = {

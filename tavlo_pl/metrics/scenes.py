@@ -16,7 +16,7 @@ RENAMED = {"ciou_at_50": "iiou", "ciou_auc": "iauc"}
 
 
 class SceneCIoU(ThresholdedMetric):
-    """IIoU and IAUC: a scene is a frame with several samples, one a source, and counts by its worst source.
+    """IIoU and IAUC: a scene is a frame with several samples, one per source; its value is that of the lowest source.
 
     Samples of one clip at one time are a scene.
     """
@@ -59,5 +59,5 @@ class SceneCIoU(ThresholdedMetric):
     @classmethod
     @override
     def sample_columns(cls, samples: Samples) -> Measured:
-        """Nothing of its own."""
+        """No columns."""
         return {}

@@ -1,4 +1,4 @@
-"""The score from which on a pixel counts as sounding, found on validation maps."""
+"""The score above which a pixel counts as sounding, from validation maps."""
 
 import torch
 from torch import Tensor

@@ -18,7 +18,7 @@ from tavlo_pl.metrics.thresholded import GlobalThresholdMetric
 
 
 class Stability(GlobalThresholdMetric):
-    """Share of pixels that stay on their side of the run's threshold between off-screen frames of a clip."""
+    """Share of pixels that stay above or below the run's threshold between off-screen frames of a clip."""
 
     name: ClassVar[str] = "stability"
     higher_is_better: bool = True
@@ -28,7 +28,7 @@ class Stability(GlobalThresholdMetric):
     @classmethod
     @override
     def measure_kept(cls, samples: Samples, kept: KeptMaps) -> Measured:
-        """(n,) the share of each sample that the next moment of its clip follows, both off-screen."""
+        """(n,) the share for each off-screen sample whose next annotated frame of the clip is off-screen too."""
         pairs = silent_pairs(samples.clip, samples.info["time_s"], ~samples.on_screen)
         if not len(pairs) or not samples.on_screen.any():
             return {}

@@ -46,17 +46,17 @@ class LocalizationSuite(SampleRecorder):
     """The metrics of a test set by scenario and threshold rule, with intervals by video. Exact under DDP.
 
     Every table has a row for the model, for the model with mismatched audio, and for the baselines: the whole image, a
-    centred disk and uniform random maps; and the ceiling, the most that the rule lets any map reach.
+    centred disk and uniform random maps; and the ceiling, the highest value that any map can reach under the rule.
 
     Args:
         rules: threshold rules of cIoU; the first one is that of the main table.
         size: evaluation pixels a side; the masks must have it.
         interpolation: from cells to pixels.
         off_screen_rule: ``universal:<quantile>``, the one threshold of the run for off-screen samples.
-        baselines: whether to score the baselines; a validation during training can do without.
+        baselines: whether to score the baselines; not needed in validation during training.
         keep_maps: whether to keep the maps until the end, which metrics at one threshold for the run need; without them
             these metrics are absent.
-        metrics: which metrics; by default those of ``METRICS`` that are taken by default.
+        metrics: which metrics; by default those of ``METRICS`` with ``by_default``.
 
     Raises:
         ConfigError: a rule is unknown or out of place.
@@ -75,7 +75,7 @@ class LocalizationSuite(SampleRecorder):
         self.metrics = [metric for metric in METRICS if metric.by_default] if metrics is None else list(metrics)
         columns = [column for metric in self.metrics for column in metric.columns]
         super().__init__(columns, rules, size, interpolation, off_screen_rule, keep_maps)
-        self.compute_with_cache = False  # torchmetrics would not notice `update_left_out`
+        self.compute_with_cache = False  # `update_left_out` does not invalidate torchmetrics' cache
         self.baselines = tuple(BASELINES) if baselines else ()
         self.add_columns("scenario", "cross_event", "sources")
         self.add_text_columns("sample_id")
@@ -104,8 +104,8 @@ class LocalizationSuite(SampleRecorder):
         Args:
             preds: row -> (B, T, h, w) raw scores, the model first; the same rows, h and w in every update.
             target: ground truth of N samples, N >= 0, with (N, size, size) masks.
-            mismatched: name -> (B, T, h, w) raw scores for audio that does not belong to the frames, of which pIA is
-                taken and nothing else; the same names in every update.
+            mismatched: name -> (B, T, h, w) raw scores for audio that does not belong to the frames, used for pIA only;
+                the same names in every update.
 
         Raises:
             ConfigError: the masks have another size, or weights under a universal rule.
@@ -208,7 +208,7 @@ class LocalizationSuite(SampleRecorder):
         return sample_lines(samples, [metric.sample_columns(samples) for metric in self.metrics])
 
     def _all_samples(self) -> tuple[Samples, KeptMaps | None]:
-        """Gathers what was updated, once; after it, all processes must update or reset, or none."""
+        """Gathers the samples once; afterwards all processes must update or reset, or none."""
         if self._gathered is None:
             rows = self.gather("row_index", "row_name")["row_name"].tolist()
             mismatched = self.gather("mismatched_index", "mismatched_name")["mismatched_name"].tolist()
@@ -225,7 +225,7 @@ class LocalizationSuite(SampleRecorder):
         rows: dict[str, dict[str, dict[str, Any]]] = {}
         ceiling: dict[str, dict[str, Any]] = {}
         for metric in metrics:
-            if metric.applies_to != "all" and not metric.mismatched:  # every row is there, also where it has no value
+            if metric.applies_to != "all" and not metric.mismatched:  # all rows are listed, also without values
                 for row in samples.rows:
                     for key in [self.off_screen_rule] if metric.universal else rules:
                         rows.setdefault(row, {}).setdefault(key, {})

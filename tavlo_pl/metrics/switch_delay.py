@@ -13,7 +13,7 @@ from tavlo_pl.metrics.samples import Samples
 
 
 class SwitchDelay(LocalizationMetric):
-    """Time from the first annotated moment of a new source until the peak is on it, in cross-event clips."""
+    """Time from the first annotated frame of a new source until the peak is on it, in cross-event clips."""
 
     name: ClassVar[str] = "switch_delay"
     higher_is_better: bool = True
@@ -30,7 +30,7 @@ class SwitchDelay(LocalizationMetric):
     def summarize(cls, samples: Samples) -> Summary:
         """``switches``, their number; ``followed``, the share that the peak followed; ``median_s``, the median delay.
 
-        Empty where no source gives way to another one; without ``median_s`` where fewer than half are followed.
+        Empty without a switch; without ``median_s`` if fewer than half are followed.
         """
         info = samples.info
         found = switches(samples.clip, info["time_s"], info["category"])
@@ -44,5 +44,5 @@ class SwitchDelay(LocalizationMetric):
     @classmethod
     @override
     def sample_columns(cls, samples: Samples) -> Measured:
-        """Nothing of its own."""
+        """No columns."""
         return {}

@@ -1,4 +1,4 @@
-"""Bases of the metrics that claim pixels by a threshold: cIoU under a rule, and one threshold for the whole run."""
+"""Bases of the metrics with a threshold: cIoU under a rule, and one threshold for the whole run."""
 
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from tavlo_pl.metrics.recorder import Column, EvaluatedMaps, KeptMaps
 from tavlo_pl.metrics.samples import Samples
 
 CHUNK = 64
-"""Masks that are unpacked at a time."""
+"""Number of masks that are unpacked at a time."""
 
 
 def _measure_ciou(maps: EvaluatedMaps) -> Tensor:

@@ -1,5 +1,5 @@
 """The formulas of the metrics, one file each.
 
-Formulas of one sample are torch and run on the device of the maps; those over a test set are NumPy in float64, which
-sums in one thread and in one order, so that no digit of a figure depends on the number of threads.
+Formulas of one sample use torch on the device of the maps. Formulas of a test set use NumPy in float64, which sums in
+one thread and a fixed order, so that results do not depend on the number of threads.
 """

@@ -1,8 +1,8 @@
-"""AVSBench's two figures of segmentation (Zhou et al., 2022): mIoU and the F-score with beta² = 0.3.
+"""Segmentation metrics of AVSBench (Zhou et al., 2022): mIoU and the F-score with beta² = 0.3.
 
-A pixel's probability is sigmoid(S) of the raw score. Where the reference code averages the F curve over a batch, takes
-its maximum and averages the batches, so that the same maps gave 0.338 to 0.298 with batches of 1 and of all, we average
-the curve over the whole set and take the maximum once.
+The probability of a pixel is sigmoid(S) of its raw score. Deviation from the reference code: it takes the maximum of
+the F curve of each batch and averages over batches, which gave 0.338 to 0.298 for the same maps with batches of 1 and
+of all samples. Here the curve is averaged over the set and its maximum is taken once.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ def probability(scores: Tensor) -> Tensor:
 
 
 def mask_iou(probability: Tensor, truth: Tensor) -> Tensor:
-    """(N,) float64: IoU of the pixels above 0.5 with the truth; for an empty truth the share of the others, as theirs.
+    """(N,) float64: IoU of the pixels above 0.5 with the mask; for an empty mask, the share of the other pixels.
 
     Args:
         probability: (N, P) float32.
@@ -39,7 +39,7 @@ def mask_iou(probability: Tensor, truth: Tensor) -> Tensor:
 def f_curve(probability: Tensor, truth: Tensor) -> Tensor:
     """(N, 255) float64 F-score of each sample at the thresholds k/254; NaN for an empty truth, which is left out.
 
-    One histogram a map in place of 255 comparisons: a pixel is claimed at all thresholds that it reaches.
+    Computed from one histogram per map instead of 255 comparisons.
 
     Args:
         probability: (N, P) float32 in 0..1.

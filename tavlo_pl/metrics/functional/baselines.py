@@ -1,6 +1,7 @@
-"""Baselines: maps that need no model. A model that is not clearly above them has learnt nothing.
+"""Baselines: maps that need no model.
 
-The whole image claims every pixel under any rule, so its cIoU is the ground truth's share of the image.
+The baseline ``whole_image`` predicts every pixel under any rule, so its cIoU is the share of the image that the mask
+covers.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,16 +14,16 @@ RANDOM_CELLS = 7
 
 
 def centred_disk(size: int) -> Tensor:
-    """(S, S) float32, minus the distance from the centre in pixels, so that any rule cuts a disk."""
+    """(S, S) float32, minus the distance from the centre in pixels; any threshold gives a disk."""
     offset = torch.arange(size) - (size - 1) / 2
     return -torch.hypot(offset[:, None], offset[None, :])
 
 
 def random_maps(index: Tensor, cells: int = RANDOM_CELLS) -> Tensor:
-    """Uniform scores that depend on the sample's index alone, and so not on batches or processes.
+    """Uniform scores that depend on the index of the sample only, and not on batches or processes.
 
-    Cell c of sample i is draw i·cells² + c of the SplitMix64 generator (Steele, Lea and Flood, 2014), which
-    computes any of its draws without those before it.
+    Cell c of sample i is draw i·cells² + c of the SplitMix64 generator (Steele, Lea and Flood, 2014), which can compute
+    any draw without the draws before it.
 
     Args:
         index: (N,) int64, >= 0.
@@ -43,7 +44,7 @@ def random_maps(index: Tensor, cells: int = RANDOM_CELLS) -> Tensor:
 WHOLE_IMAGE = "whole_image"
 
 BASELINES: Mapping[str, Callable[[Tensor, int], Tensor]] = {
-    WHOLE_IMAGE: lambda _index, size: torch.ones(1, size, size),  # not upsampled, which rounds
+    WHOLE_IMAGE: lambda _index, size: torch.ones(1, size, size),  # at full size, because upsampling rounds
     "centred_disk": lambda _index, size: centred_disk(size)[None],
     "random": lambda index, _size: random_maps(index),
 }

@@ -1,4 +1,4 @@
-"""How far a mean could have come out otherwise: a bootstrap by video, for its frames are not independent."""
+"""Bootstrap intervals of means, resampled by video, because the frames of a video are not independent."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ LEVEL = 0.95
 
 
 def bootstrap_interval(values: np.ndarray, clip: np.ndarray, resamples: int = 1000, seed: int = 0) -> np.ndarray:
-    """95 % percentile interval of the mean when videos are drawn anew with replacement.
+    """95 % percentile interval of the mean when videos are resampled with replacement.
 
-    All resamples are one matrix product of (resample, video) draw counts with per-video sums. einsum and not
-    the BLAS product, whose last digit depends on the number of threads.
+    All resamples are one matrix product of (resample, video) draw counts with per-video sums. It uses einsum, because
+    the last digit of a BLAS product depends on the number of threads.
 
     Args:
         values: (N, K) float64, K figures of each sample.
@@ -27,7 +27,7 @@ def bootstrap_interval(values: np.ndarray, clip: np.ndarray, resamples: int = 10
 
 
 def video_draws(clip: np.ndarray, resamples: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Which videos the resamples hold.
+    """Draws the videos of each resample.
 
     Args:
         clip: (N,) int64, the video of each sample.

@@ -1,9 +1,9 @@
-"""The cIoU of a map and what papers print of it.
+"""cIoU of heatmaps, and the statistics that papers report.
 
-With P the pixels that a map claims and G the ground truth, cIoU = ΣP·G / (ΣG + ΣP·1[G = 0]), the expression
-that EZ-VSL, LVS, FNAC, SSL-TIE, SLAVC and SSLalign share. For a binary G it is intersection over union.
-G may also be a weight, 0, 0.5 or 1, where annotators may disagree (Flickr-SoundNet): then it is none, for a claim costs
-nothing where one annotator alone saw the source.
+With P the predicted pixels and G the ground truth, cIoU = ΣP·G / (ΣG + ΣP·1[G = 0]), as in EZ-VSL, LVS, FNAC, SSL-TIE,
+SLAVC and SSLalign. For a binary G it is intersection over union. G may also be a weight of 0, 0.5 or 1, the agreement
+of annotators (Flickr-SoundNet); then it is not, because a predicted pixel that only one annotator marked does not lower
+it.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ def ciou(claimed: Tensor, truth: Tensor) -> Tensor:
     """The cIoU of each sample.
 
     Args:
-        claimed: (N, P) bool, pixels that the map claims.
+        claimed: (N, P) bool, predicted pixels.
         truth: (N, P) bool, pixels of the sounding source; or float32 weights 0..1.
 
     Returns:
-        (N,) float64 in 0..1. An empty ground truth gives 0, also to an empty claim, where the peers have NaN.
+        (N,) float64 in 0..1. An empty ground truth gives 0; with an empty prediction too, the peers return NaN.
     """
     if truth.dtype == torch.bool:
         both = count_both(claimed, truth)
@@ -89,12 +89,12 @@ def ciou_of_maps(
 
 
 def ceiling(area: Tensor, pixels: int, rule: Rule, weight: Tensor | None = None) -> Tensor:
-    """The highest cIoU that a rule lets any map reach: its claim has a given size, and overlaps as far as it can.
+    """The highest cIoU that any map can reach under a rule, whose prediction has a given number of pixels.
 
     Args:
         area: (N,) int64, ground-truth pixels that are not 0.
         pixels: pixels of a map.
-        rule: the threshold rule; ``fixed`` and ``universal`` may claim any number of pixels, and reach 1.
+        rule: the threshold rule; ``fixed`` and ``universal`` can predict any number of pixels and reach 1.
         weight: (N,) sum of a ground truth of weights 0.5 and 1; without it all weights are 1.
 
     Returns:
@@ -109,7 +109,7 @@ def ceiling(area: Tensor, pixels: int, rule: Rule, weight: Tensor | None = None)
 
 
 def ciou_at_50(values: np.ndarray) -> float:
-    """Share of samples with cIoU >= 0.5, which papers print as "CIoU"; `values` (N,) float64."""
+    """Share of samples with cIoU >= 0.5, "CIoU" in papers on VGG-SS; `values` (N,) float64."""
     return float(np.mean(values >= 0.5))
 
 
@@ -126,8 +126,8 @@ def auc_of_each(values: np.ndarray) -> np.ndarray:
 def ciou_auc(values: np.ndarray) -> float:
     """Area under the share of samples with cIoU >= t, by trapezoids over t = 0, 0.05, ..., 1.
 
-    It is the mean to a tenth of a point, and so no second opinion. The thresholds are the float products
-    0.05·k of the peers, of which 0.15, 0.3, 0.35, 0.6 and 0.7 come out one rounding high.
+    It equals the mean to a tenth of a point. The thresholds are the float products 0.05·k as in the peers' code, of
+    which 0.15, 0.3, 0.35, 0.6 and 0.7 are rounded up.
 
     Args:
         values: (N,) float64.
@@ -144,7 +144,7 @@ def _half_steps(values: np.ndarray) -> np.ndarray:
 
 
 def scene_minimum(values: np.ndarray, scene: np.ndarray) -> np.ndarray:
-    """The worst cIoU in each scene, a group of samples of one frame, each with a sound of its own.
+    """The lowest cIoU in each scene, a group of samples of one frame, each with its own audio.
 
     Its share at 0.5 is IIoU and its area under the curve IAUC (Senocak et al., Interactive Synthetic Sound Source).
 

@@ -1,10 +1,10 @@
-"""What a map does when the source is not in the frame: it should stay below the threshold everywhere.
+"""Metrics of frames whose source is off-screen, where a map should be below the threshold everywhere.
 
-The paper of AVATAR does not publish its threshold. A quantile of each frame would make the share a constant,
-so ours is one threshold for the whole run, `universal_threshold` of the maps with a visible source.
+The AVATAR paper does not state its threshold. A quantile of each frame would make the share constant; here it is one
+threshold for the whole run, `universal_threshold` of the maps with a visible source.
 
-The same share above the threshold, for a frame whose source is visible but whose sound was replaced, is pIA (the
-universal-threshold evaluation of vssl_eval): of silence, white noise, or the sound of another clip. Near 0 is right.
+pIA (vssl_eval) is the share at or above this threshold in frames with a visible source whose audio was replaced by
+silence, white noise or the audio of another clip. A model that uses the audio is near 0.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ def pia(maps: Tensor, threshold: float, size: int, interpolation: Interpolation 
 
     Args:
         maps: (N, h, w) raw scores of frames with a visible source under silence, noise or mismatched audio.
-        threshold: the universal threshold of the maps for the right sound.
+        threshold: the universal threshold of the maps for matched audio.
         size: evaluation pixels a side.
         interpolation: see `upsample`.
 
@@ -53,6 +53,6 @@ def pia(maps: Tensor, threshold: float, size: int, interpolation: Interpolation 
 
 
 def pia_auc(values: np.ndarray) -> float:
-    """Area under the share of samples with pIA <= t over t = 0, 0.05, ..., 1: 1 where no map ever lights up."""
+    """Area under the share of samples with pIA <= t over t = 0, 0.05, ..., 1: 1 if no pixel reaches the threshold."""
     dark = [np.count_nonzero(values <= 0.05 * step) for step in range(21)]
     return float((2 * sum(dark) - dark[0] - dark[-1]) / (40 * len(values)))

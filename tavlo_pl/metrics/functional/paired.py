@@ -1,7 +1,7 @@
-"""Which of two runs is better on the same samples: a paired bootstrap by video.
+"""Paired bootstrap by video: which of two runs is better on the same samples.
 
-Samples differ much more in difficulty than two runs do on one sample. So the intervals of two separate means overlap
-long after the mean of the differences is known to be above zero.
+Samples differ more in difficulty than two runs differ on one sample, so the interval of the mean difference is much
+narrower than those of the two means.
 """
 
 from typing import Literal, NamedTuple
@@ -14,16 +14,16 @@ Verdict = Literal["higher", "lower", "no difference shown", "one video tells not
 
 
 class PairedDifference(NamedTuple):
-    """How the second run stands to the first in one figure.
+    """Difference of two runs in one figure.
 
     Attributes:
-        samples: how many both were tested on.
-        clips: how many videos those come from.
+        samples: number of samples that both were tested on.
+        clips: number of their videos.
         first: mean of the first run.
         second: mean of the second run.
         difference: second minus first.
-        low: end of the 95 % interval of the difference.
-        high: its other end.
+        low: lower end of the 95 % interval of the difference.
+        high: its upper end.
     """
 
     samples: int
@@ -36,7 +36,7 @@ class PairedDifference(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """What can be said of the second run: its interval decides, and takes more than one video."""
+        """Whether the second run is better, worse, or not distinguishable; needs more than one video."""
         if self.clips < 2:
             return "one video tells nothing"
         if self.low > 0:

@@ -1,9 +1,9 @@
-"""Does a model also know when nothing in the frame sounds? SLAVC's detection figures (Mo and Morgado, 2022).
+"""Detection metrics of SLAVC (Mo and Morgado, 2022): whether a frame has a visible source.
 
 A sample is detected if its confidence reaches a threshold t. With a visible source, it is a true positive if detected
-and well placed (cIoU >= 0.5), a false positive if detected and wrongly placed, a false negative if not detected; so a
-wrongly placed detection is no false negative, and recall can reach 1 with wrong places. Without a visible source, a
-detection is a false positive. An empty denominator makes precision or recall 1.
+with cIoU >= 0.5, a false positive if detected with a lower cIoU, and a false negative if not detected; recall can
+therefore reach 1 with wrong locations. Without a visible source, a detection is a false positive. An empty denominator
+makes precision or recall 1.
 """
 
 import numpy as np
@@ -29,12 +29,12 @@ def detection_figures(
 ) -> dict[str, object]:
     """Average precision, highest F1 and localisation accuracy, with 95 % intervals by video.
 
-    As SLAVC has them: AP takes every (N // 200)-th confidence as a threshold, highest first, leaves out the highest
-    itself, and with it the area below the recall of the first; F1 is taken at every (N // 10)-th confidence. In the
-    resamples the thresholds stay those of the whole set.
+    As in SLAVC's code: AP takes every (N // 200)-th confidence as a threshold, highest first, without the highest, and
+    so without the area below the recall of the first; F1 is taken at every (N // 10)-th confidence. The resamples use
+    the thresholds of the whole set.
 
     Args:
-        ciou: (N,) float64; what it is where nothing is visible does not matter.
+        ciou: (N,) float64; ignored for samples without a visible source.
         confidence: (N,) float64, of any scale.
         visible: (N,) bool, whether the sample has a visible source.
         clip: (N,) int64, the video of each sample.

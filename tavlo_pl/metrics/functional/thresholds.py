@@ -1,9 +1,9 @@
-"""Which pixels a score map claims: the threshold rules of the field, each an explicit argument.
+"""Threshold rules: which pixels of a score map are predicted as sounding.
 
 With N pixels in a map, sort(S) its scores in ascending order and G the number of ground-truth pixels:
 
 ================  =====================================================  ==============================
-rule              the map claims                                         used by
+rule              predicted pixels                                       used by
 ================  =====================================================  ==============================
 ``top_half``      S >= sort(S)[N / 2]                                    EZ-VSL, FNAC, LVS, SSL-TIE
 ``top_tenth``     S >= sort(S)[0.9 N]                                    TAVLO (AVATAR's "top 10 %")
@@ -12,8 +12,8 @@ rule              the map claims                                         used by
 ``universal:q``   S >= the q-quantile of all on-screen scores            off-screen; vssl_eval
 ================  =====================================================  ==============================
 
-Where scores tie at the threshold the first two claim more pixels than their name says: a constant map claims
-all. For an empty ground truth ``adaptive`` takes N / 2 in place of G, as SSLalign does.
+If scores tie at the threshold, the first two predict more pixels than their name states; of a constant map, all. For an
+empty ground truth ``adaptive`` uses N / 2 instead of G, as SSLalign does.
 """
 
 from collections.abc import Sequence
@@ -49,10 +49,10 @@ class Rule:
 
 
 def parse_rule(name: str) -> Rule:
-    """The rule of a name in the table above.
+    """Parses a name of the table above.
 
     Raises:
-        ConfigError: no such rule, or a value that is no number or no quantile.
+        ConfigError: the rule is unknown, or its value is not a number or not a quantile.
     """
     named = {
         "top_half": Rule("top_half", "top", Fraction(1, 2)),
@@ -74,7 +74,7 @@ def parse_rule(name: str) -> Rule:
 
 
 def fixed_rule(threshold: float) -> Rule:
-    """The rule that claims the pixels with this score or a higher one."""
+    """The rule that predicts the pixels with at least this score."""
     return Rule(f"fixed:{threshold!r}", "fixed", Fraction(threshold))
 
 
@@ -82,7 +82,7 @@ def universal_quantile(name: str) -> Fraction:
     """The quantile of a ``universal`` rule.
 
     Raises:
-        ConfigError: another rule: off-screen frames need one threshold for the whole run.
+        ConfigError: the rule is another one; off-screen frames need one threshold for the whole run.
     """
     rule = parse_rule(name)
     if rule.kind != "universal":
@@ -93,7 +93,7 @@ def universal_quantile(name: str) -> Fraction:
 
 
 def threshold_rank(rule: Rule, area: Tensor, pixels: int) -> Tensor:
-    """Place of the threshold among a map's ascending scores.
+    """Rank of the threshold among a map's ascending scores.
 
     Args:
         rule: ``top`` or ``adaptive``.
@@ -109,13 +109,13 @@ def threshold_rank(rule: Rule, area: Tensor, pixels: int) -> Tensor:
 
 
 def claimed_pixels(rule: Rule, area: Tensor, pixels: int) -> Tensor:
-    """(N,) int64: pixels that a ``top`` or ``adaptive`` rule claims of a map without ties."""
+    """(N,) int64: number of pixels that a ``top`` or ``adaptive`` rule predicts for a map without ties."""
     above = pixels - threshold_rank(rule, area, pixels)
     return above - 1 if rule.kind == "adaptive" else above
 
 
 def thresholds(scores: Tensor, rules: Sequence[Rule], area: Tensor) -> Tensor:
-    """The score at and above which each rule claims the pixels of each map.
+    """The lowest predicted score of each map under each rule.
 
     Args:
         scores: (N, P) float32 raw scores, or (1, P) for one map that all N samples share.
@@ -143,24 +143,24 @@ def thresholds(scores: Tensor, rules: Sequence[Rule], area: Tensor) -> Tensor:
 
 
 def _lowest_claimed(score: np.ndarray, low: np.ndarray, high: np.ndarray, strict: np.ndarray) -> np.ndarray:
-    """The lowest score that is claimed by a threshold that was found on the order of a map's scores.
+    """The lowest score that is predicted at a threshold that is given by its rank.
 
-    The evaluators of the peers scale a map to 0..1 first. That keeps the order, but its rounding ties a score here and
-    there with the one below, and with it their claim has a pixel more. We look for the lowest float32 that comes out at
-    the threshold (strictly: above it) after such a scaling, which spares us the scaled map.
+    The evaluators of the peers first scale a map to 0..1. Its rounding can make a score equal to the next lower one,
+    which adds a pixel to their prediction. This finds the lowest float32 whose scaled value is at the threshold
+    (strict: above it), without scaling the map.
 
     Args:
         score: (N, K) float32, the threshold.
         low: (N, 1) float32, the map's lowest score.
         high: (N, 1) float32, the highest.
-        strict: (K,) bool, whether only what is above is claimed.
+        strict: (K,) bool, whether only higher scores are predicted.
     """
     span = np.where(high > low, high - low, np.float32(1))
     scaled = (score - low) / span
-    reach = span * np.float32(2.0**-22)  # the scaling is off by less than half of this
+    reach = span * np.float32(2.0**-22)  # more than twice the rounding error of the scaling
     one_below, one_above = (np.nextafter(score, np.float32(limit)) for limit in (-np.inf, np.inf))
-    outside = _in_order(np.where(strict, score, np.minimum(score - reach, one_below)))  # never claimed
-    inside = _in_order(np.where(strict, np.maximum(score + reach, one_above), score))  # always claimed
+    outside = _in_order(np.where(strict, score, np.minimum(score - reach, one_below)))  # never predicted
+    inside = _in_order(np.where(strict, np.maximum(score + reach, one_above), score))  # always predicted
     while (inside - outside > 1).any():
         middle = (inside + outside) // 2
         there = (_from_order(middle) - low) / span
@@ -181,18 +181,18 @@ def _from_order(places: np.ndarray) -> np.ndarray:
 
 
 def binarise(scores: Tensor, rule: Rule, area: Tensor) -> Tensor:
-    """(N, P) bool, the pixels that the maps claim under one rule; see `thresholds`."""
+    """(N, P) bool, the predicted pixels under one rule; see `thresholds`."""
     return at_least(scores, thresholds(scores, [rule], area)).expand(len(area), -1)
 
 
 def universal_threshold(
     maps: Tensor, quantile: Fraction, size: int, interpolation: Interpolation = "bilinear"
 ) -> float:
-    """One threshold for a run: the score at place floor(q M) among all M upsampled scores in ascending order.
+    """One threshold for a run: the score of rank floor(q M) among all M upsampled scores in ascending order.
 
-    Exact, for any number of maps, in two passes over them: the order of float32 scores is the order of their bits read
-    as integers (of negative ones, the opposite), so counting the upper 16 bits finds the bucket of the wanted score and
-    counting the lower 16 bits inside the bucket finds the score.
+    Exact for any number of maps, in two passes: float32 scores have the order of their bits as integers (negative ones
+    the reverse order), so a histogram of the upper 16 bits gives the bucket of the score, and one of the lower 16 bits
+    within the bucket gives the score.
 
     Args:
         maps: (N, h, w) raw scores of the frames with a visible source, on the CPU.
@@ -231,7 +231,7 @@ def _counts(maps: Tensor, bucket: int | None, size: int, interpolation: Interpol
 
 
 def _bucket_of(counts: np.ndarray, order: np.ndarray, rank: int) -> tuple[int, int]:
-    """The bucket that holds the item at place `rank` when buckets come in this order, and its place inside it."""
+    """The bucket of the item of a rank, for buckets in the given order, and the item's rank within it."""
     ends = np.cumsum(counts[order])
     place = int(np.searchsorted(ends, rank, side="right"))
     bucket = int(order[place])

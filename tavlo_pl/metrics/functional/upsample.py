@@ -1,4 +1,4 @@
-"""From cells to pixels. The interpolation is part of a metric: it moves whole tables by points."""
+"""Upsampling from cells to pixels. The interpolation is part of a metric: it changes results by points."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,17 +19,17 @@ CHUNK_PIXELS = 2**20
 def upsample(maps: Tensor, size: int, interpolation: Interpolation = "bilinear") -> Tensor:
     """Score maps at the evaluation size.
 
-    A map comes out the same, bit for bit, whatever other maps are in the batch.
+    The result for a map does not depend on the other maps of the batch, bit for bit.
 
     Args:
         maps: (N, h, w) scores of any floating type.
         size: pixels a side, S.
         interpolation: ``bilinear`` and ``bicubic`` sample between cell centres (align_corners=False);
-            ``bilinear_corners`` and ``bicubic_corners`` put the outer cells on the frame's corners
-            (align_corners=True; EZ-VSL and FNAC take the former, SLAVC the latter).
+            ``bilinear_corners`` and ``bicubic_corners`` align the centres of the outer cells with the corners of the
+            frame (align_corners=True; EZ-VSL and FNAC use the former, SLAVC the latter).
 
     Returns:
-        (N, S, S) float32; bicubic values may leave the range of the map by a little.
+        (N, S, S) float32; bicubic values can slightly exceed the range of the map.
 
     Raises:
         ConfigError: the interpolation is unknown.
@@ -60,8 +60,8 @@ def for_each_chunk(
 def for_each_slice(work: Callable[[slice], None], count: int, size: int, threads: bool) -> None:
     """Calls `work` with slices of a few maps each.
 
-    As many slices are in progress at once as torch may use threads. A slice needs no result of another one, so these
-    threads, unlike those inside of torch's short loops, never wait for each other.
+    As many slices run at once as torch has threads. Slices are independent, so these threads do not wait for each
+    other, unlike those inside torch's short loops.
 
     Args:
         work: takes which of the maps; is called from several threads.
@@ -71,7 +71,7 @@ def for_each_slice(work: Callable[[slice], None], count: int, size: int, threads
     """
     step = max(1, CHUNK_PIXELS // size**2)
     chunks = [slice(start, min(start + step, count)) for start in range(0, count, step)]
-    inference = torch.is_inference_mode_enabled()  # a thread starts without it and cannot write into its tensors then
+    inference = torch.is_inference_mode_enabled()  # a new thread starts without it
 
     def run(chunk: slice) -> None:
         with torch.inference_mode(inference):

@@ -1,7 +1,7 @@
-"""What only a video can show: is the peak on the source all the time, how soon does it follow, does it rest in silence?
+"""Metrics over time: share of time with the peak on the source, delay after a switch, stability in silence.
 
-None of these has a peer. All are taken at the annotated moments of a clip, so their resolution in time is that of the
-annotations.
+They are defined here, not in a paper. All use the annotated frames of a clip, so their resolution in time is that of
+the annotations.
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ from tavlo_pl.metrics.functional.bootstrap import sum_by_video
 
 
 def peak_on_source(scores: Tensor, truth: Tensor) -> Tensor:
-    """Whether a map's peak lies on the source: the share of its highest pixels that do, so a flat map gets its chance.
+    """Share of the highest pixels of a map that are on the source; for a constant map, the share of the source.
 
     Args:
         scores: (N, P) raw scores, or (1, P) for one map that all samples share.
-        truth: (N, P) bool, or weights of which any above 0 is source.
+        truth: (N, P) bool, or weights, where any weight above 0 is source.
 
     Returns:
         (N,) float64 in 0..1, mostly 0 or 1.
@@ -31,7 +31,7 @@ def peak_on_source(scores: Tensor, truth: Tensor) -> Tensor:
 
 
 def share_of_clip(values: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the annotated moments of each clip: with `peak_on_source`, the share of time on the source.
+    """Mean over the annotated frames of each clip; of `peak_on_source`, the share of time on the source.
 
     Args:
         values: (N, K) float64.
@@ -47,8 +47,8 @@ def share_of_clip(values: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.
 def switches(clip: np.ndarray, time_s: np.ndarray, category: np.ndarray) -> list[list[np.ndarray]]:
     """The changes of source in cross-event clips.
 
-    What sounds at a moment are the categories of all its samples. A switch is a moment that shares none with the moment
-    before it, so that a peak on its source is a peak on a new source.
+    The sounding categories at a time are those of all its samples. A switch is a time that shares no category with the
+    time before.
 
     Args:
         clip: (N,) int64, of on-screen samples.
@@ -56,8 +56,8 @@ def switches(clip: np.ndarray, time_s: np.ndarray, category: np.ndarray) -> list
         category: (N,) strings, categories joined by ``+``.
 
     Returns:
-        for each switch, in order of clip and time, the moments from the first of the new source to the last before what
-        sounds changes again; a moment is an array of samples.
+        For each switch, in order of clip and time, the annotated times of the new source until the sounding categories
+        change again; each time is an array of samples.
     """
     found: list[list[np.ndarray]] = []
     order = np.lexsort((time_s, clip))
@@ -79,7 +79,7 @@ def switches(clip: np.ndarray, time_s: np.ndarray, category: np.ndarray) -> list
 
 
 def delays(found: list[list[np.ndarray]], time_s: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How long after each switch the peak is on the new source for the first time.
+    """Delay after each switch until the peak is first on the new source.
 
     Args:
         found: M switches, see `switches`.
@@ -87,8 +87,8 @@ def delays(found: list[list[np.ndarray]], time_s: np.ndarray, hit: np.ndarray) -
         hit: (N,) float64, `peak_on_source`.
 
     Returns:
-        (M,) float64 seconds since the first moment of the new source, and (M,) bool, whether the peak came. Where it
-        did not before the last moment of the source, the delay is censored: it is longer than the time until then.
+        (M,) float64 seconds since the first moment of the new source, and (M,) bool, whether the peak reached it. Where
+        it did not, the delay is censored: it is longer than the time until the last annotated frame of the source.
     """
     waited, followed = np.zeros(len(found)), np.zeros(len(found), bool)
     for m, moments in enumerate(found):
@@ -100,14 +100,14 @@ def delays(found: list[list[np.ndarray]], time_s: np.ndarray, hit: np.ndarray) -
 
 
 def median_delay(waited: np.ndarray, followed: np.ndarray) -> float | None:
-    """Median of partly censored delays (Kaplan and Meier, 1958): when half of the switches have been followed.
+    """Median of partly censored delays (Kaplan and Meier, 1958).
 
     Args:
         waited: (M,) float64 seconds.
         followed: (M,) bool, False where the delay is censored.
 
     Returns:
-        seconds, or None where fewer than half are followed within what was observed.
+        Seconds, or None if fewer than half of the switches were followed.
     """
     waiting = 1.0
     for time_s in np.unique(waited[followed]):
@@ -118,7 +118,7 @@ def median_delay(waited: np.ndarray, followed: np.ndarray) -> float | None:
 
 
 def delay_figures(found: list[list[np.ndarray]], time_s: np.ndarray, hit: np.ndarray) -> dict[str, Any]:
-    """``switches``, their number, at least 1; ``followed``, the share that the peak followed; ``median_s``, how soon.
+    """``switches``, their number, at least 1; ``followed``, the share that the peak followed; ``median_s``, the delay.
 
     Args:
         found: see `switches`.
@@ -134,7 +134,7 @@ def delay_figures(found: list[list[np.ndarray]], time_s: np.ndarray, hit: np.nda
 
 
 def silent_pairs(clip: np.ndarray, time_s: np.ndarray, silent: np.ndarray) -> np.ndarray:
-    """(M, 2) samples next to each other in time in one clip, both without a visible source.
+    """(M, 2) pairs of consecutive samples of a clip, both without a visible source.
 
     Args:
         clip: (N,) int64 of all samples.
@@ -148,15 +148,15 @@ def silent_pairs(clip: np.ndarray, time_s: np.ndarray, silent: np.ndarray) -> np
 
 
 def stability(first: Tensor, second: Tensor, threshold: float) -> Tensor:
-    """Share of pixels that stay on their side of the threshold from one moment to the next.
+    """Share of pixels that stay above or below the threshold from one annotated frame to the next.
 
     Args:
         first: (M, P) raw scores.
-        second: (M, P) raw scores of the next moments.
+        second: (M, P) raw scores of the next annotated frames.
         threshold: the run's universal threshold.
 
     Returns:
-        (M,) float64 in 0..1; 1 for a map that does not move while nothing that is seen sounds.
+        (M,) float64 in 0..1; 1 for maps that do not change.
     """
     limit = first.new_tensor([[threshold]])
     before, after = at_least(first, limit), at_least(second, limit)
