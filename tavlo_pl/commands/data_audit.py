@@ -11,7 +11,7 @@ from tavlo_pl.data.audit.files import check_files, read_listing, report
 from tavlo_pl.data.audit.frame_offset import OFFSETS
 from tavlo_pl.data.clip_ids import clip_key
 from tavlo_pl.data.leakage import MOST_NAMED, Overlap, find_overlap, video_of
-from tavlo_pl.data.media import USUAL, Limits, set_limits
+from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.viz.table import NOTHING, Table
@@ -27,7 +27,7 @@ def audit(
     test_videos: str | None = None,
     duration_s: float = 10.0,
     out: str = ".",
-    limits: Limits = USUAL,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Says whether training clips leak into the test and what is wrong with lists and files; writes OUT/audit.json.
 

@@ -13,7 +13,7 @@ from tavlo_pl.data.datasets.vggsound import read_table
 from tavlo_pl.data.index.probe import Journal, find_files, probe_files
 from tavlo_pl.data.index.select import Filter, make_rows
 from tavlo_pl.data.index.table import Row, read_probed, write_index
-from tavlo_pl.data.media import USUAL, Limits, set_limits
+from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.media.archive import is_archive
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.viz.table import Table
@@ -35,7 +35,7 @@ def index(
     draw: int | None = None,
     seed: int = 0,
     jobs: int = 2,
-    limits: Limits = USUAL,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Writes one table of all videos in folders and tar archives, with the reason for each that is left out.
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tavlo_pl.data.clip import ClipSource
-from tavlo_pl.data.media import USUAL, Limits, set_limits
+from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.shards.format import ShardSpec
 from tavlo_pl.data.shards.write import write_shards
 from tavlo_pl.errors import ConfigError
@@ -23,7 +23,7 @@ def shard(
     part: str = "0/1",
     workers: int = 2,
     max_bad_share: float = 0.05,
-    limits: Limits = USUAL,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Writes training shards: a few frames a segment as JPEG, and the 16 kHz sound. A killed run resumes.
 

@@ -25,7 +25,7 @@ from tavlo_pl.data.clip_spec import DEFAULT_CLIP, ClipSpec
 from tavlo_pl.data.dataset import ClipDataset, Item, collate
 from tavlo_pl.data.datasets.folder import VideoFolder
 from tavlo_pl.data.leakage import check_leakage
-from tavlo_pl.data.media import USUAL, Limits, set_limits
+from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.mismatched import add_mismatched_spectrograms
 from tavlo_pl.data.sampling import ResumableLoader, TrainSampler, evaluation_order, resume_position
 from tavlo_pl.data.transforms import DEFAULT_AUGMENT, Augment
@@ -82,7 +82,7 @@ class ClipDataModule(LightningDataModule):
         num_workers: int = 2,
         bad_clips: BadClipPolicy = DEFAULT_POLICY,
         allow_leak: bool = False,
-        limits: Limits = USUAL,
+        limits: Limits = DEFAULT_LIMITS,
         seed: int | None = None,
     ) -> None:
         super().__init__()

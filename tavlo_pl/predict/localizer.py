@@ -190,7 +190,7 @@ class _FrameFit(NamedTuple):
         """Fits the displayed frames of a video."""
         if aspect == "squash":
             return cls(side, side, side)
-        height, width = info.height, info.width * info.pixel_shape
+        height, width = info.height, info.width * info.pixel_aspect_ratio
         scale = side / max(height, width)
         return cls(side, max(1, round(height * scale)), max(1, round(width * scale)))
 

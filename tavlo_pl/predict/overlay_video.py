@@ -78,7 +78,7 @@ def write_poster(found: Localization, path: Path) -> None:
     best = found.best
     frame = media.read_clip(found.path, [best.time_s], None, 0.0, 0.0).frames[0]
     image = Image.fromarray(blend(frame, scale_of(found)(map_at(found.heatmap, found.time_s, best.time_s))))
-    pixel = media.probe(found.path).pixel_shape
+    pixel = media.probe(found.path).pixel_aspect_ratio
     height, width = image.height / max(pixel, 1), image.width * min(pixel, 1)  # one side shrinks, none grows
     with atomic_path(path) as part:
         resized = image.resize((max(1, round(width)), max(1, round(height))))

@@ -97,13 +97,13 @@ def test_whatever_lies_there_is_a_row_with_a_reason(good: bytes, tmp_path: Path)
         "content_decides.txt": "",
         "named_mkv.mkv": "",
         "variable.mkv": "",
-        "page.mp4": "no media: not a media file, whatever its name says; fetch it again",
+        "page.mp4": "no media: not a media file; fetch it again",
         "empty.mp4": "empty: the file is empty; fetch it again or leave it out",
         "cut.mp4": rows["cut.mp4"]["reason"],
         "without_index.mp4": rows["without_index.mp4"]["reason"],
         r"\udcff.mp4": rows[r"\udcff.mp4"]["reason"],
         "silent.mp4": "no sound: no audio stream",
-        "sound_alone.mp4": "no video: no video stream; leave the file out or give another file",
+        "sound_alone.mp4": "no video: no video stream; leave the file out or use one with video",
         "short_sound.mp4": rows["short_sound.mp4"]["reason"],
         "two_frames.mp4": "duration: the video stream has 0.08 s, not 2 s",
         "no_rate.mp4": rows["no_rate.mp4"]["reason"],
@@ -113,7 +113,7 @@ def test_whatever_lies_there_is_a_row_with_a_reason(good: bytes, tmp_path: Path)
     }
     assert rows["no_rate.mp4"]["reason"].startswith("duration: the video stream has ")
     for name in ("cut.mp4", "without_index.mp4"):
-        assert rows[name]["reason"].startswith("damaged: cut short")
+        assert rows[name]["reason"].startswith("damaged: truncated")
     assert rows[r"\udcff.mp4"]["reason"].startswith("bad name: ")
     assert rows["short_sound.mp4"]["reason"].startswith("sound ends early: at 1.0")
     facts = rows[f"{A}_000001.mp4"]
@@ -192,7 +192,7 @@ def test_archives_are_read_and_a_cut_one_is_told(good: bytes, tmp_path: Path) ->
     (root / "part0.tar").write_bytes(whole[: len(whole) // 2])
     (root / "part1.tar.gz").unlink()
     outcome, rows = index(tmp_path / "index.parquet", root)
-    assert rows["part0.tar"]["reason"].startswith("damaged: the archive is cut short or damaged")
+    assert rows["part0.tar"]["reason"].startswith("damaged: the archive is truncated or damaged")
     assert "part0.tar" in outcome.out
     with tarfile.open(root / "evil.tar", "w") as tar:
         tar.add(files / "a.mp4", "../a.mp4", filter=lambda info: info)

@@ -104,7 +104,7 @@ def test_keep_aspect_crops_heatmaps_to_the_frame(size: tuple[int, int], tmp_path
     assert np.abs(squashed.heatmap - kept.heatmap).mean() < 0.1
 
 
-def test_keep_aspect_uses_the_pixel_shape(tmp_path: Path) -> None:
+def test_keep_aspect_uses_the_pixel_aspect_ratio(tmp_path: Path) -> None:
     rows: list[int] = []
 
     class Rows(Brightness):

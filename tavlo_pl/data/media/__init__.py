@@ -1,8 +1,8 @@
-"""Frames and sound of video files, on one clock. Importers need this package only, not its modules."""
+"""Reads and writes video files: frames and audio on one clock. This package re-exports its public names."""
 
 from tavlo_pl.data.media.audio import SAMPLE_RATE_HZ
 from tavlo_pl.data.media.container import MediaFile, MemoryFile
-from tavlo_pl.data.media.limits import USUAL, Limits, set_limits
+from tavlo_pl.data.media.limits import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.media.read import (
     DecodedClip,
     MediaInfo,
@@ -17,8 +17,8 @@ from tavlo_pl.data.media.read import (
 from tavlo_pl.data.media.write import map_frames, write_clip
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "SAMPLE_RATE_HZ",
-    "USUAL",
     "DecodedClip",
     "Limits",
     "MediaFile",

@@ -1,8 +1,8 @@
-"""Videos inside of tar archives, plain or compressed; nothing is ever unpacked to the disk.
+"""Reads videos inside tar archives, plain or compressed, without unpacking them to the disk.
 
-What comes from elsewhere is not trusted: an archive with a member that would leave its folder or that is no plain
-file (a link, a device) is refused as a whole, and so is one that is larger than any part of a data set, or that a few
-bytes blow up to be.
+Archives are untrusted. An archive is rejected as a whole if a member has a path outside the archive's folder, if a
+member is not a regular file (a link, a device), if it exceeds the size limits, or if it unpacks to far more bytes than
+an archive of videos does.
 """
 
 import bz2
@@ -22,191 +22,193 @@ from tavlo_pl.errors import ConfigError, CorruptMediaError, MediaError
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
-LARGEST_MEMBER_BYTES = 2**28
-"""Clips of ten seconds have a megabyte; what is hundreds of times larger is none, and must not fill the memory."""
+MAX_MEMBER_BYTES = 2**28
+"""Maximum size of one member, which is read into memory. A clip of ten seconds has about 1 MB."""
 
-MOST_MEMBERS = 2_000_000
-"""Ten times all of VGGSound."""
+MAX_MEMBERS = 2_000_000
+"""Maximum number of members; ten times the number of clips in VGGSound."""
 
-MOST_GROWTH = 20
-"""Times that an archive may grow when it is unpacked; videos are compressed already, and hardly grow at all."""
+MAX_COMPRESSION_RATIO = 20
+"""Maximum ratio of unpacked to packed size. Videos are compressed already, so that their ratio is close to 1."""
 
-GROWTH_ALLOWED_BYTES = 2**26
-"""A small archive may grow so far at any rate: its headers are padded."""
+MIN_UNPACKED_LIMIT_BYTES = 2**26
+"""Unpacked size that is always allowed, since the padded headers of a small archive compress well."""
 
 _OPENERS: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-"""How compressed archives are opened, by their first bytes."""
+"""Function that opens a compressed archive, by the first bytes of the file."""
 
 _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a tar archive, by its name."""
+    """Whether the name of a file is that of a tar archive."""
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def label(path: Path, member: str) -> str:
-    """What messages call a member."""
+    """Name of a member in messages."""
     return f"{path}: {member}"
 
 
 def members(
-    path: Path, largest_bytes: int = LARGEST_MEMBER_BYTES, most: int = MOST_MEMBERS
+    path: Path, max_bytes: int = MAX_MEMBER_BYTES, max_members: int = MAX_MEMBERS
 ) -> Iterator[tuple[str, MemoryFile]]:
-    """The videos of an archive, in its order, one in memory at a time.
+    """Yields the videos of an archive in archive order, one in memory at a time.
 
-    A video is known by its suffix or its first bytes; other files and hidden ones are passed over.
+    A video is recognised by its suffix or its first bytes. Other files and hidden files are skipped.
 
     Args:
         path: a tar archive, plain or compressed by gzip, bzip2 or xz.
-        largest_bytes: size that no member may exceed.
-        most: number of members that the archive may not exceed.
+        max_bytes: maximum size of a member.
+        max_members: maximum number of members.
 
     Yields:
-        Name of the member inside of the archive, and the video.
+        Name of the member in the archive, and the video.
 
     Raises:
-        ConfigError: a member with an absolute name or ``..`` in it, a link, a device, or beyond the limits; the archive
-            grows more than any archive of videos.
-        MediaError: the archive is missing, no archive, cut short or damaged; what came before is whole.
+        ConfigError: a member has an absolute name or ``..`` in it, is a link or a device, or exceeds a limit, or the
+            compression ratio is too high.
+        MediaError: the archive is missing, not an archive, truncated or damaged; the members yielded before are intact.
     """
-    with _opened(path, largest_bytes) as tar:
-        for info in _checked(tar, path, largest_bytes, most):
+    with _opened(path, max_bytes) as tar:
+        for info in _checked(tar, path, max_bytes, max_members):
             file = tar.extractfile(info)
-            assert file is not None, "only plain files come here"
+            assert file is not None, "_checked yields regular files only"
             content = MemoryFile(label(path, info.name), file.read())
             if is_video(info.name, content):
                 yield info.name, content
 
 
 def read_member(path: Path, member: str) -> MemoryFile:
-    """One video of an archive that is not compressed.
+    """Reads one video of an uncompressed archive.
 
     Raises:
-        MediaError: there is no such archive or member, or the archive is compressed and cannot be read in any order.
+        MediaError: the archive or the member does not exist, or the archive is compressed and has no random access.
     """
     try:
-        begin, size = _places(path)[member]
+        begin, size = _offsets(path)[member]
     except KeyError:
         raise MediaError(f"{label(path, member)}: not in the archive; index it again") from None
     with path.open("rb") as file:
         file.seek(begin)
         content = file.read(size)
     if len(content) < size:
-        raise CorruptMediaError(f"{label(path, member)}: the archive is cut short; fetch it again")
+        raise CorruptMediaError(f"{label(path, member)}: the archive is truncated; fetch it again")
     return MemoryFile(label(path, member), content)
 
 
 @lru_cache(maxsize=64)
-def _places(path: Path) -> dict[str, tuple[int, int]]:
-    """First byte and size of every member, by name."""
+def _offsets(path: Path) -> dict[str, tuple[int, int]]:
+    """Offset and size in bytes of each member, by name."""
     try:
-        with _opened(path, LARGEST_MEMBER_BYTES, packed=False) as tar:
+        with _opened(path, MAX_MEMBER_BYTES, allow_compressed=False) as tar:
             return {
                 info.name: (info.offset_data, info.size)
-                for info in _checked(tar, path, LARGEST_MEMBER_BYTES, MOST_MEMBERS)
+                for info in _checked(tar, path, MAX_MEMBER_BYTES, MAX_MEMBERS)
                 if not info.issparse()
             }
     except MediaError as error:
         if path.is_file() and path.suffix != ".tar":
             raise MediaError(
-                f"{path}: a compressed archive cannot be read in any order; unpack it, or write shards of it"
+                f"{path}: a compressed archive has no random access; unpack it, or write shards of it"
             ) from error
         raise
 
 
-def _checked(tar: tarfile.TarFile, path: Path, largest_bytes: int, most: int) -> Iterator[tarfile.TarInfo]:
-    """The plain files of an archive, each after it was looked at; raises as `members`."""
+def _checked(tar: tarfile.TarFile, path: Path, max_bytes: int, max_members: int) -> Iterator[tarfile.TarInfo]:
+    """Yields the regular files of an archive after checking each of them; raises the errors of `members`."""
     for number, info in enumerate(tar, 1):
-        tar.members = []  # type: ignore[attr-defined]  # it would keep every header in memory
+        tar.members = []  # type: ignore[attr-defined]  # tarfile keeps all headers in memory otherwise
         where = label(path, info.name)
         name = PurePosixPath(info.name)
         if name.is_absolute() or ".." in name.parts:
-            raise ConfigError(f"{where}: the member's name leads out of the archive; take this archive away.")
+            raise ConfigError(f"{where}: the member's name is a path outside the archive; do not use this archive.")
         if not (info.isreg() or info.isdir()):
-            raise ConfigError(f"{where}: the member is a link or a device, no plain file; take this archive away.")
-        if info.size > largest_bytes:
-            raise ConfigError(f"{where}: the member has {info.size:,} bytes, more than {largest_bytes:,}.")
-        if number > most:
-            raise ConfigError(f"{where}: the archive has more than {most:,} members.")
+            raise ConfigError(
+                f"{where}: the member is a link or a device, not a regular file; do not use this archive."
+            )
+        if info.size > max_bytes:
+            raise ConfigError(f"{where}: the member has {info.size:,} bytes, more than {max_bytes:,}.")
+        if number > max_members:
+            raise ConfigError(f"{where}: the archive has more than {max_members:,} members.")
         if info.isreg():
             yield info
     _check_end(tar, path)
 
 
 def _check_end(tar: tarfile.TarFile, path: Path) -> None:
-    """An archive ends with blocks of zeros; the reader takes any other end for one too."""
+    """Raises an error unless the archive ends with a block of zeros; tarfile accepts any damaged header as the end."""
     assert tar.fileobj is not None, "the archive is open"
     tar.fileobj.seek(tar.offset)
     block = tar.fileobj.read(tarfile.BLOCKSIZE)
     if not block or block.strip(b"\0"):
-        raise CorruptMediaError(f"{path}: the archive is cut short or damaged; fetch it again")
+        raise CorruptMediaError(f"{path}: the archive is truncated or damaged; fetch it again")
 
 
 @contextmanager
-def _opened(path: Path, largest_bytes: int, packed: bool = True) -> Iterator[tarfile.TarFile]:
-    """The archive, which must not be compressed unless `packed`; what damage makes of it names the file."""
+def _opened(path: Path, max_bytes: int, allow_compressed: bool = True) -> Iterator[tarfile.TarFile]:
+    """Opens an archive; converts the errors of damaged files into a `CorruptMediaError` that names the file."""
     if not path.is_file():
         raise MediaError(f"{path}: no such archive; check the name")
     try:
-        with _open_stream(path, packed) as stream:
-            bounded: Any = _Bounded(stream, path, largest_bytes)
+        with _open_stream(path, allow_compressed) as stream:
+            bounded: Any = _BoundedStream(stream, path, max_bytes)
             with tarfile.open(fileobj=bounded, mode="r:") as tar:
                 yield tar
     except _DAMAGE as error:
-        raise CorruptMediaError(f"{path}: the archive is cut short or damaged ({error}); fetch it again") from error
+        raise CorruptMediaError(f"{path}: the archive is truncated or damaged ({error}); fetch it again") from error
 
 
-def _open_stream(path: Path, packed: bool) -> IO[bytes]:
+def _open_stream(path: Path, allow_compressed: bool) -> IO[bytes]:
     with path.open("rb") as file:
         head = file.read(max(map(len, _OPENERS)))
     opener = next((opener for begin, opener in _OPENERS.items() if head.startswith(begin)), None)
-    return opener(path) if packed and opener else path.open("rb")
+    return opener(path) if allow_compressed and opener else path.open("rb")
 
 
-class _Bounded:
-    """The bytes of an archive, up to the size that a valid archive has: tarfile reads any header into memory whole.
+class _BoundedStream:
+    """The unpacked bytes of an archive with limits on one read and on the total; tarfile reads whole headers at once.
 
     Args:
-        stream: unpacked.
-        path: of the archive.
-        largest_bytes: that may be read at once.
+        stream: unpacked bytes.
+        path: path of the archive, for messages.
+        max_bytes: maximum size of one read.
     """
 
-    def __init__(self, stream: IO[bytes], path: Path, largest_bytes: int) -> None:
+    def __init__(self, stream: IO[bytes], path: Path, max_bytes: int) -> None:
         self._stream = stream
         self._path = path
-        self._at_once = max(largest_bytes, tarfile.RECORDSIZE) + tarfile.BLOCKSIZE  # members are padded
-        self._most_bytes = max(MOST_GROWTH * path.stat().st_size, GROWTH_ALLOWED_BYTES)
+        self._max_read_bytes = max(max_bytes, tarfile.RECORDSIZE) + tarfile.BLOCKSIZE  # members are padded
+        self._max_total_bytes = max(MAX_COMPRESSION_RATIO * path.stat().st_size, MIN_UNPACKED_LIMIT_BYTES)
         self.tell = stream.tell
 
     def read(self, size: int) -> bytes:
-        """The next bytes.
+        """Reads the next bytes.
 
         Raises:
-            ConfigError: there are too many.
+            ConfigError: the read or the position after it exceeds a limit.
         """
-        if size > self._at_once:
-            raise ConfigError(f"{self._path}: it has a header of {size:,} bytes; take this archive away.")
+        if size > self._max_read_bytes:
+            raise ConfigError(f"{self._path}: it has a header of {size:,} bytes; do not use this archive.")
         self._check(self._stream.tell() + size)
         return self._stream.read(size)
 
-    def seek(self, place: int) -> int:
-        """Goes to a place from the beginning.
+    def seek(self, position: int) -> int:
+        """Moves to a position in bytes from the beginning.
 
         Raises:
-            ConfigError: it is too far away.
+            ConfigError: the position exceeds the limit.
         """
-        self._check(place)
-        return self._stream.seek(place)
+        self._check(position)
+        return self._stream.seek(position)
 
-    def _check(self, place: int) -> None:
-        if place > self._most_bytes:
+    def _check(self, position: int) -> None:
+        if position > self._max_total_bytes:
             raise ConfigError(
-                f"{self._path}: it unpacks to more than {self._most_bytes:,} bytes, far more than videos do that were "
-                "packed; take this archive away."
+                f"{self._path}: it unpacks to more than {self._max_total_bytes:,} bytes, far more than an archive of "
+                "videos; do not use this archive."
             )

@@ -1,4 +1,6 @@
-"""From sound packets to a mono waveform at 16 kHz, laid onto the clip's clock by its own timestamps."""
+"""Decodes audio packets to a mono waveform at 16 kHz, placed on the clip's clock by the stream's timestamps."""
+
+from __future__ import annotations
 
 import math
 
@@ -8,60 +10,75 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.packet import Packet
+from av.stream import Stream
 
 from tavlo_pl.data.media.container import MediaFile, to_ticks
 from tavlo_pl.errors import CorruptMediaError, NoAudioError
 
 SAMPLE_RATE_HZ = 16_000
 
-# How loud a channel of surround sound is in the mean of its stereo mix (ITU-R BS.775, not scaled down): a voice that
-# only the centre has is 3 dB quieter then, and 16 dB in the mean of six channels. Channels that are not named here, the
-# deep effects (LFE) among them, are left out, as players do.
-_IN_STEREO_MIX = (
-    {"FL": 0.5, "FR": 0.5, "FC": 0.5**0.5} | dict.fromkeys(["BL", "BR", "SL", "SR"], 0.5**1.5) | {"BC": 0.5}
-)
+# Gain of each surround channel in the mean of the stereo downmix (ITU-R BS.775, not normalised). Speech in the centre
+# channel alone is 3 dB quieter in it, and would be 16 dB quieter in the mean of six channels. Channels that are not
+# listed, such as the low-frequency effects (LFE), are left out, as in players.
+_DOWNMIX_GAIN = {"FL": 0.5, "FR": 0.5, "FC": 0.5**0.5} | dict.fromkeys(["BL", "BR", "SL", "SR"], 0.5**1.5) | {"BC": 0.5}
 
-# Sound decoded on both sides of the span: codecs need packets to settle, the resampler needs neighbours.
+# Audio decoded before and after the span: codecs need preceding packets, and the resampler needs adjacent samples.
 AUDIO_MARGIN_S = 0.25
-# Blocks of sound follow each other without a gap unless the timestamps say otherwise by more than their
-# rounding (Matroska keeps milliseconds); a lost AAC packet is 20 ms and more.
-_AUDIO_JUMP_S = 0.01
-# Full scale is 1. Files of floats may hold more, and anything at all; the power of what is louder is infinite.
-_LOUDEST = 1e6
+# Blocks whose timestamps differ by less are contiguous. Matroska rounds timestamps to milliseconds; a lost AAC packet
+# is at least 20 ms.
+_MAX_TIMESTAMP_ERROR_S = 0.01
+# Full scale is 1. Floating-point files may hold any value; the power of larger values overflows.
+_MAX_AMPLITUDE = 1e6
 
 
 def decode_audio(
     audio: AudioStream,
-    packets: list[Packet],
+    packets: list[Packet[Stream]],
     origin: float,
     start_s: float,
     duration_s: float,
     path: MediaFile,
 ) -> np.ndarray:
-    """(L,) float32 at 16 kHz: blocks laid onto a track at the file's rate by timestamp, then resampled.
+    """Decodes the audio of a span.
 
-    The track begins at a whole second, where the grids of every two sample rates meet.
+    The decoded blocks are placed on a track at the file's sample rate by their timestamps, and the track is resampled.
+    The track begins at a whole second, where a sample of every sample rate lies.
+
+    Args:
+        audio: the stream of the packets.
+        packets: its packets in decoding order.
+        origin: time 0 of the clip's clock, in seconds on the file's clock.
+        start_s: start of the span in seconds on the clip's clock.
+        duration_s: length of the span in seconds.
+        path: the file, for messages.
+
+    Returns:
+        (L,) float32, mono at 16 kHz, L = round(duration_s * 16000); 0 where the stream has no audio.
+
+    Raises:
+        NoAudioError: there are no packets.
+        CorruptMediaError: the audio is damaged, changes its format or holds invalid samples.
     """
     if not packets:
-        raise NoAudioError(f"{path}: its audio stream is empty; leave the file out or give it sound")
+        raise NoAudioError(f"{path}: its audio stream is empty; leave the file out or add audio to it")
     base_s = math.floor(start_s - AUDIO_MARGIN_S) if start_s > 0 else math.floor(start_s)
     rate_hz = audio.codec_context.sample_rate
-    samples_a_tick = rate_hz / to_ticks(1.0, audio)
-    runs: list[tuple[int, AudioFifo]] = []  # pieces without a gap: first sample on the track, samples
+    samples_per_tick = rate_hz / to_ticks(1.0, audio)
+    runs: list[tuple[int, AudioFifo]] = []  # contiguous runs: first sample on the track, samples
     for packet in [*packets, None]:
         for frame in audio.codec_context.decode(packet):
             if frame.is_corrupt or frame.sample_rate != rate_hz or (packet is not None and packet.is_corrupt):
-                raise CorruptMediaError(f"{path}: its sound is damaged; fetch the file again or leave it out")
-            follows = runs[-1][0] + runs[-1][1].samples if runs else 0
-            stated = follows if frame.pts is None else frame.pts * samples_a_tick - (origin + base_s) * rate_hz
-            if not runs or abs(stated - follows) > _AUDIO_JUMP_S * rate_hz:
+                raise CorruptMediaError(f"{path}: its audio is damaged; fetch the file again or leave it out")
+            expected = runs[-1][0] + runs[-1][1].samples if runs else 0
+            stated = expected if frame.pts is None else frame.pts * samples_per_tick - (origin + base_s) * rate_hz
+            if not runs or abs(stated - expected) > _MAX_TIMESTAMP_ERROR_S * rate_hz:
                 runs.append((round(stated), AudioFifo()))
-            frame.pts = None  # the queue would insist on its own count
+            frame.pts = None  # AudioFifo raises an error for timestamps that differ from its own count
             try:
                 runs[-1][1].write(frame)
             except ValueError as error:
                 raise CorruptMediaError(
-                    f"{path}: its sound changes its format half-way; convert the file to H.264 and AAC"
+                    f"{path}: its audio format changes within the file; convert the file to H.264 and AAC"
                 ) from error
     track = np.zeros(math.ceil((start_s + duration_s + AUDIO_MARGIN_S - base_s) * rate_hz), np.float32)
     for first, queue in runs:
@@ -72,22 +89,24 @@ def decode_audio(
         begin, end = max(first, 0), min(first + len(run), len(track))
         if begin < end:
             track[begin:end] = run[begin - first : end - first]
-    if not (np.abs(track) <= _LOUDEST).all():  # False for NaN
+    if not (np.abs(track) <= _MAX_AMPLITUDE).all():  # False for NaN
         raise CorruptMediaError(
-            f"{path}: its sound holds values that are no loudness (NaN, infinite or above {_LOUDEST:g}); leave it out"
+            f"{path}: its audio holds invalid samples (NaN, infinite or above {_MAX_AMPLITUDE:g}); leave it out"
         )
-    sound = _resample(track, rate_hz)
+    resampled = _resample(track, rate_hz)
     first = round((start_s - base_s) * SAMPLE_RATE_HZ)
     waveform = np.zeros(round(duration_s * SAMPLE_RATE_HZ), np.float32)
-    piece = sound[first : first + len(waveform)]
+    piece = resampled[first : first + len(waveform)]
     waveform[: len(piece)] = piece
     return waveform
 
 
 def _mono(frame: AudioFrame) -> np.ndarray:
-    """(samples,) float32 of a decoded block of any sample format: the mean of its channels, in [-1, 1].
+    """Converts a decoded block of any sample format to mono.
 
-    Surround sound is mixed to stereo first, whose mean can exceed that range slightly.
+    Returns:
+        (samples,) float32: the mean of the channels, in [-1, 1]; for surround sound the mean of its stereo downmix,
+        which may exceed that range slightly.
     """
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
@@ -98,13 +117,13 @@ def _mono(frame: AudioFrame) -> np.ndarray:
         samples = samples / np.float32(2 ** (8 * samples.itemsize - 1))
     names = [channel.name for channel in frame.layout.channels]
     if len(names) > 2 and "FL" in names:
-        return np.array([_IN_STEREO_MIX.get(name, 0.0) for name in names], np.float32) @ samples.astype(np.float32)
-    mono: np.ndarray = samples.mean(0, dtype=np.float32)
-    return mono
+        return np.array([_DOWNMIX_GAIN.get(name, 0.0) for name in names], np.float32) @ samples.astype(np.float32)
+    mean: np.ndarray = samples.mean(0, dtype=np.float32)
+    return mean
 
 
 def _resample(track: np.ndarray, rate_hz: int) -> np.ndarray:
-    """(samples,) float32 at 16 kHz; sample 0 stays at time 0."""
+    """Resamples (samples,) float32 to 16 kHz; sample 0 stays at time 0."""
     if rate_hz == SAMPLE_RATE_HZ:
         return track
     frame = AudioFrame.from_ndarray(track[None], format="fltp", layout="mono")

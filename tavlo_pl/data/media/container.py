@@ -1,4 +1,6 @@
-"""Opening a media file, with one clear error for each way it can fail, and the origin of its clock."""
+"""Opens media files, selects their streams and computes the origin of their clock; one error class for each failure."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,11 +30,11 @@ from tavlo_pl.errors import (
 )
 from tavlo_pl.io.timeout import too_slow
 
-# The boxes an MP4 or MOV file can begin with; the one container whose index may come last.
+# First boxes of MP4 and MOV files, the containers whose index may be at the end.
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
-# Formats that can say that a frame is to be turned.
-_TURNING = {"mov", "matroska"}
-# The first bytes of Matroska and WebM.
+# Formats that can store a display rotation.
+_ROTATABLE = {"mov", "matroska"}
+# First bytes of Matroska and WebM files.
 _MATROSKA = b"\x1aE\xdf\xa3"
 
 
@@ -43,11 +45,11 @@ VIDEO_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class MemoryFile:
-    """A media file in memory; wherever a path is taken, this is too.
+    """A media file in memory, accepted wherever a path is.
 
     Args:
-        name: what messages call it: ``part.tar.gz: videos/a.mp4``.
-        content: its bytes.
+        name: name in messages, such as ``part.tar.gz: videos/a.mp4``.
+        content: bytes of the file.
     """
 
     name: str
@@ -61,28 +63,28 @@ MediaFile = Path | MemoryFile
 
 
 def as_media(file: str | Path | MemoryFile) -> MediaFile:
-    """The file; a string is a path."""
+    """Converts a string to a path."""
     return Path(file) if isinstance(file, str) else file
 
 
 @contextmanager
 def open_media(path: MediaFile) -> Iterator[InputContainer]:
-    """Open a file for reading; what FFmpeg finds wrong inside the `with` names the file too.
+    """Opens a file for reading; FFmpeg errors inside the ``with`` block are converted to errors that name the file.
 
     Raises:
-        EmptyMediaError: The file has no bytes.
-        NotMediaError: The bytes are no known container.
-        CorruptMediaError: The file is cut short or damaged.
-        MediaError: There is no such file, it cannot be opened, its container keeps no presentation times, or its
-            headers state more than the limits allow (see `media_limits`).
+        EmptyMediaError: the file has no bytes.
+        NotMediaError: the file is not a supported container.
+        CorruptMediaError: the file is truncated or damaged.
+        SlowMediaError: reading takes longer than the time limit.
+        MediaError: the file does not exist, cannot be opened, has no presentation times, or exceeds `limits`.
     """
     if isinstance(path, Path) and not path.is_file():
-        raise MediaError(f"{path}: no such file; check the name or take it off the list")
+        raise MediaError(f"{path}: no such file; check the name or remove it from the list")
     head = first_bytes(path)
     if not head:
         raise EmptyMediaError(f"{path}: the file is empty; fetch it again or leave it out")
     try:
-        # The protocol is named, or FFmpeg would take one from a relative name such as "a:b.mp4".
+        # Without "file:", FFmpeg reads a protocol from a relative name such as "a:b.mp4".
         opened = BytesIO(path.content) if isinstance(path, MemoryFile) else f"file:{path}"
         options = {"format_whitelist": ",".join(FORMATS), **limits().for_decoder}
         container = av.open(
@@ -93,9 +95,9 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
     except (av.InvalidDataError, av.ArgumentError) as error:
         if head[4:8] in _MP4_BOXES:
             raise CorruptMediaError(
-                f"{path}: cut short or damaged: an MP4 without its index; fetch it again or leave it out"
+                f"{path}: truncated or damaged: an MP4 without its index; fetch it again or leave it out"
             ) from error
-        raise NotMediaError(f"{path}: not a media file, whatever its name says; fetch it again") from error
+        raise NotMediaError(f"{path}: not a media file; fetch it again") from error
     except av.FFmpegError as error:
         raise MediaError(f"{path}: cannot be opened: {error.strerror}; check the file") from error
     with container:
@@ -105,7 +107,7 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
         except av.error.ExitError as error:
             raise too_slow(path) from error
         except av.FFmpegError as error:
-            # A full disk, say, while a video is written, is not this file's fault; "try again" is.
+            # OSErrors other than "try again" come from another file, such as a full disk while a video is written.
             if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
                 raise
             raise CorruptMediaError(
@@ -114,11 +116,11 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
 
 
 def is_video(name: str, file: MediaFile) -> bool:
-    """Whether a file is to be taken for a video: its name says so, or its first bytes do; hidden files are none.
+    """Whether a file is a video, by its suffix or its first bytes; hidden files are not.
 
     Args:
-        name: of the file, folders in front allowed.
-        file: asked only where the name does not tell.
+        name: name of the file, with or without folders.
+        file: the file, which is opened only if its suffix is not that of a video.
     """
     last = PurePosixPath(name)
     if last.name.startswith("."):
@@ -130,7 +132,7 @@ def is_video(name: str, file: MediaFile) -> bool:
 
 
 def first_bytes(path: MediaFile, count: int = 12) -> bytes:
-    """The first bytes of a file, enough to tell a container by.
+    """Reads the first bytes of a file, by which a container is recognised.
 
     Raises:
         MediaError: the file cannot be read.
@@ -145,31 +147,31 @@ def first_bytes(path: MediaFile, count: int = 12) -> bytes:
 
 
 def _check_container(container: InputContainer, path: MediaFile) -> None:
-    """Refuse what states too much, and what would decode without an error and yet wrongly."""
+    """Raises an error for files beyond the limits and for files that would silently decode to wrong frames."""
     limits().check(container, path)
-    video = container.streams.video[:1]
-    if is_avi(container) and video and video[0].codec_context and video[0].codec_context.has_b_frames:
-        raise MediaError(f"{path}: AVI keeps no presentation times and this one has B-frames; convert the file to MP4")
+    videos = container.streams.video[:1]
+    if is_avi(container) and videos and videos[0].codec_context and videos[0].codec_context.has_b_frames:
+        raise MediaError(f"{path}: AVI has no presentation times and this file has B-frames; convert the file to MP4")
     for stream in container.streams:
-        # An MP4 index lists every packet: one that ends behind the file's end was cut off.
+        # An MP4 index lists every packet; a packet beyond the end of the file means a truncated file.
         entries = stream.index_entries
         if len(entries) and entries[-1].pos + entries[-1].size > container.size:
-            raise CorruptMediaError(f"{path}: cut short; fetch the file again or leave it out")
+            raise CorruptMediaError(f"{path}: truncated; fetch the file again or leave it out")
 
 
 def is_avi(container: InputContainer) -> bool:
-    """Whether the container keeps decoding times only."""
+    """Whether the container is AVI, which stores decoding times only."""
     return container.format.name == "avi"
 
 
-def demux(container: InputContainer, path: MediaFile, streams: Sequence[Stream] = ()) -> Iterator[Packet]:
-    """The packets of some streams, or of all; the empty ones at the end flush a decoder.
+def demux(container: InputContainer, path: MediaFile, streams: Sequence[Stream] = ()) -> Iterator[Packet[Stream]]:
+    """Yields the packets of some streams, or of all; empty packets at the end flush the decoders.
 
-    Those of an AVI get their decoding times as presentation times, which they are where no B-frame changes the order.
-    FFmpeg's own guess is a frame late for H.264.
+    Packets of an AVI file get their decoding times as presentation times, which are equal without B-frames. FFmpeg's
+    own estimate is one frame late for H.264.
 
     Raises:
-        CorruptMediaError: a stream begins that the headers did not name, of which PyAV makes an IndexError.
+        CorruptMediaError: a stream begins that the headers do not list (PyAV raises an IndexError).
     """
     avi = is_avi(container)
     packets = container.demux(*streams)
@@ -178,7 +180,7 @@ def demux(container: InputContainer, path: MediaFile, streams: Sequence[Stream] 
             packet = next(packets, None)
         except IndexError as error:
             raise CorruptMediaError(
-                f"{path}: damaged: a stream begins in the middle of it; fetch the file again or leave it out"
+                f"{path}: damaged: a stream begins in the middle of the file; fetch the file again or leave it out"
             ) from error
         if packet is None:
             return
@@ -188,49 +190,51 @@ def demux(container: InputContainer, path: MediaFile, streams: Sequence[Stream] 
 
 
 def quarter_turns(frame: VideoFrame) -> int:
-    """How often a decoded frame is to be turned by 90° counterclockwise to stand upright (phones store it lying)."""
+    """Number of counterclockwise rotations by 90° that turn a decoded frame upright; phones store rotated frames."""
     return round(frame.rotation / 90) % 4
 
 
-def shown_size(path: MediaFile) -> tuple[int, int]:
-    """(height, width) of the frame as it is to be seen: the first frame says whether it is stored rotated.
+def display_size(path: MediaFile) -> tuple[int, int]:
+    """(height, width) in pixels of the upright frames; the rotation is read from the first frame.
 
     Raises:
-        MediaError: As `open_media`, and where there is no video stream.
+        MediaError: the errors of `open_media`, or there is no video stream.
     """
     with open_media(path) as container:
         video = video_stream(container, path)
         size = (video.codec_context.height, video.codec_context.width)
-        if not _TURNING & {*container.format.name.split(",")}:
+        if not _ROTATABLE & {*container.format.name.split(",")}:
             return size
         try:
             frame = next(container.decode(video), None)
-        except av.FFmpegError:  # damage is reported where the frames are read
+        except av.FFmpegError:  # damage is reported when the frames are read
             frame = None
         return size[::-1] if frame is not None and quarter_turns(frame) % 2 else size
 
 
-def pixel_shape(video: VideoStream, shown: tuple[int, int]) -> Fraction:
-    """Width of a pixel by its height in the frame as it is to be seen, whose (height, width) `shown_size` returns."""
+def pixel_aspect_ratio(video: VideoStream, size: tuple[int, int]) -> Fraction:
+    """Width divided by height of a pixel of the upright frames, whose (height, width) is that of `display_size`."""
     pixel = video.codec_context.sample_aspect_ratio or Fraction(1)  # None and 0: not stated
-    lies = shown != (video.codec_context.height, video.codec_context.width)
-    return 1 / pixel if lies else pixel
+    is_rotated = size != (video.codec_context.height, video.codec_context.width)
+    return 1 / pixel if is_rotated else pixel
 
 
 def video_stream(container: InputContainer, path: MediaFile) -> VideoStream:
-    """The first video stream that is a video and not a cover image, set up for one decoder thread."""
+    """The first video stream that is not a cover image, configured for one decoder thread."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             _check_decoder(stream, path)
-            if not stream.codec_context.width * stream.codec_context.height:  # FFmpeg takes none that is too large
+            if (
+                not stream.codec_context.width * stream.codec_context.height
+            ):  # 0 where the size exceeds FFmpeg's max_pixels
                 raise CorruptMediaError(
                     f"{path}: damaged: its video states no size, or more than the {limits().pixels:,} pixels that "
                     "limits.pixels allows; leave the file out"
                 )
-            stream.codec_context.thread_count = 1  # more cost CPU and gain nothing beside other workers
-            stream.codec_context.options = limits().for_decoder  # frames may outgrow their headers
+            stream.codec_context.thread_count = 1  # more threads cost CPU time and do not help beside other workers
+            stream.codec_context.options = limits().for_decoder  # frames may be larger than the header states
             return stream
-    raise NoVideoError(f"{path}: no video stream; leave the file out or give another file")
+    raise NoVideoError(f"{path}: no video stream; leave the file out or use one with video")
 
 
 def audio_stream(container: InputContainer, path: MediaFile) -> AudioStream:
@@ -238,7 +242,7 @@ def audio_stream(container: InputContainer, path: MediaFile) -> AudioStream:
     for stream in container.streams.audio:
         _check_decoder(stream, path)
         return stream
-    raise NoAudioError(f"{path}: no audio stream; leave the file out or give one with sound")
+    raise NoAudioError(f"{path}: no audio stream; leave the file out or use one with audio")
 
 
 def _check_decoder(stream: Stream, path: MediaFile) -> None:
@@ -249,19 +253,19 @@ def _check_decoder(stream: Stream, path: MediaFile) -> None:
 
 
 def origin_s(container: InputContainer) -> float:
-    """Time 0 of the clip's clock on the file's: the earliest start of video or audio, at least 0."""
+    """Time 0 of the clip's clock, in seconds on the file's clock: the earlier start of video and audio, at least 0."""
     first = [*container.streams.video[:1], *container.streams.audio[:1]]
     starts = [float(to_seconds(np.int64(s.start_time), s)) for s in first if s.start_time is not None]
     return max(0.0, min(starts, default=0.0))
 
 
 def to_seconds(timestamps: np.ndarray | np.int64, stream: Stream) -> np.ndarray:
-    """Timestamps of a stream, int64, as float64 seconds of the file's clock."""
+    """Converts int64 timestamps of a stream to float64 seconds on the file's clock."""
     assert stream.time_base is not None, "a demuxed stream has a time base"
     return np.asarray(timestamps * stream.time_base.numerator / stream.time_base.denominator)
 
 
 def to_ticks(time_s: float, stream: Stream) -> float:
-    """Seconds of the file's clock, infinite ones too, in units of a stream's time base."""
+    """Converts seconds on the file's clock, finite or infinite, to units of a stream's time base."""
     assert stream.time_base is not None, "a demuxed stream has a time base"
     return time_s * stream.time_base.denominator / stream.time_base.numerator

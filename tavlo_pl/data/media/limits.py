@@ -1,4 +1,4 @@
-"""How large a media file may be: headers of untrusted files can state any size."""
+"""Limits on media files: decoders allocate memory by the headers, which are untrusted."""
 
 import json
 import os
@@ -16,21 +16,21 @@ FORMATS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h264", "flv", "ogg", "asf"),
     *("wav", "flac", "mp3", "aac", "aiff"),
 )
-"""FFmpeg's names of the containers that are opened. It supports many more, some of which open further files by name
-(concat, hls, dash, image2, sdp), whatever the name of the file that lists them."""
+"""FFmpeg's names of the accepted containers. Others, such as concat, hls, dash, image2 and sdp, open further files by
+name and are rejected."""
 
-HIGHEST_SAMPLE_RATE_HZ = 768_000
-"""Of sound; the highest that any recorder writes."""
+MAX_SAMPLE_RATE_HZ = 768_000
+"""Maximum sample rate of audio; the highest rate that recorders write."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a media file may state of itself.
+    """Limits on what the headers of a media file state.
 
     Args:
-        pixels: Height times width of the frame; twice that of 8K.
-        duration_s: Length in seconds; a day.
-        streams: Number of streams of video, audio and all else.
+        pixels: maximum height times width of a frame; the default is twice that of 8K.
+        duration_s: maximum length in seconds; the default is one day.
+        streams: maximum number of streams of all kinds.
 
     Raises:
         ConfigError: a limit is not positive.
@@ -46,14 +46,14 @@ class Limits:
 
     @property
     def for_decoder(self) -> dict[str, str]:
-        """The option by which FFmpeg refuses larger frames; it rounds their sides up to multiples of 64 first."""
+        """FFmpeg's option that rejects larger frames; FFmpeg first rounds their sides up to multiples of 64."""
         return {"max_pixels": str(2 * self.pixels + 2**16)}
 
     def check(self, container: InputContainer, path: object) -> None:
-        """Refuses a file by its headers.
+        """Checks the headers of a file.
 
         Raises:
-            MediaError: it states more.
+            MediaError: a header exceeds a limit.
         """
         if len(container.streams) > self.streams:
             raise _too_much(path, f"{len(container.streams)} streams", "streams", self.streams)
@@ -62,10 +62,10 @@ class Limits:
             self._check_stream(stream, path)
 
     def check_duration(self, duration_s: float, path: object) -> None:
-        """Refuses a file by its length.
+        """Checks the length of a file.
 
         Raises:
-            MediaError: it is longer.
+            MediaError: the file is longer than the limit.
         """
         if duration_s > self.duration_s:
             raise _too_much(path, f"it lasts {duration_s:,.0f} s", "duration_s", self.duration_s)
@@ -76,24 +76,24 @@ class Limits:
             return
         if context.type == "video" and context.width * context.height > self.pixels:
             raise _too_much(path, f"a frame of {context.width:,} x {context.height:,} pixels", "pixels", self.pixels)
-        if context.type == "audio" and context.sample_rate > HIGHEST_SAMPLE_RATE_HZ:
-            raise MediaError(f"{path}: no sound has {context.sample_rate:,} samples a second; leave the file out")
+        if context.type == "audio" and context.sample_rate > MAX_SAMPLE_RATE_HZ:
+            raise MediaError(f"{path}: a sample rate of {context.sample_rate:,} Hz is invalid; leave the file out")
 
 
-USUAL = Limits()
+DEFAULT_LIMITS = Limits()
 
 
 def set_limits(limits: Limits) -> None:
-    """Makes them those of this process and of all that it starts; the usual ones leave those of the environment."""
-    if limits != USUAL:
+    """Sets the limits of this process and its child processes; the default ones keep those of the environment."""
+    if limits != DEFAULT_LIMITS:
         os.environ[env.MEDIA_LIMITS] = json.dumps(asdict(limits))
 
 
 def limits() -> Limits:
-    """Those that hold.
+    """The limits of this process.
 
     Raises:
-        ConfigError: the environment names others than there are.
+        ConfigError: ``TAVLO_MEDIA_LIMITS`` is not a JSON object of known limits.
     """
     return _parsed(os.environ.get(env.MEDIA_LIMITS, "{}"))
 
@@ -104,11 +104,11 @@ def _parsed(text: str) -> Limits:
         return Limits(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise ConfigError(
-            f"{env.MEDIA_LIMITS} is {text!r} ({error}); write some of {json.dumps(asdict(USUAL))}"
+            f"{env.MEDIA_LIMITS} is {text!r} ({error}); write some of {json.dumps(asdict(DEFAULT_LIMITS))}"
         ) from error
 
 
 def _too_much(path: object, stated: str, name: str, limit: float) -> MediaError:
     return MediaError(
-        f"{path}: {stated}, more than the {limit:,.0f} that limits.{name} allows; leave the file out, or allow more"
+        f"{path}: {stated}, more than the {limit:,.0f} that limits.{name} allows; leave the file out or raise the limit"
     )

@@ -1,15 +1,12 @@
-"""Frames and audio of a video file, on one clock.
+"""Reads frames and audio of a video file, on one clock.
 
-Time 0 of a clip is the earliest presentation time among the file's video and audio (never before the
-file's own zero), and every time here is in seconds from there. Frames are chosen by the presentation times of
-the packets, never by a frame rate, so that variable rates, late starts, B-frames and edit lists give the
-frame that a player shows. The sound is placed by its own timestamps, so that encoder padding and late starts
-do not shift it.
-
-Importers need this module only. The parts behind it: `media_open` (errors of opening, the clock), on which
-reading and writing both stand, `media.video` and `media.audio` (packets to frames and to a waveform) and
-`media_write`; `media_limits` says what is too large.
+Time 0 of a clip is the earliest presentation time of the file's video and audio, and never before time 0 of the file;
+all times are in seconds from there. Frames are selected by the presentation times of the packets and not by a frame
+rate, so that variable rates, late starts, B-frames and edit lists give the frame that a player shows. Audio is placed
+by its own timestamps, so that encoder padding and late starts do not shift it.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
@@ -31,10 +28,10 @@ from tavlo_pl.data.media.container import (
     as_media,
     audio_stream,
     demux,
+    display_size,
     open_media,
     origin_s,
-    pixel_shape,
-    shown_size,
+    pixel_aspect_ratio,
     to_seconds,
     to_ticks,
     video_stream,
@@ -44,46 +41,46 @@ from tavlo_pl.data.media.video import decode_frames, shown_pts
 from tavlo_pl.errors import CorruptMediaError
 from tavlo_pl.io.timeout import limited
 
-# A frame counts as shown a microsecond early: 1.6 - 1.4 is a little more than 0.2.
-_GRACE_S = 1e-6
-# A Matroska file that ends this much before its stated length was cut.
-_CUT_SHORT_S = 0.5
-# Formats with an index that leads to key frames; elsewhere a seek is a guess by bytes.
+# Rounding tolerance of requested times: 1.6 - 1.4 is slightly more than 0.2.
+_TIME_TOLERANCE_S = 1e-6
+# A Matroska file that ends this much before its stated length is truncated.
+_TRUNCATED_S = 0.5
+# Formats with an index of key frames; other formats seek to an estimated byte.
 _INDEXED = {"mov", "matroska", "avi"}
-# A span that begins earlier is reached as fast without a seek.
+# Spans that begin earlier are read as fast without a seek.
 _SEEK_FROM_S = 2.0
-# So far before a key frame that is wanted, its sound may lie in the file.
+# Maximum distance in the file of a key frame and the audio of the same time.
 _SEEK_EARLY_S = 1.0
-# What browsers play, and as what: containers with their codecs of video and audio.
-_IN_BROWSERS = {
+# Formats that browsers play: media type, container, video codecs, audio codecs.
+_BROWSER_FORMATS = {
     "video/mp4": ("mov", {"h264"}, {"aac", "mp3"}),
     "video/webm": ("webm", {"vp8", "vp9", "av1"}, {"opus", "vorbis"}),
 }
-_IN_BROWSERS_PIXELS = {"yuv420p", "yuvj420p"}
+_BROWSER_PIXEL_FORMATS = {"yuv420p", "yuvj420p"}
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the headers of a video file say.
+    """Contents of the headers of a video file.
 
     Attributes:
-        path: The file.
-        duration_s: Length in seconds.
-        width: Width of the frames in pixels, as displayed.
-        height: Height of the frames in pixels, as displayed.
-        pixel_shape: Width of such a pixel by its height; 1 for nearly all videos.
-        frame_rate: Frames per second on average; 0 where the file does not tell. Never find a frame by it.
-        frame_count: Number of frames where the container states it.
-        video_s: Length of the video stream in seconds, if the headers state it separately from that of the file.
-        has_audio: Whether there is an audio stream.
-        audio_s: End of the sound in seconds on the clip's clock; None where there is none or the file does not tell.
+        path: the file.
+        duration_s: length in seconds.
+        width: width of the upright frames in pixels.
+        height: height of the upright frames in pixels.
+        pixel_aspect_ratio: width divided by height of a pixel of the upright frames; 1 for nearly all videos.
+        frame_rate: average frames per second; 0 if not stated. Do not compute the position of a frame from it.
+        frame_count: number of frames; None if not stated.
+        video_s: length of the video stream in seconds; that of the file if not stated.
+        has_audio: whether there is an audio stream.
+        audio_s: end of the audio in seconds on the clip's clock; None if there is no audio or its end is not stated.
     """
 
     path: MediaFile
     duration_s: float
     width: int
     height: int
-    pixel_shape: float
+    pixel_aspect_ratio: float
     frame_rate: float
     frame_count: int | None
     video_s: float
@@ -93,12 +90,12 @@ class MediaInfo:
 
 @dataclass(frozen=True)
 class DecodedClip:
-    """Frames and sound of one span of a file.
+    """Frames and audio of one span of a file.
 
     Attributes:
         frames: (T, H, W, 3) uint8, RGB.
-        frame_time_s: (T,) float64, presentation times of those frames on the clip's clock.
-        waveform: (L,) float32, mono at 16 kHz; sample n is time ``start_s + n / 16000``.
+        frame_time_s: (T,) float64, presentation times of the frames in seconds on the clip's clock.
+        waveform: (L,) float32, mono at 16 kHz; sample n is at time ``start_s + n / 16000``.
     """
 
     frames: np.ndarray
@@ -108,10 +105,11 @@ class DecodedClip:
 
 @limited
 def probe(path: str | Path | MemoryFile) -> MediaInfo:
-    """Read the headers of a video file, and the first frame, which says how the frames are rotated.
+    """Reads the headers of a video file, and the rotation of its first frame.
 
     Raises:
-        MediaError: The file is missing, empty, damaged, no media file or without a video stream, see the subclass.
+        MediaError: the file does not exist, is empty, damaged or not a media file, or has no video stream; each has
+            its own subclass.
     """
     path = as_media(path)
     with open_media(path) as container:
@@ -122,13 +120,13 @@ def probe(path: str | Path | MemoryFile) -> MediaInfo:
         else:
             duration_s = float(frame_times(path)[-1]) + (float(1 / rate) if rate else 0.0)
             limits().check_duration(duration_s, path)
-        height, width = shown_size(path)
+        height, width = display_size(path)
         return MediaInfo(
             path=path,
             duration_s=duration_s,
             width=width,
             height=height,
-            pixel_shape=float(pixel_shape(video, (height, width))),
+            pixel_aspect_ratio=float(pixel_aspect_ratio(video, (height, width))),
             frame_rate=float(rate) if rate else 0.0,
             frame_count=video.frames or None,
             video_s=float(to_seconds(np.int64(video.duration), video)) if video.duration else duration_s,
@@ -138,16 +136,17 @@ def probe(path: str | Path | MemoryFile) -> MediaInfo:
 
 
 def browser_type(path: Path) -> str | None:
-    """The media type under which a browser plays a file with its sound, on the clip's own clock; None if it may not.
+    """Media type under which browsers play a file with its audio on the clip's clock; None if they may not play it.
 
     Raises:
-        MediaError: As `probe`; NoAudioError where there is no sound.
+        NoAudioError: there is no audio stream.
+        MediaError: the errors of `probe`.
     """
     with open_media(path) as container:
         video, audio = video_stream(container, path), audio_stream(container, path)
-        if origin_s(container) > 0 or video.codec_context.pix_fmt not in _IN_BROWSERS_PIXELS:
+        if origin_s(container) > 0 or video.codec_context.pix_fmt not in _BROWSER_PIXEL_FORMATS:
             return None
-        for kind, (name, video_codecs, audio_codecs) in _IN_BROWSERS.items():
+        for kind, (name, video_codecs, audio_codecs) in _BROWSER_FORMATS.items():
             codecs = video.codec_context.codec.canonical_name, audio.codec_context.codec.canonical_name
             if name in container.format.name.split(",") and codecs[0] in video_codecs and codecs[1] in audio_codecs:
                 return kind
@@ -156,17 +155,17 @@ def browser_type(path: Path) -> str | None:
 
 @limited
 def probe_audio_duration(path: str | Path | MemoryFile) -> float:
-    """Length of a file's audio in seconds on the clip's clock; the file may be an audio recording.
+    """End of a file's audio in seconds on the clip's clock; the file may be an audio file.
 
     Raises:
-        NoAudioError: The file has no audio stream.
-        MediaError: As `probe`.
+        NoAudioError: there is no audio stream.
+        MediaError: the errors of `probe`, or the file does not state the length.
     """
     path = as_media(path)
     with open_media(path) as container:
         end_s = _audio_end_s(container, audio_stream(container, path))
         if end_s is None:
-            raise CorruptMediaError(f"{path}: its length is not known; convert the file to WAV or FLAC")
+            raise CorruptMediaError(f"{path}: it does not state its length; convert the file to WAV or FLAC")
         return end_s
 
 
@@ -178,13 +177,13 @@ def _audio_end_s(container: InputContainer, audio: AudioStream) -> float | None:
 
 @limited
 def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
-    """Presentation times of all frames that are shown, from the packets alone.
+    """Reads the presentation times of all frames that a player shows from the packets, without decoding.
 
     Returns:
         (N,) float64, seconds on the clip's clock, ascending.
 
     Raises:
-        MediaError: As `probe`, and where the file keeps no presentation times.
+        MediaError: the errors of `probe`, or the file has no presentation times.
     """
     path = as_media(path)
     with open_media(path) as container:
@@ -194,10 +193,10 @@ def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
 
 
 def video_end_s(times_s: np.ndarray) -> float:
-    """When the video stream ends: the last frame is shown as long as most are.
+    """End of the video in seconds: the last frame is shown for the median duration of the frames.
 
     Args:
-        times_s: (N,) presentation times of all frames, as `frame_times` gives them.
+        times_s: (N,) presentation times of all frames, as returned by `frame_times`.
     """
     return float(times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
 
@@ -211,26 +210,26 @@ def read_clip(
     duration_s: float,
     with_video: bool = True,
 ) -> DecodedClip:
-    """Decode the frames shown at some times and the sound of a span, in one pass over the file.
+    """Decodes the frames shown at some times and the audio of a span, in one pass over the file.
 
-    The frame shown at x is the last one whose presentation time is not after x; before the first frame it is
-    the first, after the last the last. Frames are scaled while they are converted to RGB, by area averaging:
-    training and testing share this one kernel. The waveform is the mean of the channels (FFmpeg's own float
-    downmix would be 3 dB louder), of surround sound that of its stereo mix, and is zero where the file has no sound.
+    The frame shown at time x is the last one whose presentation time is at most x, or the first frame if there is none.
+    Frames are scaled by area averaging during the conversion to RGB; training and evaluation use the same kernel. The
+    waveform is the mean of the channels (FFmpeg's float downmix is 3 dB louder), for surround sound the mean of the
+    stereo downmix, and 0 where the file has no audio.
 
     Args:
-        path: A video file.
+        path: a video file.
         times_s: T times in seconds on the clip's clock, in any order.
-        size: Height and width of the frames in pixels; None keeps the file's.
-        start_s: Start of the sound in seconds on the clip's clock.
-        duration_s: Length of the sound in seconds; 0 reads no sound and asks for no audio stream.
-        with_video: False reads no frames and asks for no video stream.
+        size: height and width of the frames in pixels; None keeps the file's.
+        start_s: start of the audio in seconds on the clip's clock.
+        duration_s: length of the audio in seconds; 0 reads no audio and requires no audio stream.
+        with_video: False reads no frames and requires no video stream.
 
     Raises:
-        NoVideoError: Frames are wanted and there is no video stream.
-        NoAudioError: Sound is wanted and there is none.
-        CorruptMediaError: A wanted frame or the sound cannot be decoded faithfully.
-        MediaError: As `probe`.
+        NoVideoError: frames are requested and there is no video stream.
+        NoAudioError: audio is requested and there is no audio stream.
+        CorruptMediaError: a requested frame or the audio cannot be decoded without errors.
+        MediaError: the errors of `probe`.
     """
     path = as_media(path)
     wanted_s = np.asarray(times_s, np.float64) if with_video else np.empty(0)
@@ -254,7 +253,7 @@ def read_clip(
             if video is not None:
                 pts = shown_pts(video_packets, path)
                 time_s = to_seconds(pts, video) - origin
-                chosen = np.maximum(np.searchsorted(time_s, wanted_s + _GRACE_S, side="right") - 1, 0)
+                chosen = np.maximum(np.searchsorted(time_s, wanted_s + _TIME_TOLERANCE_S, side="right") - 1, 0)
                 decoded = decode_frames(video, video_packets, set(pts[chosen].tolist()), size, path)
                 frames = np.stack([decoded[at] for at in pts[chosen].tolist()])
                 frame_time_s = time_s[chosen]
@@ -266,7 +265,7 @@ def read_clip(
 
 @limited
 def read_waveform(path: str | Path | MemoryFile, start_s: float, duration_s: float) -> np.ndarray:
-    """The sound of a span as (L,) float32, mono at 16 kHz, L = round(duration_s * 16000); see `read_clip`."""
+    """Reads the audio of a span: (L,) float32, mono at 16 kHz, L = round(duration_s * 16000); see `read_clip`."""
     return read_clip(path, (), None, start_s, duration_s, with_video=False).waveform
 
 
@@ -278,19 +277,22 @@ def _packets(
     since_s: float,
     until_s: float,
     seek: bool,
-) -> tuple[list[Packet], list[Packet]] | None:
-    """The packets, in decoding order, that a span of the file's clock can need: video, audio.
+) -> tuple[list[Packet[Stream]], list[Packet[Stream]]] | None:
+    """Reads the packets that decoding a span of the file's clock may need.
 
-    Packets are kept from the last key frame before the span on, so that a clip of a long video needs little memory.
-    No container's seek is right for every stream: None where it did not lead to a key frame of each stream at or
-    before the span, and the file is to be read from its start.
+    Only packets from the last key frame before the span on are kept, so that a clip of a long video needs little
+    memory.
+
+    Returns:
+        Video packets and audio packets in decoding order. None if seeking did not lead to a key frame of each stream at
+        or before the span; the file must then be read from its start.
     """
     streams = [stream for stream in (video, audio) if stream is not None]
-    kept: dict[int, list[Packet]] = {stream.index: [] for stream in streams}
+    kept: dict[int, list[Packet[Stream]]] = {stream.index: [] for stream in streams}
     until = {stream.index: to_ticks(until_s, stream) for stream in streams}
     since = {stream.index: to_ticks(since_s, stream) for stream in streams}
     running = set(kept)
-    last: dict[int, Packet] = {}
+    last: dict[int, Packet[Stream]] = {}
     sought = seek and since_s > _SEEK_FROM_S and _INDEXED & {*container.format.name.split(",")}
     if sought and not _seek(container, streams[0], since_s - _SEEK_EARLY_S):
         return None
@@ -317,7 +319,7 @@ def _packets(
 
 
 def _seek(container: InputContainer, stream: Stream, time_s: float) -> bool:
-    """Goes to a key frame at or before a time of the file's clock; whether the container says that it could."""
+    """Seeks to a key frame at or before a time on the file's clock; returns False if the container cannot seek."""
     try:
         container.seek(int(to_ticks(time_s, stream)), stream=stream)
     except av.FFmpegError:
@@ -325,19 +327,19 @@ def _seek(container: InputContainer, stream: Stream, time_s: float) -> bool:
     return True
 
 
-def _begins_before(packets: list[Packet], tick: float) -> bool:
+def _begins_before(packets: list[Packet[Stream]], tick: float) -> bool:
     """Whether decoding can begin with these packets at a time at or before `tick`."""
     return bool(packets) and packets[0].is_keyframe and packets[0].pts is not None and packets[0].pts <= tick
 
 
-def _check_end(container: InputContainer, path: MediaFile, last: Iterable[Packet]) -> None:
-    """Compare where a file really ended with the length at its front, which Matroska alone states exactly."""
+def _check_end(container: InputContainer, path: MediaFile, last: Iterable[Packet[Stream]]) -> None:
+    """Raises an error if a Matroska file ends before its stated length; other containers do not state it exactly."""
     if "matroska" not in container.format.name or not container.duration:
         return
     stated_s = ((container.start_time or 0) + container.duration) / av.time_base
     ends_s = max((float(((p.pts or 0) + (p.duration or 0)) * p.time_base) for p in last), default=0.0)
-    if ends_s < stated_s - _CUT_SHORT_S:
+    if ends_s < stated_s - _TRUNCATED_S:
         raise CorruptMediaError(
-            f"{path}: cut short or damaged: it ends at {ends_s:.2f} s of {stated_s:.2f} s; "
+            f"{path}: truncated or damaged: it ends at {ends_s:.2f} s of {stated_s:.2f} s; "
             "fetch it again or leave it out"
         )

@@ -1,4 +1,6 @@
-"""Writes videos: H.264 and AAC in MP4, the same bytes for the same input, never half a file at its name."""
+"""Writes videos: H.264 and AAC in MP4, deterministically and atomically."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
@@ -18,27 +21,27 @@ from av.video.stream import VideoStream
 from tavlo_pl.data.media.container import (
     audio_stream,
     demux,
+    display_size,
     open_media,
     origin_s,
-    pixel_shape,
+    pixel_aspect_ratio,
     quarter_turns,
-    shown_size,
     video_stream,
 )
 from tavlo_pl.errors import CorruptMediaError, EmptyMediaError
 from tavlo_pl.io.atomic import atomic_path
 
-# Every clip is written once and read every epoch, so it is made easy to decode: no loop filter, short GOPs.
+# Clips are written once and read every epoch; without loop filter and with short GOPs they decode fast.
 _X264 = {
     "preset": "veryfast",
     "tune": "fastdecode",
     "g": "25",
-    # With AVX-512, x264's look-ahead reads uninitialised memory: 40 videos of the same frames had 7 encodings.
+    # With AVX-512, x264's look-ahead reads uninitialised memory: 40 encodings of the same frames gave 7 files.
     "x264-params": "cpu-independent=1",
 }
-# Noise is coded, not made up anew at each decode, so that a span always sounds the same.
+# Perceptual noise substitution is off: it generates different noise at each decode.
 _AAC = {"aac_coder": "fast", "aac_pns": "0", "flags": "+bitexact"}
-_CRF = 20
+_OVERLAY_CRF = 20
 _AUDIO_BIT_RATE = 96_000
 _AUDIO_RATE_HZ = 48_000
 
@@ -52,80 +55,79 @@ def write_clip(
     crf: int = 20,
     threads: int = 1,
 ) -> None:
-    """Write a clip whose frame n is shown at n / frame_rate and whose sound begins at 0.
+    """Writes a clip whose frame n is shown at n / frame_rate and whose audio begins at 0.
 
-    The same input gives the same bytes (with the same FFmpeg and `threads`). The file is written beside its
-    name and renamed when it is whole.
+    The same input gives the same bytes with the same FFmpeg and ``threads``. The file is written atomically.
 
     Args:
-        path: Destination, an MP4 file; its folder is made.
+        path: destination, an MP4 file; its folder is created.
         frames: (H, W, 3) uint8 RGB frames of one size; odd sizes are padded by one row or column.
-        frame_rate: Frames per second.
+        frame_rate: frames per second.
         waveform: (L,) float32 in [-1, 1], mono, or None for a video without audio.
-        sample_rate_hz: Rate of the waveform, one that AAC supports: 16, 22.05, 32, 44.1, 48 kHz and others.
-        crf: x264's quality, 0 (lossless) to 51; 20 looks like the original.
-        threads: Encoder threads.
+        sample_rate_hz: sample rate of the waveform, one that AAC supports: 16, 22.05, 32, 44.1, 48 kHz and others.
+        crf: constant rate factor of x264, 0 (lossless) to 51; at 20 no difference is visible.
+        threads: encoder threads.
 
     Raises:
-        ValueError: There is no frame.
+        ValueError: there are no frames.
     """
-    images = iter(frames)
-    first = next(images, None)
+    remaining = iter(frames)
+    first = next(remaining, None)
     if first is None:
         raise ValueError(f"{path}: there is no frame to write")
-    with _whole_file(Path(path)) as container:
+    with _mp4_file(Path(path)) as container:
         encoder = _FrameEncoder(
             container, first.shape[:2], Fraction(frame_rate), 1 / Fraction(frame_rate), crf, threads
         )
         if waveform is not None:
-            # All sound goes first: the muxer holds it back and lays it between the frames.
-            sound = _add_audio(container, sample_rate_hz, "mono")
+            # All audio is written first; the muxer buffers and interleaves it.
+            audio = _add_audio_stream(container, sample_rate_hz, "mono")
             block = AudioFrame.from_ndarray(
                 np.ascontiguousarray(waveform, np.float32)[None], format="fltp", layout="mono"
             )
             block.sample_rate, block.pts = sample_rate_hz, 0
-            container.mux(sound.encode(block))
-            container.mux(sound.encode(None))
+            container.mux(audio.encode(block))
+            container.mux(audio.encode(None))
         encoder.write(first, 0)
-        for number, image in enumerate(images, start=1):
-            encoder.write(image, number)
+        for number, frame in enumerate(remaining, start=1):
+            encoder.write(frame, number)
         encoder.finish()
 
 
 def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.ndarray, float], np.ndarray]) -> None:
-    """Writes a video with every frame of another one drawn over, at the same times and with the same audio.
+    """Writes a copy of a video with every frame replaced, at the same times and with the same audio.
 
-    AAC and MP3 sound is copied as it is, anything else is encoded anew as AAC. The video is written beside its
-    name and renamed when it is whole. Its time 0 is time 0 of the source's clip clock.
+    AAC and MP3 audio is copied without re-encoding, other codecs are re-encoded as AAC. The file is written atomically.
+    Its time 0 is time 0 of the source's clip clock.
 
     Args:
-        source: A video file, with or without sound.
-        destination: An MP4 file; its folder is made.
-        draw: Takes a frame (H, W, 3) uint8 RGB and its time in seconds on the clip's clock, and returns the
-            frame to write, of the same shape and type. Called in the order of time.
+        source: a video file, with or without audio.
+        destination: an MP4 file; its folder is created.
+        draw: takes a frame (H, W, 3) uint8 RGB and its time in seconds on the clip's clock, and returns the frame to
+            write, of the same shape and type. It is called in the order of time.
 
     Raises:
-        CorruptMediaError: A frame cannot be decoded faithfully.
-        MediaError: As `media.probe`.
+        CorruptMediaError: a frame cannot be decoded without errors.
+        MediaError: the errors of `probe`.
     """
     source = Path(source)
-    with open_media(source) as original, _whole_file(Path(destination)) as output:
+    with open_media(source) as original, _mp4_file(Path(destination)) as output:
         video = video_stream(original, source)
         audio = audio_stream(original, source) if original.streams.audio else None
         assert video.time_base is not None, "a demuxed stream has a time base"
         origin = origin_s(original)
         first_tick = round(origin / video.time_base)
         rate = video.average_rate or video.guessed_rate or Fraction(25)
-        size = shown_size(source)
-        encoder = _FrameEncoder(output, size, rate, video.time_base, _CRF, threads=1)
-        encoder.set_pixel_shape(pixel_shape(video, size))
-        sound = _AudioTrack(output, audio, origin) if audio is not None else None
+        size = display_size(source)
+        encoder = _FrameEncoder(output, size, rate, video.time_base, _OVERLAY_CRF, threads=1)
+        encoder.set_pixel_aspect_ratio(pixel_aspect_ratio(video, size))
+        track = _AudioTrack(output, audio, origin) if audio is not None else None
         reformatter = VideoReformatter()
-        drawn = False
+        is_empty = True
         for packet in demux(original, source, [stream for stream in (video, audio) if stream is not None]):
-            # Not `stream_index`: the empty packets at the end, which flush, all say 0 there.
-            if sound is not None and packet.stream.index == sound.source.index:
-                sound.write(packet)
+            # Not `stream_index`, which is 0 for all empty packets at the end.
+            if track is not None and packet.stream.index == track.source.index:
+                track.write(packet)
                 continue
             for frame in video.decode(packet):
                 if frame.is_corrupt or packet.is_corrupt or frame.pts is None:
@@ -133,30 +135,30 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
                         f"{source}: damaged at {frame.time} s; fetch the file again or leave it out"
                     )
                 rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-                image = draw(np.rot90(rgb, quarter_turns(frame)), float(frame.pts * video.time_base) - origin)
-                encoder.write(image, frame.pts - first_tick)
-                drawn = True
-        if not drawn:
+                drawn = draw(np.rot90(rgb, quarter_turns(frame)), float(frame.pts * video.time_base) - origin)
+                encoder.write(drawn, frame.pts - first_tick)
+                is_empty = False
+        if is_empty:
             raise EmptyMediaError(f"{source}: it has no frame to show; fetch the file again or leave it out")
         encoder.finish()
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[OutputContainer]:
-    """An MP4 that appears under its name when it is complete, and not at all when something fails."""
+def _mp4_file(path: Path) -> Iterator[OutputContainer]:
+    """Opens an MP4 file for atomic writing: it exists under its name only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     options = {
         "fflags": "+bitexact",
         "movflags": "+faststart",
-        "max_interleave_delta": "0",  # the muxer may hold back all the sound until the frames come
-        "movie_timescale": "90000",  # late starts are kept to 11 us instead of 1 ms
+        "max_interleave_delta": "0",  # the muxer may buffer all audio until the frames are written
+        "movie_timescale": "90000",  # late starts are rounded to 11 us instead of 1 ms
     }
     with atomic_path(path) as part, av.open(str(part), "w", format="mp4", options=options) as container:
         yield container
 
 
 class _FrameEncoder:
-    """The video stream of a video: RGB frames in, H.264 (BT.601, 4:2:0) out."""
+    """The video stream of an output file: encodes RGB frames as H.264 (BT.601, 4:2:0)."""
 
     def __init__(
         self,
@@ -176,13 +178,13 @@ class _FrameEncoder:
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = time_base
 
-    def set_pixel_shape(self, pixel: Fraction) -> None:
-        """Have players show pixels of this width by height; called before the first frame."""
-        self._stream.codec_context.sample_aspect_ratio = pixel
+    def set_pixel_aspect_ratio(self, ratio: Fraction) -> None:
+        """Sets the width divided by the height of a pixel; called before the first frame is written."""
+        self._stream.codec_context.sample_aspect_ratio = ratio
 
     def write(self, image: np.ndarray, tick: int) -> None:
-        """Encode an (H, W, 3) uint8 frame shown at `tick` of the time base."""
-        if any(self._odd):  # 4:2:0 supports even sizes only
+        """Encodes an (H, W, 3) uint8 frame shown at ``tick``, in units of the time base."""
+        if any(self._odd):  # 4:2:0 requires even sizes
             image = np.pad(image, ((0, self._odd[0]), (0, self._odd[1]), (0, 0)), mode="edge")
         rgb = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame = self._reformatter.reformat(rgb, format="yuv420p", dst_colorspace=Colorspace.ITU601, threads=1)
@@ -190,18 +192,18 @@ class _FrameEncoder:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Encode what the encoder still holds."""
+        """Flushes the encoder."""
         self._container.mux(self._stream.encode(None))
 
 
-def _add_audio(container: OutputContainer, rate_hz: int, layout: str) -> AudioStream:
+def _add_audio_stream(container: OutputContainer, rate_hz: int, layout: str) -> AudioStream:
     stream: AudioStream = container.add_stream("aac", rate=rate_hz, layout=layout, options=_AAC)
     stream.bit_rate = _AUDIO_BIT_RATE
     return stream
 
 
 class _AudioTrack:
-    """The audio of a video to which another video's audio is copied, packet by packet."""
+    """The audio stream of an output file, copied or re-encoded from another file packet by packet."""
 
     def __init__(self, container: OutputContainer, source: AudioStream, origin_s: float) -> None:
         assert source.time_base is not None, "a demuxed stream has a time base"
@@ -209,18 +211,18 @@ class _AudioTrack:
         self._container = container
         self._first_tick = round(origin_s / source.time_base)
         context = source.codec_context
-        # AAC out of a transport stream has no header of its own, which MP4 needs.
+        # AAC of a transport stream lacks the header that MP4 needs.
         name = context.codec.canonical_name
         self._copied = name == "mp3" or (name == "aac" and bool(context.extradata))
         if self._copied:
             self._stream = container.add_stream_from_template(source)
         else:
-            self._stream = _add_audio(
+            self._stream = _add_audio_stream(
                 container, _AUDIO_RATE_HZ, "mono" if context.layout.nb_channels == 1 else "stereo"
             )
 
-    def write(self, packet: Packet) -> None:
-        """Carry one packet over; the empty one at the end flushes."""
+    def write(self, packet: Packet[Stream]) -> None:
+        """Copies or re-encodes one packet; the empty packet at the end flushes the encoder."""
         if self._copied:
             if packet.size and packet.pts is not None and packet.dts is not None:
                 packet.pts -= self._first_tick

@@ -75,7 +75,7 @@ def test_the_limits_are_options(tmp_path: Path) -> None:
             media.read_clip(path, [0.1], None, 0.0, 0.5)
     media.set_limits(media.Limits(pixels=96 * 64))
     assert media.read_clip(path, [0.1], None, 0.0, 0.5).frames.shape == (1, 64, 96, 3)
-    media.set_limits(media.USUAL)  # does not take back what the user set by the environment
+    media.set_limits(media.DEFAULT_LIMITS)  # does not take back what the user set by the environment
     with pytest.raises(MediaError):
         media.probe(write_numbered(tmp_path / "b.mp4", seconds=0.4, size=(128, 96)).path)
     with pytest.raises(ConfigError, match="must be positive"):
