@@ -13,7 +13,7 @@ from tavlo_pl.types import SCENARIOS, Scenario
 
 @dataclass(frozen=True)
 class RunLengths:
-    """A COCO run-length mask: runs of 0 and 1 in turn, beginning with 0, down the columns from the left.
+    """A COCO run-length mask: alternating runs of 0 and 1, starting with 0, in column-major order.
 
     Args:
         height: of the mask in pixels.
@@ -26,7 +26,7 @@ class RunLengths:
     counts: tuple[int, ...]
 
     def raster(self, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """(h, w) mask, each pixel taken from the pixel of the original under its centre."""
+        """(h, w) mask; each pixel has the value of the original pixel at its centre."""
         height, width = size
         values = np.arange(len(self.counts)) % 2 == 1
         mask = np.repeat(values, self.counts).reshape(self.width, self.height).T
@@ -41,14 +41,14 @@ class Instance:
     """One annotated sound source of a frame.
 
     Args:
-        category: what it is, in the dataset's words.
+        category: category name of the dataset.
         scenario: the scenario it belongs to.
         polygons: flat ``(x0, y0, x1, y1, ...)`` in original pixels; the mask is their union.
-        bbox: (left, top, width, height) in original pixels, used where nothing finer is given.
-        rle: a run-length mask in place of polygons.
-        box: (x0, y0, x1, y1) in original pixels, drawn as the evaluators of still images do: each edge cut down to a
-            whole pixel of the mask, so that a narrow box may be empty.
-        mask_file: a file whose pixels above 0 are the mask.
+        bbox: (left, top, width, height) in original pixels, used if there is no mask.
+        rle: a run-length mask instead of polygons.
+        box: (x0, y0, x1, y1) in original pixels, rasterised as in the evaluators of still images: each edge is rounded
+            down to a pixel of the mask, so that a narrow box may be empty.
+        mask_file: an image whose pixels above 0 are the mask.
     """
 
     category: str
@@ -92,8 +92,8 @@ class AnnotatedFrame:
         width: of the original image, in the unit of its geometry.
         height: of the original image, in the unit of its geometry.
         instances: the annotated sources.
-        agreement: so many instances must cover a pixel to make it sound for certain (boxes of several annotators).
-        time_s: when the frame is shown, where the data set says so.
+        agreement: number of instances that must cover a pixel for weight 1 (boxes of several annotators).
+        time_s: presentation time of the frame, if the data set has it.
     """
 
     number: int | None
@@ -106,7 +106,7 @@ class AnnotatedFrame:
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
-        """The scenarios of the frame, in the order of the enumeration; each makes one sample."""
+        """The scenarios of the frame, in the order of the enumeration; each is one sample."""
         present = {instance.scenario for instance in self.instances}
         return tuple(scenario for scenario in SCENARIOS if scenario in present)
 
@@ -119,7 +119,7 @@ class AnnotatedFrame:
         return sum(instance.scenario is scenario for instance in self.instances)
 
     def mask(self, scenario: Scenario, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """(h, w) union of the scenario's instances; empty off-screen, where nothing in the frame sounds."""
+        """(h, w) union of the scenario's instances; empty for off-screen sources."""
         mask = np.zeros(size, bool)
         if scenario is not Scenario.OFF_SCREEN:
             for instance in self.instances:
@@ -128,7 +128,7 @@ class AnnotatedFrame:
         return mask
 
     def truth(self, scenario: Scenario, size: tuple[int, int]) -> NDArray[np.bool_] | NDArray[np.float32]:
-        """(h, w) ground truth: `mask`, or where annotators must agree the share of ``agreement`` they reach."""
+        """(h, w) ground truth: `mask`, or with ``agreement`` the number of instances divided by it, at most 1."""
         if self.agreement == 1:
             return self.mask(scenario, size)
         votes = np.zeros(size, np.float32)
@@ -139,11 +139,10 @@ class AnnotatedFrame:
 
 
 def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """The pixels whose centre lies inside a polygon (even-odd rule).
+    """Pixels whose centre is inside a polygon (even-odd rule).
 
-    Drawing libraries also fill the pixels that an outline merely touches, which makes small objects larger. A
-    polygon that holds no pixel's centre keeps the pixel at its middle: a source in the frame never has an
-    empty mask.
+    Drawing libraries also fill the pixels that the outline touches, which enlarges small objects. If a polygon contains
+    no pixel centre, the pixel at its middle is set, so that the mask of a source is never empty.
 
     Args:
         points: (N, 2) corners (x, y) in pixels of the mask, where pixel 0 covers [0, 1).
@@ -165,10 +164,10 @@ def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.
 
 
 def read_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
-    """(h, w) mask of a image's pixels above 0, the nearest one for each of the wanted size.
+    """(h, w) mask of the pixels of an image that are above 0, resized by nearest neighbour.
 
     Raises:
-        AnnotationError: no image, or one of more pixels than Pillow accepts from untrusted files.
+        AnnotationError: the file is not an image, or has more pixels than Pillow accepts from untrusted files.
     """
     try:
         with Image.open(path) as image:

@@ -1,4 +1,4 @@
-"""What every dataset reader hands on: clips, their annotated frames, and masks at any size."""
+"""Clips and clip sources: the interface of all dataset readers."""
 
 import logging
 import os
@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Clip:
-    """A span of a video file, and what is known about it.
+    """A span of a video file, with its annotations.
 
     Args:
         sample_id: the key of everything that is written for the clip.
         path: the video file, or the tar archive that holds it.
-        start_s: where the span begins on the file's clock.
+        start_s: start of the span on the file's clock.
         annotations: annotated frames, ascending by number.
         cross_event: whether the sounding source changes inside the clip.
         category: the label of the whole clip, if the dataset has one.
-        member: name of the video inside of the archive ``path``.
+        member: name of the video in the archive ``path``.
     """
 
     sample_id: str
@@ -45,10 +45,10 @@ class Clip:
 
     @property
     def file(self) -> media.MediaFile:
-        """The video, read into memory where it lies in an archive.
+        """The video file; the video of an archive is read into memory.
 
         Raises:
-            MediaError: the archive cannot be read, or not in any order (it is compressed).
+            MediaError: the archive cannot be read, or is compressed and has no random access.
         """
         if self.member is None:
             return self.path
@@ -57,11 +57,11 @@ class Clip:
 
     @property
     def where(self) -> str:
-        """What messages call the file."""
+        """The file, for messages."""
         return str(self.path) if self.member is None else archive.label(self.path, self.member)
 
     def read(self, times_s: Sequence[float], size: tuple[int, int], duration_s: float) -> media.DecodedClip:
-        """The frames shown at some times of the file's clock, and the sound of the span.
+        """Reads the frames at some times of the file's clock, and the audio of the span.
 
         Args:
             times_s: T times in seconds.
@@ -74,10 +74,10 @@ class Clip:
         return media.read_clip(self.file, times_s, size, self.start_s, duration_s)
 
     def read_waveform(self, duration_s: float) -> NDArray[np.float32]:
-        """(L,) sound of the span, mono at 16 kHz.
+        """(L,) audio of the span, mono at 16 kHz.
 
         Raises:
-            MediaError: it cannot be read.
+            MediaError: the audio cannot be read.
         """
         return media.read_waveform(self.file, self.start_s, duration_s)
 
@@ -85,12 +85,12 @@ class Clip:
         """(N,) presentation times of all frames of the file.
 
         Raises:
-            MediaError: they cannot be read.
+            MediaError: the file cannot be read.
         """
         return media.frame_times(self.file)
 
     def check_video_length(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
-        """Refuses a video stream that begins late or ends early, by more than a segment.
+        """Rejects a video stream that starts late or ends early by more than a segment.
 
         Args:
             shown_s: presentation times of the frames that are shown in the span, ascending.
@@ -98,7 +98,7 @@ class Clip:
             duration_s: length of the span.
 
         Raises:
-            CorruptMediaError: it does.
+            CorruptMediaError: the stream starts late or ends early.
         """
         limits = self.start_s + segments.edges(parts, duration_s)
         if shown_s[0] > limits[1]:
@@ -106,7 +106,7 @@ class Clip:
                 f"{self.where}: the video stream begins at {shown_s[0]:.2f} s, after the first segment; "
                 "leave this clip out."
             )
-        if shown_s[-1] < limits[-2]:  # an old frame in the last segment: is it held on purpose, or the end?
+        if shown_s[-1] < limits[-2]:  # one frame for the whole last segment: either it is held, or the stream ends
             end_s = media.video_end_s(self.frame_times())
             if end_s < limits[-2] - segments.TIME_TOLERANCE_S:
                 raise CorruptMediaError(
@@ -116,35 +116,35 @@ class Clip:
 
 
 class ClipSource(ABC):
-    """A dataset: where its clips lie and how they are annotated."""
+    """A dataset: its clips and their annotations."""
 
     @abstractmethod
     def clips(self) -> Sequence[Clip]:
         """All clips, sorted by ``sample_id`` (then by start).
 
         Raises:
-            DatasetNotFoundError: a folder or list is missing, or no clip is left.
+            DatasetNotFoundError: a folder or list is missing, or there are no clips.
             AnnotationError: a list or an annotation cannot be read.
         """
 
     def sample_ids(self) -> list[str]:
-        """``sample_id`` of all clips; without their media where the data set lists them elsewhere."""
+        """``sample_id`` of all clips, without opening media if the data set has a list."""
         return [clip.sample_id for clip in self.clips()]
 
     def check_spec(self, parts: int, duration_s: float) -> None:  # noqa: B027
-        """Refuses segments that the clips cannot be shown in; video files can be in any.
+        """Rejects segments that the clips do not support; video files support all.
 
         Args:
             parts: T, segments of a clip.
             duration_s: length of a clip's span.
 
         Raises:
-            ConfigError: the clips hold no frame for each such segment.
+            ConfigError: the clips do not have a frame for each segment.
         """
 
 
 class LazyClips(Sequence[Clip]):
-    """Clips that are made when they are asked for; their names are at hand."""
+    """A sequence of clips that are created on access; their names are available without it."""
 
     @abstractmethod
     def sample_ids(self) -> list[str]:
@@ -152,7 +152,7 @@ class LazyClips(Sequence[Clip]):
 
 
 def fingerprint(clips: Sequence[Clip]) -> dict[str, Any]:
-    """Number and sha256 of clips: equal values mean the same data, as far as names and sizes show."""
+    """Number and sha256 of clips, from their names and file sizes."""
     lazy = isinstance(clips, LazyClips)
     digest = sha256()
     for facts in clips.sample_ids() if isinstance(clips, LazyClips) else map(_facts, clips):

@@ -7,7 +7,7 @@ from tavlo_pl.errors import DatasetNotFoundError
 from tavlo_pl.io.parsing import read_text
 
 MOST_DIGITS = 9
-"""Of a start in seconds; Python takes no number of thousands of digits."""
+"""Maximum number of digits of a start in seconds."""
 
 YOUTUBE_ID_LENGTH = 11
 
@@ -15,7 +15,7 @@ ClipKey = tuple[str, int | None]
 
 
 def clip_key(name: str) -> ClipKey:
-    """Id and start of ``<id>_<start>``, split at the last underscore, since ids hold underscores too.
+    """Id and start of ``<id>_<start>``, split at the last underscore, because ids can have underscores.
 
     The start is compared as a number: AVATAR writes five digits, VGGSound six.
 
@@ -30,11 +30,11 @@ def clip_key(name: str) -> ClipKey:
 
 
 def read_ids(path: Path) -> set[ClipKey]:
-    """The clips of a text file with one id, or ``<id>_<start>``, a line.
+    """Reads a text file with one id or ``<id>_<start>`` per line.
 
     Raises:
-        DatasetNotFoundError: no such file.
-        AnnotationError: it is no text.
+        DatasetNotFoundError: the file does not exist.
+        AnnotationError: the file is not text.
     """
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such list of clip ids; expected one id a line.")

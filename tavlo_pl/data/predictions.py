@@ -1,4 +1,4 @@
-"""Heatmaps saved by anyone, one ``.npz`` a sample, a frame or a clip, brought together with the annotations.
+"""Saved heatmaps of any method, one ``.npz`` per sample, frame or clip, matched with the annotations.
 
 ::
 
@@ -6,8 +6,9 @@
                            frame_time_s (T,), seconds, or frame_number (T,), as in the annotations; not needed for T = 1
                            frame_rate (), frames a second, optional
 
-A sample's map is looked for under its own name (``<clip>/<frame>/<scenario>``), its frame's (``<clip>/<frame>``, or the
-image's name alone) and its clip's, so that both a sequence of maps per video and one map per image fit.
+The file of a sample is searched by the name of the sample (``<clip>/<frame>/<scenario>``), of the frame
+(``<clip>/<frame>``, or the image name alone) and of the clip, so that both a sequence of maps per video and one map per
+image are supported.
 """
 
 import hashlib
@@ -34,22 +35,22 @@ from tavlo_pl.types import Scenario, Targets
 BATCH_SAMPLES = 64
 
 LARGEST_BYTES = 2**30
-"""Of the arrays of a file; an hour with four maps of 64 x 64 a second in float32 has a fifth of it."""
+"""Maximum size of the arrays of a file; five times that of an hour with four 64 x 64 maps per second in float32."""
 
 MOST_CELLS = 2**24
-"""Of a map: 4096 x 4096."""
+"""Maximum number of cells of a map: 4096 x 4096."""
 
 MAPS_A_PIECE = 4096
-"""A video with more maps has them in pieces, which can be read one by one; 17 minutes at four maps a second."""
+"""Maximum number of maps of an array; longer videos are stored in pieces. 17 minutes at four maps per second."""
 
 ARRAYS = ("heatmap", "frame_time_s", "frame_number", "frame_rate")
-"""What is read of a file."""
+"""Arrays that are read from a file."""
 
 NAMED = 5
-"""So many other arrays are named where there is no heatmap."""
+"""Number of other arrays that a message names if there is no heatmap."""
 
 BROKEN = (OSError, ValueError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What a damaged archive of arrays makes `numpy.load` raise."""
+"""Exceptions of `numpy.load` for damaged files."""
 
 
 def in_pieces(heatmap: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -61,11 +62,11 @@ def in_pieces(heatmap: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 class ScoredSample(NamedTuple):
-    """One (frame, scenario) to be scored.
+    """One (frame, scenario) to score.
 
     Attributes:
-        index: place among all samples.
-        number: of the clip, in the list of clips.
+        index: index among all samples.
+        number: index of the clip in the list of clips.
         clip: the clip.
         frame: the annotated frame.
         scenario: which of its scenarios.
@@ -79,7 +80,7 @@ class ScoredSample(NamedTuple):
 
     @property
     def name(self) -> str:
-        """``<clip>/<frame>/<scenario>``; of still images ``<clip>/<image>``, or the clip where it is one."""
+        """``<clip>/<frame>/<scenario>``; of still images ``<clip>/<image>``, or ``<clip>`` for one image per clip."""
         clip, frame = self.clip.sample_id, self.frame.name
         if frame == clip:
             return clip
@@ -87,7 +88,7 @@ class ScoredSample(NamedTuple):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Where its map may lie, the most specific first, without suffix."""
+        """Possible files of its map without suffix, the most specific first."""
         clip, frame = self.clip.sample_id, self.frame.name
         return self.name, f"{clip}/{frame}", *(() if frame.isdecimal() else (frame,)), clip
 
@@ -109,10 +110,10 @@ class Heatmaps:
     Args:
         folder: with the ``.npz`` files.
         frame_rate: frames per second of all videos, for map sequences that must be matched with frame numbers in time;
-            otherwise the rate is taken from the file, or the times from the video where it lies beside the annotations.
+            otherwise the rate is read from the file, or the times from the video beside the annotations.
 
     Raises:
-        DatasetNotFoundError: no such folder, or no heatmap in it.
+        DatasetNotFoundError: the folder does not exist or has no heatmap.
     """
 
     def __init__(self, folder: Path, frame_rate: float | None = None) -> None:
@@ -129,14 +130,14 @@ class Heatmaps:
         self._video: tuple[Path, NDArray[np.float64]] = (Path(), np.zeros(0))
 
     def file_of(self, sample: ScoredSample) -> str | None:
-        """The name of the file with the sample's map; None where there is none."""
+        """The name of the file with the sample's map; None if there is none."""
         return next((name for name in sample.files if name in self.names), None)
 
     def map_of(self, sample: ScoredSample) -> NDArray[np.float32]:
         """(h, w) raw scores of a sample that has a file: the map of the annotated frame, or the nearest one in time.
 
         Raises:
-            PredictionError: the file cannot be read, has no map near the frame, or does not say when its maps are.
+            PredictionError: the file cannot be read, has no map near the frame, or has no times of its maps.
         """
         name = self.file_of(sample)
         assert name is not None
@@ -151,7 +152,7 @@ class Heatmaps:
         return found
 
     def time_s(self, sample: ScoredSample) -> float | None:
-        """When the sample's frame is shown, in seconds; None where nothing says so, or only a video not yet opened."""
+        """Presentation time of the sample's frame in seconds; None if unknown, or only known from a closed video."""
         frame = sample.frame
         if frame.time_s is not None or frame.number is None:
             return frame.time_s or 0.0  # without a number: one image per clip
@@ -199,7 +200,7 @@ class Heatmaps:
         return int(distance.argmin())
 
     def _arrays(self, path: Path) -> dict[str, NDArray[np.float32]]:
-        """The arrays of a file; the last one is kept, for the frames of one clip follow each other."""
+        """The arrays of a file; those of the last file are cached, because samples of a clip are consecutive."""
         if self._opened[0] == str(path):
             return self._opened[1]
         try:
@@ -249,17 +250,17 @@ class ScoredBatch(NamedTuple):
 
 
 class ScoreLoader:
-    """Reads samples in batches, one ahead of who takes them, and takes the fingerprints of what was read.
+    """Reads samples in batches, one batch ahead, and computes the fingerprints of maps and ground truth.
 
     Args:
-        samples: to be scored, those of a clip next to each other; at least one has a map.
-        heatmaps: name -> their maps, ``model`` and those for mismatched audio; one that is missing is a map of zeros.
-        size: of the ground truth in pixels a side.
+        samples: to score; those of a clip are consecutive; at least one has a map.
+        heatmaps: name -> their maps, ``model`` and those for mismatched audio; a missing map is all zeros.
+        size: height and width of the ground truth in pixels.
 
     Attributes:
         timed: whether the time of every frame was known.
-        kept: of all samples read so far, a batch an item: ``mask`` packed by ``numpy.packbits``, ``time_s`` (NaN where
-            it is not known), ``heatmap`` of the model.
+        kept: of all samples read so far, one item per batch: ``mask`` packed by ``numpy.packbits``, ``time_s`` (NaN if
+            unknown), ``heatmap`` of the model.
     """
 
     def __init__(self, samples: Sequence[ScoredSample], heatmaps: Mapping[str, Heatmaps], size: int) -> None:
@@ -280,7 +281,7 @@ class ScoreLoader:
         """The batches.
 
         Raises:
-            PredictionError: a file cannot be read or scored, or its maps have another size than those before.
+            PredictionError: a file cannot be read or scored, or its maps have another size than earlier ones.
         """
         parts = [self.samples[start : start + BATCH_SAMPLES] for start in range(0, len(self.samples), BATCH_SAMPLES)]
         with ThreadPoolExecutor(1) as reader:
@@ -300,7 +301,7 @@ class ScoreLoader:
         for sample in samples:
             for name, heatmaps in self.heatmaps.items():
                 found_maps[name].append(self._map(heatmaps, sample))
-            times_s.append(self.heatmaps["model"].time_s(sample))  # while its video is the one that was opened last
+            times_s.append(self.heatmaps["model"].time_s(sample))  # while its video is still open
         chosen = {name: np.stack(maps) for name, maps in found_maps.items()}
         truth: NDArray[Any] = np.stack(
             [sample.frame.truth(sample.scenario, (self.size, self.size)) for sample in samples]

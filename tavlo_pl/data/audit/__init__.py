@@ -1,1 +1,1 @@
-"""What is wrong with a data set: its lists, its files, and the number of its first annotated frame."""
+"""Audit of a data set: its lists, its files, and the number of its first annotated frame."""

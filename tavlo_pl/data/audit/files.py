@@ -1,6 +1,7 @@
-"""What is wrong with the lists and files of an experiment: leaks, repeats, missing files, bad streams, frame numbers.
+"""Audit of the lists and files of an experiment: leakage, duplicates, missing files, bad streams, frame numbers.
 
-An audit takes whatever names clips (see `read_listing`) and opens files only where their folder is given.
+The audit accepts all kinds of lists that name clips (see `read_listing`), and opens files only if their folder is
+given.
 """
 
 import os
@@ -30,13 +31,13 @@ Side = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class Listing:
-    """The clips that one argument of the audit names.
+    """The clips that one argument of the audit lists.
 
     Attributes:
         path: the argument.
-        kind: what was recognised there, for people.
-        names: ``<id>_<start>`` or ``<id>`` of each entry, in order, repeats included.
-        files: the file of each clip that is there; None where no folder of videos is known.
+        kind: description of the recognised format.
+        names: ``<id>_<start>`` or ``<id>`` of each entry, in order, with duplicates.
+        files: the file of each clip that exists; None if no folder of videos is known.
         metadata: folder of AVATAR's annotations.
     """
 
@@ -48,28 +49,28 @@ class Listing:
 
     @cached_property
     def clips(self) -> dict[ClipKey, str]:
-        """The different clips, by the name of their first entry."""
+        """The distinct clips, by the name of their first entry."""
         return {clip_key(name): name for name in reversed(self.names)}
 
     @property
     def videos(self) -> int:
-        """Number of YouTube videos that they are cut from."""
+        """Number of YouTube videos that the clips are cut from."""
         return len({video_of(key) for key in self.clips})
 
     @property
     def other_names(self) -> int:
-        """Number of clips whose name holds no YouTube id: they are compared by the whole name."""
+        """Number of clips whose name has no YouTube id; they are compared by the whole name."""
         return sum(len(head) != YOUTUBE_ID_LENGTH for head, _ in self.clips)
 
     @property
     def repeated(self) -> dict[str, int]:
-        """Entries of each clip that has several."""
+        """Entries of each clip with several entries."""
         counts = Counter(clip_key(name) for name in self.names)
         return {self.clips[key]: count for key, count in counts.items() if count > 1}
 
     @property
     def found(self) -> dict[str, Path]:
-        """File of each clip that has one; one without a start takes any of its video."""
+        """File of each clip that has one; a name without a start matches any clip of its video."""
         files = self.files or {}
         by_id = {head: path for (head, _), path in files.items()}
         paths = (
@@ -80,7 +81,7 @@ class Listing:
 
     @property
     def missing(self) -> list[str] | None:
-        """Clips without a file; None where no folder is known."""
+        """Clips without a file; None if no folder is known."""
         if self.files is None:
             return None
         found = self.found
@@ -88,20 +89,20 @@ class Listing:
 
 
 def read_listing(path: Path, side: Side, videos: Path | None = None) -> Listing:
-    """Reads whatever names clips.
+    """Reads a list of clips.
 
-    Known are an index of ``tavlo data index`` (the clips of the side's split that it took); a text file of ids, one a
-    line; ``vggsound.csv`` (of which the rows of the side's split count) and ``vggsound_test.csv``; ``vggss.json``;
-    AVATAR's root or its ``metadata``; VGGSound's root, with its table; and any folder of mp4 files.
+    Supported are an index of ``tavlo data index`` (its selected clips of the side's split); a text file of ids, one per
+    line; ``vggsound.csv`` (the rows of the side's split) and ``vggsound_test.csv``; ``vggss.json``; AVATAR's root or
+    its ``metadata``; VGGSound's root, with its table; and any folder of mp4 files.
 
     Args:
         path: a file or folder of one of these kinds.
-        side: which split of a table that has both is meant.
-        videos: folder of the mp4 files, where the list is not beside them.
+        side: which split of a table with both.
+        videos: folder of the mp4 files, if the list is not in the same place.
 
     Raises:
-        DatasetNotFoundError: nothing there, or nothing in it.
-        AnnotationError: it cannot be read as what it seems to be.
+        DatasetNotFoundError: the path does not exist or has no clips.
+        AnnotationError: the file cannot be read as the recognised format.
     """
     if path.is_dir():
         listing = _read_folder(path, side)
@@ -144,7 +145,7 @@ def _read_csv(path: Path, side: Side) -> Listing:
 
 
 def _read_index(path: Path, side: Side) -> Listing:
-    """Files are known where none of them lies in an archive."""
+    """Files are known if none of them is in an archive."""
     try:
         split: Side | None = side
         clips = Index(str(path), split).clips()
@@ -171,13 +172,13 @@ def _read_ids(path: Path) -> Iterator[str]:
 
 
 class Checked(NamedTuple):
-    """What one clip's file holds.
+    """Result of reading the file of one clip.
 
     Attributes:
         name: of the clip.
-        unreadable: what reading it says, if it fails.
+        unreadable: message of the error if reading failed.
         video_s: end of the video stream on the clip's clock, in seconds.
-        audio_s: end of the sound; None without an audio stream.
+        audio_s: end of the audio; None without an audio stream.
         frames: fit of each annotated frame, by its name.
     """
 
@@ -189,9 +190,9 @@ class Checked(NamedTuple):
 
 
 def check_files(listing: Listing, done: Callable[[], object]) -> list[Checked]:
-    """Opens every file that is there, on all processors, and compares AVATAR's images with its frames.
+    """Opens every existing file, on all cores, and compares AVATAR's images with its frames.
 
-    Frames and audio are read as packets, without decoding; only the frames beside an annotated one are decoded.
+    Frames and audio are read as packets, without decoding; only the frames around an annotated one are decoded.
 
     Args:
         listing: the clips.
@@ -204,7 +205,7 @@ def check_files(listing: Listing, done: Callable[[], object]) -> list[Checked]:
         done()
         return checked
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # threads are enough: FFmpeg works without Python's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # threads suffice: FFmpeg releases the GIL
         return list(pool.map(check, listing.found.items()))
 
 
@@ -220,12 +221,12 @@ def check_file(name: str, path: Path, metadata: Path | None = None) -> Checked:
 
 
 def report(listing: Listing, checked: Sequence[Checked], duration_s: float) -> dict[str, Any]:
-    """All that was found on one side, as ``audit.json`` has it.
+    """The results of one side, as in ``audit.json``.
 
     Args:
         listing: the clips.
         checked: their files.
-        duration_s: length that they should have; see `TOLERANCE_S`.
+        duration_s: expected length; see `TOLERANCE_S`.
     """
     readable = [clip for clip in checked if clip.unreadable is None]
     wrong = [clip for clip in readable if _is_wrong(clip.video_s, duration_s) or _is_wrong(clip.audio_s, duration_s)]
@@ -251,7 +252,7 @@ def _is_wrong(end_s: float | None, duration_s: float) -> bool:
 
 
 def _frames_report(checked: Sequence[Checked]) -> dict[str, Any]:
-    """How many frames fit where, which base that means, and the frames that say otherwise."""
+    """Number of frames by offset, the base that follows, and the frames with another offset."""
     fits = {f"{clip.name}/{frame}": fit for clip in checked for frame, fit in clip.frames.items()}
     counts = Counter(fits.values())
     base = agreed_base(fits.values())

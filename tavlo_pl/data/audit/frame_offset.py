@@ -1,8 +1,8 @@
-"""Is frame 00254 of AVATAR the decoded frame 254, 253 or 255? Its .jpg beside the annotation tells.
+"""Finds whether frame 00254 of AVATAR is the decoded frame 254, 253 or 255, from the .jpg beside the annotation.
 
-No public file says whether the frames are counted from 0 or from 1. The image that was annotated is compared with
-the decoded frames n-1, n and n+1: where it is nearest to n, counting starts at 0 (``frame_base: 0``), at n-1 it starts
-at 1; n+1 would be a video that lacks its first frame.
+No public file states whether frames are counted from 0 or from 1. The annotated image is compared with the decoded
+frames n-1, n and n+1. If it is nearest to n, counting starts at 0 (``frame_base: 0``); if nearest to n-1, at 1; n+1
+means that the video lacks its first frame.
 """
 
 from collections import Counter
@@ -16,21 +16,22 @@ from PIL import Image
 from tavlo_pl.data import media
 
 Fit = Literal["n-1", "n", "n+1", "alike", "none", "past_end", "no_video", "unreadable"]
-"""Which decoded frame the image of frame n is, or why none can be named: nothing moves (``alike``), it is another
+"""Which decoded frame the image of frame n is, or why it is unknown: the frames are equal (``alike``), it is another
 image (``none``), the video ends before (``past_end``), there is no .jpg (``no_video``) or it is damaged
 (``unreadable``)."""
 
 OFFSETS: dict[Fit, int] = {"n-1": -1, "n": 0, "n+1": 1}
 
 FARTHEST = 20.0
-"""Root mean square difference in grey levels of 255 from which on it is another image; H.264 and JPEG make 2 to 8."""
+"""Root mean square difference in grey levels (0..255) above which it is another image; that of H.264 and JPEG is 2 to
+8."""
 
 CLEARER = 1.05
-"""The second best frame must be this much farther in mean square for the best to count. Both carry the same noise of
-compression, averaged over 100,000 pixels and more, so that even slight motion shows."""
+"""Minimum difference in mean square between the best and the second best frame. Both have the same compression noise,
+averaged over 100,000 pixels or more, so slight motion is sufficient."""
 
 CERTAIN = 0.95
-"""Share of the frames with a result that must agree on one base."""
+"""Minimum share of the frames with a result that agree on one base."""
 
 
 def annotated_frames(metadata: Path) -> list[str]:
@@ -86,7 +87,7 @@ def _mean_square(image: Image.Image, frame: np.ndarray) -> float:
 
 
 def agreed_base(fits: Iterable[Fit]) -> int | None:
-    """The ``frame_base`` of nearly all frames: 0 or 1; None where they disagree, or where no frame has a result."""
+    """The ``frame_base`` of nearly all frames: 0 or 1; None if they disagree or no frame has a result."""
     counts = Counter(fit for fit in fits if fit in OFFSETS)
     bases: dict[Fit, int] = {"n": 0, "n-1": 1}
     for fit, base in bases.items():

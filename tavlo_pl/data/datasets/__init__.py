@@ -1,4 +1,4 @@
-"""One file a dataset: where its clips lie and how they are annotated."""
+"""Dataset readers, one file per dataset."""
 
 from tavlo_pl.data.datasets.avatar import AVATAR
 from tavlo_pl.data.datasets.avsbench import AVSBench

@@ -1,4 +1,4 @@
-"""AVATAR (arXiv 2507.04667): 5,000 ten-second clips with masks of what sounds, frame by frame.
+"""AVATAR (arXiv 2507.04667): 5,000 ten-second clips with masks of the sounding sources by frame.
 
 ::
 
@@ -24,26 +24,26 @@ from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES, are_sizes, brief, is_image_
 from tavlo_pl.types import SCENARIOS, Scenario
 
 MOST_POINTS = 100_000
-"""Of a polygon; one drawn pixel by pixel around a image of 8K has less."""
+"""Maximum number of points of a polygon; more than the outline of an 8K image in single pixels."""
 
 LONGEST_RUN_BITS = 40
-"""More than the runs of any image need; the digits after it are cut off, and the sum does not fit."""
+"""Maximum number of bits of a run length; longer ones are truncated and rejected by the check of the sum."""
 
 
 class AVATAR(ClipSource):
-    """Reads AVATAR and everything in its layout.
+    """Reads AVATAR and data sets in its layout.
 
     Args:
         root: folder with ``video`` and ``metadata``.
-        frame_base: number of a video's first frame in the file names, 0 or 1; no public file says which.
-        cross_event_list: text file with the ids of the cross-event clips. Without it a clip is cross-event if
-            the set of categories that sound on screen differs between its annotated frames (frames whose
-            source is off-screen do not count).
-        videos: whether clips without video are left out; saved heatmaps are scored without any.
+        frame_base: number of a video's first frame in the file names, 0 or 1; no public file states it.
+        cross_event_list: text file with the ids of the cross-event clips. Without it a clip is cross-event if the set
+            of on-screen sounding categories differs between its annotated frames; frames whose source is off-screen are
+            ignored.
+        videos: whether clips without video are skipped; scoring saved heatmaps needs no videos.
 
     Raises:
         DatasetNotFoundError: a folder is missing, or no clip has both video and annotations.
-        AnnotationError: an annotation cannot be read; names file, field and what is known.
+        AnnotationError: an annotation cannot be read; the message has file, field and allowed values.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class AVATAR(ClipSource):
         self.videos = videos
 
     def clips(self) -> list[Clip]:
-        """All annotated clips (whose video is there), sorted by id."""
+        """All annotated clips with video, sorted by id."""
         folder = _folder(self.root, "video") if self.videos else find_part(self.root, "video") or self.root / "video"
         videos = {path.stem: path for path in folder.glob("*.mp4")}
         folders = self._annotated()
@@ -79,7 +79,7 @@ class AVATAR(ClipSource):
         return clips
 
     def sample_ids(self) -> list[str]:
-        """Ids of all annotated clips, whether their video is there or not; reads no annotation."""
+        """Ids of all annotated clips, with or without video; reads no annotation."""
         return [folder.name for folder in self._annotated()]
 
     def _annotated(self) -> list[Path]:
@@ -110,7 +110,7 @@ class AVATAR(ClipSource):
 
 
 def find_part(root: Path, name: str) -> Path | None:
-    """The folder ``video`` or ``metadata`` of AVATAR's root, also where it was unpacked into itself; None without."""
+    """The folder ``video`` or ``metadata`` below AVATAR's root, also as ``video/video``; None if there is none."""
     return next((path for path in (root / name / name, root / name) if path.is_dir()), None)
 
 
@@ -153,7 +153,7 @@ def _instance(record: Any, where: str) -> Instance:
 
 
 def _scenario(value: Any, where: str) -> Scenario:
-    """The scenario of a task name, whatever its case, spaces, hyphens and underscores."""
+    """The scenario of a task name; case, spaces, hyphens and underscores are ignored."""
     if isinstance(value, str):
         plain = "".join(value.split()).replace("-", "").replace("_", "").casefold()
         for scenario in SCENARIOS:
@@ -170,7 +170,7 @@ def _polygons(value: Any, where: str, depth: int = 1) -> tuple[tuple[float, ...]
     if not isinstance(value[0], list):
         return (_polygon(value, where),)
     if depth > 3:
-        raise AnnotationError(f"{where}.segmentation: polygons lie in lists of lists, these in many more.")
+        raise AnnotationError(f"{where}.segmentation: polygons are lists of lists; these are nested more deeply.")
     if all(isinstance(part, list) and len(part) == 2 for part in value):
         return (_polygon([number for pair in value for number in pair], where),)
     return tuple(polygon for part in value for polygon in (_polygons(part, where, depth + 1) if part else ()))
@@ -209,9 +209,9 @@ def _run_lengths(value: dict[str, Any], where: str) -> RunLengths:
 def decode_counts(text: str) -> list[int]:
     """Run lengths from COCO's compressed string.
 
-    Each number is written in groups of five bits, the lowest first, one character (code 48 + group) a group;
-    bit 5 says that more follow, bit 4 of the last group is the sign. From the fourth on, a number is the
-    difference to the run two before (runs of the same value are alike in neighbouring columns).
+    Each number is a sequence of groups of five bits, the lowest first, one character (code 48 + group) per group. Bit 5
+    is set if more groups follow; bit 4 of the last group is the sign. From the fourth number on, each is the difference
+    to the run two before.
     """
     counts: list[int] = []
     number, shift = 0, 0

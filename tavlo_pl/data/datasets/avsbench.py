@@ -14,10 +14,10 @@ from tavlo_pl.errors import AnnotationError
 
 
 class AVSBench(ClipSource):
-    """Reads a list of AVSBench. The lists do not say how many things sound: all frames count as Single-sound.
+    """Reads a list of AVSBench. The lists do not give the number of sources, so all frames count as Single-sound.
 
     Args:
-        annotations: the JSON list; masks lie below its folder.
+        annotations: the JSON list; masks are below its folder.
 
     Raises:
         DatasetNotFoundError: the list is missing or empty.

@@ -1,8 +1,7 @@
 """Flickr-SoundNet's test images (Senocak et al., 2018): boxes of three annotators on a canvas of 256 x 256 pixels.
 
-One XML file a image, its name up to the first dot; somewhere in it elements ``bbox`` with ``xmin``, ``ymin``,
-``xmax``, ``ymax``. A pixel in two boxes or more is certain, in one it counts half: see
-`tavlo_pl.metrics.functional.ciou`.
+One XML file per image, named by the image up to the first dot, with elements ``bbox`` with ``xmin``, ``ymin``,
+``xmax``, ``ymax``. A pixel in two or more boxes has weight 1, in one box 0.5; see `tavlo_pl.metrics.functional.ciou`.
 """
 
 from pathlib import Path
@@ -26,7 +25,7 @@ class FlickrSoundNet(ClipSource):
         annotations: folder of the XML files.
 
     Raises:
-        DatasetNotFoundError: no such folder, or no XML file in it.
+        DatasetNotFoundError: the folder does not exist or has no XML file.
         AnnotationError: a file cannot be read.
     """
 

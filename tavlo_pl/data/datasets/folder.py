@@ -1,4 +1,4 @@
-"""Plain video files, as ``tavlo predict`` takes them: a folder, one file, or a pattern."""
+"""Plain video files, the input of ``tavlo predict``: a folder, one file, or a pattern."""
 
 import os
 from collections import Counter
@@ -10,10 +10,10 @@ from tavlo_pl.errors import ConfigError, DatasetNotFoundError
 
 
 class VideoFolder:
-    """Every video in a place.
+    """All videos of a folder, a file or a pattern.
 
     Args:
-        root: a folder (searched with everything below it), a file, or a glob pattern (``**`` allowed).
+        root: a folder (searched recursively), a file, or a glob pattern (``**`` allowed).
     """
 
     def __init__(self, root: str) -> None:
@@ -25,7 +25,7 @@ class VideoFolder:
         The ``sample_id`` is the path below the root without the suffix, ``/`` written as ``__``.
 
         Raises:
-            DatasetNotFoundError: nothing there, or no video in it.
+            DatasetNotFoundError: the path does not exist or has no video.
             ConfigError: two files whose names give the same ``sample_id``.
         """
         paths = self._paths()
@@ -50,7 +50,7 @@ class VideoFolder:
 
 
 def _sample_ids(paths: list[Path], base: str) -> list[str]:
-    """A name for each file: without the suffix, unless that leaves two files with the same name."""
+    """A name for each file: without the suffix, unless two files would have the same name."""
     full = ["__".join(path.relative_to(base).parts) for path in paths]
     stems = [name.removesuffix(path.suffix) for name, path in zip(full, paths, strict=True)]
     shared = Counter(stems)

@@ -1,8 +1,8 @@
-"""IS3, Interactive Synthetic Sound Source (Senocak et al., 2024): 3,240 made images with two sources each.
+"""IS3, Interactive Synthetic Sound Source (Senocak et al., 2024): 3,240 synthetic images with two sources each.
 
-``IS3_annotation.json`` is a list of ``{"image", "audio", "gt_box"}``, one entry a source: the image
+``IS3_annotation.json`` is a list of ``{"image", "audio", "gt_box"}``, one entry per source: the image
 ``accordion_baby_10467`` has ``accordion_baby_10467_accordion`` and ``accordion_baby_10467_baby``, each with its own
-sound. A model must find both: see IIoU in `tavlo_pl.metrics.functional.ciou.scene_minimum`.
+audio. For IIoU, see `tavlo_pl.metrics.functional.ciou.scene_minimum`.
 """
 
 from pathlib import Path, PurePosixPath
@@ -14,10 +14,10 @@ from tavlo_pl.errors import AnnotationError
 
 
 class IS3(ClipSource):
-    """Reads IS3; a clip is a image, its annotated frames are the sources.
+    """Reads IS3; a clip is an image; its annotated frames are the sources.
 
     Args:
-        annotations: the JSON list; masks, where it names some, lie below its folder.
+        annotations: the JSON list; masks, if it names any, are below its folder.
 
     Raises:
         DatasetNotFoundError: the list is missing or empty.

@@ -1,4 +1,4 @@
-"""What the readers of JSON lists share: entries with the place they stand at, and checked fields."""
+"""Shared functions of the readers of JSON lists: entries with their position, and checks of fields."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ from tavlo_pl.io.parsing import brief, is_number, read_json
 from tavlo_pl.types import Scenario
 
 CANVAS_PIXELS = 224
-"""The boxes of IS3 and AVSBench are in pixels of images that were squashed to 224 x 224."""
+"""The boxes of IS3 and AVSBench are in pixels of images that were resized to 224 x 224."""
 
 MASK_FIELDS = ("gt_box", "gt_mask", "mask")
-"""Where the published lists have the ground truth: a box or, under the same name too, the path of a mask."""
+"""Fields of the ground truth in the published lists: a box or the path of a mask."""
 
 
 def read_list(path: Path, what: str) -> list[tuple[str, dict[str, Any]]]:
@@ -21,11 +21,11 @@ def read_list(path: Path, what: str) -> list[tuple[str, dict[str, Any]]]:
 
     Args:
         path: of the file.
-        what: the file should hold a list of it.
+        what: description of the expected list.
 
     Raises:
-        DatasetNotFoundError: no such file, or the list is empty.
-        AnnotationError: it is no list of objects.
+        DatasetNotFoundError: the file does not exist, or the list is empty.
+        AnnotationError: the file is not a list of objects.
     """
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such file; expected a JSON list of {what}.")
@@ -38,7 +38,7 @@ def read_list(path: Path, what: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def text_of(entry: dict[str, Any], field: str, where: str) -> str:
-    """A field that must be a name.
+    """Returns a field that must be a non-empty string.
 
     Raises:
         AnnotationError: it is none.
@@ -55,7 +55,7 @@ def box_of(value: Any, where: str, ordered: bool = True) -> tuple[float, float, 
     """A box (x0, y0, x1, y1).
 
     Raises:
-        AnnotationError: it is none, or its edges are in the wrong order and must not be.
+        AnnotationError: it is not a box, or its edges are in the wrong order.
     """
     if isinstance(value, list) and len(value) == 4 and all(is_number(edge) for edge in value):
         x0, y0, x1, y1 = (float(edge) for edge in value)
@@ -67,16 +67,16 @@ def box_of(value: Any, where: str, ordered: bool = True) -> tuple[float, float, 
 def image_instances(entry: dict[str, Any], category: str, where: str, folder: Path) -> tuple[Instance, ...]:
     """The sources of an entry ``{image, audio, gt_box | gt_mask | mask}``.
 
-    A box of zeros and an empty mask mean that nothing visible sounds, as in silent frames of AVSBench-MS3.
+    A box of zeros or an empty mask means that no visible source sounds, as in silent frames of AVSBench-MS3.
 
     Args:
         entry: with one box, a list of boxes, or the path of a mask.
-        category: what sounds.
+        category: category of the source.
         where: for messages.
-        folder: that holds the masks, in whatever folders below it; the lists name folders of their authors' machines.
+        folder: folder with the masks, at any depth; the lists have paths of their authors' machines.
 
     Raises:
-        AnnotationError: no ground truth, or none that can be read.
+        AnnotationError: the ground truth is missing or cannot be read.
     """
     field = next((name for name in MASK_FIELDS if name in entry), None)
     if field is None:
@@ -94,10 +94,10 @@ def image_instances(entry: dict[str, Any], category: str, where: str, folder: Pa
 
 
 def _below(folder: Path, name: str, where: str) -> Path:
-    """The file whose longer path is in the list; never one outside of the folder, whatever the path."""
+    """The file below the folder that matches the end of a path of the list; never one outside of the folder."""
     parts = [part for part in Path(name).parts if part != ".." and part.strip("/")]
     candidates = (folder.joinpath(*parts[start:]) for start in range(len(parts)))
-    path = next((path for path in candidates if os.path.isfile(path)), None)  # the method raises for names too long
+    path = next((path for path in candidates if os.path.isfile(path)), None)  # names that are too long raise an OSError
     if path is None:
         raise AnnotationError(
             f"{where}: no mask {name} nor any end of that path below {folder}; put list and masks together."

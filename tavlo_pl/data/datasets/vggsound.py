@@ -1,9 +1,9 @@
 """VGGSound: 200,000 ten-second clips of 309 classes, cut from YouTube; the training data.
 
-``vggsound.csv`` has no header; a row is ``youtube_id,start_seconds,label,split`` with labels quoted where
-they hold a comma. ``vggsound_test.csv`` has rows ``<id>_<start>.mp4,label``, all of the test split. Clips are
-files ``<id>_<start>.mp4`` anywhere below the root; the start is compared as a number, since copies differ in
-its digits.
+``vggsound.csv`` has no header; a row is ``youtube_id,start_seconds,label,split`` with quotes around labels that contain
+a comma. ``vggsound_test.csv`` has rows ``<id>_<start>.mp4,label``, all of the test split. Clips are files
+``<id>_<start>.mp4`` at any depth below the root; the start is compared as a number, because the number of digits
+differs between copies.
 """
 
 import csv
@@ -19,16 +19,16 @@ from tavlo_pl.io.parsing import read_text
 
 
 class VGGSound(ClipSource):
-    """Reads VGGSound's clips. A fifth of the videos is gone from YouTube: missing files are only reported.
+    """Reads VGGSound's clips. A fifth of the videos is no longer on YouTube, so missing files are only reported.
 
     Args:
-        root: folder that holds the mp4 files, in whatever folders below it.
+        root: folder with the mp4 files, at any depth.
         csv: the table of clips; without it ``<root>/vggsound.csv``.
         split: which split to take, or None for both. None also allows a folder of files without a table.
-        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one a line), within the split.
+        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one per line), within the split.
 
     Raises:
-        DatasetNotFoundError: folder, table or list is missing, or none of the wanted clips is there.
+        DatasetNotFoundError: folder, table or list is missing, or none of the clips exists.
         AnnotationError: a row of the table cannot be read.
     """
 
@@ -45,7 +45,7 @@ class VGGSound(ClipSource):
         self.ids = Path(ids) if ids is not None else None
 
     def clips(self) -> list[Clip]:
-        """The wanted clips whose file is there, sorted by name."""
+        """The selected clips whose file exists, sorted by name."""
         files = videos_below(self.root)
         table = self.csv or self.root / "vggsound.csv"
         if self.csv is None and self.split is None and not table.is_file():
@@ -70,8 +70,8 @@ def read_table(path: Path) -> list[tuple[ClipKey, str, str]]:
     """The (clip, label, split) of each row of ``vggsound.csv`` or ``vggsound_test.csv``.
 
     Raises:
-        DatasetNotFoundError: no such file.
-        AnnotationError: no text, or a row of another form.
+        DatasetNotFoundError: the file does not exist.
+        AnnotationError: the file is not text, or a row has another format.
     """
     if not path.is_file():
         raise DatasetNotFoundError(
@@ -88,7 +88,7 @@ def read_table(path: Path) -> list[tuple[ClipKey, str, str]]:
 def _row(row: list[str], where: str) -> tuple[ClipKey, str, str]:
     match row:
         case [name, start, label, "train" | "test" as split] if start.strip().isdecimal() and len(start) <= MOST_DIGITS:
-            return (name, int(start.strip())), label, split  # int alone leaves separators such as \x1c
+            return (name, int(start.strip())), label, split  # int() accepts separators such as \x1c
         case [file, label] if file.endswith(".mp4"):
             return clip_key(file), label, "test"
     raise AnnotationError(

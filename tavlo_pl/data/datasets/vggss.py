@@ -1,9 +1,9 @@
-"""VGG-SS (Chen et al., 2021): boxes around what sounds in the middle frame of 5,158 clips of VGGSound's test split.
+"""VGG-SS (Chen et al., 2021): boxes of sounding objects in the middle frame of 5,158 test clips of VGGSound.
 
 ``vggss.json`` is a list of ``{"file": "<id>_<start>", "class": str, "bbox": [[x0, y0, x1, y1], ...]}`` with edges as
-shares of the frame; some lie outside 0..1 and are cut off there, one so far that nothing of its box is left: it stays
-empty, as in the evaluators of the peers, for 5,158 clips are the denominator. An empty ``bbox`` means that nothing
-visible sounds, as in SLAVC's extension.
+shares of the frame; some are outside 0..1 and are clipped. One box is empty after clipping; as in the evaluators of the
+peers, its clip stays in the denominator of 5,158. An empty ``bbox`` means that no visible source sounds, as in SLAVC's
+extension.
 """
 
 from pathlib import Path
@@ -24,11 +24,11 @@ class VGGSS(ClipSource):
 
     Args:
         annotations: ``vggss.json``.
-        root: folder that holds VGGSound's mp4 files, in whatever folders below it; clips without one are left out.
-            Saved heatmaps are scored without any.
+        root: folder with VGGSound's mp4 files, at any depth; clips without one are skipped. Not needed to score saved
+            heatmaps.
 
     Raises:
-        DatasetNotFoundError: the list or the folder is missing, or none of the clips is there.
+        DatasetNotFoundError: the list or the folder is missing, or none of the clips exists.
         AnnotationError: an entry cannot be read.
     """
 
@@ -37,7 +37,7 @@ class VGGSS(ClipSource):
         self.root = root
 
     def clips(self) -> list[Clip]:
-        """All clips (whose video is there), sorted by name."""
+        """All clips with video, sorted by name."""
         entries = read_list(self.annotations, "entries {file, class, bbox} of VGG-SS")
         clips = {clip.sample_id: clip for clip in (_clip(entry, where) for where, entry in entries)}
         if len(clips) < len(entries):

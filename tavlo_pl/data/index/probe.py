@@ -1,4 +1,4 @@
-"""What the files of a data set hold: found in folders and archives, probed in parallel, kept over interruptions."""
+"""Finds and probes the files of a data set, in folders and archives, in parallel, and resumes after an interruption."""
 
 import json
 import multiprocessing
@@ -39,15 +39,15 @@ FAULTS: dict[type[MediaError], str] = {
     SlowMediaError: "too slow",
     MediaError: "unreadable",
 }
-"""The first word of a reason, by which reasons are counted."""
+"""The kind of a reason, its first word, by exception class."""
 
-_WAITING_A_JOB = 4  # videos that are handed out before a process asks for them; those of archives are in memory
-_ROUNDING_FRAMES = 2  # by which number, rate and length of a sound file may disagree
+_WAITING_A_JOB = 4  # videos that are queued for each process; those of archives are in memory
+_ROUNDING_FRAMES = 2  # tolerated disagreement of number, rate and length of frames
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file on the disk, and what tells that it was not changed since.
+    """A file on the disk, with size and time to detect changes.
 
     Attributes:
         path: of a video or of an archive.
@@ -62,18 +62,18 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What is known of one video; of an archive too, where it cannot be read to its end.
+    """Properties of one video; or of an archive that cannot be read to its end.
 
     Attributes:
         file: the video, or the archive that holds it.
-        member: its name inside of the archive.
+        member: its name in the archive.
         fault: why it cannot be read, ``kind: sentence``; empty if it can.
         video_bytes: size of the video.
         video_s: length of its video stream in seconds.
-        audio_s: end of its sound in seconds; None without an audio stream.
+        audio_s: end of its audio in seconds; None without an audio stream.
         width: of the frames in pixels.
         height: of the frames in pixels.
-        frame_rate: frames a second on average; 0 where the file does not tell.
+        frame_rate: average frames per second; 0 if unknown.
         frame_count: number of frames.
     """
 
@@ -90,7 +90,7 @@ class Probed:
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """The video, for messages."""
         return self.file.path if self.member is None else archive.label(Path(self.file.path), self.member)
 
 
@@ -101,7 +101,7 @@ def find_files(roots: Iterable[str]) -> list[File]:
         roots: folders, archives or videos.
 
     Raises:
-        DatasetNotFoundError: there is no such file or folder, or no video and no archive in any of them.
+        DatasetNotFoundError: a file or folder does not exist, or none contains a video or an archive.
     """
     roots = list(roots)
     paths = {path for root in roots for path in _walk(Path(os.path.abspath(root)))}
@@ -123,11 +123,11 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 class Journal:
-    """What is known of files, from an earlier table and from a run that was killed; each result is noted at once.
+    """Results of an earlier table and of an interrupted run; each new result is appended at once.
 
     Args:
-        path: where to note; half a line at its end, as a killed run leaves it, is dropped.
-        rows: of the earlier table, whose archives were all read to their end.
+        path: file of the journal; an incomplete last line of a killed run is removed.
+        rows: of the earlier table, whose archives were all read completely.
     """
 
     def __init__(self, path: Path, rows: Iterable[Probed]) -> None:
@@ -159,27 +159,27 @@ class Journal:
         self._lines.close()
 
     def known(self, file: File, member: str | None) -> Probed | None:
-        """What is known of a video that did not change."""
+        """The result of a video that did not change, if any."""
         return self._known.get((file, member))
 
     def known_inside(self, file: File) -> list[Probed] | None:
-        """What is known of an archive that was read to its end and did not change."""
+        """The results of an archive that was read completely and did not change, if any."""
         return self._inside.get(file, []) if file in self._whole else None
 
     def note(self, row: Probed) -> None:
-        """Keeps a new result."""
+        """Appends a new result."""
         if self.known(row.file, row.member) is None:
             self._remember(row)
             self._write(asdict(row))
 
     def note_whole(self, file: File) -> None:
-        """Keeps that all of an archive was read."""
+        """Records that an archive was read completely."""
         if file not in self._whole:
             self._whole.add(file)
             self._write({"whole": asdict(file)})
 
     def remove(self) -> None:
-        """Clears it away, once a table has everything."""
+        """Removes the journal, after the table has been written."""
         self.path.unlink(missing_ok=True)
 
     def _remember(self, row: Probed) -> None:
@@ -189,19 +189,19 @@ class Journal:
 
     def _write(self, content: dict[str, object]) -> None:
         self._lines.write(json.dumps(content).encode() + b"\n")
-        self._lines.flush()  # killed or not, the system has it
+        self._lines.flush()  # flushed, so that it survives a kill
 
 
 def probe_files(files: Iterable[File], journal: Journal, jobs: int) -> Iterator[Probed]:
-    """What each video holds, in the order of the files and of their archives; notes what is new.
+    """Yields the result of each video, in the order of the files and of their archives, and records new ones.
 
     Args:
         files: videos and archives.
-        journal: what is known already.
-        jobs: processes that probe; 1 probes in this one.
+        journal: earlier results.
+        jobs: number of processes; 1 for this process only.
 
     Raises:
-        ConfigError: an archive that is not to be trusted (see `archive.members`).
+        ConfigError: an archive is rejected (see `archive.members`).
         RunFailedError: a process died.
     """
     waiting: deque[tuple[Probed | File, Future[Probed] | None]] = deque()
@@ -224,7 +224,7 @@ def probe_files(files: Iterable[File], journal: Journal, jobs: int) -> Iterator[
 
 
 def _tasks(files: Iterable[File], journal: Journal) -> Iterator[Probed | File | tuple[Probed, media.MediaFile]]:
-    """What is known; videos to probe, with all that is known before; an archive after its last video."""
+    """Yields known results; videos to probe, with their known properties; an archive after its last video."""
     for file in files:
         path = Path(file.path)
         if not archive.is_archive(path):
@@ -257,16 +257,16 @@ def _done(row: Probed | File, result: Future[Probed] | None, journal: Journal) -
 
 
 def probe_video(row: Probed, file: media.MediaFile) -> Probed:
-    """Opens one video; its packets are read only where its headers do not tell its frames, or contradict themselves.
+    """Opens one video; reads its packets only if the headers lack the number of frames or contradict each other.
 
     Args:
-        row: what is known before.
+        row: known properties.
         file: the video, or its bytes.
     """
     try:
         row.where.encode()
     except UnicodeEncodeError:
-        return replace(row, fault="bad name: it holds bytes that are no text (UTF-8); rename the file")
+        return replace(row, fault="bad name: the name is not valid UTF-8; rename the file")
     try:
         info = media.probe(file)
         frame_count, video_s = info.frame_count, info.video_s

@@ -1,7 +1,7 @@
-"""Which videos of an index are clips to use: the filter of the paper, labels, what is held out, and a selection.
+"""Selects the videos of an index: the filter of the paper, labels, held-out clips, and a random selection.
 
-The paper (arXiv 2507.04667, section 4) trains on VGGSound clips of 10 s and 640 x 360 with 200 to 300 frames, on
-10,000 of them, none of a video that AVATAR is cut from.
+The paper (arXiv 2507.04667, section 4) trains on 10,000 VGGSound clips of 10 s and 640 x 360 with 200 to 300 frames,
+none of a video of AVATAR.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from tavlo_pl.data.segments import TOLERANCE_S
 
 @dataclass(frozen=True)
 class Filter:
-    """What a clip must be.
+    """Conditions for a clip.
 
     Attributes:
-        min_frames: fewest frames.
-        max_frames: most frames.
-        duration_s: length of video and audio in seconds, to half a second.
+        min_frames: minimum number of frames.
+        max_frames: maximum number of frames.
+        duration_s: length of video and audio in seconds, within half a second.
         width: of the frames in pixels; None takes any.
         height: of the frames in pixels; None takes any.
     """
@@ -35,7 +35,7 @@ class Filter:
     height: int | None
 
     def reason(self, video: Probed) -> str:
-        """Why a video is no such clip, ``kind: sentence``; empty if it is one."""
+        """Why a video does not meet the conditions, ``kind: sentence``; empty if it does."""
         if video.fault:
             return video.fault
         assert video.video_s is not None and video.frame_count is not None, "a video without fault was probed"
@@ -59,16 +59,16 @@ def make_rows(
     draw: int | None,
     seed: int,
 ) -> list[Row]:
-    """The rows of an index, with the reason of each that is left out.
+    """Returns the rows of an index, with the reason for each that is left out.
 
     Args:
-        videos: what was found, by path.
+        videos: probed videos, sorted by path.
         accept: the filter.
-        labels: (category, split) of each clip; None where there is no table.
-        held_out: clips to test on, by the name of their list: no clip of the same YouTube video is taken.
+        labels: (category, split) of each clip; None without a table.
+        held_out: test clips, by the name of their list; clips of the same YouTube videos are left out.
         ids: the clips to take; None for all.
-        draw: so many of the remaining training clips are drawn; None for all.
-        seed: of the draw.
+        draw: number of training clips to draw from the remaining ones; None for all.
+        seed: seed of the draw.
     """
     rows = [_labelled(video, labels) for video in videos]
     rows = _left_out(rows, lambda row: accept.reason(row.probed))
@@ -91,7 +91,7 @@ def _labelled(video: Probed, labels: Mapping[ClipKey, tuple[str, str]] | None) -
 
 
 def _left_out(rows: Iterable[Row], reason: Callable[[Row], str]) -> list[Row]:
-    """The rows, with a reason where they have none yet."""
+    """The rows, with a reason for those without one."""
     return [row if row.reason else replace(row, reason=reason(row)) for row in rows]
 
 
@@ -101,7 +101,7 @@ def _held_out(row: Row, tested: Mapping[str, str]) -> str:
 
 
 def _without_repeats(rows: Iterable[Row]) -> list[Row]:
-    """Of clips that lie there twice the first good one by path is kept."""
+    """Of duplicate clips, keeps the first good one by path."""
     first: dict[ClipKey, str] = {}
 
     def reason(row: Row) -> str:
@@ -112,7 +112,7 @@ def _without_repeats(rows: Iterable[Row]) -> list[Row]:
 
 
 def _drawn(rows: list[Row], count: int, seed: int) -> list[Row]:
-    """Takes the clips whose name and seed have the lowest hash, so that a clip more or less moves one other at most."""
+    """Selects the clips whose name and seed have the lowest hash, so that adding a clip changes at most one other."""
 
     def rank(row: Row) -> bytes:
         return hashlib.sha256(f"{seed} {clip_key(row.sample_id)}".encode(errors="backslashreplace")).digest()

@@ -1,6 +1,6 @@
 """The index of a data set: one Parquet table of its clips, made by ``tavlo data index`` and read by `Index`.
 
-A row is a video that was found, good or not: ``reason`` says why it is left out and is empty where it is not.
+A row is a video, good or bad: ``reason`` states why it is left out and is empty for selected clips.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,20 +40,20 @@ SCHEMA = pa.schema(
         ("mtime_ns", pa.int64()),
     ]
 )
-"""The columns of the table; `Row` and `tavlo_pl.data.index.probe` say what they mean."""
+"""The columns of the table, described in `Row` and `tavlo_pl.data.index.probe`."""
 
 _ALWAYS = {"sample_id", "path", "reason", "file_bytes", "mtime_ns"}
-_CLIP = ["sample_id", "path", "member", "label"]  # all that a clip needs
+_CLIP = ["sample_id", "path", "member", "label"]  # the columns of a clip
 _PROBED = ["video_bytes", "video_s", "audio_s", "width", "height", "frame_rate", "frame_count", "fault"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A video and what became of it.
+    """A video and its selection.
 
     Attributes:
-        sample_id: name of the clip, ``<id>_<start>``: the file's without its suffix.
-        probed: what is known of the video.
+        sample_id: name of the clip, ``<id>_<start>``: the file name without suffix.
+        probed: properties of the video.
         label: category by the table of labels.
         split: train or test, by the table of labels.
         reason: why it is left out, ``kind: sentence``; empty if it is not.
@@ -71,8 +71,8 @@ def write_index(path: Path, rows: Iterable[Row], note: Mapping[str, str]) -> Non
 
     Args:
         path: of the Parquet file.
-        rows: of any order; the table is sorted by name and path.
-        note: kept in the table's metadata: what it was made with.
+        rows: in any order; the table is sorted by name and path.
+        note: settings, stored in the metadata of the table.
     """
     ordered = sorted(rows, key=lambda row: (row.sample_id, row.probed.file.path, row.probed.member or ""))
     columns: dict[str, list[Any]] = {
@@ -94,7 +94,7 @@ def read_probed(path: Path) -> list[Probed]:
     """The probed videos of an index, so that unchanged ones are not opened again.
 
     Raises:
-        AnnotationError: it is no index.
+        AnnotationError: the file is not an index.
     """
     return [
         Probed(File(row.pop("path"), row.pop("file_bytes"), row.pop("mtime_ns")), **row)
@@ -103,17 +103,17 @@ def read_probed(path: Path) -> list[Probed]:
 
 
 class Index(ClipSource):
-    """Clips of an index that ``tavlo data index`` has written, without those it left out.
+    """Selected clips of an index written by ``tavlo data index``.
 
     Args:
         path: the index, a Parquet file.
         split: which split to take, or None for all clips.
-        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one a line), within the split.
+        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one per line), within the split.
 
     Raises:
-        DatasetNotFoundError: index or list is missing, or no clip is left.
-        AnnotationError: the file is no index.
-        ConfigError: the clips lie in compressed archives and are to be read one by one.
+        DatasetNotFoundError: index or list is missing, or no clip is selected.
+        AnnotationError: the file is not an index.
+        ConfigError: clips are in compressed archives, which have no random access.
     """
 
     def __init__(self, path: str, split: Literal["train", "test"] | None = "train", ids: str | None = None) -> None:
@@ -122,7 +122,7 @@ class Index(ClipSource):
         self.ids = Path(ids) if ids is not None else None
 
     def clips(self) -> "ClipTable":
-        """The wanted clips, sorted by name; each is made when it is asked for."""
+        """The selected clips, sorted by name; each is created on access."""
         table = _read(self.path, [*_CLIP, "split", "reason"])
         wanted = pc.equal(table["reason"], "")
         if self.split is not None:
@@ -145,7 +145,7 @@ class Index(ClipSource):
 
     @override
     def check_spec(self, parts: int, duration_s: float) -> None:
-        """Refuses clips in compressed archives, which cannot be read in any order.
+        """Rejects clips in compressed archives, which have no random access.
 
         Raises:
             ConfigError: there are such clips.
@@ -155,13 +155,13 @@ class Index(ClipSource):
         compressed = [path for path in packed if not path.endswith(".tar")]
         if compressed:
             raise ConfigError(
-                f"{self.path}: its clips lie in compressed archives ({compressed[0]}), which cannot be read in any "
+                f"{self.path}: its clips are in compressed archives ({compressed[0]}), which cannot be read in any "
                 "order; write shards of them or unpack them and index again."
             )
 
 
 class ClipTable(LazyClips):
-    """Clips of an Arrow table: 200,000 take the memory of their names.
+    """Clips of an Arrow table; in memory only by name until they are accessed.
 
     Args:
         table: with the columns of a clip.
@@ -207,5 +207,5 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
 
 
 def _text(name: str | None) -> str | None:
-    """A name as Arrow may hold it; the file of one that is no text is rejected."""
+    """A name as valid UTF-8; files whose name is not valid have been rejected."""
     return None if name is None else name.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Training shards: frames and sound of clips at fixed times, in Arrow files."""
+"""Training shards: frames and audio of clips at fixed times, in Arrow files."""
 
 from tavlo_pl.data.shards.source import Shards
 

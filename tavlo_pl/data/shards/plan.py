@@ -1,4 +1,4 @@
-"""Which clips go into which shard, and in which order they are read."""
+"""Assignment of clips to shards, and the order of reading."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -12,29 +12,29 @@ from tavlo_pl.errors import MediaError
 
 @dataclass(frozen=True)
 class ShardJob:
-    """Clips that are read one after the other.
+    """Clips that are read sequentially.
 
     Attributes:
-        shards: numbers of the shards they fill.
-        clips: the clips, of an archive in any order.
+        shards: numbers of their shards.
+        clips: the clips; those of an archive in any order.
     """
 
     shards: range
     clips: Sequence[Clip]
 
     def sizes(self, clips_per_shard: int) -> Iterator[tuple[int, int]]:
-        """Number and clips of each shard."""
+        """Number of clips of each shard, by its number."""
         for position, number in enumerate(self.shards):
             yield number, min(clips_per_shard, len(self.clips) - position * clips_per_shard)
 
 
 @dataclass(frozen=True)
 class LoadedClip(Clip):
-    """A clip of an archive whose video has been read already.
+    """A clip of an archive whose video is in memory.
 
     Args:
         content: the video.
-        reason: why there is none.
+        reason: why it could not be read.
     """
 
     content: media.MemoryFile | None = None
@@ -49,7 +49,7 @@ class LoadedClip(Clip):
 
 
 def plan(clips: Sequence[Clip], clips_per_shard: int) -> list[ShardJob]:
-    """Cuts a list into jobs, the units that parts of the work share: a shard of files, or all shards of an archive."""
+    """Divides a list into jobs, which are distributed over parts: one shard of files, or all shards of an archive."""
     groups: dict[Path | None, list[Clip]] = {}
     for clip in clips:
         groups.setdefault(clip.path if clip.member is not None else None, []).append(clip)
@@ -63,12 +63,12 @@ def plan(clips: Sequence[Clip], clips_per_shard: int) -> list[ShardJob]:
 
 
 def in_order(clips: Sequence[Clip]) -> Iterator[Clip]:
-    """Clips of one job in the order of its shards: files as listed, an archive from front to end."""
+    """Clips of one job in the order of its shards: files as listed, an archive sequentially."""
     return _loaded(clips) if clips and clips[0].member is not None else iter(clips)
 
 
 def _loaded(clips: Sequence[Clip]) -> Iterator[Clip]:
-    """The clips of one archive, in its order, which is read once from front to end."""
+    """The clips of one archive, which is read once, sequentially."""
     missing: dict[str | None, list[Clip]] = {}
     for clip in clips:
         missing.setdefault(clip.member, []).append(clip)

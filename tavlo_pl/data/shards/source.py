@@ -1,8 +1,8 @@
 """Training clips from shards: random access, one ranged read a clip, from disk or from object storage.
 
-Clips are read in whatever order the data module asks for, so that order, resuming and sharing among processes are
-those of video files. What a segment can show are its F stored frames: a drawn moment shows the nearest of them, the
-centre the one that is stored for it.
+Clips are read in the order that the data module requests, so that order, resuming and distribution over processes equal
+those of video files. A segment has F stored frames: a random time uses the nearest one, the centre the one stored for
+it.
 """
 
 import json
@@ -31,18 +31,18 @@ from tavlo_pl.data.shards.format import ENTRY, INDEX, LARGEST_RECORD_BYTES, NOTE
 from tavlo_pl.errors import AnnotationError, ConfigError, CorruptMediaError, DatasetNotFoundError, MediaError
 from tavlo_pl.io.parquet import read_columns
 
-REMEDY = "make the shards anew with tavlo data shard."
+REMEDY = "write the shards again with tavlo data shard."
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a clip's record batch lies.
+    """Location of the record batch of a clip.
 
     Attributes:
         shard: number of the file.
         offset: of the first byte.
-        bytes: how many.
-        crc32: their checksum.
+        bytes: number of bytes.
+        crc32: checksum of the bytes.
     """
 
     shard: int
@@ -53,7 +53,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Store:
-    """The folder of shards, on disk or anywhere that fsspec reaches.
+    """The folder of shards, on disk or on a file system that fsspec supports.
 
     Args:
         root: folder or URL.
@@ -62,14 +62,14 @@ class Store:
     root: str
 
     def path(self, *names: str) -> str:
-        """Path or URL of a file below."""
+        """Path or URL of a file in the folder."""
         return posixpath.join(self.root, *names)
 
     def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
-        """Some bytes of a file.
+        """Reads bytes of a file.
 
         Raises:
-            OSError: they cannot be read.
+            OSError: the bytes cannot be read.
         """
         files, root = _connect(self.root, os.getpid())
         data: bytes = files.cat_file(posixpath.join(root, name), start, end)
@@ -77,7 +77,7 @@ class Store:
 
     @cached_property
     def spec(self) -> ShardSpec:
-        """How the clips are stored.
+        """Parameters of the stored clips.
 
         Raises:
             DatasetNotFoundError: there are no shards.
@@ -93,7 +93,7 @@ class Store:
 
 @lru_cache
 def _connect(root: str, _process: int) -> tuple[AbstractFileSystem, str]:
-    """File system and path of a URL; a process makes its own, since no connection survives a fork."""
+    """File system and path of a URL; each process creates its own, because connections do not survive a fork."""
     connected: tuple[AbstractFileSystem, str] = url_to_fs(root)
     return connected
 
@@ -104,7 +104,7 @@ class StoredClip(Clip):
 
     Args:
         store: the folder of shards.
-        place: where in it.
+        place: location in the folder.
     """
 
     store: Store = Store("")
@@ -112,17 +112,17 @@ class StoredClip(Clip):
 
     @override
     def read(self, times_s: Sequence[float], size: tuple[int, int] | None, duration_s: float) -> DecodedClip:
-        """The stored frames next to some moments, and the sound; see `Clip.read`."""
+        """The stored frames nearest to some times, and the audio; see `Clip.read`."""
         offsets_s = np.asarray(times_s, np.float64) - self.start_s
         return self._load(self.store.spec.nearest(offsets_s).tolist(), size)
 
     @override
     def read_waveform(self, duration_s: float) -> NDArray[np.float32]:
-        """The sound of the span; see `Clip.read_waveform`."""
+        """The audio of the span; see `Clip.read_waveform`."""
         return self._load((), None).waveform
 
     def check_video_length(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
-        """Does nothing: it was checked before it was stored, when the whole video was at hand."""
+        """Does nothing: the length was checked when the shard was written."""
 
     def _load(self, chosen: Sequence[int], size: tuple[int, int] | None) -> DecodedClip:
         place, where = self.place, f"{self.path}: clip {self.sample_id}"
@@ -132,7 +132,7 @@ class StoredClip(Clip):
             raise MediaError(f"{where}: cannot be read ({error}); is the whole folder of shards there?") from error
         clip = from_record(data, place.crc32, chosen, size, where)
         if len(clip.waveform) != round(self.store.spec.duration_s * SAMPLE_RATE_HZ):
-            raise CorruptMediaError(f"{where}: damaged: its sound has another length; make the shard anew.")
+            raise CorruptMediaError(f"{where}: damaged: its audio has another length; write the shard again.")
         return clip
 
 
@@ -151,7 +151,7 @@ class StoredClips(LazyClips):
         self.paths = [Path(store.path(shard_name(number))) for number in range(shards)]
         self._words = [self.table[name].chunk(0) for name in ("sample_id", "category")]
         numbers = ("start_s", "shard", "offset", "bytes", "crc32")
-        self._numbers = [self.table[name].chunk(0).to_numpy() for name in numbers]  # faster than Arrow's one by one
+        self._numbers = [self.table[name].chunk(0).to_numpy() for name in numbers]  # faster than Arrow scalars
 
     def __len__(self) -> int:
         return len(self.table)
@@ -178,10 +178,10 @@ class StoredClips(LazyClips):
 
 
 def _good_rows(table: pa.Table, path: str) -> pa.Table:
-    """The clips that could be read, whose places are checked.
+    """The rows of readable clips, with checked locations.
 
     Raises:
-        AnnotationError: a clip lies nowhere, or takes more than any does.
+        AnnotationError: a location is invalid.
     """
     good = table.filter(pc.is_null(table["reason"]))
     if not len(good):
@@ -197,14 +197,14 @@ def _good_rows(table: pa.Table, path: str) -> pa.Table:
 
 
 class Shards(ClipSource):
-    """Reads what ``tavlo data shard`` wrote.
+    """Reads shards written by ``tavlo data shard``.
 
     Args:
-        root: folder, or URL that fsspec supports (``s3://bucket/shards``; ``filecache::s3://…`` keeps what was read).
-        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one a line).
+        root: folder, or URL that fsspec supports (``s3://bucket/shards``; ``filecache::s3://…`` caches files).
+        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one per line).
 
     Raises:
-        DatasetNotFoundError: there are no shards, parts are missing, or none of the wanted clips is among them.
+        DatasetNotFoundError: there are no shards, parts are missing, or none of the clips of the list is in them.
         AnnotationError: their index is damaged.
     """
 
@@ -236,11 +236,11 @@ class Shards(ClipSource):
         return self.clips().sample_ids()
 
     def check_spec(self, parts: int, duration_s: float) -> None:
-        """Refuses segments that have no stored frames of their own; see `ClipSource.check_form`."""
+        """Rejects segments without their own stored frames; see `ClipSource.check_spec`."""
         spec = self.store.spec
         if not spec.holds(parts, duration_s):
             raise ConfigError(
                 f"{self.store.root}: shards of {spec.segments} segments of {spec.duration_s:g} s with "
                 f"{spec.frames_per_segment} frames each do not fit data.clip.segments {parts} of data.clip.duration_s "
-                f"{duration_s:g}; change these, or make shards for them."
+                f"{duration_s:g}; change these, or write shards for them."
             )

@@ -1,8 +1,8 @@
-"""Writes training shards: clips are read by several processes, in order, and one process writes them down.
+"""Writes training shards: several processes read clips in order, and one process writes.
 
-Which clip lies in which shard follows from the list of clips and the order of an archive alone, so that parts of the
-work on several machines, or a run that was killed and started again, leave the same bytes as one unbroken run. A shard
-is written beside and renamed, and its part of the index after it: whatever has one is whole.
+The shard of a clip depends only on the list of clips and the order of an archive, so that parts on several machines, or
+a resumed run, write the same bytes as one uninterrupted run. A shard is written to a temporary file and renamed, and
+its part of the index after it; a shard with an index is complete.
 """
 
 import csv
@@ -44,22 +44,22 @@ from tavlo_pl.io.locking import LOCK, exclusive_folder
 from tavlo_pl.io.workers import exit_with_parent
 
 AHEAD = 4
-"""So many clips are read ahead by each process; a clip takes about 1 MB."""
+"""Number of clips that each process reads ahead; a clip has about 1 MB."""
 
 NAMED = 3
-"""So many clips are named in a message."""
+"""Number of clips that a message names."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What is there after a part of the work.
+    """Progress over all parts.
 
     Attributes:
-        shards: finished ones, of all parts.
-        wanted: shards of the whole list.
-        clips: in the finished shards.
-        bad: how many of these cannot be read.
-        bytes: of the finished shards.
+        shards: number of finished shards of all parts.
+        wanted: number of shards of the whole list.
+        clips: number of clips in the finished shards.
+        bad: number of unreadable clips among them.
+        bytes: size of the finished shards.
     """
 
     shards: int
@@ -78,24 +78,24 @@ def write_shards(
     workers: int = 2,
     max_bad_share: float = 0.05,
 ) -> Progress:
-    """Writes one part of the shards, and what all parts share once the last one is there.
+    """Writes one part of the shards, and the common files after the last part.
 
     Args:
         clips: the whole list, the same for all parts.
-        folder: where to; a killed run of the same list and form resumes there.
+        folder: output folder; an interrupted run with the same list and parameters resumes.
         spec: how clips are stored.
-        clips_per_shard: clips of a file, the unit of work.
+        clips_per_shard: number of clips per file.
         part: (i, n): every n-th shard from the i-th on.
-        workers: processes that read clips.
-        max_bad_share: more unreadable clips than this share of the part's end the run.
+        workers: number of processes that read clips.
+        max_bad_share: largest share of unreadable clips of the part; a higher one ends the run.
 
     Raises:
-        ConfigError: the clips are annotated, the folder holds shards of another list or form, or another process is
-            at this part.
+        ConfigError: the clips are annotated, the folder has shards of another list or with other parameters, or another
+            process writes this part.
         RunFailedError: too many clips cannot be read, or a process died.
     """
     if any(clip.annotations for clip in clips):
-        raise ConfigError("these clips are annotated, and shards keep no annotations; read them from their videos.")
+        raise ConfigError("these clips are annotated, and shards store no annotations; read them from their videos.")
     with exclusive_folder(folder, f"{LOCK}-{part[0]}-of-{part[1]}"):
         return _write_part(clips, folder, spec, clips_per_shard, part, workers, max_bad_share)
 
@@ -142,7 +142,7 @@ def _write_part(
 
 
 def read_clip(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
-    """The record of a clip, with a reason where it cannot be read."""
+    """The record of a clip, with a reason if it cannot be read."""
     about = (clip.sample_id, clip.category, clip.start_s)
     try:
         size = spec.square or spec.fitted(media.probe(clip.file))
@@ -154,14 +154,14 @@ def read_clip(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
 
 
 def _left(folder: Path, jobs: Iterable[ShardJob]) -> Iterator[Clip]:
-    """The clips that no shard holds yet, in the order of their shards."""
+    """The clips of unfinished shards, in the order of the shards."""
     for job in jobs:
         done = {_key(row) for row in _entries(folder, job.shards)}
         yield from in_order([clip for clip in job.clips if (clip.sample_id, clip.start_s) not in done])
 
 
 def _claim(folder: Path, spec: ShardSpec, clips: Sequence[Clip], clips_per_shard: int, part: tuple[int, int]) -> None:
-    """Notes what the folder's shards are made of, and refuses a folder of other ones."""
+    """Stores the parameters of the shards, and rejects a folder with other ones."""
     named = sha256("\n".join(f"{clip.sample_id} {clip.start_s!r}" for clip in clips).encode()).hexdigest()
     note = {"spec": asdict(spec), "clips": len(clips), "clips_per_shard": clips_per_shard, "list_sha256": named}
     path = folder / NOTE
@@ -174,15 +174,15 @@ def _claim(folder: Path, spec: ShardSpec, clips: Sequence[Clip], clips_per_shard
     there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
     if any(
         name != "shards" and not name.startswith((NOTE, LOCK)) for name in there
-    ):  # these may be another part's, begun now
-        raise ConfigError(f"{folder} is not empty and holds no shards; choose another --out.")
+    ):  # files of another part that has just started
+        raise ConfigError(f"{folder} is not empty and has no shards; choose another --out.")
     (folder / shard_name(0)).parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path, _beside(part)) as noted:
         noted.write_text(json.dumps(note, indent=1) + "\n")
 
 
 def _records(clips: Iterable[Clip], spec: ShardSpec, workers: int) -> Iterator[pa.RecordBatch]:
-    """The clips' records in order; several processes read ahead, a little."""
+    """Yields the records of the clips in order; several processes read ahead."""
     read = partial(read_clip, spec)
     if workers == 1:
         yield from map(read, clips)
@@ -207,7 +207,7 @@ def _records(clips: Iterable[Clip], spec: ShardSpec, workers: int) -> Iterator[p
 def _watched(
     records: Iterable[pa.RecordBatch], bad: dict[str, str], limit: int, total: int, listed: Path, bar: tqdm
 ) -> Iterator[pa.RecordBatch]:
-    """Hands records on, notes those of unreadable clips in ``bad``, and ends the run if these are too many."""
+    """Yields records, adds those of unreadable clips to ``bad``, and ends the run if these are too many."""
     for record in records:
         name, reason = record["sample_id"][0].as_py(), record["reason"][0].as_py()
         if reason is not None:
@@ -230,7 +230,7 @@ def _write_shard(folder: Path, number: int, records: Iterable[pa.RecordBatch]) -
         pa.ipc.new_file(file, RECORD) as writer,
     ):
         for record in records:
-            data = record.serialize()  # what the writer is about to append, byte for byte
+            data = record.serialize()  # the bytes that the writer appends next
             writer.write_batch(record)
             entry = {name: record[name][0].as_py() for name in ("sample_id", "category", "start_s", "reason")}
             place = {"shard": number, "offset": file.tell() - len(data), "bytes": len(data)}
@@ -240,7 +240,7 @@ def _write_shard(folder: Path, number: int, records: Iterable[pa.RecordBatch]) -
 
 
 def _beside(part: tuple[int, int]) -> str:
-    """Parts may write a file that they share at the same time."""
+    """Name of a temporary file; parts may write a common file at the same time."""
     return f".{part[0]}.part"
 
 
@@ -249,7 +249,7 @@ def _entries_path(folder: Path, number: int) -> Path:
 
 
 def _entries(folder: Path, numbers: Iterable[int]) -> list[dict[str, Any]]:
-    """The parts of the index that are there."""
+    """The existing parts of the index."""
     paths = [_entries_path(folder, number) for number in numbers]
     return [row for path in paths if path.exists() for row in pq.read_table(path).to_pylist()]
 
