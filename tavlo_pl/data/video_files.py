@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def videos_below(root: Path) -> dict[ClipKey, Path]:
-    """The files ``<id>_<start>.mp4`` in whatever folders below; where a clip lies there twice, the first by path.
+    """The files ``<id>_<start>.mp4`` below a folder, at any depth; of duplicate clips, the first by path.
 
     Raises:
         DatasetNotFoundError: no such folder.
@@ -21,7 +21,7 @@ def videos_below(root: Path) -> dict[ClipKey, Path]:
 
 
 def video_files(root: Path) -> list[Path]:
-    """All mp4 files in whatever folders below, by path.
+    """All mp4 files below a folder, at any depth, sorted by path.
 
     Raises:
         DatasetNotFoundError: no such folder.
@@ -32,6 +32,6 @@ def video_files(root: Path) -> list[Path]:
 
 
 def report_missing(dataset: str, missing: Sequence[str], wanted: int, what: str) -> None:
-    """One log line about clips that are left out; downloads of these datasets are never complete."""
+    """Logs one line about missing clips; downloads of these datasets are rarely complete."""
     if missing:
         log.warning("%s: %d of %d clips have no %s (%s, ...).", dataset, len(missing), wanted, what, missing[0])

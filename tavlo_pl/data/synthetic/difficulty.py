@@ -11,13 +11,13 @@ class Level:
     """Parameters of a difficulty level.
 
     Attributes:
-        actors: fewest and most objects in the frame.
-        pulse: how much an object grows at full loudness, as a share of its size.
-        glow: how much brighter it gets at full loudness, as a share.
-        noise_db: loudest background noise, relative to the loudest source.
+        actors: minimum and maximum number of objects in the frame.
+        pulse: growth of an object at full loudness, relative to its size.
+        glow: increase of its brightness at full loudness, as a share.
+        noise_db: maximum level of the background noise, relative to the loudest source.
         level_db: largest difference in level between sources.
         reverb: largest share of reverberation.
-        hue_spread: width of the band of hues a class is drawn from, as a share of the colour circle.
+        hue_spread: range of hues of a class, as a share of the colour circle.
     """
 
     actors: tuple[int, int]

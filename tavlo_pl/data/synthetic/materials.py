@@ -1,4 +1,4 @@
-"""What a world is made of: drawn and synthesised (``Procedural``), or images and recordings (``FromFiles``)."""
+"""Images and sounds of the classes: procedural (``Procedural``), or from files (``FromFiles``)."""
 
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ BACKGROUNDS = "_backgrounds"
 
 
 class Materials(Protocol):
-    """The looks and sounds of a world's classes."""
+    """Images and sounds of the classes."""
 
     categories: tuple[str, ...]
 
@@ -31,7 +31,7 @@ class Materials(Protocol):
 
 
 class Procedural:
-    """Everything is drawn: no file is needed."""
+    """Procedural images and sounds; needs no files."""
 
     categories = tuple(CLASS_LOOKS)
 
@@ -44,7 +44,7 @@ class Procedural:
         return draw_background(seed, size)
 
     def voice(self, category: str, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """The class's voice at a pitch and rhythm of its own."""
+        """The sound of the class with a random pitch and rhythm."""
         return VOICES[category](samples, rng)
 
 
@@ -52,12 +52,12 @@ class FromFiles:
     """Real images and recordings.
 
     ``<root>/<class>/*.png`` are cut-outs with alpha, ``<root>/<class>/*.{wav,ogg,flac}`` recordings,
-    ``<root>/_backgrounds/*.{jpg,png}`` backgrounds. Where there are several files, every third is kept for test
-    clips and never used in training or validation.
+    ``<root>/_backgrounds/*.{jpg,png}`` backgrounds. If a class has several files, every third one is used for test
+    clips only.
 
     Args:
         root: the folder.
-        split: whose files to use.
+        split: split whose files are used.
 
     Raises:
         DatasetNotFoundError: a class without images or recordings, fewer than five classes, no backgrounds.
@@ -88,7 +88,7 @@ class FromFiles:
         return square
 
     def background(self, seed: int, size: tuple[int, int]) -> Image.Image:
-        """A random cut of one of the backgrounds, half of the time mirrored."""
+        """A random crop of one of the backgrounds, mirrored with probability 0.5."""
         rng = rng_of("background file", seed)
         image = _open(self._backgrounds[int(rng.integers(len(self._backgrounds)))], "RGB")
         if rng.random() < 0.5:
@@ -99,7 +99,7 @@ class FromFiles:
         return image.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
 
     def voice(self, category: str, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """A random stretch of one of the class's recordings, repeated where it is too short."""
+        """A random part of one of the class's recordings, repeated if it is too short."""
         files = self._recordings[category]
         file = files[int(rng.integers(len(files)))]
         recording = read_waveform(file, 0.0, probe_audio_duration(file))

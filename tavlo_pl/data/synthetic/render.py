@@ -1,4 +1,4 @@
-"""Draws a scene: frames, the mask of every actor at annotated frames, and the sound."""
+"""Renders a scene: frames, the mask of every object at annotated frames, and the audio."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from tavlo_pl.data.synthetic.scene import Actor, Scene, rng_of
 from tavlo_pl.data.synthetic.sound import SAMPLE_RATE_HZ, loudness, reverberate
 
 SHAKE_HZ = 7.0
-"""How fast an object rocks while it sounds."""
+"""Frequency at which an object rotates back and forth while it sounds."""
 
 
 def actor_sound(actor: Actor, duration_s: float, materials: Materials) -> np.ndarray:
-    """(L,) what the actor plays, at full scale, faded in and out over 20 ms at the ends of its intervals."""
+    """(L,) sound of an actor at full scale, faded in and out over 20 ms at the ends of its intervals."""
     out = np.zeros(round(duration_s * SAMPLE_RATE_HZ))
     for begin_s, end_s in actor.intervals:
         begin, end = round(max(begin_s, 0) * SAMPLE_RATE_HZ), round(min(end_s, duration_s) * SAMPLE_RATE_HZ)
@@ -27,7 +27,7 @@ def actor_sound(actor: Actor, duration_s: float, materials: Materials) -> np.nda
 
 
 def mix_sound(scene: Scene, sounds: list[np.ndarray]) -> np.ndarray:
-    """(L,) float32 of what is heard: audible actors at their levels, the room, background noise; peaks below 1."""
+    """(L,) float32 audio: audible actors at their levels, reverberation and background noise; peaks below 1."""
     rng = rng_of("room", scene.background_seed)
     total = sum(
         (s * 10 ** (a.gain_db / 20) for a, s in zip(scene.actors, sounds, strict=True) if a.audible),
@@ -39,16 +39,16 @@ def mix_sound(scene: Scene, sounds: list[np.ndarray]) -> np.ndarray:
 
 
 class Renderer:
-    """Draws the frames of a scene.
+    """Renders the frames of a scene.
 
     Args:
-        scene: what happens.
-        level: the dials of the difficulty.
+        scene: the scene.
+        level: parameters of the difficulty.
         size: (width, height) in pixels.
         duration_s: length in seconds.
         frame_rate: frames a second.
-        sounds: (L,) of every actor, heard or not: it pulses with them.
-        materials: what the world is made of.
+        sounds: (L,) sound of every actor, audible or not; the actor pulses with it.
+        materials: images and sounds of the classes.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class Renderer:
             yield self.draw(frame)[0]
 
     def draw(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """One frame and who owns its pixels.
+        """Renders one frame and the visible actor of each pixel.
 
         Returns:
-            (H, W, 3) uint8, and (H, W) int: the number of the actor seen at a pixel, -1 for the background.
+            (H, W, 3) uint8, and (H, W) int: number of the actor that is visible at a pixel, -1 for the background.
         """
         time_s = frame / self.frame_rate
         width, height = self.size
@@ -108,7 +108,7 @@ class Renderer:
         if not (-2 * reach < left < width and -2 * reach < top < height):
             return
         ux, uy = x * width - left, y * height - top
-        # the inverse map PIL wants: from the patch's pixels to the sprite's
+        # PIL needs the inverse map, from pixels of the patch to those of the sprite
         c, s = np.cos(angle) * half / radius, np.sin(angle) * half / radius
         a, b, d, e = c * stretch, s * stretch, -s / stretch, c / stretch
         patch = sprite.transform(

@@ -1,8 +1,8 @@
-"""What happens in a procedural clip: who is in the frame, where, who sounds, when. Draws only, no pixels.
+"""Random scenes of procedural clips: objects, positions, sounds and times; no pixels.
 
-A clip is a ``Scene``: a background, a few ``Actor``s on smooth paths, and sounds. An actor that sounds pulses with
-its own sound; half of the silent ones pulse with audio of their own that is not mixed in, at other moments, so that
-"what pulses" is not the answer. Everything follows from (seed, split, number of the clip).
+A ``Scene`` has a background, a few ``Actor``s on smooth paths, and sounds. A sounding actor pulses with its sound; half
+of the silent ones pulse at other times with a sound that is not part of the audio, so that pulsing alone does not
+indicate the source. All draws depend on (seed, split, number of the clip) only.
 """
 
 import base64
@@ -22,21 +22,21 @@ Interval = tuple[float, float]
 
 KINDS: tuple[Kind, ...] = ("single_sound", "mixed_sound", "multi_entity", "off_screen", "cross_event")
 TRAIN_SHARES: tuple[float, ...] = (0.35, 0.2, 0.2, 0.1, 0.15)
-"""How often each kind is drawn among training clips, in the order of ``KINDS``."""
+"""Probability of each kind in training clips, in the order of ``KINDS``."""
 
 
 SLIDE_S = 0.6
-"""How long an object takes to enter or leave the frame."""
+"""Time in which an object enters or leaves the frame."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """The draw of an object's looks; a class fixes shape and texture, all else varies around it.
+    """Random appearance of an object; the class determines shape and texture.
 
     Attributes:
-        variant: number that picks one of a class's files, or the details of its texture.
+        variant: number that selects a file of the class, or details of its texture.
         hue: base colour, position on the colour circle, 0..1.
-        contrast: between its two tones, 0..1.
+        contrast: contrast of its two tones, 0..1.
         size: radius at rest, as a share of the frame's height.
     """
 
@@ -68,17 +68,17 @@ class Path:
 
 @dataclass(frozen=True)
 class Actor:
-    """Something that can be seen, heard, or both.
+    """An object that is visible, audible, or both.
 
     Attributes:
         category: its class.
-        look: the draw of its looks.
-        path: where it is.
-        intervals: when it sounds, or when it pulses in silence; seconds.
-        audible: whether its sound is in the clip's sound.
-        visible: when it is in the frame; None for one that never is.
+        look: its appearance.
+        path: its position over time.
+        intervals: when it sounds, or pulses without sound; seconds.
+        audible: whether its sound is part of the audio.
+        visible: when it is in the frame; None for never.
         gain_db: level of its sound.
-        voice_seed: draws its sound.
+        voice_seed: seed of its sound.
     """
 
     category: str
@@ -91,7 +91,7 @@ class Actor:
     voice_seed: int
 
     def position(self, time_s: float) -> tuple[float, float, float]:
-        """(x, y) in shares of width and height, and the angle; it slides over the nearer side to enter or leave."""
+        """(x, y) in shares of width and height, and the angle; it enters and leaves over the nearer side."""
         x, y, angle = self.path.at(time_s)
         if self.visible is not None:
             until_gone, since_come = self.visible[1] - time_s, time_s - self.visible[0]
@@ -100,17 +100,17 @@ class Actor:
         return x, y, angle
 
     def sounding_at(self, time_s: float, margin_s: float = 0.0) -> bool:
-        """Whether it is heard at a moment, and ``margin_s`` away from the ends of the interval."""
+        """Whether it is audible at a time, at least ``margin_s`` from the ends of the interval."""
         return self.audible and any(a + margin_s <= time_s <= b - margin_s for a, b in self.intervals)
 
     def visible_at(self, time_s: float, margin_s: float = 0.0) -> bool:
-        """Whether it is in the frame at a moment, and ``margin_s`` away from entering or leaving."""
+        """Whether it is in the frame at a time, at least ``margin_s`` from entering or leaving."""
         return self.visible is not None and self.visible[0] + margin_s <= time_s <= self.visible[1] - margin_s
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """A moment at which the clip is annotated: the frame's number and its sounding actors by scenario."""
+    """An annotated frame: its number and its sounding actors by scenario."""
 
     frame: int
     sources: tuple[tuple[int, Scenario], ...]
@@ -118,7 +118,7 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Scene:
-    """A whole clip before it is drawn."""
+    """A clip before rendering."""
 
     clip_id: str
     start_s: int
@@ -136,18 +136,18 @@ class Scene:
 
     @property
     def label(self) -> str:
-        """The classes that are heard, joined by ``, `` as VGGSound's labels are."""
+        """The audible classes, joined by ``, `` as in VGGSound's labels."""
         return ", ".join(dict.fromkeys(a.category for a in self.actors if a.audible))
 
 
 def rng_of(*key: object) -> np.random.Generator:
-    """A generator that depends on the key alone, on every machine."""
+    """A generator that depends on the key only, on every machine."""
     digest = hashlib.sha256(repr(key).encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
 
 
 def _intervals(rng: np.random.Generator, duration_s: float) -> tuple[Interval, ...]:
-    """One or two stretches of sound that cover 45-75 % of the clip, with silence somewhere."""
+    """One or two intervals of sound that cover 45-75 % of the clip."""
     total = rng.uniform(0.45, 0.75) * duration_s
     if rng.random() < 0.5:
         begin = rng.uniform(0, duration_s - total)
@@ -166,7 +166,7 @@ def _overlap(a: Sequence[Interval], b: Sequence[Interval]) -> float:
 
 
 def _own_moments(rng: np.random.Generator, duration_s: float, heard: Sequence[Interval]) -> tuple[Interval, ...]:
-    """Moments at which a silent object pulses: of a dozen draws, the one that coincides least with what is heard."""
+    """Intervals in which a silent object pulses: of twelve draws, the one with the least overlap with audible ones."""
     draws = [_intervals(rng, duration_s) for _ in range(12)]
     return min(draws, key=lambda d: _overlap(d, heard))
 
@@ -174,7 +174,7 @@ def _own_moments(rng: np.random.Generator, duration_s: float, heard: Sequence[In
 def _place(
     rng: np.random.Generator, taken: list[tuple[float, float]], swing: tuple[float, float]
 ) -> tuple[float, float]:
-    """A centre away from the centre of the frame and from other objects: the best of 12 draws."""
+    """A position away from the centre of the frame and from other objects: the best of 12 draws."""
     draws = [
         (float(rng.uniform(0.1 + swing[0], 0.9 - swing[0])), float(rng.uniform(0.17 + swing[1], 0.83 - swing[1])))
         for _ in range(12)
@@ -195,18 +195,18 @@ def draw_scene(
     frame_rate: float,
     frames_annotated: int,
 ) -> Scene:
-    """Draws clip ``number`` of a split; the same arguments give the same scene everywhere.
+    """Draws clip ``number`` of a split; equal arguments give equal scenes on every machine.
 
     Args:
         seed: of the world.
         split: train, val or test.
         number: of the clip within its split and kind.
-        kind: what happens in it; None draws it (training).
+        kind: kind of the clip; None draws it (training).
         categories: names of the classes.
         difficulty: one of ``LEVELS``.
         duration_s: length of the clip in seconds.
         frame_rate: frames a second.
-        frames_annotated: how many frames are annotated at most.
+        frames_annotated: maximum number of annotated frames.
     """
     rng = rng_of("tavlo world", seed, split, number, kind)
     level = LEVELS[difficulty]
@@ -214,7 +214,7 @@ def draw_scene(
     count = int(rng.integers(level.actors[0], level.actors[1] + 1))
     drawn = [str(c) for c in rng.permutation(list(categories))]
     hues = {c: i / len(categories) for i, c in enumerate(categories)}
-    taken: list[tuple[float, float]] = [(0.5, 0.5)]  # nobody stands in the centre: there is no centre prior to learn
+    taken: list[tuple[float, float]] = [(0.5, 0.5)]  # no object is in the centre, so that a centre prior does not help
 
     def actor(category: str, intervals: tuple[Interval, ...], audible: bool, visible: Interval | None) -> Actor:
         swing = (rng.uniform(0.01, 0.07), rng.uniform(0.01, 0.09))
@@ -298,10 +298,10 @@ def _annotate(
     frame_rate: float,
     frames_annotated: int,
 ) -> tuple[Annotated, ...]:
-    """Frames at which something is heard, at random moments, with every sounding actor and its scenario.
+    """Random frames with audible sound, with every sounding actor and its scenario.
 
-    A frame is left out where a sound or a visit begins or ends within 0.1 s, where a listener could not decide either;
-    in Mixed-sound clips only frames with both sounds count.
+    Frames within 0.1 s of the start or end of a sound, or of entering or leaving, are left out, because they are
+    ambiguous; in Mixed-sound clips, frames without both sounds are left out too.
     """
     margin_s = 0.1
     usable: list[Annotated] = []

@@ -1,7 +1,7 @@
-"""The voices of the procedural world: waveforms whose timbre and rhythm, not their pitch, name the class.
+"""Sounds of the procedural classes: timbre and rhythm identify the class, pitch does not.
 
-Every voice draws its own pitch, rhythm and brightness from wide ranges that overlap with those of the other
-voices, so that no single frequency gives a class away.
+Pitch, rhythm and brightness are drawn from wide ranges that overlap between classes, so that no single frequency
+identifies a class.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 SAMPLE_RATE_HZ = 16_000
-"""Sample rate at which the world is synthesised and encoded."""
+"""Sample rate of synthesis and encoding."""
 
 Waveform = np.ndarray
 Voice = Callable[[int, np.random.Generator], Waveform]
@@ -127,7 +127,7 @@ def organ(samples: int, rng: np.random.Generator) -> Waveform:
 
 
 def motor(samples: int, rng: np.random.Generator) -> Waveform:
-    """Pulses at 18-40 Hz: heard as a rattle with a pitch."""
+    """Pulses at 18-40 Hz."""
     rate = rng.uniform(18, 40) * (1 + 0.1 * np.sin(2 * np.pi * rng.uniform(0.3, 1) * _time(samples)))
     gate = np.maximum(np.sin(_phase(rate)), 0) ** 4
     wave: np.ndarray = gate * (_band_noise(samples, 150, 1200, rng) + 0.5 * np.sin(_phase(rate * 8)))
@@ -165,15 +165,15 @@ VOICES: dict[str, Voice] = {
 
 
 def loudness(waveform: Waveform, times_s: np.ndarray, release_s: float = 0.15) -> np.ndarray:
-    """How loud a sound is at given moments, as a slow needle would show it.
+    """Loudness of a sound at given times, with a slow release.
 
     Args:
         waveform: (L,) samples at ``SAMPLE_RATE_HZ``.
-        times_s: (N,) ascending moments in seconds.
-        release_s: time in which the needle falls to 1/e after the sound has stopped.
+        times_s: (N,) ascending times in seconds.
+        release_s: time in which the value falls to 1/e after the sound has stopped.
 
     Returns:
-        (N,) values in [0, 1], relative to the loudest moment of the waveform.
+        (N,) values in [0, 1], relative to the maximum of the waveform.
     """
     step = SAMPLE_RATE_HZ // 100
     blocks = waveform[: len(waveform) // step * step].reshape(-1, step)
@@ -188,13 +188,13 @@ def loudness(waveform: Waveform, times_s: np.ndarray, release_s: float = 0.15) -
 
 
 def reverberate(waveform: Waveform, decay_s: float, wet: float, rng: np.random.Generator) -> Waveform:
-    """Adds the tail of a room: the sound convolved with exponentially falling noise.
+    """Adds reverberation: the sound convolved with exponentially decaying noise.
 
     Args:
         waveform: (L,) samples.
-        decay_s: time in which the tail falls by 60 dB.
-        wet: share of the tail, 0..1.
-        rng: draws the room.
+        decay_s: time in which the reverberation falls by 60 dB.
+        wet: share of the reverberation, 0..1.
+        rng: generator of the noise.
     """
     length = int(decay_s * SAMPLE_RATE_HZ)
     room = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)

@@ -7,8 +7,8 @@
     DIR/<split>/metadata/<clip>/<frame>.json and .jpg
     DIR/train/vggsound.csv               youtube_id,start_seconds,label,split, as VGGSound's list
 
-Every clip follows from (seed, split, number) alone: the same seed gives the same annotations byte for byte and the
-same decoded frames, however many processes write it. A killed run resumes where it stopped.
+Every clip depends on (seed, split, number) only: equal seeds give byte-identical annotations and equal decoded frames
+for any number of processes. An interrupted run resumes.
 """
 
 import csv
@@ -43,12 +43,12 @@ TASKS: dict[Scenario, str] = {
 """AVATAR's spelling of the scenarios."""
 
 LEAST_VISIBLE = 0.004
-"""Smallest share of the frame that a source must show for its frame to be annotated (others may hide it)."""
+"""Minimum visible share of the frame of a source in annotated frames; other objects can occlude it."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The arguments that decide what a world looks like.
+    """The arguments of a world.
 
     Attributes:
         seed: of all draws.
@@ -58,7 +58,7 @@ class World:
         frame_rate: frames a second.
         width: of the frames in pixels, even.
         height: of the frames in pixels, even.
-        frames_annotated: frames annotated a clip, at most.
+        frames_annotated: maximum number of annotated frames per clip.
     """
 
     seed: int
@@ -73,7 +73,7 @@ class World:
 
 @dataclass(frozen=True)
 class SyntheticJob:
-    """One clip to be written."""
+    """One clip to write."""
 
     world: World
     folder: Path
@@ -97,22 +97,22 @@ def write_world(
     frames_annotated: int = 5,
     workers: int = 2,
 ) -> None:
-    """Writes a small audio-visual world as real video files, in AVATAR's layout.
+    """Writes procedural audio-visual clips as video files, in AVATAR's layout.
 
     Args:
-        out: folder to write to; a killed run of the same world resumes there.
-        train_clips: number of training clips, of all scenarios mixed.
-        clips_per_scenario: test clips of each scenario and of cross-event.
-        val_clips_per_scenario: validation clips of each.
-        seed: the same seed gives the same world.
-        difficulty: easy, standard or hard: how many objects, how visibly they move with their sound, how noisy.
-        sprites: build the classes from DIR/<class>/*.png and *.wav|ogg|flac, DIR/_backgrounds/*.jpg|png instead.
+        out: output folder; an interrupted run with the same arguments resumes.
+        train_clips: number of training clips of all scenarios.
+        clips_per_scenario: number of test clips of each scenario and of cross-event.
+        val_clips_per_scenario: number of validation clips of each.
+        seed: seed of all draws.
+        difficulty: easy, standard or hard: number of objects, strength of the motion with the sound, and noise.
+        sprites: use DIR/<class>/*.png and *.wav|ogg|flac and DIR/_backgrounds/*.jpg|png instead of procedural classes.
         duration_s: length of a clip in seconds.
         frame_rate: frames a second.
         width: of the frames in pixels, even.
         height: of the frames in pixels, even.
-        frames_annotated: annotated frames a clip, at most.
-        workers: processes that draw and encode.
+        frames_annotated: maximum number of annotated frames per clip.
+        workers: number of processes that render and encode.
 
     Raises:
         ConfigError: a number out of range, or ``out`` holds another world.
@@ -144,16 +144,14 @@ def write_world(
 
 
 def _claim(folder: Path, world: World) -> None:
-    """Notes the world's arguments in its folder, and refuses a folder that holds another world."""
+    """Stores the arguments in the folder, and rejects a folder with other arguments."""
     note = folder / "world.json"
     text = json.dumps(asdict(world), indent=1) + "\n"
     if note.exists():
         if note.read_text() != text:
-            raise ConfigError(
-                f"{folder} holds a world made with other arguments ({note}); choose another --out or remove it"
-            )
+            raise ConfigError(f"{folder} has clips of other arguments ({note}); choose another --out or remove it")
     elif folder.is_dir() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} is not empty and holds no world; choose another --out")
+        raise ConfigError(f"{folder} is not empty and has no world.json; choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     note.write_text(text)
 
@@ -164,7 +162,7 @@ def _materials(sprites: str | None, split: Split) -> Materials:
 
 
 def write_job(job: SyntheticJob) -> tuple[str, str]:
-    """Draws and encodes one clip, unless its video exists; returns its name and its label."""
+    """Renders and encodes one clip, unless its video exists; returns its name and label."""
     world = job.world
     materials = _materials(world.sprites, job.split)
     scene = draw_scene(
