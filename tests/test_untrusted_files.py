@@ -213,7 +213,7 @@ def test_shards_whose_index_leads_elsewhere_are_refused(
     spec = {"segments": 3, "frames_per_segment": 1, "duration_s": 2.0}
     (tmp_path / "shards.json").write_text(json.dumps({"spec": spec}))
     source = {"class_path": "tavlo_pl.data.shards.Shards", "init_args": {"root": str(tmp_path)}}
-    assert_refused(fit_on(source, world, tmp_path), "holds what cannot be; write the shards again")
+    assert_refused(fit_on(source, world, tmp_path), "has invalid values; write the shards again")
     (tmp_path / "shards.json").write_text(json.dumps({"spec": {"segment": 3}}))
     assert_refused(fit_on(source, world, tmp_path), "no training shards there")
 

@@ -190,7 +190,7 @@ def _good_rows(table: pa.Table, path: str) -> pa.Table:
     for name, end in ends.items():
         low, high = pc.min_max(good[name]).as_py().values()
         if good[name].null_count or not 0 <= low <= high < end:
-            raise AnnotationError(f"{path}: the column {name} holds what cannot be; {REMEDY}")
+            raise AnnotationError(f"{path}: the column {name} has invalid values; {REMEDY}")
     if good["sample_id"].null_count:
         raise AnnotationError(f"{path}: a clip has no name; {REMEDY}")
     return good
