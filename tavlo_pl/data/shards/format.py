@@ -179,7 +179,7 @@ def from_record(
             waveform=np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32),
         )
     except (pa.ArrowException, ValueError, TypeError, LookupError, EOFError, OSError, MemoryError) as error:
-        raise CorruptMediaError(f"{where}: damaged: not a clip that tavlo wrote ({error}); write the shard again.") from error
+        raise CorruptMediaError(f"{where}: damaged: not a clip of tavlo ({error}); write the shard again.") from error
 
 
 def _decoded(images: Sequence[bytes], size: tuple[int, int] | None) -> NDArray[np.uint8]:
