@@ -95,7 +95,8 @@ def sweep_table(results: dict[str, dict[str, Any]], disk: dict[str, float]) -> T
         return f"{100 * np.mean(known):.1f} ({100 * min(known):.1f}-{100 * max(known):.1f})" if known else NOTHING
 
     def mean(values: Sequence[float], unit: float) -> str:
-        return f"{np.mean(values) / unit:.3g}" if values else NOTHING
+        value = np.mean(values) / unit if values else np.nan
+        return NOTHING if np.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
     return Table(
         title=f"ciou_mean in %, rule {RULE}; mean of the seeds {', '.join(map(str, seeds))}",
