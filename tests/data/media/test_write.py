@@ -57,12 +57,12 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
         raise RuntimeError("no more")
 
     path = tmp_path / "clip.mp4"
-    path.write_bytes(b"the film of yesterday")
+    path.write_bytes(b"the overlay video of yesterday")
     with pytest.raises(RuntimeError, match="no more"):
         write_clip(path, images(), 25, None, 16_000)
     with pytest.raises(ValueError, match="no frame"):
         write_clip(path, [], 25, None, 16_000)
-    assert path.read_bytes() == b"the film of yesterday"
+    assert path.read_bytes() == b"the overlay video of yesterday"
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -39,7 +39,7 @@ def test_the_readers_of_real_data_read_it_back(tmp_path: Path) -> None:
     frame = clip.annotations[0]
     image = np.asarray(Image.open(world / "test" / "metadata" / clip.sample_id / f"{frame.name}.jpg"))
     decoded = read_clip(clip.path, [frame.number / 10], None, 0.0, 2.0)
-    assert np.abs(decoded.frames[0].astype(int) - image).mean() < 12  # the annotated image is the film's frame
+    assert np.abs(decoded.frames[0].astype(int) - image).mean() < 12  # the annotated image is the frame of the video
     assert len(decoded.waveform) == 32_000 and np.abs(decoded.waveform).max() > 0.01
     mask = frame.mask(Scenario.MULTI_ENTITY, (64, 96))
     content = json.loads((world / "test" / "metadata" / clip.sample_id / f"{frame.name}.json").read_text())
