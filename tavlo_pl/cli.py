@@ -10,6 +10,7 @@ Differences from LightningCLI:
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -23,9 +24,10 @@ from tavlo_pl.callbacks.checkpoint_io import AtomicCheckpointIO
 from tavlo_pl.callbacks.defaults import evaluation_callbacks, fit_callbacks
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.config import packaged, security, stored
-from tavlo_pl.config.options import NOT_RESOLVED, OPTIMIZER_OPTIONS, RUN_OPTIONS
+from tavlo_pl.config.options import NOT_RESOLVED, OPTIMIZER_OPTIONS, PROTOCOL_OPTIONS, RUN_OPTIONS
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.metrics.protocols import ProtocolOptions
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.models.optimizers import WarmupCosine
 from tavlo_pl.predict.checkpoint import packaged_checkpoint, read_checkpoint, stored_config
@@ -48,6 +50,8 @@ class TavloCLI(LightningCLI):
     """
 
     trainer: TavloTrainer
+    model: AVLocalizer
+    datamodule: ClipDataModule
 
     def __init__(self, session: RunSession) -> None:
         self.session = session
@@ -80,6 +84,8 @@ class TavloCLI(LightningCLI):
             parser.add_argument(f"--{name}", **settings)
         if self.command == "predict":
             parser.add_class_arguments(PredictOptions)
+        if self.command == "test":
+            parser.add_class_arguments(ProtocolOptions)
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -155,7 +161,13 @@ class TavloCLI(LightningCLI):
         self._evaluate(self.trainer.validate, **kwargs)
 
     def test(self, **kwargs: Any) -> None:
-        """Evaluates on the test clips."""
+        """Evaluates on the test clips by a protocol; the data set has a default."""
+        options = ProtocolOptions(**{name: self.config[self.command][name] for name in PROTOCOL_OPTIONS})
+        protocol = options.chosen(self.datamodule.test_protocol.name)
+        if not self.model.is_video_level:
+            protocol = replace(protocol, time="nearest")  # the annotated frame itself
+        self.datamodule.test_protocol = protocol
+        self.model.set_test_protocol(protocol)
         self._evaluate(partial(self.trainer.test, verbose=False), **kwargs)
 
     def _evaluate(self, stage: Callable[..., object], ckpt_path: str | None, **kwargs: Any) -> None:

@@ -9,7 +9,7 @@ name                     shape, type            meaning
 ``frame_time``           (B, T) float64         presentation time of the frame, seconds on its file's clock
 ``index``                (B,) int64             position in the dataset, the same on every process
 ``sample_id``            B strings              ``<clip>``, the key of everything written for the clip
-``targets``              ``Targets``            ground truth of N annotated (frame, scenario) samples
+``targets``              ``Targets``            ground truth of N annotated samples
 ``mismatched_waveform``     (B, L) float32         the audio of another clip of the test list (test only)
 ``mismatched_spectrogram``  (B, 1, F, W) float32   the same, as a spectrogram (test only)
 ``silence_spectrogram``  (B, 1, F, W) float32   of silence (test only)
@@ -55,42 +55,72 @@ class Scenario(StrEnum):
 
     @property
     def id(self) -> int:
-        """Position in the enumeration, the integer stored in ``Targets.scenario``."""
+        """Position in the enumeration, the column of ``Targets.scenarios``."""
         return SCENARIOS.index(self)
 
 
 SCENARIOS: tuple[Scenario, ...] = tuple(Scenario)
 
 
+TASKS: dict[Scenario, str] = {
+    Scenario.SINGLE_SOUND: "Single-Sound",
+    Scenario.MIXED_SOUND: "Mixed-Sound",
+    Scenario.MULTI_ENTITY: "Multi-Entity",
+    Scenario.OFF_SCREEN: "Off-Screen",
+}
+"""The names that AVATAR's evaluator accepts as ``task`` of an annotation, in exactly this spelling."""
+
+
 class Targets(NamedTuple):
-    """Ground truth of the N annotated samples of a batch; a sample is one (frame, scenario).
+    """Ground truth of the N annotated samples of a batch.
+
+    A sample is an annotated frame, or one of its scenarios, as the protocol has it (``metrics/protocols.py``). Its map
+    is ``(1 - blend) * maps[row, segment] + blend * maps[row, next_segment]``.
 
     Attributes:
         mask: (N, H, W) bool, pixels of the sounding sources; empty where the source is off-screen. Or float32
             weights 0, 0.5 and 1 where annotators may disagree (Flickr-SoundNet).
         row: (N,) int64, the row of the batch the sample belongs to.
-        segment: (N,) int64, the segment whose frame is the annotated one.
+        segment: (N,) int64, the segment whose frame is the annotated one, or the last one that is not after it.
+        next_segment: (N,) int64, the first one after it; equal to `segment` where only one map is used.
+        blend: (N,) float32 in 0..1, weight of the map of `next_segment`.
         index: (N,) int64, unique over the dataset and the same on every process.
         clip: (N,) int64, one number a video, for intervals by video.
-        scenario: (N,) int64, ``Scenario.id``.
+        scenarios: (N, 4) bool, the scenarios that the sample belongs to, by ``Scenario.id``; at least one.
         cross_event: (N,) bool, whether the sounding source changes inside the clip.
         time_s: (N,) float64, when the annotated frame is shown, seconds on its clip's clock; 0 for still images.
         sources: (N,) int64, number of annotated sources.
-        sample_id: N strings ``<clip>/<frame>/<scenario>``; the clip alone in data sets with one image per clip.
+        sample_id: N strings ``<clip>/<frame>/<scenario>``, ``<clip>/<frame>`` for a whole frame; the clip alone in data
+            sets with one image per clip.
         category: N strings, the annotated categories, joined by ``+``.
     """
 
     mask: Tensor
     row: Tensor
     segment: Tensor
+    next_segment: Tensor
+    blend: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs
     clip: Tensor
-    scenario: Tensor
+    scenarios: Tensor
     cross_event: Tensor
     time_s: Tensor
     sources: Tensor
     sample_id: list[str]
     category: list[str]
+
+    @property
+    def on_screen(self) -> Tensor:
+        """(N,) bool, whether a sounding source is visible."""
+        return self.scenarios[:, : Scenario.OFF_SCREEN.id].any(1)
+
+    def maps_of(self, maps: Tensor) -> Tensor:
+        """(N, h, w) float32: of (B, T, h, w) maps those of the samples."""
+        first = maps[self.row, self.segment].float()
+        if not self.blend.any():
+            return first
+        weight = self.blend[:, None, None]
+        return (1 - weight) * first + weight * maps[self.row, self.next_segment].float()
 
 
 class BadClip(NamedTuple):

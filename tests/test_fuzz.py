@@ -15,7 +15,7 @@ from tavlo_pl.data.datasets.avatar import AVATAR
 from tavlo_pl.errors import AnnotationError, ConfigError, TavloError
 from tavlo_pl.predict.folder import checked_name
 from tests.fuzz import guided, run, targets
-from tests.helpers.trees import instance, write_avatar
+from tests.helpers.trees import instance, sample_of, write_avatar
 
 
 def test_changed_files_are_read_or_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +53,7 @@ def test_whatever_stands_in_an_annotation_is_read_or_refused(tmp_path: Path, val
     except TavloError:
         return
     for frame in clip.annotations:
-        assert all(frame.truth(scenario, (8, 8)).shape == (8, 8) for scenario in frame.scenarios)
+        assert all(sample_of(frame, scenario).truth((8, 8)).shape == (8, 8) for scenario in frame.scenarios)
 
 
 @FREELY

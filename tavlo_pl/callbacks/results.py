@@ -15,6 +15,7 @@ from typing_extensions import override
 from tavlo_pl import __version__
 from tavlo_pl.callbacks.forward_clock import ForwardClock
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.io.masks import pack_mask
 from tavlo_pl.metrics.per_sample import PerSampleMetric
 from tavlo_pl.run import directory
 from tavlo_pl.run.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps, to_csv
@@ -116,8 +117,9 @@ class MapKeeper(PerSampleMetric):
         self.compute_with_cache = False
         self.add_columns("index", "frame_time_s", "heatmap")
         self.add_text_columns("clip", "path")
-        self.add_columns("sample_index", "showing", "segment", "mask", "size")
+        self.add_columns("sample_index", "showing", "segment", "next_segment", "blend", "time_s", "size")
         self.add_text_columns("sample_id")
+        self.add_bytes_columns("mask")
 
     def update(self, heatmap: Tensor, batch: Batch) -> None:
         """Stores the maps and targets of a batch.
@@ -139,21 +141,28 @@ class MapKeeper(PerSampleMetric):
             sample_index=targets.index,
             showing=batch["index"][targets.row],
             segment=targets.segment,
-            mask=torch.from_numpy(np.packbits(targets.mask.flatten(1).cpu().numpy() > 0, axis=1)),
-            size=torch.full_like(targets.index, targets.mask.shape[-1]),
+            next_segment=targets.next_segment,
+            blend=targets.blend,
+            time_s=targets.time_s,
+            mask=[pack_mask(mask) for mask in targets.mask.cpu().numpy() > 0],
+            size=torch.tensor(targets.mask.shape[1:]).repeat(len(targets.index), 1),
             sample_id=targets.sample_id,
         )
 
     def compute(self) -> SampleMaps | None:
         """All samples in order of index, or None where there are none. Every process must call it."""
         shown = self.gather("index", "frame_time_s", "heatmap", "clip", "path")
-        samples = self.gather("sample_index", "showing", "segment", "mask", "size", "sample_id")
+        columns = ("showing", "segment", "next_segment", "blend", "time_s", "mask", "size", "sample_id")
+        samples = self.gather("sample_index", *columns)
         if not len(samples["sample_index"]):
             return None
         return SampleMaps(
             sample_id=samples["sample_id"].astype(str),
             showing=np.searchsorted(shown["index"], samples["showing"]),
             segment=samples["segment"],
+            next_segment=samples["next_segment"],
+            blend=samples["blend"],
+            time_s=samples["time_s"],
             mask=samples["mask"],
             size=samples["size"][0],
             clip=shown["clip"].astype(str),

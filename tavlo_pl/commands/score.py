@@ -14,12 +14,16 @@ from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.errors import ConfigError, PredictionError
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.metrics.figure import ALL, FORMATS, MISMATCHED_ROW, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Unit, read_figures
+from tavlo_pl.metrics.protocols import Protocol, ProtocolOptions
+from tavlo_pl.report.avatar_files import write_avatar_results
 from tavlo_pl.run.results import MAPS, PER_SAMPLE, SampleMaps, to_csv
 from tavlo_pl.types import BadClip, Scenario
 from tavlo_pl.viz.table import NOTHING, Table, results_tables
 
 if TYPE_CHECKING:
-    from tavlo_pl.data.predictions import Heatmaps, ScoredSample, ScoreLoader
+    from tavlo_pl.data.heatmap_folder import HeatmapFolder
+    from tavlo_pl.data.predictions import ScoreLoader
+    from tavlo_pl.data.scored_samples import ScoredSample
 
 NAMED = 20
 """At most this many missing predictions are named in a message."""
@@ -30,30 +34,29 @@ def score(
     annotations: str,
     predictions: str,
     out: str,
-    rule: str = "top_half",
-    interpolation: Literal["bilinear", "bilinear_corners", "bicubic", "bicubic_corners"] = "bilinear",
-    size: int = 224,
     missing: Literal["error", "skip", "zero"] = "error",
     frame_rate: float | None = None,
     silence: str | None = None,
     noise: str | None = None,
     mismatched: str | None = None,
+    **protocol_options: Any,
 ) -> None:
-    """Scores saved heatmaps (DIR/<sample_id>.npz, array heatmap) and writes results.json, per_sample.csv and maps.npz.
+    """Scores saved heatmaps and writes results.json, per_sample.csv and maps.npz.
+
+    With AVATAR and samples of frames, also heatmap_threshold.json and evaluation_results.json of AVATAR's evaluator.
 
     Args:
         dataset: whose annotations these are.
         annotations: AVATAR's root or its metadata, vggss.json, Flickr-SoundNet's folder of XML, or a JSON list.
-        predictions: folder of heatmaps; raw scores, at any size that all share.
+        predictions: folder of heatmaps, raw scores at any size that all share: <sample_id>.npz with an array heatmap,
+            or as AVATAR's evaluator reads them, heatmap/<clip>.npy with a map every eighth frame.
         out: results.json; per_sample.csv, and maps.npz for tavlo report, are written to the same folder.
-        rule: top_half, top_tenth, adaptive, fixed:<score> or universal:<quantile>.
-        interpolation: from cells to pixels; bilinear_corners is what EZ-VSL and FNAC do.
-        size: evaluation pixels a side.
         missing: what to do with samples that have no heatmap; zero scores them as a map of zeros.
         frame_rate: frames a second of AVATAR's videos, if the maps have times and the annotated frames only numbers.
         silence: folder of heatmaps of the same names for the same frames with silence, for pIA.
         noise: the same with white noise.
         mismatched: the same with the audio of another clip.
+        protocol_options: see `ProtocolOptions`.
 
     Raises:
         ConfigError: an option has a value that is not possible.
@@ -61,27 +64,34 @@ def score(
         AnnotationError: an annotation cannot be read.
         PredictionError: predictions are missing or cannot be read.
     """
-    if size < 1 or (frame_rate is not None and frame_rate <= 0):
-        raise ConfigError(f"--size {size} and --frame_rate {frame_rate} must be above 0.")
+    if frame_rate is not None and frame_rate <= 0:
+        raise ConfigError(f"--frame_rate {frame_rate} must be above 0.")
     if not out.endswith(".json"):
         raise ConfigError(
             f"--out {out} must be a file, such as results.json; per_sample.csv is written to the same folder."
         )
-    from tavlo_pl.data.predictions import Heatmaps, ScoreLoader, samples_of
-    from tavlo_pl.metrics.suite import METRICS, LocalizationSuite
+    source = _source(dataset, annotations)
+    protocol = ProtocolOptions(**protocol_options).chosen(source.protocol)
+    from tavlo_pl.data.heatmap_avatar import open_heatmaps
+    from tavlo_pl.data.predictions import ScoreLoader
+    from tavlo_pl.data.scored_samples import samples_of
+    from tavlo_pl.metrics.suite import LocalizationSuite
 
-    samples = samples_of(_source(dataset, annotations).clips())
+    samples = samples_of(source.clips(), protocol)
     folders = {MODEL_ROW: predictions, MISMATCHED_ROW: mismatched, "silence": silence, "white_noise": noise}
-    heatmaps = {name: Heatmaps(Path(folder), frame_rate) for name, folder in folders.items() if folder is not None}
+    heatmaps = {
+        name: open_heatmaps(Path(folder), frame_rate, protocol.time)
+        for name, folder in folders.items()
+        if folder is not None
+    }
     absent = _absent(samples, heatmaps.values(), missing)
-    keep_maps = len(heatmaps) > 1 or any(sample.scenario is Scenario.OFF_SCREEN for sample in samples)
-    chosen = METRICS if dataset == "avsbench" else None
-    suite = LocalizationSuite([rule], size, interpolation, keep_maps=keep_maps, metrics=chosen)
+    keep_maps = len(heatmaps) > 1 or any(Scenario.OFF_SCREEN in each.sample.scenarios for each in samples)
+    suite = LocalizationSuite(protocol, keep_maps=keep_maps)
     if missing == "skip":
         skipped = {sample.index for sample in absent}
         suite.update_left_out(_left_out(absent))
         samples = [sample for sample in samples if sample.index not in skipped]
-    loader = ScoreLoader(samples, heatmaps, size)
+    loader = ScoreLoader(samples, heatmaps, protocol.size)
     for maps, targets in tqdm(loader, desc="score", unit="batch"):
         synthetic = {name: maps.pop(name) for name in ("silence", "white_noise") if name in maps}
         suite.update(maps, targets, synthetic)
@@ -91,9 +101,7 @@ def score(
         rows = [row | {"time_s": None} for row in rows]
     results = {
         "dataset": dataset,
-        "rule": rule,
-        "interpolation": interpolation,
-        "size": size,
+        "protocol": protocol.label,
         "n": len(samples),
         "missing": {"policy": missing, "samples": len(absent), "names": [sample.name for sample in absent]},
         **_summary(metrics, dataset),
@@ -103,12 +111,15 @@ def score(
     }
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    column = f"{MODEL_ROW}/{rule}"
-    lines = [{**_first(row), "ciou": None if _is_off_screen(row) else row[column], **row} for row in rows]
+    column = f"{MODEL_ROW}/{protocol.rules[0]}"
+    lines = [{**_first(row), "ciou": row[column], **row} for row in rows]
     write_text_atomic(path.with_name(PER_SAMPLE), to_csv(lines))
-    _sample_maps(samples, loader, size).write(path.with_name(MAPS))
+    _sample_maps(samples, loader, protocol).write(path.with_name(MAPS))
+    files = [PER_SAMPLE, MAPS]
+    if dataset == "avatar" and protocol.samples == "frame":
+        files += write_avatar_results(path.parent, rows, protocol, suite.universal_thresholds)
     write_text_atomic(path, json.dumps(results, indent=2) + "\n")
-    written = f"{path}, {PER_SAMPLE} and {MAPS} written."
+    written = f"{path}, {', '.join(files[:-1])} and {files[-1]} written."
     print("\n" + "\n\n".join([*(table.to_text() for table in _tables(results)), written]))
 
 
@@ -141,7 +152,7 @@ def _source(dataset: str, annotations: str) -> ClipSource:
     return readers[dataset](annotations)
 
 
-def _absent(samples: list["ScoredSample"], folders: Iterable["Heatmaps"], missing: str) -> list["ScoredSample"]:
+def _absent(samples: list["ScoredSample"], folders: Iterable["HeatmapFolder"], missing: str) -> list["ScoredSample"]:
     """The samples that lack a heatmap in one of the folders, if this is allowed.
 
     Raises:
@@ -151,13 +162,13 @@ def _absent(samples: list["ScoredSample"], folders: Iterable["Heatmaps"], missin
     for heatmaps in folders:
         absent = [sample for sample in samples if heatmaps.file_of(sample) is None]
         if absent and (missing == "error" or len(absent) == len(samples)):
-            names = ", ".join(f"{sample.name}.npz" for sample in absent[:NAMED])
+            names = ", ".join(f"{sample.name}{heatmaps.suffix}" for sample in absent[:NAMED])
             more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
             some = len(absent) < len(samples)
             advice = "predict them too, or give --missing skip or zero" if some else "check the names"
             raise PredictionError(
                 f"{heatmaps.folder}: no heatmap for {len(absent)} of {len(samples)} samples ({names}{more}); there are "
-                f"{len(heatmaps.names)} files such as {min(heatmaps.names)}.npz; {advice}."
+                f"{len(heatmaps.names)} files such as {min(heatmaps.names)}{heatmaps.suffix}; {advice}."
             )
         gone |= {sample.index: sample for sample in absent}
     if missing == "skip" and len(gone) == len(samples):
@@ -176,11 +187,11 @@ def _left_out(absent: Iterable["ScoredSample"]) -> list[BadClip]:
 
 
 def _reason(lost: list["ScoredSample"]) -> str:
-    whole_clip = len(lost) == sum(len(frame.scenarios) for frame in lost[0].clip.annotations)
+    whole_clip = {sample.frame.name for sample in lost} >= {frame.name for frame in lost[0].clip.annotations}
     return "no prediction" if whole_clip else f"no prediction for {', '.join(sample.name for sample in lost)}"
 
 
-def _sample_maps(samples: list["ScoredSample"], loader: "ScoreLoader", size: int) -> SampleMaps:
+def _sample_maps(samples: list["ScoredSample"], loader: "ScoreLoader", protocol: Protocol) -> SampleMaps:
     """The maps and the ground truth of the samples, for ``tavlo report``."""
     import numpy as np
 
@@ -192,8 +203,11 @@ def _sample_maps(samples: list["ScoredSample"], loader: "ScoreLoader", size: int
         sample_id=np.array([sample.name for sample in samples]),
         showing=number,
         segment=np.zeros_like(number),
+        next_segment=np.zeros_like(number),
+        blend=np.zeros(len(number), np.float32),
+        time_s=kept["time_s"],
         mask=kept["mask"],
-        size=np.array(size),
+        size=np.array(protocol.size),
         clip=np.array([sample.clip.sample_id for sample in samples]),
         path=np.array([found[sample.number] for sample in samples]),
         frame_time_s=kept["time_s"][:, None],
@@ -203,10 +217,6 @@ def _sample_maps(samples: list["ScoredSample"], loader: "ScoreLoader", size: int
 
 def _first(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in ("sample_id", "clip", "scenario", "category")}
-
-
-def _is_off_screen(row: dict[str, Any]) -> bool:
-    return bool(row["scenario"] == Scenario.OFF_SCREEN)
 
 
 def _drop_timed_figures(metrics: dict[str, Any]) -> None:
@@ -272,7 +282,7 @@ def _tables(results: dict[str, Any]) -> list[Table]:
         for figure in figures
         if figure.name in summary
     ]
-    return [*tables, Table(f"All samples, in %, rule {results['rule']}", ["", "value", "low", "high"], rows)]
+    return [*tables, Table(f"All samples, in %, protocol {results['protocol']}", ["", "value", "low", "high"], rows)]
 
 
 def _number(value: float | None, unit: Unit) -> str:

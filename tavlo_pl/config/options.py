@@ -3,6 +3,7 @@
 from typing import Any
 
 from tavlo_pl.config.security import IMPORTABLE
+from tavlo_pl.metrics.protocols import ProtocolOptions
 
 RUN_OPTIONS: dict[str, dict[str, Any]] = {
     "out": {
@@ -32,5 +33,8 @@ OPTIMIZER_OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Options of ``fit`` that all other commands accept, so that they read the configuration of an experiment."""
 
-NOT_RESOLVED = {"config", "ckpt_path", "out", "overwrite", "allow_untrained", "allow_import"}
+PROTOCOL_OPTIONS = tuple(ProtocolOptions.__dataclass_fields__)
+"""Options of ``test`` that select the evaluation protocol; ``results.json`` states it."""
+
+NOT_RESOLVED = {"config", "ckpt_path", "out", "overwrite", "allow_untrained", "allow_import", *PROTOCOL_OPTIONS}
 """Options of one command line, which are not part of the configuration of a run."""

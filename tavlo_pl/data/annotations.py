@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tavlo_pl.errors import AnnotationError
+from tavlo_pl.metrics.protocols import MixedFrames, SampleUnit
 from tavlo_pl.types import SCENARIOS, Scenario
 
 
@@ -106,36 +107,75 @@ class AnnotatedFrame:
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
-        """The scenarios of the frame, in the order of the enumeration; each is one sample."""
+        """The scenarios of the frame, in the order of the enumeration."""
         present = {instance.scenario for instance in self.instances}
         return tuple(scenario for scenario in SCENARIOS if scenario in present)
 
-    def categories(self, scenario: Scenario) -> tuple[str, ...]:
-        """Sorted categories of the scenario's instances."""
-        return tuple(sorted({i.category for i in self.instances if i.scenario is scenario}))
+    def samples(self, unit: SampleUnit, mixed_frames: MixedFrames) -> list["FrameSample"]:
+        """What is scored of the frame; nothing without instances.
 
-    def sources(self, scenario: Scenario) -> int:
-        """Number of the scenario's instances."""
-        return sum(instance.scenario is scenario for instance in self.instances)
+        Args:
+            unit: see `Protocol.samples`.
+            mixed_frames: see `Protocol.mixed_frames`.
+        """
+        present = self.scenarios
+        if unit == "scenario":
+            return [FrameSample(self, (scenario,), f"{self.name}/{scenario}") for scenario in present]
+        if Scenario.OFF_SCREEN in present[1:] and mixed_frames != "both":
+            present = present[:-1] if mixed_frames == "on_screen" else (Scenario.OFF_SCREEN,)
+        return [FrameSample(self, present, self.name)] if present else []
 
-    def mask(self, scenario: Scenario, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """(h, w) union of the scenario's instances; empty for off-screen sources."""
+
+@dataclass(frozen=True)
+class FrameSample:
+    """What is scored once: an annotated frame with all or some of its scenarios.
+
+    Attributes:
+        frame: the annotation.
+        scenarios: which of its scenarios, in the order of the enumeration; at least one.
+        name: ``<frame>``, or ``<frame>/<scenario>``.
+    """
+
+    frame: AnnotatedFrame
+    scenarios: tuple[Scenario, ...]
+    name: str
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """The visible sources; those that are off-screen where no source is visible."""
+        visible = set(self.scenarios) - {Scenario.OFF_SCREEN}
+        return tuple(i for i in self.frame.instances if i.scenario in (visible or self.scenarios))
+
+    @property
+    def category(self) -> str:
+        """Sorted categories of `instances`, joined by ``+``."""
+        return "+".join(sorted({instance.category for instance in self.instances}))
+
+    @property
+    def flags(self) -> list[bool]:
+        """For each scenario of the enumeration, whether the sample belongs to it."""
+        return [scenario in self.scenarios for scenario in SCENARIOS]
+
+    def mask(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """(h, w) union of the visible sources; empty where none is visible."""
         mask = np.zeros(size, bool)
-        if scenario is not Scenario.OFF_SCREEN:
+        if self.scenarios != (Scenario.OFF_SCREEN,):
             for instance in self.instances:
-                if instance.scenario is scenario:
-                    mask |= instance.raster(size, (size[1] / self.width, size[0] / self.height))
+                mask |= instance.raster(size, self._scale(size))
         return mask
 
-    def truth(self, scenario: Scenario, size: tuple[int, int]) -> NDArray[np.bool_] | NDArray[np.float32]:
+    def truth(self, size: tuple[int, int]) -> NDArray[np.bool_] | NDArray[np.float32]:
         """(h, w) ground truth: `mask`, or with ``agreement`` the number of instances divided by it, at most 1."""
-        if self.agreement == 1:
-            return self.mask(scenario, size)
+        if self.frame.agreement == 1:
+            return self.mask(size)
         votes = np.zeros(size, np.float32)
-        for instance in self.instances:
-            votes += instance.raster(size, (size[1] / self.width, size[0] / self.height))
-        target: NDArray[np.float32] = np.minimum(votes / np.float32(self.agreement), np.float32(1))
+        for instance in self.frame.instances:
+            votes += instance.raster(size, self._scale(size))
+        target: NDArray[np.float32] = np.minimum(votes / np.float32(self.frame.agreement), np.float32(1))
         return target
+
+    def _scale(self, size: tuple[int, int]) -> tuple[float, float]:
+        return size[1] / self.frame.width, size[0] / self.frame.height
 
 
 def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:

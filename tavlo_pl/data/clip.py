@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +116,13 @@ class Clip:
 
 
 class ClipSource(ABC):
-    """A dataset: its clips and their annotations."""
+    """A dataset: its clips and their annotations.
+
+    Attributes:
+        protocol: name of the evaluation protocol that is the default for its annotations.
+    """
+
+    protocol: ClassVar[str] = "avatar_per_frame"
 
     @abstractmethod
     def clips(self) -> Sequence[Clip]:

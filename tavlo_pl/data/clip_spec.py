@@ -18,7 +18,6 @@ class ClipSpec:
         mel_bands: F, frequency bands of the spectrogram.
         columns_per_segment: spectrogram columns of a segment.
         frequencies: ``mel``, or ``linear`` for 257 frequencies from 0 Hz to 8 kHz instead of mel bands.
-        mask_size: height and width of the target masks in pixels.
 
     Raises:
         ConfigError: a number is not positive, or the spectrogram columns do not cover the audio.
@@ -30,7 +29,6 @@ class ClipSpec:
     mel_bands: int = 64
     columns_per_segment: int = 100
     frequencies: Frequencies = "mel"
-    mask_size: int = 224
 
     def __post_init__(self) -> None:
         for field in fields(self):

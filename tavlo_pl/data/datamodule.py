@@ -22,7 +22,8 @@ from tavlo_pl import env
 from tavlo_pl.data.bad_clips import DEFAULT_POLICY, BadClipPolicy, BadClipReporter
 from tavlo_pl.data.clip import ClipSource, LazyClips, fingerprint
 from tavlo_pl.data.clip_spec import DEFAULT_CLIP, ClipSpec
-from tavlo_pl.data.dataset import ClipDataset, Item, collate
+from tavlo_pl.data.collate import collate
+from tavlo_pl.data.dataset import ClipDataset, Item
 from tavlo_pl.data.datasets.folder import VideoFolder
 from tavlo_pl.data.leakage import check_leakage
 from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
@@ -30,6 +31,7 @@ from tavlo_pl.data.mismatched import add_mismatched_spectrograms
 from tavlo_pl.data.sampling import ResumableLoader, TrainSampler, evaluation_order, resume_position
 from tavlo_pl.data.transforms import DEFAULT_AUGMENT, Augment
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.metrics.protocols import AVATAR, AVATAR_PER_FRAME, PROTOCOLS
 from tavlo_pl.types import Batch, Stage
 
 STAGES: dict[str, tuple[Stage, ...]] = {
@@ -62,6 +64,7 @@ class ClipDataModule(LightningDataModule):
         log_mel: the spectrogram transform.
         datasets: the datasets that are set up, by stage.
         reporter: the bad clips so far.
+        test_protocol: how the test clips are evaluated; by default as the test set states.
 
     Raises:
         ConfigError: an option out of range, a stage without clips, or training clips that are also in the validation
@@ -107,6 +110,7 @@ class ClipDataModule(LightningDataModule):
         self.seed = seed
         self.log_mel = clip.log_mel()
         self.datasets: dict[Stage, ClipDataset] = {}
+        self.test_protocol = PROTOCOLS[test.protocol] if test is not None else AVATAR
         self.reporter = BadClipReporter(bad_clips)
 
     @override
@@ -123,7 +127,8 @@ class ClipDataModule(LightningDataModule):
                 source.check_spec(self.clip.segments, self.clip.duration_s)
                 clips = source.clips()
                 tries = self.bad_clips.max_tries(len(clips))
-                self.datasets[name] = ClipDataset(clips, name, self.clip, self.augment, tries, self.seed)
+                protocol = self.test_protocol if name == "test" else AVATAR_PER_FRAME
+                self.datasets[name] = ClipDataset(clips, name, self.clip, self.augment, tries, self.seed, protocol)
                 log.info("%s: %d clips.", name, len(clips))
         if stage == "fit":
             check_leakage(self._sample_ids, ("val", "test"), allowed=self.allow_leak)

@@ -1,6 +1,6 @@
 """Clips as tensors: the frames of each segment, the audio, and the target masks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -11,30 +11,32 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tavlo_pl.data import segments
-from tavlo_pl.data.annotations import AnnotatedFrame
+from tavlo_pl.data.annotations import AnnotatedFrame, FrameSample
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.clip_spec import DEFAULT_CLIP, ClipSpec
 from tavlo_pl.data.mismatched import mismatched_order
 from tavlo_pl.data.transforms import NO_AUGMENT, Augment
 from tavlo_pl.errors import AnnotationError, MediaError
-from tavlo_pl.types import BadClip, Batch, Scenario, Stage, Targets
+from tavlo_pl.metrics.functional.in_time import Blend, blend_in_time
+from tavlo_pl.metrics.protocols import AVATAR_PER_FRAME, Protocol
+from tavlo_pl.types import SCENARIOS, BadClip, Stage, Targets
 
 
 @dataclass(frozen=True)
 class AnnotatedSample:
-    """One (frame, scenario) that is scored.
+    """A sample of a clip.
 
     Attributes:
         index: unique over the dataset.
-        segment: the segment whose frame is the annotated one.
-        frame: the annotation.
-        scenario: which of its scenarios.
+        segment: the segment that the annotated frame is in.
+        time_s: presentation time of the annotated frame on the file's clock.
+        sample: frame and scenarios.
     """
 
     index: int
     segment: int
-    frame: AnnotatedFrame
-    scenario: Scenario
+    time_s: float
+    sample: FrameSample
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Entry:
     Attributes:
         clip: the clip.
         number: position of the clip in the list, the same in all its passes.
-        times_s: presentation time of the annotated frame, by segment; other segments show their centre.
+        times_s: presentation time of the annotated frame that a segment shows; other segments show their centre.
         samples: the samples that are scored in this pass.
         reason: why the clip cannot be read, if that is known already.
     """
@@ -92,8 +94,9 @@ class ClipDataset(Dataset[Item]):
     """Clips of one stage.
 
     Training shows one random moment of each segment, drawn from (seed, epoch, index) only, so that neither the number
-    of workers or processes nor an interruption changes a draw. Evaluation shows the centre of each segment, or the
-    annotated frame where there is one; a clip with two annotated frames in one segment has two passes.
+    of workers or processes nor an interruption changes a draw. Evaluation shows the centre of each segment, and the map
+    of an annotated frame is interpolated in time; or, by a protocol with the nearest map, it shows the annotated frame
+    in its segment, and a clip with two annotated frames in one segment has two passes.
 
     A clip that cannot be read does not raise an error here, because a worker process would wrap it: the item carries a
     ``BadClip``. In training it is replaced by another clip, drawn from (seed, epoch, index); otherwise the item is
@@ -106,6 +109,7 @@ class ClipDataset(Dataset[Item]):
         augment: the transforms of training clips.
         max_tries: number of clips that are tried for one training item; None for all.
         seed: of all draws.
+        protocol: decides the samples of annotated frames and the size of their masks.
 
     Raises:
         AnnotationError: an annotated frame does not exist in the video or lies outside the clip.
@@ -119,6 +123,7 @@ class ClipDataset(Dataset[Item]):
         augment: Augment = NO_AUGMENT,
         max_tries: int | None = None,
         seed: int = 0,
+        protocol: Protocol = AVATAR_PER_FRAME,
     ) -> None:
         self.clips = clips
         self.stage = stage
@@ -126,6 +131,7 @@ class ClipDataset(Dataset[Item]):
         self.augment = augment
         self.max_tries = max_tries
         self.seed = seed
+        self.protocol = protocol
         evaluates = stage in ("val", "test")
         self.entries: Sequence[Entry] = list(self._plan()) if evaluates else LazyEntries(clips)
 
@@ -151,15 +157,28 @@ class ClipDataset(Dataset[Item]):
             try:
                 times_s = clip.frame_times()
             except MediaError as error:
-                samples = _samples(((frame, 0) for frame in clip.annotations), first)
+                samples = self._samples([(frame, 0, clip.start_s) for frame in clip.annotations], first)
                 yield Entry(clip, number, samples=samples, reason=str(error))
                 first += len(samples)
                 continue
-            shown = [self._place(clip, frame, times_s) for frame in clip.annotations]
-            for chosen in segments.plan_passes([segment for segment, _ in shown]):
-                samples = _samples(((clip.annotations[at], segment) for segment, at in sorted(chosen.items())), first)
-                yield Entry(clip, number, {segment: shown[at][1] for segment, at in chosen.items()}, samples)
+            placed = [(frame, *self._place(clip, frame, times_s)) for frame in clip.annotations]
+            if self.protocol.time == "linear":
+                samples = self._samples(placed, first)
+                yield Entry(clip, number, samples=samples)
                 first += len(samples)
+                continue
+            for chosen in segments.plan_passes([segment for _, segment, _ in placed]):
+                samples = self._samples([placed[at] for _, at in sorted(chosen.items())], first)
+                yield Entry(clip, number, {segment: placed[at][2] for segment, at in chosen.items()}, samples)
+                first += len(samples)
+
+    def _samples(self, placed: Sequence[tuple[AnnotatedFrame, int, float]], first: int) -> tuple[AnnotatedSample, ...]:
+        """The samples of annotated frames with their segments and times, numbered from `first`."""
+        unit, mixed = self.protocol.samples, self.protocol.mixed_frames
+        found = [
+            (segment, time_s, sample) for frame, segment, time_s in placed for sample in frame.samples(unit, mixed)
+        ]
+        return tuple(AnnotatedSample(first + position, *rest) for position, rest in enumerate(found))
 
     def _place(self, clip: Clip, frame: AnnotatedFrame, times_s: NDArray[np.float64]) -> tuple[int, float]:
         """Segment and presentation time of an annotated frame."""
@@ -213,7 +232,7 @@ class ClipDataset(Dataset[Item]):
         entry = self.entries[index]
         if entry.reason is not None:
             return self._blank(index, entry.reason)
-        times_s = entry.clip.start_s + segments.centres(self.spec.segments, self.spec.duration_s)
+        times_s = self._centres(entry.clip)
         for segment, time_s in entry.times_s.items():
             times_s[segment] = time_s
         item = self._read(index, entry.clip, times_s, self.spec.image_size)
@@ -234,22 +253,27 @@ class ClipDataset(Dataset[Item]):
         )
 
     def _targets(self, entry: Entry) -> Targets:
-        samples, size = entry.samples, (self.spec.mask_size, self.spec.mask_size)
-        masks = [sample.frame.mask(sample.scenario, size) for sample in samples]
-        stacked = np.stack(masks) if masks else np.zeros((0, *size), bool)
-        name = entry.clip.sample_id
+        placed, samples = entry.samples, [each.sample for each in entry.samples]
+        masks = [sample.mask(self.protocol.size) for sample in samples]
+        time_s = np.array([each.time_s for each in placed], np.float64)
+        segment = np.array([each.segment for each in placed], np.int64)
+        blend = Blend(segment, segment, np.zeros(len(placed), np.float32))
+        if self.protocol.time == "linear":
+            blend = blend_in_time(self._centres(entry.clip), time_s)
         return Targets(
-            mask=torch.from_numpy(stacked),
-            row=torch.zeros(len(samples), dtype=torch.int64),
-            segment=torch.tensor([sample.segment for sample in samples], dtype=torch.int64),
-            index=torch.tensor([sample.index for sample in samples], dtype=torch.int64),
-            clip=torch.full((len(samples),), entry.number, dtype=torch.int64),
-            scenario=torch.tensor([sample.scenario.id for sample in samples], dtype=torch.int64),
-            cross_event=torch.full((len(samples),), entry.clip.cross_event),
-            time_s=torch.tensor([entry.times_s[sample.segment] for sample in samples], dtype=torch.float64),
-            sources=torch.tensor([sample.frame.sources(sample.scenario) for sample in samples], dtype=torch.int64),
-            sample_id=[f"{name}/{sample.frame.name}/{sample.scenario}" for sample in samples],
-            category=["+".join(sample.frame.categories(sample.scenario)) for sample in samples],
+            mask=torch.from_numpy(np.stack(masks) if masks else np.zeros((0, *self.protocol.size), bool)),
+            row=torch.zeros(len(placed), dtype=torch.int64),
+            segment=torch.from_numpy(blend.first),
+            next_segment=torch.from_numpy(blend.second),
+            blend=torch.from_numpy(blend.weight),
+            index=torch.tensor([each.index for each in placed], dtype=torch.int64),
+            clip=torch.full((len(placed),), entry.number, dtype=torch.int64),
+            scenarios=torch.tensor([sample.flags for sample in samples], dtype=torch.bool).reshape(-1, len(SCENARIOS)),
+            cross_event=torch.full((len(placed),), entry.clip.cross_event),
+            time_s=torch.from_numpy(time_s),
+            sources=torch.tensor([len(sample.instances) for sample in samples], dtype=torch.int64),
+            sample_id=[f"{entry.clip.sample_id}/{sample.name}" for sample in samples],
+            category=[sample.category for sample in samples],
         )
 
     def _mismatched_audio(self, number: int) -> Tensor:
@@ -264,6 +288,10 @@ class ClipDataset(Dataset[Item]):
                 continue
         return self._silence()
 
+    def _centres(self, clip: Clip) -> NDArray[np.float64]:
+        """(T,) the centres of the segments, on the clock of the clip's file."""
+        return clip.start_s + segments.centres(self.spec.segments, self.spec.duration_s)
+
     def _silence(self) -> Tensor:
         return torch.zeros(self.spec.samples)
 
@@ -273,59 +301,13 @@ class ClipDataset(Dataset[Item]):
 
     def _blank(self, index: int, reason: str) -> Item:
         clip = self.entries[index].clip
-        centres = torch.from_numpy(segments.centres(self.spec.segments, self.spec.duration_s))
         return Item(
             frames=torch.zeros(self.spec.segments, 3, self.spec.image_size, self.spec.image_size, dtype=torch.uint8),
             waveform=self._silence(),
-            frame_time=clip.start_s + centres,
+            frame_time=torch.from_numpy(self._centres(clip)),
             index=index,
             clip=clip,
             targets=self._targets(Entry(clip, 0)) if self.stage != "train" else None,
             mismatched_waveform=self._silence() if self.stage == "test" else None,
             bad_clips=[self._bad(index, reason)],
         )
-
-
-def _samples(frames: Iterable[tuple[AnnotatedFrame, int]], first: int) -> tuple[AnnotatedSample, ...]:
-    """The samples of (frame, segment) pairs, numbered from ``first``."""
-    scored = [(segment, frame, scenario) for frame, segment in frames for scenario in frame.scenarios]
-    return tuple(AnnotatedSample(first + position, *rest) for position, rest in enumerate(scored))
-
-
-def collate(items: Sequence[Item]) -> Batch:
-    """Stacks items; ``targets`` and ``mismatched_waveform`` only where the stage has them."""
-    batch = Batch(
-        # channels-last in memory, as decoded; the copy to channels-first is cheaper on the model's device
-        frames=torch.stack([item.frames.permute(0, 2, 3, 1) for item in items]).permute(0, 1, 4, 2, 3),
-        waveform=torch.stack([item.waveform for item in items]),
-        frame_time=torch.stack([item.frame_time for item in items]),
-        index=torch.tensor([item.index for item in items]),
-        sample_id=[item.clip.sample_id for item in items],
-        path=[str(item.clip.path) for item in items],
-        bad_clips=[bad for item in items for bad in item.bad_clips],
-    )
-    targets = [item.targets for item in items if item.targets is not None]
-    if targets:
-        batch["targets"] = _join(targets)
-    mismatched = [item.mismatched_waveform for item in items if item.mismatched_waveform is not None]
-    if mismatched:
-        batch["mismatched_waveform"] = torch.stack(mismatched)
-    return batch
-
-
-def _join(targets: Sequence[Targets]) -> Targets:
-    """One ``Targets`` for a batch: row n is the n-th item."""
-    counts = torch.tensor([len(part.index) for part in targets])
-    return Targets(
-        mask=torch.cat([part.mask for part in targets]),
-        row=torch.repeat_interleave(torch.arange(len(targets)), counts),
-        segment=torch.cat([part.segment for part in targets]),
-        index=torch.cat([part.index for part in targets]),
-        clip=torch.cat([part.clip for part in targets]),
-        scenario=torch.cat([part.scenario for part in targets]),
-        cross_event=torch.cat([part.cross_event for part in targets]),
-        time_s=torch.cat([part.time_s for part in targets]),
-        sources=torch.cat([part.sources for part in targets]),
-        sample_id=[name for part in targets for name in part.sample_id],
-        category=[name for part in targets for name in part.category],
-    )

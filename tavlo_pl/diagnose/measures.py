@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.offscreen import true_negative_share
+from tavlo_pl.metrics.protocols import Size
 
 FLAT = 1e-6
 """Scores that differ by less than this count as equal; rounding causes such differences."""
@@ -85,13 +86,13 @@ def peak(maps: Tensor) -> Tensor:
     return maps.double().flatten(-2).amax(-1)
 
 
-def active_share(maps: Tensor, threshold: float, size: int) -> Tensor:
+def active_share(maps: Tensor, threshold: float, size: Size) -> Tensor:
     """(N, T, h, w) to (N, T): share of the pixels with a raw score of at least the threshold.
 
     Args:
         maps: raw scores.
         threshold: raw score.
-        size: pixels a side to which the maps are upsampled.
+        size: (height, width) in pixels to which the maps are upsampled.
     """
     return 1 - true_negative_share(maps.flatten(0, 1), threshold, size).reshape(maps.shape[:2])
 

@@ -20,8 +20,9 @@ from tavlo_pl.diagnose.measures import Figure
 from tavlo_pl.diagnose.perturbations import Maps
 from tavlo_pl.metrics.functional.baselines import centred_disk
 from tavlo_pl.metrics.functional.ciou import ciou_of_maps
-from tavlo_pl.metrics.functional.thresholds import parse_rule, universal_quantile, universal_threshold
-from tavlo_pl.types import Scenario, Targets
+from tavlo_pl.metrics.functional.pooled import universal_threshold
+from tavlo_pl.metrics.functional.thresholds import parse_rule, universal_quantile
+from tavlo_pl.types import Targets
 
 MIN_MAP_CHANGE = 0.05
 """1 - correlation below which maps count as unchanged."""
@@ -50,8 +51,8 @@ RULES = (
 RULE = parse_rule("top_tenth")
 QUANTILE = universal_quantile("universal:0.9")
 
-MASK_SIZE = 224
-"""Pixels a side at which the universal threshold is computed, as in ``tavlo test``."""
+SIZE = (224, 224)
+"""Height and width at which the universal threshold is computed, in pixels."""
 
 
 class Finding(NamedTuple):
@@ -258,7 +259,7 @@ def on_screen(targets: Targets | None) -> Targets | None:
     """The samples whose source is on-screen; None where there are none."""
     if targets is None:
         return None
-    kept = targets.scenario != Scenario.OFF_SCREEN.id
+    kept = targets.on_screen
     if not kept.any():
         return None
     chosen: dict[str, Any] = {
@@ -271,17 +272,18 @@ def on_screen(targets: Targets | None) -> Targets | None:
 def universal(own: Tensor, truth: Targets | None) -> float:
     """The 0.9 quantile of the raw scores of the annotated frames, or of all frames where none is annotated."""
     pool = own.flatten(0, 1) if truth is None else own[truth.row, truth.segment]
-    return universal_threshold(pool, QUANTILE, MASK_SIZE)
+    return universal_threshold(pool, QUANTILE, SIZE)
 
 
 def centred_disk_of_cells(maps: Tensor) -> Tensor:
     """(h, w): the centre prior at the resolution of the maps."""
     height, width = maps.shape[-2:]
-    return adaptive_avg_pool2d(centred_disk(math.lcm(height, width))[None], (height, width))[0]
+    side = math.lcm(height, width)
+    return adaptive_avg_pool2d(centred_disk((side, side))[None], (height, width))[0]
 
 
 def _active_share(maps: Tensor, threshold: float) -> Tensor:
-    return measures.active_share(maps, threshold, MASK_SIZE)
+    return measures.active_share(maps, threshold, SIZE)
 
 
 def _ciou_figures(own: Tensor, others: Tensor, truth: Targets) -> dict[str, Figure]:

@@ -11,14 +11,16 @@ import numpy as np
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
+from tavlo_pl.data.collate import collate
 from tavlo_pl.data.datamodule import ClipDataModule
-from tavlo_pl.data.dataset import Entry, collate
+from tavlo_pl.data.dataset import Entry
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
 from tavlo_pl.diagnose.page import diagnosis_page, diagnosis_table
 from tavlo_pl.diagnose.perturbations import Localize, Maps, perturbed_maps
 from tavlo_pl.diagnose.probes import RULES, Diagnosis, diagnose
 from tavlo_pl.errors import ConfigError, MediaError
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.metrics.protocols import AVATAR_PER_FRAME
 from tavlo_pl.types import Batch, Scenario
 
 MAX_CLIPS = 96
@@ -60,6 +62,7 @@ def examine(localize: Localize, data: ClipDataModule, seed: int = 0) -> Examined
 
 def load_clips(data: ClipDataModule, seed: int) -> Batch:
     """Up to ``MAX_CLIPS`` test clips as one batch; each clip once, without clips annotated as off-screen only."""
+    data.test_protocol = AVATAR_PER_FRAME  # shows annotated frames, so that each has a map of its own
     data.setup("test")
     dataset = data.datasets["test"]
     chosen = choose(dataset.entries, seed)
@@ -84,7 +87,7 @@ def choose(entries: Sequence[Entry], seed: int) -> list[int]:
     chosen: dict[int, int] = {}
     for index in np.random.default_rng(seed).permutation(len(entries)).tolist():
         entry = entries[index]
-        off_screen = entry.samples and all(sample.scenario == Scenario.OFF_SCREEN for sample in entry.samples)
+        off_screen = entry.samples and all(each.sample.scenarios == (Scenario.OFF_SCREEN,) for each in entry.samples)
         if not off_screen and len(chosen) < MAX_CLIPS:
             chosen.setdefault(entry.number, index)
     return list(chosen.values())

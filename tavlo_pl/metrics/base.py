@@ -22,7 +22,7 @@ from torch import Tensor
 
 from tavlo_pl.metrics.figure import ALL, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Figure
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
-from tavlo_pl.metrics.functional.upsample import Interpolation
+from tavlo_pl.metrics.protocols import Interpolation, Protocol, Size
 from tavlo_pl.metrics.recorder import Column, KeptMaps, SampleRecorder
 from tavlo_pl.metrics.samples import Samples
 
@@ -58,7 +58,7 @@ class LocalizationMetric(SampleRecorder):
 
     Args:
         rule: threshold rule; metrics that use none ignore it.
-        size: height and width of the evaluation in pixels.
+        size: (height, width) of the evaluation in pixels.
         interpolation: from cells to pixels.
     """
 
@@ -71,9 +71,12 @@ class LocalizationMetric(SampleRecorder):
     mismatched: ClassVar[bool] = False
     by_default: ClassVar[bool] = True
 
-    def __init__(self, rule: str = "top_tenth", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
+    def __init__(
+        self, rule: str = "top_tenth", size: Size = (224, 224), interpolation: Interpolation = "bilinear"
+    ) -> None:
         rules, off_screen_rule = ((), rule) if self.universal else ((rule,), "universal:0.9")
-        super().__init__(self.columns, rules, size, interpolation, off_screen_rule, keep_maps=self.universal)
+        protocol = Protocol("one metric", size, interpolation, "nearest", rules, off_screen_rule)
+        super().__init__(self.columns, protocol, keep_maps=self.universal)
 
     def update(
         self,
@@ -88,7 +91,7 @@ class LocalizationMetric(SampleRecorder):
 
         Args:
             preds: (N, h, w) raw scores; h and w the same in all updates.
-            target: (N, size, size) bool, pixels of the sounding source, empty where it is off-screen; or float32
+            target: (N, H, W) bool, pixels of the sounding source, empty where it is off-screen; or float32
                 weights.
             index: (N,) int64, unique over the data set.
             clip: (N,) int64, the video of each sample; by default each sample is a video of its own.
@@ -117,6 +120,7 @@ class LocalizationMetric(SampleRecorder):
             {row: maps.float() for row, maps in rows.items()},
             target,
             on_screen,
+            ~on_screen,
             index,
             clip=index if clip is None else clip,
             time_s=torch.zeros(len(index), dtype=torch.float64) if time_s is None else time_s,
@@ -138,7 +142,7 @@ class LocalizationMetric(SampleRecorder):
         samples, kept = self.gather_samples(rows)
         if kept is not None:
             samples.add(self.measure_kept(samples, kept))
-        chosen = {"on_screen": samples.on_screen, "off_screen": ~samples.on_screen}.get(self.applies_to)
+        chosen = {"on_screen": samples.on_screen, "off_screen": samples.off_screen}.get(self.applies_to)
         return (samples if chosen is None else samples.select(chosen)), kept
 
     @classmethod
@@ -168,15 +172,21 @@ class LocalizationMetric(SampleRecorder):
             return {row: {rule: {}} for row in rows}
         each = [figure.of_samples(values) for figure in cls.figures]
         flat = np.concatenate([found[known] for found in each], 1)
-        intervals = bootstrap_interval(flat, samples.clip[known]).reshape(2, len(each), len(rows))
+        weight = cls.weights(samples.select(known))
+        intervals = bootstrap_interval(flat, samples.clip[known], weight).reshape(2, len(each), len(rows))
         summary: Summary = {}
         for r, row in enumerate(rows):
             found_values: Values = {}
             for f, figure in enumerate(cls.figures):
-                found_values[figure.name] = float(each[f][known, r].mean())
+                found_values[figure.name] = float(np.average(each[f][known, r], weights=weight))
                 found_values[f"{figure.name}_interval"] = intervals[:, f, r].tolist()
             summary[row] = {rule: found_values}
         return summary
+
+    @classmethod
+    def weights(cls, samples: Samples) -> np.ndarray | None:  # noqa: ARG003  # a hook without effect
+        """(n,) float64 weights of the samples in the mean; None for equal weights."""
+        return None
 
     @classmethod
     def ceiling(cls, samples: Samples) -> dict[str, Values]:  # noqa: ARG003  # a hook without effect

@@ -32,6 +32,9 @@ OFF_SCREEN = str(Scenario.OFF_SCREEN)
 ALL = "all"
 """The group of all samples."""
 
+TN_RATE = "tn_rate"
+"""The share of an off-screen frame's pixels below the threshold: name of the metric, its figure and its column."""
+
 FORMATS: Mapping[Unit, Callable[[float], str]] = {
     "percent": lambda value: f"{100 * value:.1f}",
     "seconds": lambda value: f"{value:.2f}",
@@ -51,7 +54,8 @@ class Figure:
         label: words in tables; without it the figure is in ``results.json`` alone.
         unit: how the value is formatted.
         higher_is_better: direction.
-        main: whether it is in the cells of the main table, and not in the table of further metrics.
+        main: whether it is in the cells of the main table, and not in the table of further metrics; for samples with a
+            visible source the protocol decides.
         note: sentence below the tables that show the figure; ``{rule}`` stands for the threshold rule.
         column: column of ``per_sample.csv`` without the row's name, if the figure is a mean over that column;
             ``{rule}`` stands for the threshold rule. Such figures are compared between two runs.

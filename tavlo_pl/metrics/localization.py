@@ -32,9 +32,9 @@ class CIoU(ThresholdedMetric):
     name: ClassVar[str] = "ciou"
     higher_is_better: bool = True
     figures: ClassVar[tuple[Figure, ...]] = (
-        Figure("ciou_mean", label="mean cIoU", main=True, column="{rule}"),
-        Figure("ciou_at_50", label="cIoU >= 0.5", main=True, column="{rule}", at_least=0.5),
-        Figure("ciou_auc"),
+        Figure("ciou_mean", label="mean cIoU", column="{rule}"),
+        Figure("ciou_at_50", label="cIoU >= 0.5", column="{rule}", at_least=0.5),
+        Figure("ciou_auc", label="AUC"),
     )
 
     @classmethod

@@ -23,7 +23,7 @@ class PIA(GlobalThresholdMetric):
     All frames have a visible source; lower is better.
 
     Example:
-        >>> metric = PIA(size=32)
+        >>> metric = PIA(size=(32, 32))
         >>> matched, silent = torch.rand(4, 7, 7), torch.zeros(4, 7, 7)
         >>> metric.update(silent, matched, index=torch.arange(4))
         >>> metric.compute()["pia"], metric.compute()["pia_auc"]

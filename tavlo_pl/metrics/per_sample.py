@@ -6,6 +6,7 @@ gathered once, duplicates of an index are removed and the rest is sorted by inde
 for 1, 2 or 3 processes.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,9 @@ Table = dict[str, np.ndarray]
 class PerSampleMetric(Metric):
     """Columns of per-sample values, stored on the CPU.
 
-    A column is a list of tensors, one per update. Text is stored as bytes, because the states of a torchmetrics class
-    must be tensors. The gathering of torchmetrics is not used: it needs equal shapes in all processes, one collective
-    call per state, and fails if a process has no samples.
+    A column is a list of tensors, one per update. Text and bytes are stored as uint8, because the states of a
+    torchmetrics class must be tensors. The gathering of torchmetrics is not used: it needs equal shapes in all
+    processes, one collective call per state, and fails if a process has no samples.
     """
 
     full_state_update = False
@@ -30,6 +31,7 @@ class PerSampleMetric(Metric):
     def __init__(self) -> None:
         super().__init__(sync_on_compute=False)
         self._text_columns: set[str] = set()
+        self._bytes_columns: set[str] = set()
 
     def add_columns(self, *names: str) -> None:
         """Declares columns of numbers; every `append` to one must go with an `append` to its index column."""
@@ -41,13 +43,18 @@ class PerSampleMetric(Metric):
         self.add_columns(*names)
         self._text_columns.update(names)
 
-    def append(self, **columns: Tensor | list[str]) -> None:
-        """Appends N values to each column: (N, ...) tensors or N strings."""
+    def add_bytes_columns(self, *names: str) -> None:
+        """Declares columns of ``bytes``."""
+        self.add_columns(*names)
+        self._bytes_columns.update(names)
+
+    def append(self, **columns: Tensor | Sequence[str] | Sequence[bytes]) -> None:
+        """Appends N values to each column: (N, ...) tensors, N strings or N bytes."""
         for name, values in columns.items():
             if isinstance(values, Tensor):
                 kept = values.detach().cpu()
             else:
-                kept = torch.tensor(list("".join(f"{text}\0" for text in values).encode()), dtype=torch.uint8)
+                kept = _to_tensor([value if isinstance(value, bytes) else value.encode() for value in values])
             getattr(self, name).append(kept)
 
     def gather(self, index: str, *names: str) -> Table:
@@ -60,8 +67,8 @@ class PerSampleMetric(Metric):
             names: names of further columns.
 
         Returns:
-            the columns by name, (N, ...) arrays of their own type, text as objects; all empty if no process has a
-            sample.
+            the columns by name, (N, ...) arrays of their own type, text and bytes as objects; all empty if no process
+            has a sample.
         """
         local = {name: [chunk.cpu() for chunk in getattr(self, name)] for name in (index, *names)}
         parts: list[Any] = [local]
@@ -73,7 +80,23 @@ class PerSampleMetric(Metric):
         return {name: values[first] for name, values in table.items()}
 
     def _joined(self, name: str, chunks: list[Tensor]) -> np.ndarray:
-        if name in self._text_columns:
-            texts = [text for chunk in chunks for text in bytes(chunk.numpy()).decode().split("\0")[:-1]]
-            return np.array(texts, dtype=object)
+        if name in self._text_columns | self._bytes_columns:
+            parts = [part for chunk in chunks for part in _from_tensor(chunk)]
+            joined = np.empty(len(parts), dtype=object)
+            joined[:] = [part.decode() for part in parts] if name in self._text_columns else parts
+            return joined
         return torch.cat(chunks).numpy() if chunks else np.zeros(0)
+
+
+def _to_tensor(values: Sequence[bytes]) -> Tensor:
+    """uint8: the number of values, the length of each, and their bytes."""
+    lengths = np.array([len(values), *map(len, values)], np.int64)
+    return torch.from_numpy(np.frombuffer(lengths.tobytes() + b"".join(values), np.uint8).copy())
+
+
+def _from_tensor(chunk: Tensor) -> list[bytes]:
+    """The inverse of `_to_tensor`."""
+    stored = chunk.numpy().tobytes()
+    count = int(np.frombuffer(stored, np.int64, 1)[0])
+    ends = np.cumsum(np.frombuffer(stored, np.int64, count + 1)[1:]) + 8 * (count + 1)
+    return [stored[start:end] for start, end in zip([8 * (count + 1), *ends[:-1]], ends, strict=True)] if count else []

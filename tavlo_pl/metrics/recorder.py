@@ -1,5 +1,6 @@
 """Per-sample columns that are measured from maps, for single metrics and the suite."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,14 +11,17 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.io.masks import pack_mask, unpack_mask
 from tavlo_pl.metrics.functional.baselines import BASELINES, SHARED, WHOLE_IMAGE
 from tavlo_pl.metrics.functional.ciou import truth_area, truth_weight
-from tavlo_pl.metrics.functional.thresholds import Rule, parse_rule, universal_quantile, universal_threshold
-from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_slice, upsample
+from tavlo_pl.metrics.functional.pooled import pooled_quantiles
+from tavlo_pl.metrics.functional.thresholds import Rule, parse_rule, universal_quantile
+from tavlo_pl.metrics.functional.upsample import for_each_slice, upsample
 from tavlo_pl.metrics.per_sample import PerSampleMetric
+from tavlo_pl.metrics.protocols import Interpolation, Protocol, Size
 from tavlo_pl.metrics.samples import Samples
 
-INFO = ("clip", "on_screen", "time_s", "area", "weight")
+INFO = ("clip", "on_screen", "off_screen", "time_s", "area", "weight")
 """Columns of numbers that describe a sample, beside its index."""
 
 
@@ -31,7 +35,7 @@ class EvaluatedMaps:
     """
 
     def __init__(
-        self, cells: Tensor, target: Tensor, rules: Sequence[Rule], size: int, interpolation: Interpolation
+        self, cells: Tensor, target: Tensor, rules: Sequence[Rule], size: Size, interpolation: Interpolation
     ) -> None:
         self.cells = cells
         self.target = target
@@ -68,9 +72,8 @@ class KeptMaps:
     Attributes:
         rows: the given rows and the baselines.
         mismatched: the rows of mismatched audio.
-        size: evaluation pixels a side.
+        size: (height, width) of the evaluation in pixels.
         interpolation: from cells to pixels.
-        target: (n, ⌈P/8⌉) uint8, ground truth packed by ``numpy.packbits``; empty without a universal rule of cIoU.
     """
 
     def __init__(
@@ -79,40 +82,47 @@ class KeptMaps:
         rows: Sequence[str],
         mismatched: Sequence[str],
         on_screen: np.ndarray,
-        quantile: Fraction,
-        size: int,
-        interpolation: Interpolation,
+        protocol: Protocol,
         target: np.ndarray,
     ) -> None:
         self.rows = rows
         self.mismatched = mismatched
-        self.size = size
-        self.interpolation = interpolation
-        self.target = target
+        self.size = protocol.size
+        self.interpolation = protocol.interpolation
         self._cells = cells
-        self._on_screen = on_screen
-        self._quantile = quantile
+        self._pooled = on_screen if protocol.pooled == "on_screen" else np.ones_like(on_screen)
+        self._pooled_values = protocol.pooled_values
+        self._quantile = universal_quantile(protocol.off_screen_rule)
+        self._target = target
         self._thresholds: dict[tuple[str, Fraction], float] = {}
 
     def cells(self, row: str, chosen: np.ndarray) -> Tensor:
         """(n, h, w) raw scores of the chosen samples, (1, h, w) where a baseline has one map for all samples."""
         return self._cells[row] if row in SHARED else self._cells[row][torch.from_numpy(chosen)]
 
+    def target(self, chosen: np.ndarray) -> np.ndarray:
+        """(n, P) bool, ground truth of the chosen samples; a few at a time, since all do not fit into memory."""
+        return np.stack([unpack_mask(packed, math.prod(self.size)) for packed in self._target[chosen]])
+
     def threshold(self, row: str, quantile: Fraction | None = None) -> float:
-        """The row's universal threshold: a quantile of the scores of all samples with a visible source.
+        """The row's universal threshold: a quantile of the scores of all pooled samples.
 
         Args:
             row: whose scores.
             quantile: 0..1; by default that of the off-screen rule.
 
         Raises:
-            ConfigError: no sample has a visible source.
+            ConfigError: there is no sample to pool.
         """
         key = row, self._quantile if quantile is None else quantile
         if key not in self._thresholds:
-            maps = self.cells(row, self._on_screen) if self._on_screen.any() else torch.zeros(0, 1, 1)
-            self._thresholds[key] = universal_threshold(maps, key[1], self.size, self.interpolation)
+            self._thresholds[key] = self.quantiles(row, [key[1]])[0]
         return self._thresholds[key]
+
+    def quantiles(self, row: str, quantiles: Sequence[Fraction]) -> list[float]:
+        """`threshold` for several quantiles at once."""
+        maps = self.cells(row, self._pooled) if self._pooled.any() else torch.zeros(0, 1, 1)
+        return pooled_quantiles(maps, quantiles, self.size, self.interpolation, self._pooled_values)
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -125,35 +135,23 @@ class SampleRecorder(PerSampleMetric):
 
     Args:
         columns: what is measured.
-        rules: threshold rules.
-        size: evaluation pixels a side; the ground truth must have it.
-        interpolation: from cells to pixels.
-        off_screen_rule: ``universal:<quantile>``, the rule with one threshold for the whole run.
+        protocol: the choices of the evaluation; the ground truth must have its size.
         keep_maps: whether to keep the maps; universal rules always do.
 
     Raises:
         ConfigError: a rule is unknown or out of place.
     """
 
-    def __init__(
-        self,
-        columns: Sequence[Column],
-        rules: Sequence[str],
-        size: int,
-        interpolation: Interpolation,
-        off_screen_rule: str,
-        keep_maps: bool,
-    ) -> None:
+    def __init__(self, columns: Sequence[Column], protocol: Protocol, keep_maps: bool) -> None:
         super().__init__()
-        self.rules = [parse_rule(name) for name in rules]
-        self.size = size
-        self.interpolation = interpolation
-        self.off_screen_rule = off_screen_rule
-        self.quantile = universal_quantile(off_screen_rule)
+        self.protocol = protocol
+        self.rules = [parse_rule(name) for name in protocol.rules]
+        universal_quantile(protocol.off_screen_rule)  # raises an error if it is no universal rule
         self._universal = [rule for rule in self.rules if rule.kind == "universal"]
         self.keep_maps = keep_maps or bool(self._universal)
         self._columns = list(dict.fromkeys(columns))
-        self.add_columns("index", "on_screen_index", *INFO, "maps", "target", "mismatched_maps")
+        self.add_columns("index", "on_screen_index", *INFO, "maps", "mismatched_maps")
+        self.add_bytes_columns("target")
         self.add_columns(*(column.name for column in self._columns))
         self.add_text_columns("category")
 
@@ -163,11 +161,11 @@ class SampleRecorder(PerSampleMetric):
         Raises:
             ConfigError: it has another size than the evaluation, or weights under a universal rule.
         """
-        if target.shape[1:] != (self.size, self.size):
-            height, width = target.shape[1:]
+        if tuple(target.shape[1:]) != self.protocol.size:
+            found, wanted = ("x".join(map(str, size)) for size in (target.shape[1:], self.protocol.size))
             raise ConfigError(
-                f"The ground-truth masks are {height}x{width} pixels and the metrics are to be taken at "
-                f"{self.size}x{self.size}: set both to the same size."
+                f"The ground-truth masks are {found} pixels (height x width) and the metrics are to be taken at "
+                f"{wanted}: set both to the same size."
             )
         if self._universal and target.dtype != torch.bool:
             raise ConfigError(
@@ -180,6 +178,7 @@ class SampleRecorder(PerSampleMetric):
         preds: Mapping[str, Tensor],
         target: Tensor,
         on_screen: Tensor,
+        off_screen: Tensor,
         index: Tensor,
         baselines: Sequence[str] = (),
         **info: Tensor | list[str],
@@ -188,15 +187,17 @@ class SampleRecorder(PerSampleMetric):
 
         Args:
             preds: row -> (N, h, w) raw scores.
-            target: (N, size, size) bool or float32 weights.
+            target: (N, H, W) bool or float32 weights.
             on_screen: (N,) bool, whether a sounding source is visible.
+            off_screen: (N,) bool, whether a sounding source is not visible; a sample can be both.
             index: (N,) int64, unique over the data set.
             baselines: names of the baselines to measure too.
             info: further columns that describe the samples.
         """
         device = next(iter(preds.values())).device
         truth = target.to(device).flatten(1)
-        self.append(index=index, on_screen=on_screen, area=truth_area(truth), weight=truth_weight(truth), **info)
+        self.append(index=index, on_screen=on_screen, off_screen=off_screen, **info)
+        self.append(area=truth_area(truth), weight=truth_weight(truth))
         everywhere, visible = torch.arange(len(index)), on_screen.cpu().nonzero()[:, 0]
         self.append(on_screen_index=index.cpu()[visible])
         for columns, places in (
@@ -209,14 +210,13 @@ class SampleRecorder(PerSampleMetric):
             found = [self._measure(columns, cells[at], truth[at], self.rules) for cells in preds.values()]
             shared = [column for column in columns if column.baselines]
             for name in baselines if shared else ():
-                cells = BASELINES[name](index.cpu()[places], self.size).to(device)
+                cells = BASELINES[name](index.cpu()[places], self.protocol.size).to(device)
                 found.append(self._measure(shared, cells, truth[at], self._rules_of(name)))
             for column in columns:
                 self.append(**{column.name: torch.stack([row[column.name] for row in found if column.name in row], 1)})
         if self.keep_maps:
             self.append(maps=torch.stack(list(preds.values()), 1).float())
-        if self._universal:
-            self.append(target=torch.from_numpy(np.packbits(truth.cpu().numpy() > 0, axis=1)))
+            self.append(target=[pack_mask(mask) for mask in truth.cpu().numpy() > 0])
 
     def gather_samples(
         self,
@@ -233,7 +233,7 @@ class SampleRecorder(PerSampleMetric):
             mismatched: rows of mismatched audio, of which only maps are stored.
             info: names of further columns of `record`.
         """
-        kept_names = [*(["maps"] if self.keep_maps else []), *(["target"] if self._universal else [])]
+        kept_names = ["maps", "target"] if self.keep_maps else []
         everywhere = [column for column in self._columns if not column.on_screen]
         table = self.gather("index", *INFO, "category", *info, *kept_names, *(column.name for column in everywhere))
         visible = [column for column in self._columns if column.on_screen]
@@ -254,25 +254,15 @@ class SampleRecorder(PerSampleMetric):
             },
             rows=names,
             rules=self.rules,
-            off_screen_rule=self.off_screen_rule,
-            pixels=self.size**2,
+            off_screen_rule=self.protocol.off_screen_rule,
+            pixels=math.prod(self.protocol.size),
         )
         if not len(maps):
             return samples, None
         cells = {row: torch.from_numpy(maps[:, r]) for r, row in enumerate(rows)}
-        cells |= {name: BASELINES[name](torch.from_numpy(table["index"]), self.size) for name in baselines}
+        cells |= {name: BASELINES[name](torch.from_numpy(table["index"]), self.protocol.size) for name in baselines}
         cells |= {row: torch.from_numpy(extra[:, r]) for r, row in enumerate(mismatched)}
-        kept = KeptMaps(
-            cells,
-            names,
-            [*rows[1:], *mismatched],
-            samples.on_screen,
-            self.quantile,
-            self.size,
-            self.interpolation,
-            target,
-        )
-        return samples, kept
+        return samples, KeptMaps(cells, names, [*rows[1:], *mismatched], samples.on_screen, self.protocol, target)
 
     def _measure(
         self, columns: Sequence[Column], cells: Tensor, target: Tensor, rules: Sequence[Rule]
@@ -283,7 +273,7 @@ class SampleRecorder(PerSampleMetric):
 
         def work(chunk: slice) -> None:
             some = cells if shared else cells[chunk]
-            maps = EvaluatedMaps(some, target[chunk], rules, self.size, self.interpolation)
+            maps = EvaluatedMaps(some, target[chunk], rules, self.protocol.size, self.protocol.interpolation)
             found = {column.name: column.measure(maps) for column in columns}
             # of one shared map, a column that does not depend on the ground truth has one value
             parts[chunk.start] = {name: v.expand(len(maps.target), *v.shape[1:]) for name, v in found.items()}
@@ -291,7 +281,7 @@ class SampleRecorder(PerSampleMetric):
         if shared:  # one map is upsampled and sorted once for all
             work(slice(0, len(target)))
         else:
-            for_each_slice(work, len(target), self.size, cells.is_cpu)
+            for_each_slice(work, len(target), self.protocol.size, cells.is_cpu)
         ordered = [parts[start] for start in sorted(parts)]
         return {column.name: torch.cat([part[column.name] for part in ordered]) for column in columns}
 

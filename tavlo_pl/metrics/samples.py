@@ -23,9 +23,9 @@ class Samples:
     """n samples in ascending order of index.
 
     Attributes:
-        info: columns (n,): ``index``, ``clip`` (a number), ``on_screen`` (bool), ``time_s``, ``category``, ``area``
-            (ground-truth pixels that are not 0) and ``weight`` (their sum); of a suite also ``sample_id``,
-            ``scenario`` (a number), ``cross_event`` and ``sources``.
+        info: columns (n,): ``index``, ``clip`` (a number), ``on_screen``, ``off_screen`` (bool), ``time_s``,
+            ``category``, ``area`` (ground-truth pixels that are not 0) and ``weight`` (their sum); of a suite also
+            ``sample_id``, ``scenarios`` (n, 4), ``cross_event`` and ``sources``.
         measured: column -> row -> (n, ...) float64, values of each sample; NaN for samples that a metric does not apply
             to. A row is the model, the model with mismatched audio, or a baseline.
         rows: the given rows, the model first, then the baselines.
@@ -54,6 +54,11 @@ class Samples:
         """(n,) bool, whether a sounding source is visible."""
         return self.info["on_screen"].astype(bool)
 
+    @property
+    def off_screen(self) -> np.ndarray:
+        """(n,) bool, whether a sounding source is not visible; a frame can have sources of both kinds."""
+        return self.info["off_screen"].astype(bool)
+
     def select(self, chosen: np.ndarray) -> "Samples":
         """Selects samples, by (n,) bool or by position."""
         return replace(
@@ -72,10 +77,10 @@ class Samples:
 
 def scenario_groups(samples: Samples) -> dict[str, np.ndarray]:
     """Name -> (n,) bool: AVATAR's scenarios, ``cross_event``, ``on_screen``, ``off_screen`` and ``all``."""
-    scenario, on_screen = samples.info["scenario"], samples.on_screen
-    groups = {str(name): scenario == name.id for name in SCENARIOS if name != Scenario.OFF_SCREEN}
+    scenarios, on_screen = samples.info["scenarios"].astype(bool), samples.on_screen
+    groups = {str(name): scenarios[:, name.id] & on_screen for name in SCENARIOS if name != Scenario.OFF_SCREEN}
     groups |= {CROSS_EVENT: on_screen & (samples.info["cross_event"] > 0), ON_SCREEN: on_screen}
-    return groups | {OFF_SCREEN: ~on_screen, ALL: np.ones_like(on_screen)}
+    return groups | {OFF_SCREEN: samples.off_screen, ALL: np.ones_like(on_screen)}
 
 
 def breakdown_groups(samples: Samples) -> dict[str, dict[str, np.ndarray]]:
@@ -100,20 +105,24 @@ def breakdown_groups(samples: Samples) -> dict[str, dict[str, np.ndarray]]:
     return groups
 
 
-def sample_lines(samples: Samples, columns: Sequence[Mapping[str, Mapping[str, np.ndarray]]]) -> list[dict[str, Any]]:
+def sample_lines(
+    samples: Samples, columns: Sequence[Mapping[str, Mapping[str, np.ndarray]]], name_parts: int
+) -> list[dict[str, Any]]:
     """One flat line a sample; see `LocalizationSuite.samples`.
 
     Args:
         samples: of the whole set.
-        columns: of each metric, column -> row -> (n,) float64. If two metrics have a column of the same name, as cIoU
-            and the true-negative rate can under one rule, the second one is used for samples without a value in the
-            first.
+        columns: of each metric, column -> row -> (n,) float64.
+        name_parts: number of parts that a sample's name has after that of the clip, at most.
     """
     info = samples.info
     lines: dict[str, list[Any]] = {
         "sample_id": info["sample_id"].tolist(),
-        "clip": [sample_id.rsplit("/", 2)[0] for sample_id in info["sample_id"]],
-        "scenario": [str(SCENARIOS[int(number)]) for number in info["scenario"]],
+        "clip": [sample_id.rsplit("/", name_parts)[0] for sample_id in info["sample_id"]],
+        "scenario": [
+            "+".join(str(name) for name, member in zip(SCENARIOS, members, strict=True) if member)
+            for members in info["scenarios"]
+        ],
         "category": info["category"].tolist(),
         "cross_event": info["cross_event"].tolist(),
         "time_s": info["time_s"].tolist(),
@@ -124,9 +133,7 @@ def sample_lines(samples: Samples, columns: Sequence[Mapping[str, Mapping[str, n
     for each in columns:
         for column, rows in each.items():
             for row, values in rows.items():
-                by_column = found.setdefault(row, {})
-                known = by_column.get(column, values)
-                by_column[column] = np.where(np.isnan(known), values, known)
+                found.setdefault(row, {})[column] = values
     for row, by_column in found.items():
         for column, values in by_column.items():
             lines[f"{row}/{column}"] = [None if np.isnan(value) else float(value) for value in values]

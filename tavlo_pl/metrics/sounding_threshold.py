@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from tavlo_pl.metrics.functional.thresholds import universal_quantile, universal_threshold
-from tavlo_pl.metrics.functional.upsample import Interpolation
+from tavlo_pl.metrics.functional.pooled import universal_threshold
+from tavlo_pl.metrics.functional.thresholds import universal_quantile
 from tavlo_pl.metrics.per_sample import PerSampleMetric
+from tavlo_pl.metrics.protocols import Interpolation, Size
 
 
 class SoundingThreshold(PerSampleMetric):
@@ -15,11 +16,13 @@ class SoundingThreshold(PerSampleMetric):
 
     Args:
         rule: ``universal:<quantile>``.
-        size: evaluation pixels a side.
+        size: (height, width) at which the quantile is taken, in pixels.
         interpolation: from cells to pixels.
     """
 
-    def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
+    def __init__(
+        self, rule: str = "universal:0.9", size: Size = (224, 224), interpolation: Interpolation = "bilinear"
+    ) -> None:
         super().__init__()
         self.quantile = universal_quantile(rule)
         self.size = size

@@ -1,6 +1,8 @@
 """All figures of a test set: every metric, group of samples and threshold rule, and the baselines."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -8,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tavlo_pl.errors import RunFailedError
+from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.metrics.base import EVERY_RULE, LocalizationMetric
 from tavlo_pl.metrics.detection import Detection
-from tavlo_pl.metrics.figure import ALL, MODEL_ROW
+from tavlo_pl.metrics.figure import ALL, MODEL_ROW, Figure
 from tavlo_pl.metrics.functional.baselines import BASELINES
-from tavlo_pl.metrics.functional.upsample import Interpolation
 from tavlo_pl.metrics.localization import CIoU
 from tavlo_pl.metrics.mismatched_audio import PIA
 from tavlo_pl.metrics.offscreen import TrueNegativeRate
 from tavlo_pl.metrics.pointing import Pointing
+from tavlo_pl.metrics.protocols import AVATAR_PER_FRAME, Protocol
 from tavlo_pl.metrics.recorder import KeptMaps, SampleRecorder
 from tavlo_pl.metrics.samples import Samples, breakdown_groups, sample_lines, scenario_groups
 from tavlo_pl.metrics.scenes import SceneCIoU
@@ -49,14 +51,11 @@ class LocalizationSuite(SampleRecorder):
     centred disk and uniform random maps; and the ceiling, the highest value that any map can reach under the rule.
 
     Args:
-        rules: threshold rules of cIoU; the first one is that of the main table.
-        size: evaluation pixels a side; the masks must have it.
-        interpolation: from cells to pixels.
-        off_screen_rule: ``universal:<quantile>``, the one threshold of the run for off-screen samples.
+        protocol: the choices of the evaluation; the masks must have its size.
         baselines: whether to score the baselines; not needed in validation during training.
         keep_maps: whether to keep the maps until the end, which metrics at one threshold for the run need; without them
             these metrics are absent.
-        metrics: which metrics; by default those of ``METRICS`` with ``by_default``.
+        metrics: which metrics; by default those of ``METRICS`` with ``by_default``, and those that the protocol names.
 
     Raises:
         ConfigError: a rule is unknown or out of place.
@@ -64,20 +63,18 @@ class LocalizationSuite(SampleRecorder):
 
     def __init__(
         self,
-        rules: Sequence[str] = ("top_tenth", "top_half", "adaptive"),
-        size: int = 224,
-        interpolation: Interpolation = "bilinear",
-        off_screen_rule: str = "universal:0.9",
+        protocol: Protocol = AVATAR_PER_FRAME,
         baselines: bool = True,
         keep_maps: bool = True,
         metrics: Sequence[type[LocalizationMetric]] | None = None,
     ) -> None:
-        self.metrics = [metric for metric in METRICS if metric.by_default] if metrics is None else list(metrics)
+        chosen = [metric for metric in METRICS if metric.by_default or metric.name in protocol.metrics]
+        self.metrics = chosen if metrics is None else list(metrics)
         columns = [column for metric in self.metrics for column in metric.columns]
-        super().__init__(columns, rules, size, interpolation, off_screen_rule, keep_maps)
+        super().__init__(columns, protocol, keep_maps)
         self.compute_with_cache = False  # `update_left_out` does not invalidate torchmetrics' cache
         self.baselines = tuple(BASELINES) if baselines else ()
-        self.add_columns("scenario", "cross_event", "sources")
+        self.add_columns("scenarios", "cross_event", "sources")
         self.add_text_columns("sample_id")
         self.add_columns("row_index", "mismatched_index")
         self.add_text_columns("row_name", "mismatched_name")
@@ -103,7 +100,7 @@ class LocalizationSuite(SampleRecorder):
 
         Args:
             preds: row -> (B, T, h, w) raw scores, the model first; the same rows, h and w in every update.
-            target: ground truth of N samples, N >= 0, with (N, size, size) masks.
+            target: ground truth of N samples, N >= 0, with (N, H, W) masks.
             mismatched: name -> (B, T, h, w) raw scores for audio that does not belong to the frames, used for pIA only;
                 the same names in every update.
 
@@ -116,8 +113,8 @@ class LocalizationSuite(SampleRecorder):
         if not len(target.index):
             return
         self.check_target(target.mask)
-        chosen = {row: _maps_of_samples(maps, target) for row, maps in preds.items()}
-        others = {row: _maps_of_samples(mismatched[row], target) for row in self._mismatched}
+        chosen = {row: target.maps_of(maps) for row, maps in preds.items()}
+        others = {row: target.maps_of(mismatched[row]) for row in self._mismatched}
         for row, maps in (chosen | others).items():
             _check_finite(row, maps, target.sample_id)
         if others:
@@ -125,11 +122,12 @@ class LocalizationSuite(SampleRecorder):
         self.record(
             chosen,
             target.mask,
-            target.scenario != Scenario.OFF_SCREEN.id,
+            target.on_screen,
+            target.scenarios[:, Scenario.OFF_SCREEN.id],
             target.index,
             self.baselines,
             clip=target.clip,
-            scenario=target.scenario,
+            scenarios=target.scenarios,
             cross_event=target.cross_event,
             time_s=target.time_s,
             sources=target.sources,
@@ -150,7 +148,8 @@ class LocalizationSuite(SampleRecorder):
         """The figures over all processes, as plain values that JSON takes. Every process must call it.
 
         Returns:
-            ``rules``, ``size``, ``interpolation``, ``off_screen_rule``; ``figures``, the descriptions of what the
+            ``protocol`` (`Protocol.choices`), ``rules``, ``size`` (height and width), ``interpolation``,
+            ``off_screen_rule``; ``figures``, the descriptions of what the
             metrics report (see `Figure`); ``universal_threshold`` (row -> raw score, of the rows that needed one);
             ``scenarios`` (name -> ``samples``, ``clips``, ``rows`` (row -> rule -> values), and on-screen ``ceiling``
             (rule -> values)); ``breakdown`` (``category``, ``size``, ``sources`` -> name -> the same); ``left_out``
@@ -169,11 +168,12 @@ class LocalizationSuite(SampleRecorder):
             scenarios.pop(ALL, None)
         broken_down = [metric for metric in self.metrics if metric.reports("", breakdown=True)]
         return {
+            "protocol": self.protocol.choices(),
             "rules": [rule.name for rule in self.rules],
-            "size": self.size,
-            "interpolation": self.interpolation,
-            "off_screen_rule": self.off_screen_rule,
-            "figures": [figure.to_json() for metric in self.metrics for figure in metric.described_figures()],
+            "size": list(self.protocol.size),
+            "interpolation": self.protocol.interpolation,
+            "off_screen_rule": self.protocol.off_screen_rule,
+            "figures": [figure.to_json() for figure in self._figures()],
             "universal_threshold": kept.thresholds if kept else {},
             "scenarios": scenarios,
             "breakdown": {
@@ -199,25 +199,47 @@ class LocalizationSuite(SampleRecorder):
         Returns:
             ``sample_id``, ``clip`` (its name), ``scenario``, ``category``, ``cross_event``, ``time_s``, ``sources``,
             ``area`` (the ground truth's share of the image), then ``<row>/<column>`` for each column of the metrics:
-            ``<row>/<rule>`` is the cIoU of on-screen samples, and under the off-screen rule the share of pixels below
-            the threshold of off-screen samples. None where a column does not apply.
+            ``<row>/<rule>`` is the cIoU of on-screen samples, ``<row>/tn_rate`` the share of pixels below the threshold
+            of off-screen samples. ``scenario`` joins several scenarios of a frame by ``+``. None where a column does
+            not apply.
         """
         samples, _ = self._all_samples()
         if not len(samples):
             return []
-        return sample_lines(samples, [metric.sample_columns(samples) for metric in self.metrics])
+        columns = [metric.sample_columns(samples) for metric in self.metrics]
+        return sample_lines(samples, columns, 1 if self.protocol.samples == "frame" else 2)
+
+    def universal_thresholds(self, quantiles: Sequence[Fraction]) -> list[float]:
+        """The model's scores at some quantiles, over what the protocol pools; after `compute`, on any process.
+
+        Args:
+            quantiles: 0..1.
+
+        Raises:
+            ConfigError: the maps were not kept, or there is no sample to pool.
+        """
+        _, kept = self._all_samples()
+        if kept is None:
+            raise ConfigError("A universal threshold needs the maps of all samples: keep_maps=True.")
+        return kept.quantiles(MODEL_ROW, quantiles)
 
     def _all_samples(self) -> tuple[Samples, KeptMaps | None]:
         """Gathers the samples once; afterwards all processes must update or reset, or none."""
         if self._gathered is None:
             rows = self.gather("row_index", "row_name")["row_name"].tolist()
             mismatched = self.gather("mismatched_index", "mismatched_name")["mismatched_name"].tolist()
-            info = ("scenario", "cross_event", "sources", "sample_id")
+            info = ("scenarios", "cross_event", "sources", "sample_id")
             samples, kept = self.gather_samples(rows, self.baselines, mismatched, info)
             for metric in self.metrics:
                 samples.add(metric.measure_kept(samples, kept) if kept else {})
             self._gathered = samples, kept
         return self._gathered
+
+    def _figures(self) -> list[Figure]:
+        """The figures of all metrics; those that the protocol prints for samples with a visible source are main."""
+        found = [figure for metric in self.metrics for figure in metric.described_figures()]
+        main = self.protocol.statistics
+        return [replace(figure, main=True) if figure.name in main else figure for figure in found]
 
     def _report(self, samples: Samples, metrics: Sequence[type[LocalizationMetric]]) -> dict[str, Any]:
         """The values of a group of samples by some metrics."""
@@ -227,7 +249,7 @@ class LocalizationSuite(SampleRecorder):
         for metric in metrics:
             if metric.applies_to != "all" and not metric.mismatched:  # all rows are listed, also without values
                 for row in samples.rows:
-                    for key in [self.off_screen_rule] if metric.universal else rules:
+                    for key in [self.protocol.off_screen_rule] if metric.universal else rules:
                         rows.setdefault(row, {}).setdefault(key, {})
             for row, by_rule in metric.summarize(samples).items():
                 for rule, values in by_rule.items():
@@ -246,11 +268,6 @@ class LocalizationSuite(SampleRecorder):
             self.append(mismatched_index=torch.arange(len(mismatched)), mismatched_name=list(mismatched))
         known = self._rows, self._mismatched
         assert (names, mismatched) == known, f"rows {names} {mismatched} after {known}"
-
-
-def _maps_of_samples(maps: Tensor, target: Targets) -> Tensor:
-    """(N, h, w) float32: of (B, T, h, w) maps those of the annotated frames."""
-    return maps[target.row, target.segment].float()
 
 
 def _check_finite(row: str, maps: Tensor, sample_ids: Sequence[str]) -> None:

@@ -9,9 +9,10 @@ from typing_extensions import override
 
 from tavlo_pl.metrics.base import LocalizationMetric, Measured, Values
 from tavlo_pl.metrics.figure import MODEL_ROW
+from tavlo_pl.metrics.functional.baselines import SHARED
 from tavlo_pl.metrics.functional.ciou import ciou_of_maps, ciou_of_pixels
 from tavlo_pl.metrics.functional.thresholds import fixed_rule
-from tavlo_pl.metrics.functional.upsample import Interpolation
+from tavlo_pl.metrics.protocols import Interpolation, Size
 from tavlo_pl.metrics.recorder import Column, EvaluatedMaps, KeptMaps
 from tavlo_pl.metrics.samples import Samples
 
@@ -36,7 +37,7 @@ class ThresholdedMetric(LocalizationMetric):
 
     Args:
         rule: ``top_half``, ``top_tenth``, ``adaptive``, ``fixed:<score>`` or ``universal:<quantile>``.
-        size: evaluation pixels a side.
+        size: (height, width) of the evaluation in pixels.
         interpolation: from cells to pixels.
     """
 
@@ -61,28 +62,31 @@ class ThresholdedMetric(LocalizationMetric):
 
 def _ciou_at(threshold: float, row: str, chosen: np.ndarray, kept: KeptMaps) -> np.ndarray:
     """(n,) cIoU of the chosen samples of a row at one threshold."""
-    maps, packed, rule = kept.cells(row, chosen), kept.target[chosen], fixed_rule(threshold)
+    maps, places, rule = kept.cells(row, chosen), np.flatnonzero(chosen), fixed_rule(threshold)
     values = []
-    for start in range(0, len(packed), CHUNK):
-        truth = np.unpackbits(packed[start : start + CHUNK], axis=1, count=kept.size**2).astype(bool)
-        some = maps.expand(len(truth), -1, -1) if len(maps) == 1 else maps[start : start + CHUNK]
-        target = torch.from_numpy(truth).reshape(-1, kept.size, kept.size)
+    for start in range(0, len(places), CHUNK):
+        target = torch.from_numpy(kept.target(places[start : start + CHUNK])).unflatten(1, kept.size)
+        some = maps.expand(len(target), -1, -1) if row in SHARED else maps[start : start + CHUNK]
         values.append(ciou_of_maps(some, target, [rule], kept.interpolation)[:, 0])
     return torch.cat(values).numpy()
 
 
 class GlobalThresholdMetric(LocalizationMetric):
-    """Base of metrics at one threshold for the whole run: a quantile of the scores of samples with a visible source.
+    """Base of metrics at one threshold for the whole run: a quantile of the scores of all samples that are pooled.
+
+    Alone, the class pools the samples with a visible source; in the suite, those of the protocol.
 
     Args:
         rule: ``universal:<quantile>``.
-        size: evaluation pixels a side.
+        size: (height, width) of the evaluation in pixels.
         interpolation: from cells to pixels.
     """
 
     universal: ClassVar[bool] = True
 
-    def __init__(self, rule: str = "universal:0.9", size: int = 224, interpolation: Interpolation = "bilinear") -> None:
+    def __init__(
+        self, rule: str = "universal:0.9", size: Size = (224, 224), interpolation: Interpolation = "bilinear"
+    ) -> None:
         super().__init__(rule, size, interpolation)
 
     @override

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,13 +13,14 @@ from torch import Tensor
 from typing_extensions import override
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.metrics.protocols import AVATAR, AVATAR_PER_FRAME, Protocol
 from tavlo_pl.metrics.sounding_threshold import SoundingThreshold
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.models.optimizers import WarmupCosine
-from tavlo_pl.types import Batch, Scenario
+from tavlo_pl.types import Batch
 
-PRIMARY_RULE = "top_tenth"
-"""Threshold rule of the logged scalars; the results contain all rules."""
+VALIDATION_PROTOCOL = replace(AVATAR_PER_FRAME, rules=AVATAR_PER_FRAME.rules[:1])
+"""How validation clips are evaluated: a threshold for each map, which needs no second pass over all maps."""
 
 UNANNOTATED = 2**40
 """Offset of the indices of maps without annotations."""
@@ -37,18 +39,29 @@ class AVLocalizer(LightningModule, ABC):
     `WarmupCosine`. Models instantiated by LightningCLI save their arguments in the checkpoint, so that
     ``Model.load_from_checkpoint(path)`` needs no others. Models instantiated in Python do not, since encoders are
     arguments: pass the same arguments to ``load_from_checkpoint``.
+
+    Attributes:
+        is_video_level: whether the map of a frame depends on other frames. A protocol that interpolates maps in time
+            shows the annotated frame itself to other models, as the evaluator of AVATAR does.
+        test_suite: the metrics of a test; a protocol other than AVATAR's is set by `set_test_protocol`.
     """
+
+    is_video_level: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
         if _given_hyperparameters.get() is not None:  # LightningCLI instantiates the model from plain values
             self.save_hyperparameters(logger=False)
             _without_downloads(self.hparams)
-        self.val_suite = LocalizationSuite(rules=(PRIMARY_RULE,), baselines=False)
-        self.test_suite = LocalizationSuite()
+        self.val_suite = LocalizationSuite(VALIDATION_PROTOCOL, baselines=False)
+        self.test_suite = LocalizationSuite(AVATAR)
         self.val_threshold = SoundingThreshold()
         self.threshold: float | None = None
         self.run_seed = 0
+
+    def set_test_protocol(self, protocol: Protocol) -> None:
+        """Sets how the test is evaluated; the data module must have the same protocol."""
+        self.test_suite = LocalizationSuite(protocol)
 
     @abstractmethod
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
@@ -171,7 +184,7 @@ class AVLocalizer(LightningModule, ABC):
         for scenario, table in suite.compute()["scenarios"].items():
             prefix = stage if (stage, scenario) == ("val", "on_screen") else f"{stage}/{scenario}"
             rules = table["rows"]["model"]
-            scores = rules.get(PRIMARY_RULE) or next(iter(rules.values()))
+            scores = rules.get(suite.protocol.rules[0]) or next(iter(rules.values()))
             for name, value in scores.items():
                 if not isinstance(value, list):
                     self.log(
@@ -200,8 +213,8 @@ def _with_source(heatmap: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """(N, h, w) maps of annotated frames with a visible source, or all maps without annotations; and (N,) indices."""
     targets = batch.get("targets")
     if targets is not None and len(targets.index):
-        visible = targets.scenario != Scenario.OFF_SCREEN.id
-        return heatmap[targets.row[visible], targets.segment[visible]], targets.index[visible]
+        visible = targets.on_screen
+        return targets.maps_of(heatmap)[visible], targets.index[visible]
     bad = [clip.index for clip in batch.get("bad_clips", [])]
     kept = ~torch.isin(batch["index"], torch.tensor(bad, dtype=torch.int64, device=batch["index"].device))
     segments = heatmap.shape[1]

@@ -5,7 +5,7 @@ that frame or with the audio of the whole clip; TAVLO's paper (arXiv 2507.04667)
 """
 
 from abc import abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ class ImageLevel(AVLocalizer):
         guidance: object prior that is added to the map (OGL); used in evaluation, not in training.
         init_from: path of weights released by the authors (``models/released.py``).
     """
+
+    is_video_level: ClassVar[bool] = False
 
     released: Renaming
     """Mapping from the authors' weight names."""

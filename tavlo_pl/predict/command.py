@@ -9,6 +9,7 @@ import torch
 
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.predict.avatar_folder import AvatarPredictionFolder
 from tavlo_pl.predict.checkpoint import NO_THRESHOLD, packaged_checkpoint_note, read_checkpoint, threshold_of
 from tavlo_pl.predict.folder import PredictionFolder, PredictOptions
 from tavlo_pl.predict.localizer import Localizer
@@ -59,5 +60,6 @@ def predict(
         return Localizer(model, datamodule.clip, threshold, prepare(model, ckpt_path))
 
     has_bar = config["trainer"]["enable_progress_bar"] is not False
-    predictions = PredictionFolder(folder, options, made_with)
+    made_folder = AvatarPredictionFolder if options.layout == "avatar" else PredictionFolder
+    predictions = made_folder(folder, options, made_with)
     predict_all(datamodule.videos(), make_localizer, predictions, config["overwrite"], progress=has_bar)

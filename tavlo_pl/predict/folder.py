@@ -8,20 +8,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from tavlo_pl.data.predictions import in_pieces
+from tavlo_pl.data.heatmap_folder import in_pieces
 from tavlo_pl.errors import ConfigError, PredictionError
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
 from tavlo_pl.predict.attention import write_attention
+from tavlo_pl.predict.gallery import write_gallery
 from tavlo_pl.predict.localizer import Aspect, Model, ModelWindows
 from tavlo_pl.predict.overlay_video import write_overlay_video, write_poster
 from tavlo_pl.predict.sources import Localization
 
 NAME_BYTES = 230
 """Maximum length of a sample's name; file systems allow 255 bytes, and suffixes are appended."""
+
+Layout = Literal["tavlo", "avatar"]
+"""Which files a folder of predictions has."""
 
 LOCKS = ".locks"
 """Folder of lock files, one for each video in work; the system releases the lock of a process that ends."""
@@ -39,6 +43,8 @@ class PredictOptions:
         box: Draw the bounding box of a visible source in overlay videos.
         spectrogram: Draw the spectrogram with a cursor at the lower edge of overlay videos.
         save_attention: Write the temporal attention of each block as an array and as images.
+        layout: Files to write. tavlo: for each video a heatmap archive, a poster, the source positions and an overlay
+            video. avatar: heatmap/<video>.npy alone, a map every eighth frame, as the evaluator of AVATAR reads them.
     """
 
     maps_per_second: float | None = None
@@ -47,6 +53,7 @@ class PredictOptions:
     box: bool = False
     spectrogram: bool = False
     save_attention: bool = False
+    layout: Layout = "tavlo"
 
 
 class PredictionFolder:
@@ -120,6 +127,15 @@ class PredictionFolder:
             write_overlay_video(found, path, self.options.box, self.options.spectrogram, advance)
         write_text_atomic(sources, found.to_json(self.made_with))
 
+    def write_page(self) -> Path | None:
+        """Writes the page of all finished videos.
+
+        Returns:
+            Its path; None if the layout has no page.
+        """
+        with self.locked("index.html", wait=True):
+            return write_gallery(self.path)
+
     def write_attention(self, model: Model, windows: ModelWindows) -> None:
         """Writes the attention of windows of a video."""
         write_attention(model, windows, self.path / checked_name(windows.sample_id))
@@ -173,7 +189,7 @@ def write_archive(found: Localization, path: Path) -> None:
     height and width of the video in pixels.
     """
     arrays: dict[str, Any] = {
-        **in_pieces(found.heatmap),
+        **in_pieces(found.heatmap.astype(np.float16)),
         "frame_time_s": found.time_s,
         "duration_s": np.float64(found.duration_s),
         "size": np.array(found.size, np.int64),

@@ -13,7 +13,6 @@ from tqdm import tqdm
 from tavlo_pl.data import media
 from tavlo_pl.errors import MediaError, RunFailedError
 from tavlo_pl.predict.folder import PredictionFolder
-from tavlo_pl.predict.gallery import write_gallery
 from tavlo_pl.predict.localizer import Localizer
 from tavlo_pl.predict.sources import Localization
 
@@ -129,10 +128,9 @@ def predict_all(
                     done_s += lengths_s[sample_id]
     summary = outcome.summary(done_s / max(time.monotonic() - began_s, 1e-3))
     if folder.path.is_dir():
-        with folder.locked("index.html", wait=True):
-            page = write_gallery(folder.path)
+        page = folder.write_page()
         folder.remove_locks()
-        summary += f"; open {page} to see them"
+        summary += f"; open {page} to see them" if page else f" to {folder.path}"
     print(summary, flush=True)
     if outcome.failed:
         shown = [*outcome.failed.values()][:REASONS_SHOWN] + ["…"] * (len(outcome.failed) > REASONS_SHOWN)

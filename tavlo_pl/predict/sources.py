@@ -55,7 +55,7 @@ class Localization:
         duration_s: length of the video in seconds.
         size: height and width of the displayed frames in pixels.
         time_s: (T,) float64, times of the heatmaps in seconds, ascending.
-        heatmap: (T, h, w) float16, raw scores in [-1, 1] over the whole frame.
+        heatmap: (T, h, w) float32, raw scores in [-1, 1] over the whole frame.
         threshold: pixels with at least this score count as sounding; None for a checkpoint without a threshold.
     """
 
@@ -64,7 +64,7 @@ class Localization:
     duration_s: float
     size: tuple[int, int]
     time_s: NDArray[np.float64]
-    heatmap: NDArray[np.float16]
+    heatmap: NDArray[np.float32]
     threshold: float | None
 
     @cached_property
@@ -115,7 +115,7 @@ class Localization:
 
 
 def moments_of(
-    heatmap: NDArray[np.float16], time_s: NDArray[np.float64], size: tuple[int, int], threshold: float | None
+    heatmap: NDArray[np.float32], time_s: NDArray[np.float64], size: tuple[int, int], threshold: float | None
 ) -> tuple[Moment, ...]:
     """Finds peak, box and visibility in each heatmap.
 

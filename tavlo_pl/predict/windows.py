@@ -92,7 +92,7 @@ class WindowPlan:
         """(T,) grid indices of a window; the last ones can be beyond the end of the video."""
         return start + self.phases * np.arange(self.segments)
 
-    def resample(self, maps: NDArray[np.float16]) -> tuple[NDArray[np.float64], NDArray[np.float16]]:
+    def resample(self, maps: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Returns the heatmaps at the requested rate, linearly interpolated where its times are not on the grid.
 
         Args:
@@ -112,7 +112,7 @@ class WindowPlan:
         after = np.minimum(before + 1, self.length - 1)
         fraction = np.clip(position - before, 0, 1)[:, None, None]
         mixed = (1 - fraction) * maps[before] + fraction * maps[after]
-        return np.asarray((position + self.phases / 2) * self.step_s, np.float64), np.asarray(mixed, np.float16)
+        return np.asarray((position + self.phases / 2) * self.step_s, np.float64), np.asarray(mixed, np.float32)
 
 
 class WindowAverage:
@@ -125,7 +125,7 @@ class WindowAverage:
     def __init__(self, plan: WindowPlan) -> None:
         self.plan = plan
         self._sums: dict[int, tuple[NDArray[np.float64], float]] = {}
-        self._done: list[NDArray[np.float16]] = []
+        self._done: list[NDArray[np.float32]] = []
 
     def add(self, start: int, maps: NDArray[np.float32]) -> None:
         """Adds the (T, h, w) heatmaps of a window; windows are added in ascending order of `start`."""
@@ -136,7 +136,7 @@ class WindowAverage:
                 total, weights = self._sums.get(k, (np.zeros(heatmap.shape), 0.0))
                 self._sums[k] = (total + weight * heatmap, weights + weight)
 
-    def result(self) -> NDArray[np.float16]:
+    def result(self) -> NDArray[np.float32]:
         """Returns the (length, h, w) heatmaps of the video, after all windows have been added."""
         for k in range(len(self._done), self.plan.length):
             self._complete(k)
@@ -144,4 +144,4 @@ class WindowAverage:
 
     def _complete(self, k: int) -> None:
         total, weights = self._sums.pop(k)
-        self._done.append((total / weights).astype(np.float16))
+        self._done.append((total / weights).astype(np.float32))

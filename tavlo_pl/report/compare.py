@@ -8,6 +8,7 @@ import numpy as np
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.figure import OFF_SCREEN, ON_SCREEN
 from tavlo_pl.metrics.functional.paired import PairedDifference, paired_differences
+from tavlo_pl.metrics.protocols import Protocol
 from tavlo_pl.report.load import RunResults
 from tavlo_pl.viz.table import Table
 
@@ -114,10 +115,9 @@ def comparison_table(comparison: Comparison) -> Table:
 def _notes(comparison: Comparison) -> Sequence[str]:
     """How the runs were compared, and what makes them hard to compare."""
     both, in_a, in_b = comparison.to_json()["samples"].values()
-    size, interpolation = (comparison.first.metrics[name] for name in ("size", "interpolation"))
     notes = [
         "Paired bootstrap by video of the differences per sample, without correction for multiple comparisons.",
-        f"Maps upsampled to {size}×{size} ({interpolation}).",
+        Protocol.of(comparison.first.metrics["protocol"]).sentence(),
     ]
     if both < max(in_a, in_b):
         notes.append(f"Compared on the {both} samples that both runs have, of {in_a} in A and {in_b} in B.")
@@ -125,8 +125,8 @@ def _notes(comparison: Comparison) -> Sequence[str]:
         notes.append("The fingerprints of the data differ: the runs were not tested on the same ground truth.")
     elif comparison.same_data is None:
         notes.append("The runs left no fingerprints of one kind, so samples were matched by name alone.")
-    for setting in ("rules", "size", "interpolation", "off_screen_rule"):
-        one, two = (run.metrics.get(setting) for run in (comparison.first, comparison.second))
-        if one != two:
-            notes.append(f"The runs were measured differently: {setting} is {one} in A and {two} in B.")
+    one, two = (run.metrics["protocol"] for run in (comparison.first, comparison.second))
+    for choice in one:
+        if choice != "modified" and one[choice] != two.get(choice):
+            notes.append(f"The runs were measured differently: {choice} is {one[choice]} in A and {two[choice]} in B.")
     return notes

@@ -68,7 +68,7 @@ def gained_and_lost(comparison: Comparison) -> dict[str, list[str]]:
     first, second = comparison.first, comparison.second
     one, two = comparison.rows.T
     gain = np.full(len(first.samples.sample_id), np.nan)
-    gain[one] = second.column(first.rules[0])[two] - first.column(first.rules[0])[one]
+    gain[one] = second.model_values(first.rules[0])[two] - first.model_values(first.rules[0])[one]
     found = {
         f"{second.name} is better": _lowest(first, np.where(gain > 0, -gain, np.nan), SAMPLES),
         f"{second.name} is worse": _lowest(first, np.where(gain < 0, gain, np.nan), SAMPLES),
@@ -131,9 +131,8 @@ def _show(runs: Sequence[RunResults], name: str) -> Shown | None:
     if not kept:
         return None
     maps, row = next(iter(kept.values()))
-    showing, segment = int(maps.showing[row]), int(maps.segment[row])
-    time_s = float(maps.frame_time_s[showing, segment])
-    frame, problem = _frame(str(maps.path[showing]), time_s)
+    time_s = float(maps.time_s[row])
+    frame, problem = _frame(str(maps.path[maps.showing[row]]), time_s)
     sample = next(place for place in _rows(runs[0].samples.sample_id, name))
     scenario = str(runs[0].samples.scenario[sample])
     known = [scenario, str(runs[0].samples.category[sample]), "" if np.isnan(time_s) else f"at {time_s:.2f} s"]
@@ -144,7 +143,7 @@ def _show(runs: Sequence[RunResults], name: str) -> Shown | None:
         frame=None if frame is None else _jpeg(frame),
         aspect=1.0 if frame is None else frame.shape[1] / frame.shape[0],
         truth=maps.truth(row),
-        maps={run: each.heatmap[each.showing[at], each.segment[at]] for run, (each, at) in kept.items()},
+        maps={run: each.map_of(at) for run, (each, at) in kept.items()},
         scores={labels[run.name]: _score(run, name, scenario) for run in runs},
     )
 
@@ -205,9 +204,9 @@ def _score(run: RunResults, name: str, scenario: str) -> str:
     place = next(iter(_rows(run.samples.sample_id, name)), None)
     if place is None:
         return "not in this run"
-    value = run.scores(scenario)[place]
+    shown = Scenario.OFF_SCREEN if scenario == Scenario.OFF_SCREEN else Scenario.SINGLE_SOUND  # of both kinds, the cIoU
     name_of_score = "tn_rate" if scenario == Scenario.OFF_SCREEN else "cIoU"
-    return f"{name_of_score} {value:.2f} by {run.rule_of(scenario)}"
+    return f"{name_of_score} {run.scores(shown)[place]:.2f} by {run.rule_of(shown)}"
 
 
 def _rows(names: np.ndarray, name: str) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.figure import CROSS_EVENT, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Figure, read_figures
+from tavlo_pl.metrics.figure import CROSS_EVENT, MODEL_ROW, OFF_SCREEN, ON_SCREEN, TN_RATE, Figure, read_figures
 from tavlo_pl.run.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps
 from tavlo_pl.types import SCENARIOS
 
@@ -24,7 +24,7 @@ class Samples(NamedTuple):
     Attributes:
         sample_id: (N,) names.
         clip: (N,) names of their videos.
-        scenario: (N,) names of ``Scenario``.
+        scenario: (N,) names of ``Scenario``; those of a frame with several are joined by ``+``.
         category: (N,) names.
         cross_event: (N,) bool.
         values: ``<row>/<rule>`` -> (N,) float64, NaN where a column does not apply to a sample.
@@ -39,10 +39,11 @@ class Samples(NamedTuple):
 
     def groups(self) -> dict[str, np.ndarray]:
         """Name -> (N,) bool: the scenarios that have samples, in the order of ``results.json``."""
-        on_screen = self.scenario != OFF_SCREEN
-        groups = {str(name): self.scenario == name for name in SCENARIOS if name != OFF_SCREEN}
-        groups |= {CROSS_EVENT: on_screen & self.cross_event, ON_SCREEN: on_screen}
-        groups[OFF_SCREEN] = ~on_screen
+        members = [set(scenario.split("+")) for scenario in self.scenario.tolist()]
+        on_screen = np.array([bool(each - {OFF_SCREEN}) for each in members], bool)
+        groups = {str(name): np.array([name in each for each in members], bool) for name in SCENARIOS}
+        off_screen = groups.pop(OFF_SCREEN)
+        groups |= {CROSS_EVENT: on_screen & self.cross_event, ON_SCREEN: on_screen, OFF_SCREEN: off_screen}
         return {name: members for name, members in groups.items() if members.any()}
 
 
@@ -91,25 +92,18 @@ class RunResults(NamedTuple):
         """The rule of the main table, or the off-screen rule."""
         return str(self.metrics["off_screen_rule"]) if scenario == OFF_SCREEN else self.rules[0]
 
-    def column(self, rule: str, off_screen: bool = False) -> np.ndarray:
-        """(N,) the model's value of each sample under a rule; NaN for samples of the other kind.
-
-        Args:
-            rule: threshold rule.
-            off_screen: whether to return the share of pixels below the threshold of off-screen samples, and not the
-                cIoU of on-screen samples.
-        """
-        wanted = (self.samples.scenario == OFF_SCREEN) == off_screen
-        return np.where(wanted, self.model_values(rule), np.nan)
-
     def model_values(self, column: str) -> np.ndarray:
         """(N,) the model's values in a column of ``per_sample.csv``; NaN where there is none."""
         unknown = np.full(len(self.samples.sample_id), np.nan)
         return self.samples.values.get(f"{MODEL_ROW}/{column}", unknown)
 
     def scores(self, scenario: str) -> np.ndarray:
-        """(N,) `column` by the rule of a scenario."""
-        return self.column(self.rule_of(scenario), scenario == OFF_SCREEN)
+        """(N,) the model's cIoU by the rule of the main table, or the share of pixels below the threshold.
+
+        Args:
+            scenario: of which the score is wanted; off-screen frames have the latter.
+        """
+        return self.model_values(TN_RATE if scenario == OFF_SCREEN else self.rules[0])
 
     def rows(self) -> list[str]:
         """The rows whose cIoU is known for each sample, the model first."""
@@ -157,7 +151,7 @@ def _read(name: str, file: Path) -> RunResults:
     try:
         results = json.loads(file.read_text(encoding="utf-8"))
         run = RunResults(name, file.parent, results, _read_samples(file.with_name(PER_SAMPLE)), _read_maps(file.parent))
-        _ = run.rules, run.figures, run.metrics["scenarios"]  # a file of another kind lacks them
+        _ = run.rules, run.figures, run.metrics["scenarios"], run.metrics["protocol"]  # other files lack them
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{file.parent}: not the results of a test ({problem}); test or score again") from error

@@ -87,7 +87,7 @@ def _curves(runs: Sequence[RunResults]) -> list[str]:
             columns = {row: run.samples.values[f"{row}/{run.rules[0]}"] for row in run.rows()}
             lines = {row: values[members] for row, values in columns.items()}
         else:
-            lines = {run.name: run.column(run.rules[0])[run.samples.groups().get(scenario, [])] for run in runs}
+            lines = {run.name: run.model_values(run.rules[0])[run.samples.groups().get(scenario, [])] for run in runs}
         lines = {name: values[~np.isnan(values)] for name, values in lines.items()}
         lines = {name: values for name, values in lines.items() if len(values)}
         if lines and scenario != Scenario.OFF_SCREEN:
@@ -134,4 +134,5 @@ def _provenance(run: RunResults) -> dict[str, str]:
         for part, value in (run.results.get(key) or {}).items()
     }
     values = {"folder": run.folder} | plain | nested
+    values |= {f"protocol {choice}": value for choice, value in run.metrics["protocol"].items()}
     return {key.replace("_", " "): str(value) for key, value in values.items()}

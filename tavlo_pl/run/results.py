@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tavlo_pl.io.atomic import atomic_path
+from tavlo_pl.io.masks import unpack_mask
 
 RESULTS = "results.json"
 PER_SAMPLE = "per_sample.csv"
@@ -28,12 +29,17 @@ MAPS = "maps.npz"
 class SampleMaps(NamedTuple):
     """N annotated samples in M showings of clips; a clip with two annotated frames in one segment is shown twice.
 
+    The map of a sample lies between two maps of its showing, see `map_of`.
+
     Attributes:
         sample_id: (N,) names, as in ``per_sample.csv``.
         showing: (N,) int64, the showing that a sample belongs to, 0..M-1.
-        segment: (N,) int64, its segment in the showing.
-        mask: (N, ⌈S²/8⌉) uint8, ground truth of S x S pixels, packed by ``numpy.packbits``.
-        size: () int64, S.
+        segment: (N,) int64, the segment of the map before the annotated frame, or of the frame itself.
+        next_segment: (N,) int64, the segment of the map after it; equal to `segment` where only one map is used.
+        blend: (N,) float32, weight of the latter map.
+        time_s: (N,) float64, presentation times of the annotated frames, on the video's clock; NaN where not known.
+        mask: (N,) bytes, ground truth, see ``io/masks.py``.
+        size: (2,) int64, height and width of the masks.
         clip: (M,) names.
         path: (M,) absolute paths of the videos; empty where there is none.
         frame_time_s: (M, T) float64, presentation times of the frames that were shown, on the video's clock; NaN where
@@ -44,6 +50,9 @@ class SampleMaps(NamedTuple):
     sample_id: np.ndarray
     showing: np.ndarray
     segment: np.ndarray
+    next_segment: np.ndarray
+    blend: np.ndarray
+    time_s: np.ndarray
     mask: np.ndarray
     size: np.ndarray
     clip: np.ndarray
@@ -55,18 +64,28 @@ class SampleMaps(NamedTuple):
         """Number and sha256 of the samples' names and masks; runs with equal values have the same ground truth."""
         digest = hashlib.sha256()
         for row in np.argsort(self.sample_id):
-            digest.update(f"{self.sample_id[row]}\0{self.size}\0".encode() + self.mask[row].tobytes())
+            bits = np.packbits(self.truth(row)).tobytes()
+            digest.update(f"{self.sample_id[row]}\0{self.size.tolist()}\0".encode() + bits)
         return {"samples": len(self.sample_id), "sha256": digest.hexdigest()}
 
     def truth(self, row: int) -> np.ndarray:
-        """(S, S) bool ground truth of a sample."""
-        size = int(self.size)
-        return np.unpackbits(self.mask[row], count=size**2).reshape(size, size).astype(bool)
+        """(H, W) bool ground truth of a sample."""
+        height, width = self.size.tolist()
+        return unpack_mask(self.mask[row], height * width).reshape(height, width)
+
+    def map_of(self, row: int) -> np.ndarray:
+        """(h, w) float32 raw scores of a sample."""
+        maps, weight = self.heatmap[self.showing[row]], self.blend[row]
+        first, second = (maps[at[row]].astype(np.float32) for at in (self.segment, self.next_segment))
+        blended: np.ndarray = (1 - weight) * first + weight * second
+        return blended
 
     def write(self, path: Path) -> None:
         """Writes the file. 25,000 samples in 6,500 showings of ten 14x14 maps: some 30 MB."""
+        lengths = np.array([len(packed) for packed in self.mask], np.int64)
+        joined = np.frombuffer(b"".join(self.mask), np.uint8)
         with atomic_path(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, **self._asdict())
+            np.savez_compressed(file, **(self._asdict() | {"mask": joined, "mask_length": lengths}))
 
     @classmethod
     def read(cls, path: Path) -> "SampleMaps":
@@ -76,7 +95,11 @@ class SampleMaps(NamedTuple):
             OSError, ValueError, KeyError: the file cannot be read, or is something else.
         """
         with np.load(path) as archive:
-            return cls(*(archive[name] for name in cls._fields))
+            arrays = {name: archive[name] for name in cls._fields}
+            joined, ends = arrays["mask"].tobytes(), np.cumsum(archive["mask_length"]).tolist()
+        masks = np.empty(len(ends), object)
+        masks[:] = [joined[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return cls(**(arrays | {"mask": masks}))
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from tavlo_pl.metrics.functional.thresholds import parse_rule
-from tavlo_pl.metrics.functional.upsample import Interpolation, upsample
+from tavlo_pl.metrics.functional.upsample import upsample
+from tavlo_pl.metrics.protocols import Interpolation
 from tavlo_pl.viz.colormap import INFERNO
 
 DEFAULT_SHARE = 0.1
@@ -32,7 +33,7 @@ class Shown(NamedTuple):
         lines: its properties, plain text.
         frame: the annotated frame as the bytes of a JPEG file; None where it is not available.
         aspect: width of the frame divided by its height.
-        truth: (S, S) bool, empty where the source is off-screen.
+        truth: (H, W) bool, empty where the source is off-screen.
         maps: run -> (h, w) raw scores.
         scores: run -> the score of the run on this sample, as text.
     """
@@ -88,11 +89,12 @@ def make_viewer(
     samples = [sample for members in groups.values() for sample in members]
     maps = [heatmap for sample in samples for heatmap in sample.maps.values()]
     low, high = min(float(m.min()) for m in maps), max(float(m.max()) for m in maps)
-    size = samples[0].truth.shape[-1]
+    size = samples[0].truth.shape
     parsed = parse_rule(rule)
     score = (low + high) / 2 if universal is None else universal
     data: dict[str, Any] = {
-        "size": size,
+        "height": size[0],
+        "width": size[1],
         "colormap": _base64(INFERNO),
         "low": low,
         "high": max(high, low + 1e-6),  # constant maps have a single score
@@ -101,10 +103,13 @@ def make_viewer(
             "share": 1 - float(parsed.value) if parsed.kind == "top" else DEFAULT_SHARE,
             "score": float(parsed.value) if parsed.kind == "fixed" else score,
         },
-        "weights": {
-            str(cells): _base64(upsampling_weights(cells, size, interpolation))
-            for cells in sorted({cells for heatmap in maps for cells in heatmap.shape})
-        },
+        "weights": [
+            {
+                str(cells): _base64(upsampling_weights(cells, side, interpolation))
+                for cells in sorted({heatmap.shape[axis] for heatmap in maps})
+            }
+            for axis, side in enumerate(size)
+        ],
         "truths": [_base64(np.packbits(sample.truth)) for sample in samples],
         "maps": [],
     }
@@ -118,13 +123,13 @@ def make_viewer(
     return Viewer(cards, NARROW_CARD_PX if len(samples[0].maps) == 1 else WIDE_CARD_PX, data)
 
 
-def upsampling_weights(cells: int, size: int, interpolation: Interpolation) -> np.ndarray:
+def upsampling_weights(cells: int, side: int, interpolation: Interpolation) -> np.ndarray:
     """Weights with which each of S pixels along one side reads each of n cells; `upsample` is separable.
 
     Returns:
-        (S, n) float32; a map M at the evaluation size is ``W M Wᵀ``.
+        (S, n) float32; with the weights D down and A along, a map M at the evaluation size is ``D M Aᵀ``.
     """
-    weights: np.ndarray = upsample(torch.eye(cells)[:, :, None], size, interpolation)[:, :, 0].T.numpy()
+    weights: np.ndarray = upsample(torch.eye(cells)[:, :, None], (side, 1), interpolation)[:, :, 0].T.numpy()
     return np.ascontiguousarray(weights)
 
 

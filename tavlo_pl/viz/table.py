@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tavlo_pl.metrics.figure import ALL, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Figure, read_figures
+from tavlo_pl.metrics.protocols import Protocol
 
 CEILING = "ceiling"
 COUNTS = "samples (clips)"
@@ -220,5 +221,4 @@ def _figure_notes(metrics: Mapping[str, Any], figures: Sequence[Figure]) -> list
 
 
 def _measured(metrics: Mapping[str, Any]) -> str:
-    size = metrics["size"]
-    return f"Maps upsampled to {size}×{size} ({metrics['interpolation']}). Intervals: bootstrap by video."
+    return f"{Protocol.of(metrics['protocol']).sentence()} Intervals: bootstrap by video."

@@ -12,8 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader
 
 from tavlo_pl.callbacks.gallery import CLIP_GAP_PX, IMAGE_HEIGHT_PX, TAG, Gallery
-from tavlo_pl.types import BadClip, Targets
+from tavlo_pl.types import BadClip, Scenario, Targets
 from tavlo_pl.viz.overlay import GAP_PX, OUTLINE
+from tests.helpers.suite import flags
 
 SEGMENTS, SIZE = 3, 48
 STRIP = (2 * IMAGE_HEIGHT_PX + GAP_PX, SEGMENTS * (IMAGE_HEIGHT_PX + GAP_PX) - GAP_PX)
@@ -29,9 +30,11 @@ def batch(first: int, sample_ids: list[str], bad: tuple[int, ...] = ()) -> dict[
         mask=mask,
         row=torch.zeros(2, dtype=torch.int64),
         segment=torch.ones(2, dtype=torch.int64),
+        next_segment=torch.ones(2, dtype=torch.int64),
+        blend=torch.zeros(2),
         index=torch.arange(2),
         clip=torch.zeros(2, dtype=torch.int64),
-        scenario=torch.zeros(2, dtype=torch.int64),
+        scenarios=flags(Scenario.SINGLE_SOUND, Scenario.SINGLE_SOUND),
         cross_event=torch.zeros(2, dtype=torch.bool),
         time_s=torch.zeros(2, dtype=torch.float64),
         sources=torch.ones(2, dtype=torch.int64),

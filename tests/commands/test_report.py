@@ -69,10 +69,10 @@ def test_page_contains_the_results(tests: list[Path]) -> None:
     command = f"tavlo test --ckpt_path {results['checkpoint']['path']}"
     for fact in (results["checkpoint"]["sha256"], results["data_fingerprint"]["sha256"], results["version"], command):
         assert fact in text
-    mean = results["metrics"]["scenarios"]["on_screen"]["rows"]["model"]["top_tenth"]["ciou_mean"]
+    mean = results["metrics"]["scenarios"]["on_screen"]["rows"]["model"]["universal:0.9"]["ciou_mean"]
     assert f"{100 * mean:.1f} ±" in text
     for words in (
-        "rule top_tenth",
+        "Protocol avatar: rule universal:0.9, maps upsampled to 640×360",
         "224×224 (bilinear)",
         "whole_image",
         "ceiling",
@@ -150,7 +150,7 @@ def test_report_of_two_runs_compares_them(pair: tuple[Outcome, Path]) -> None:
     assert outcome.code == 0, outcome.err
     (found,) = json.loads((folder / "comparison.json").read_text())["comparisons"]
     assert (found["first"], found["second"], found["same_data"]) == ("one", "two", True)
-    single = found["scenarios"]["single_sound"]["top_tenth"]["ciou_mean"]
+    single = found["scenarios"]["single_sound"]["universal:0.9"]["ciou_mean"]
     assert single["low"] <= single["difference"] <= single["high"]
     text = (folder / "report.html").read_text()
     for words in (f"{100 * single['difference']:+.1f}", single["verdict"], "A: one. B: two."):
@@ -173,7 +173,7 @@ def test_scored_heatmaps_are_reported_and_compared(world: Path, tests: list[Path
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, heatmap=rng.random((4, 4)).astype(np.float32))
     sources = ("--dataset", "avatar", "--annotations", world / "test", "--predictions", tmp_path / "maps")
-    outcome = tavlo("score", *sources, "--rule", "top_tenth", "--out", tmp_path / "scored" / "results.json")
+    outcome = tavlo("score", *sources, "--out", tmp_path / "scored" / "results.json")
     assert outcome.code == 0, outcome.err
     outcome = tavlo("report", tmp_path / "scored")
     assert outcome.code == 0, outcome.err

@@ -13,7 +13,9 @@ from lightning.pytorch import LightningModule
 
 from tavlo_pl.callbacks.results import ResultsWriter
 from tavlo_pl.commands.score import _source
-from tavlo_pl.data.predictions import Heatmaps, ScoreLoader, samples_of
+from tavlo_pl.data.heatmap_folder import HeatmapFolder
+from tavlo_pl.data.predictions import ScoreLoader
+from tavlo_pl.data.scored_samples import samples_of
 from tavlo_pl.metrics.figure import read_figures
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.report.compare import compare, comparison_table
@@ -22,6 +24,7 @@ from tavlo_pl.report.page import report_page
 from tavlo_pl.viz.table import results_tables
 from tests.helpers.cli import tavlo
 from tests.helpers.score import FRAME_RATE, SIZE, save, write_tree, write_vggss
+from tests.helpers.suite import protocol
 
 RULES = ("top_half", "top_tenth", "adaptive", "fixed:0.1", "universal:0.9", "universal:0.5")
 
@@ -83,7 +86,7 @@ class Scored(LightningModule):
 
     def __init__(self, rule: str) -> None:
         super().__init__()
-        self.test_suite = LocalizationSuite([rule], SIZE)
+        self.test_suite = LocalizationSuite(protocol(rule))
 
 
 def write_test(folder: Path, dataset: str, rule: str, annotations: Path) -> Path:
@@ -91,9 +94,10 @@ def write_test(folder: Path, dataset: str, rule: str, annotations: Path) -> Path
     model, writer = Scored(rule), ResultsWriter(folder / "test")
     trainer: Any = SimpleNamespace(is_global_zero=True)
     writer.on_test_start(trainer, model)
-    samples = samples_of(_source(dataset, str(annotations)).clips())
-    heatmaps = {"model": Heatmaps(folder / "maps", FRAME_RATE)}
-    for maps, targets in ScoreLoader(samples, heatmaps, SIZE):
+    chosen = protocol(rule)
+    samples = samples_of(_source(dataset, str(annotations)).clips(), chosen)
+    heatmaps = {"model": HeatmapFolder(folder / "maps", FRAME_RATE)}
+    for maps, targets in ScoreLoader(samples, heatmaps, chosen.size):
         synthetic = {name: torch.zeros_like(maps["model"]) for name in ("silence", "white_noise")}
         model.test_suite.update({**maps, "mismatched_audio": -maps["model"]}, targets, synthetic)
         batch: Any = {

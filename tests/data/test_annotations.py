@@ -4,6 +4,7 @@ import numpy as np
 
 from tavlo_pl.data.annotations import AnnotatedFrame, Instance, RunLengths, rasterise
 from tavlo_pl.types import Scenario
+from tests.helpers.trees import sample_of
 
 SINGLE, MIXED, OFF = Scenario.SINGLE_SOUND, Scenario.MIXED_SOUND, Scenario.OFF_SCREEN
 
@@ -40,26 +41,26 @@ def test_mask_is_the_union_of_its_scenario() -> None:
     right = Instance("cat", SINGLE, bbox=(6, 0, 2, 4))
     other = Instance("cow", MIXED, bbox=(3, 0, 2, 4))
     annotated = frame(left, right, other)
-    mask = annotated.mask(SINGLE, (8, 16))
+    mask = sample_of(annotated, SINGLE).mask((8, 16))
     assert mask.shape == (8, 16)
     assert mask.all(axis=0).nonzero()[0].tolist() == [0, 1, 2, 3, 12, 13, 14, 15]
-    assert annotated.mask(MIXED, (4, 8)).sum() == 8
+    assert sample_of(annotated, MIXED).mask((4, 8)).sum() == 8
     assert annotated.scenarios == (SINGLE, MIXED)
-    assert annotated.categories(SINGLE) == ("cat", "dog")
+    assert sample_of(annotated, SINGLE).category == "cat+dog"
 
 
 def test_polygons_go_before_the_box() -> None:
     both = Instance("dog", SINGLE, polygons=((0, 0, 2, 0, 2, 4, 0, 4),), bbox=(0, 0, 8, 4))
-    assert frame(both).mask(SINGLE, (4, 8)).sum() == 8
+    assert sample_of(frame(both), SINGLE).mask((4, 8)).sum() == 8
 
 
 def test_off_screen_is_empty_whatever_is_drawn() -> None:
-    assert not frame(Instance("dog", OFF, bbox=(0, 0, 8, 4))).mask(OFF, (4, 8)).any()
+    assert not sample_of(frame(Instance("dog", OFF, bbox=(0, 0, 8, 4))), OFF).mask((4, 8)).any()
 
 
 def test_run_lengths_go_down_the_columns() -> None:
     rle = RunLengths(height=4, width=8, counts=(4, 6, 22))  # second column, and half of the third
-    mask = frame(Instance("dog", SINGLE, rle=rle)).mask(SINGLE, (4, 8))
+    mask = sample_of(frame(Instance("dog", SINGLE, rle=rle)), SINGLE).mask((4, 8))
     assert mask.sum(axis=0).tolist() == [0, 4, 2, 0, 0, 0, 0, 0]
     assert mask[:, 2].tolist() == [True, True, False, False]
     assert rle.raster((8, 16)).sum() == 4 * 6

@@ -21,9 +21,10 @@ from tavlo_pl.data.transforms import Augment
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, NoAudioError, RunFailedError
 from tavlo_pl.types import Batch
 from tests.helpers.clips import write_numbered
+from tests.helpers.suite import protocol
 from tests.helpers.trees import instance, write_avatar, write_vggsound
 
-CLIP = ClipSpec(segments=2, duration_s=1.0, image_size=16, mel_bands=16, columns_per_segment=20, mask_size=16)
+CLIP = ClipSpec(segments=2, duration_s=1.0, image_size=16, mel_bands=16, columns_per_segment=20)
 SMALL: dict[str, Any] = {
     "clip": CLIP,
     "batch_size": 3,
@@ -204,6 +205,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_test_batch_from_files(folders: Path, tmp_path: Path) -> None:
     module = Recorder()
     data = ClipDataModule(test=AVATAR(str(folders / "test")), **SMALL)
+    assert data.test_protocol.name == "avatar"
+    data.test_protocol = protocol()
     trainer(tmp_path).test(module, data, verbose=False)
     batches = module.batches
     assert [batch["index"].tolist() for batch in batches] == [[0, 1, 2], [3]]

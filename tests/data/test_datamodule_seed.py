@@ -13,7 +13,7 @@ from tavlo_pl.data.dataset import ClipDataset, Item
 from tests.helpers.cli import tavlo
 from tests.helpers.run import tiny_config
 
-CLIP = ClipSpec(segments=2, duration_s=1.0, image_size=16, mel_bands=16, columns_per_segment=20, mask_size=16)
+CLIP = ClipSpec(segments=2, duration_s=1.0, image_size=16, mel_bands=16, columns_per_segment=20)
 SMALL: dict[str, Any] = {
     "clip": CLIP,
     "batch_size": 3,

@@ -9,15 +9,16 @@ import torch
 from tavlo_pl.data import media
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.clip_spec import ClipSpec
-from tavlo_pl.data.dataset import ClipDataset, collate
+from tavlo_pl.data.collate import collate
+from tavlo_pl.data.dataset import ClipDataset
 from tavlo_pl.data.datasets.avatar import AVATAR
 from tavlo_pl.data.transforms import Augment
 from tavlo_pl.errors import AnnotationError
-from tavlo_pl.types import Scenario
 from tests.helpers.clips import NTSC, has_flash, read_number, write_numbered
+from tests.helpers.suite import protocol
 from tests.helpers.trees import instance, write_avatar
 
-SPEC = ClipSpec(segments=4, duration_s=2.0, image_size=64, mask_size=32)
+SPEC = ClipSpec(segments=4, duration_s=2.0, image_size=64)
 NAMES = [f"{letter * 11}_00000" for letter in "abc"]
 
 
@@ -48,7 +49,7 @@ def numbers(item: Any) -> list[int]:
 
 
 def test_shapes_and_types(clips: list[Clip]) -> None:
-    item = ClipDataset(clips, "test", SPEC)[0]
+    item = ClipDataset(clips, "test", SPEC, protocol=protocol())[0]
     assert item.frames.shape == (4, 3, 64, 64)
     assert item.frames.dtype == torch.uint8
     assert item.waveform.shape == item.mismatched_waveform.shape == (32_000,)
@@ -87,7 +88,7 @@ def test_two_annotated_frames_of_a_segment_take_two_passes(clips: list[Clip]) ->
     assert targets.clip.tolist() == [0, 0, 1, 1, 1, 2]
     assert targets.category[-3:] == ["dog", "cow", "cat+dog"]
     assert targets.cross_event.tolist() == [False, False, True, True, True, False]
-    assert targets.scenario.tolist()[1] == Scenario.OFF_SCREEN.id
+    assert targets.scenarios[1].tolist() == [False, False, False, True]
     assert targets.mask.flatten(1).any(1).tolist() == [True, False, True, True, True, True]
     assert batch["sample_id"] == [NAMES[0], NAMES[1], NAMES[1], NAMES[2]]
     assert batch["index"].tolist() == [0, 1, 2, 3]
@@ -104,7 +105,7 @@ def test_the_annotated_frame_is_shown_at_uneven_rates(tmp_path: Path) -> None:
 
 
 def test_frames_and_masks_are_squashed_alike(clips: list[Clip]) -> None:
-    mask = ClipDataset(clips, "val", SPEC)[0].targets.mask[0]
+    mask = ClipDataset(clips, "val", SPEC, protocol=protocol())[0].targets.mask[0]
     rows, columns = np.nonzero(mask.numpy())
     assert (rows.min(), rows.max()) == (8 * 32 // 64, 40 * 32 // 64 - 1)
     assert (columns.min(), columns.max()) == (5, 26)  # 16 / 3 and 80 / 3, pixels whose centre lies inside

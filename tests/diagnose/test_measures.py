@@ -87,7 +87,7 @@ def test_variance_shares_of_constant_scores_are_zero() -> None:
 def test_active_share_counts_pixels_at_the_threshold() -> None:
     maps = torch.zeros(2, T, 2, 2)
     maps[0, :, 0] = 1
-    assert measures.active_share(maps, 0.5, 8).mean(1).tolist() == [0.5, 0.0]
+    assert measures.active_share(maps, 0.5, (8, 8)).mean(1).tolist() == [0.5, 0.0]
 
 
 def test_figure_interval_is_by_clip() -> None:

@@ -15,6 +15,7 @@ from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.diagnose.perturbations import perturbed_maps
 from tavlo_pl.diagnose.probes import Diagnosis, Finding, diagnose
 from tavlo_pl.types import Scenario, Targets
+from tests.helpers.suite import flags
 
 CLIPS, SEGMENTS, PIXELS, CELLS = 24, 4, 32, 8
 RATE_HZ, SAMPLES = 16_000, 16_000
@@ -45,6 +46,7 @@ def squares() -> tuple[Tensor, Tensor, Targets]:
     targets = Targets(
         **{field: torch.zeros(count, dtype=torch.int64) for field in Targets._fields if field not in TEXTS}
         | {field: [""] * count for field in TEXTS}
+        | {"scenarios": flags(*[Scenario.SINGLE_SOUND] * count), "blend": torch.zeros(count)}
         | {"mask": mask.flatten(0, 1), "row": row, "clip": row, "segment": torch.arange(SEGMENTS).repeat(CLIPS)}
     )
     return frames, waveform.flatten(1), targets
@@ -183,7 +185,7 @@ def test_silent_segments_fails_for_active_maps(examined: Examine) -> None:
 def test_diagnose_without_annotations_uses_maps_alone() -> None:
     frames, waveform, targets = squares()
     maps = perturbed_maps(oracle, frames, waveform, log_mel, RATE_HZ, 8)
-    off_screen = targets._replace(scenario=torch.full_like(targets.scenario, Scenario.OFF_SCREEN.id))
+    off_screen = targets._replace(scenarios=flags(*[Scenario.OFF_SCREEN] * len(targets.index)))
     for truth in (None, off_screen):
         diagnosis = diagnose(maps, truth)
         assert diagnosis.depends_on_audio

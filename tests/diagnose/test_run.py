@@ -21,6 +21,7 @@ from tavlo_pl.types import Scenario
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.run import tiny_config
 from tests.helpers.tiny import Tiny
+from tests.helpers.trees import sample_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -125,7 +126,7 @@ def test_diagnose_of_a_diverged_model_is_an_error(
 
 def entry(number: int, *scenarios: Scenario) -> Entry:
     frame = AnnotatedFrame(0, "00000", 4, 4, ())
-    samples = tuple(AnnotatedSample(0, 0, frame, scenario) for scenario in scenarios)
+    samples = tuple(AnnotatedSample(0, 0, 0.0, sample_of(frame, scenario)) for scenario in scenarios)
     return Entry(Clip(Path("x.mp4"), str(number)), number, samples=samples)
 
 

@@ -26,13 +26,15 @@ from tavlo_pl.data.datasets.flickr import FlickrSoundNet
 from tavlo_pl.data.datasets.is3 import IS3
 from tavlo_pl.data.datasets.vggsound import read_table
 from tavlo_pl.data.datasets.vggss import VGGSS
+from tavlo_pl.data.heatmap_folder import HeatmapFolder
 from tavlo_pl.data.index.table import SCHEMA, Index, read_probed
 from tavlo_pl.data.media import DecodedClip
 from tavlo_pl.data.media.archive import members
-from tavlo_pl.data.predictions import Heatmaps, samples_of
+from tavlo_pl.data.scored_samples import samples_of
 from tavlo_pl.data.shards.format import ENTRY, ShardSpec, from_record, to_record
 from tavlo_pl.data.shards.source import Shards, Store
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.metrics.protocols import PROTOCOLS
 from tavlo_pl.predict.checkpoint import read_checkpoint
 from tests.fuzz.mutate import mutate_bytes, mutate_json
 from tests.helpers.cli import tavlo
@@ -222,8 +224,9 @@ def _of_media(folder: Path, suffix: str) -> Target:
 def _draw_all(source: ClipSource) -> None:
     for clip in source.clips():
         for frame in clip.annotations:
-            for scenario in frame.scenarios:
-                frame.truth(scenario, MASK_PIXELS)
+            for unit in ("scenario", "frame"):
+                for sample in frame.samples(unit, "both"):
+                    sample.truth(MASK_PIXELS)
 
 
 def _read_mask(path: Path) -> None:
@@ -235,8 +238,8 @@ def _read_mask(path: Path) -> None:
 def _read_heatmap(path: Path) -> None:
     entry = [{"file": path.stem, "class": "dog", "bbox": [[0.1, 0.2, 0.6, 0.7]]}]
     (path.parent / "vggss.json").write_text(json.dumps(entry))
-    maps = Heatmaps(path.parent)
-    for sample in samples_of(VGGSS(str(path.parent / "vggss.json")).clips()):
+    maps = HeatmapFolder(path.parent)
+    for sample in samples_of(VGGSS(str(path.parent / "vggss.json")).clips(), PROTOCOLS["vggss_ezvsl"]):
         maps.map_of(sample)
 
 

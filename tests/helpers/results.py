@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tavlo_pl.metrics.figure import TN_RATE
+from tavlo_pl.metrics.protocols import AVATAR_PER_FRAME
 from tavlo_pl.metrics.suite import METRICS
 from tavlo_pl.run.results import PER_SAMPLE, RESULTS, to_csv
 from tavlo_pl.types import SCENARIOS, Scenario
@@ -33,9 +36,9 @@ def write_results(
     rows = []
     for name, value in zip(names, values.values(), strict=True):
         clip, _, scenario = name.split("/")
-        chosen = "universal:0.9" if scenario == Scenario.OFF_SCREEN else rule
+        chosen = TN_RATE if scenario == Scenario.OFF_SCREEN else rule
         row = {"sample_id": name, "clip": clip, "scenario": scenario, "category": f"sound of {clip}"}
-        row |= {"cross_event": str(clip in cross_event), f"model/{rule}": "", "model/universal:0.9": ""}
+        row |= {"cross_event": str(clip in cross_event), f"model/{rule}": "", f"model/{TN_RATE}": ""}
         rows.append(row | {f"whole_image/{rule}": "0.05", f"model/{chosen}": str(value)})
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PER_SAMPLE).write_text(to_csv(rows))
@@ -48,8 +51,9 @@ def write_results(
         below = {"tn_rate": 0.9, "tn_rate_interval": [0.9, 0.9]}
         scenarios["off_screen"] = {"samples": len(silent), "clips": 1, "rows": {"model": {"universal:0.9": below}}}
     metrics = {
+        "protocol": replace(AVATAR_PER_FRAME, rules=(rule,)).choices(),
         "rules": [rule],
-        "size": 224,
+        "size": [224, 224],
         "interpolation": "bilinear",
         "off_screen_rule": "universal:0.9",
         "figures": [figure.to_json() for metric in METRICS for figure in metric.described_figures()],

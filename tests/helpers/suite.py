@@ -1,16 +1,19 @@
 """Made-up samples and maps for the metrics, and suites filled with them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tavlo_pl.metrics.functional.baselines import random_maps
+from tavlo_pl.metrics.protocols import AVATAR_PER_FRAME, Protocol
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.types import SCENARIOS, Scenario, Targets
 
 SIZE = 32
+SQUARE = (SIZE, SIZE)
 SEGMENTS = 3
 
 
@@ -25,15 +28,27 @@ def clip_targets(clip: int, row: int) -> Targets:
         mask=mask,
         row=torch.tensor([row, row]),
         segment=torch.tensor([clip % SEGMENTS, (clip + 1) % SEGMENTS]),
+        next_segment=torch.tensor([clip % SEGMENTS, (clip + 1) % SEGMENTS]),
+        blend=torch.zeros(2),
         index=torch.tensor([5 * clip, 5 * clip + 1]),
         clip=torch.tensor([clip, clip]),
-        scenario=torch.tensor([scenario.id, Scenario.SINGLE_SOUND.id]),
+        scenarios=flags(scenario, Scenario.SINGLE_SOUND),
         cross_event=torch.tensor([clip % 3 == 0] * 2),
         time_s=torch.tensor([0.36, 1.6], dtype=torch.float64),
         sources=torch.tensor([1 + clip % 2, 1]),
         sample_id=[f"clip_{clip:05d}/{frame:05d}/{name}" for frame, name in ((9, scenario), (40, "single_sound"))],
         category=[f"class {clip}", "dög+cat"],
     )
+
+
+def flags(*scenarios: Scenario) -> Tensor:
+    """(N, 4) bool, one scenario a sample."""
+    return torch.eye(len(SCENARIOS), dtype=torch.bool)[[scenario.id for scenario in scenarios]]
+
+
+def protocol(*rules: str, **choices: Any) -> Protocol:
+    """Small square maps with a threshold for each map; other rules and choices where they are given."""
+    return replace(AVATAR_PER_FRAME, **({"size": SQUARE} | ({"rules": rules} if rules else {}) | choices))
 
 
 def joined(parts: list[Targets]) -> Targets:
@@ -59,9 +74,9 @@ def batches(clips: list[int], size: int) -> Iterator[tuple[dict[str, Tensor], Ta
         yield clip_maps(part), joined([clip_targets(clip, row) for row, clip in enumerate(part)])
 
 
-def filled(clips: list[int], size: int = 2, **options: object) -> LocalizationSuite:
+def filled(clips: list[int], size: int = 2, rules: Sequence[str] = (), **options: Any) -> LocalizationSuite:
     """A suite that was updated with some clips."""
-    suite = LocalizationSuite(size=SIZE, **options)  # type: ignore[arg-type]
+    suite = LocalizationSuite(protocol(*rules), **options)
     for maps, targets in batches(clips, size):
         update(suite, maps, targets)
     return suite
@@ -81,8 +96,9 @@ def moments(scenario: Scenario, categories: list[str], peaks: list[int]) -> tupl
     maps[0, torch.arange(count), torch.tensor(peaks)] = 1
     number = torch.arange(count)
     targets = Targets(
-        mask, torch.zeros_like(number), number, number + 100 * scenario.id, torch.full_like(number, scenario.id),
-        torch.full_like(number, scenario.id), torch.ones(count, dtype=torch.bool), number.double(),
-        torch.ones_like(number), [f"clip_{scenario.id}/{n:05d}/{scenario}" for n in range(count)], categories,
+        mask, torch.zeros_like(number), number, number, torch.zeros(count), number + 100 * scenario.id,
+        torch.full_like(number, scenario.id), flags(*[scenario] * count), torch.ones(count, dtype=torch.bool),
+        number.double(), torch.ones_like(number),
+        [f"clip_{scenario.id}/{n:05d}/{scenario}" for n in range(count)], categories,
     )  # fmt: skip
     return {"model": maps.reshape(1, count, 2, 2)}, targets

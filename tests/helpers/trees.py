@@ -7,10 +7,17 @@ from typing import Any
 
 from PIL import Image
 
+from tavlo_pl.data.annotations import AnnotatedFrame, FrameSample
+from tavlo_pl.types import Scenario
 from tests.helpers.clips import draw_number, write_numbered
 
 RECTANGLE = [[16, 8, 80, 8, 80, 40, 16, 40]]
 """A flat polygon in the 96x64 frames of `write_numbered`."""
+
+
+def sample_of(frame: AnnotatedFrame, scenario: Scenario) -> FrameSample:
+    """The sample of one scenario of a frame."""
+    return FrameSample(frame, (scenario,), frame.name)
 
 
 def instance(task: str = "Single-sound", category: str = "dog", **fields: Any) -> dict[str, Any]:

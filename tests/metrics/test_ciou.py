@@ -33,7 +33,7 @@ def test_trivial_rows_of_vggss_are_the_known_ones() -> None:
     rule = parse_rule("top_half")
     boxes = list(vggss.all_boxes().values())
     assert len(boxes) == 5158
-    disk = centred_disk(vggss.SIZE).reshape(1, -1)
+    disk = centred_disk((vggss.SIZE, vggss.SIZE)).reshape(1, -1)
     areas, disks = [], []
     for start in range(0, len(boxes), 512):
         truth = vggss.masks(boxes[start : start + 512]).flatten(1)
@@ -127,7 +127,7 @@ def test_random_maps_depend_on_the_index_alone() -> None:
 
 
 def test_the_centred_disk_is_round_and_in_the_middle() -> None:
-    claimed = centred_disk(64) >= -16
+    claimed = centred_disk((64, 64)) >= -16
     rows, columns = claimed.nonzero(as_tuple=True)
     assert rows.double().mean() == columns.double().mean() == 31.5
     assert claimed.sum().item() == pytest.approx(np.pi * 16**2, rel=0.02)

@@ -21,13 +21,9 @@ from tavlo_pl.metrics.suite import METRICS, LocalizationSuite
 from tavlo_pl.metrics.switch_delay import SwitchDelay
 from tavlo_pl.types import Scenario, Targets
 from tests.helpers.processes import run_processes
-from tests.helpers.suite import SIZE, batches, filled, moments
+from tests.helpers.suite import SQUARE, batches, filled, moments, protocol
 
 CLIPS = list(range(8))
-
-
-def on_screen(targets: Targets) -> torch.Tensor:
-    return targets.scenario != Scenario.OFF_SCREEN.id
 
 
 def update(metric: LocalizationMetric, preds: torch.Tensor, targets: Targets, chosen: torch.Tensor) -> None:
@@ -46,19 +42,19 @@ def alone(metric: LocalizationMetric) -> dict[str, object]:
     """What a metric computes of the clips by itself."""
     for maps, targets in batches(CLIPS, 3):
         preds = maps["model"][targets.row, targets.segment]
-        update(metric, preds, targets, torch.ones_like(on_screen(targets)))
+        update(metric, preds, targets, torch.ones_like(targets.on_screen))
     return metric.compute()
 
 
 @pytest.mark.parametrize(
     ("metric", "group", "rule"),
     [
-        (CIoU("adaptive", SIZE), "on_screen", "adaptive"),
-        (CIoU("universal:0.9", SIZE), "on_screen", "universal:0.9"),
-        (TrueNegativeRate(size=SIZE), "off_screen", "universal:0.9"),
-        (Pointing(size=SIZE), "on_screen", "adaptive"),
-        (Detection("adaptive", SIZE), "all", "adaptive"),
-        (Segmentation(size=SIZE), "all", "adaptive"),
+        (CIoU("adaptive", SQUARE), "on_screen", "adaptive"),
+        (CIoU("universal:0.9", SQUARE), "on_screen", "universal:0.9"),
+        (TrueNegativeRate(size=SQUARE), "off_screen", "universal:0.9"),
+        (Pointing(size=SQUARE), "on_screen", "adaptive"),
+        (Detection("adaptive", SQUARE), "all", "adaptive"),
+        (Segmentation(size=SQUARE), "all", "adaptive"),
     ],
     ids=lambda part: part.name if isinstance(part, LocalizationMetric) else part,
 )
@@ -73,18 +69,18 @@ def test_metric_alone_agrees_with_the_suite(metric: LocalizationMetric, group: s
 
 
 def test_pia_alone_agrees_with_the_suite() -> None:
-    report, pia = filled(CLIPS).compute(), PIA(size=SIZE)
+    report, pia = filled(CLIPS).compute(), PIA(size=SQUARE)
     for maps, targets in batches(CLIPS, 3):
         own, mismatched = (maps[row][targets.row, targets.segment] for row in ("model", "mismatched_audio"))
-        seen = on_screen(targets)
+        seen = targets.on_screen
         pia.update(mismatched[seen], own[seen], targets.index[seen], targets.clip[seen])
     values = report["scenarios"]["on_screen"]["rows"]["mismatched_audio"]["universal:0.9"]
     assert pia.compute() == values | {"threshold": report["universal_threshold"]["model"]}
 
 
-@pytest.mark.parametrize("metric", [Stability(size=SIZE), SwitchDelay(size=SIZE), SceneCIoU("top_half", SIZE)])
+@pytest.mark.parametrize("metric", [Stability(size=SQUARE), SwitchDelay(size=SQUARE), SceneCIoU("top_half", SQUARE)])
 def test_metric_of_moments_alone_agrees_with_the_suite(metric: LocalizationMetric) -> None:
-    suite = LocalizationSuite(("top_half",), SIZE)
+    suite = LocalizationSuite(protocol("top_half"))
     shown, targets = moments(Scenario.MIXED_SOUND, ["dog", "cat", "cow"], [0, 3, 1])
     scene = shown, targets._replace(time_s=torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
     parts = [
@@ -94,7 +90,7 @@ def test_metric_of_moments_alone_agrees_with_the_suite(metric: LocalizationMetri
     ]
     for maps, targets in parts:
         suite.update(maps, targets)
-        update(metric, maps["model"][targets.row, targets.segment], targets, torch.ones_like(on_screen(targets)))
+        update(metric, maps["model"][targets.row, targets.segment], targets, torch.ones_like(targets.on_screen))
     (group,) = {figure.group for figure in metric.described_figures()}
     values = suite.compute()["scenarios"][group]["rows"]["model"]
     by_rule = values["universal:0.9" if metric.universal else "top_half"]
@@ -105,18 +101,18 @@ def test_metric_of_moments_alone_agrees_with_the_suite(metric: LocalizationMetri
 
 def test_metric_alone_is_exact_over_processes() -> None:
     def work(rank: int, processes: int) -> dict[str, object]:
-        metric = CIoU("top_half", SIZE)
+        metric = CIoU("top_half", SQUARE)
         for maps, targets in batches(CLIPS[rank::processes] + CLIPS[:1], 2):
-            update(metric, maps["model"][targets.row, targets.segment], targets, torch.ones_like(on_screen(targets)))
+            update(metric, maps["model"][targets.row, targets.segment], targets, torch.ones_like(targets.on_screen))
         return metric.compute()
 
-    expected = alone(CIoU("top_half", SIZE))
+    expected = alone(CIoU("top_half", SQUARE))
     assert run_processes(3, work) == [expected] * 3
 
 
 def test_metric_alone_without_samples_has_no_value() -> None:
-    assert CIoU(size=SIZE).compute() == {}
-    assert TrueNegativeRate(size=SIZE).compute() == {}
+    assert CIoU(size=SQUARE).compute() == {}
+    assert TrueNegativeRate(size=SQUARE).compute() == {}
 
 
 def test_metric_alone_refuses_another_size() -> None:
@@ -125,10 +121,10 @@ def test_metric_alone_refuses_another_size() -> None:
 
 
 def test_metric_at_the_threshold_of_the_run_needs_a_source() -> None:
-    metric = TrueNegativeRate(size=SIZE)
+    metric = TrueNegativeRate(size=SQUARE)
     for maps, targets in batches([3], 1):
         preds = maps["model"][targets.row, targets.segment]
-        update(metric, preds, targets, ~on_screen(targets))
+        update(metric, preds, targets, ~targets.on_screen)
     with pytest.raises(ConfigError, match="visible source"):
         metric.compute()
 
@@ -152,10 +148,10 @@ def test_examples_in_the_docstrings() -> None:
 
 
 def test_scene_counts_by_its_worst_source() -> None:
-    metric = SceneCIoU("adaptive", SIZE)
+    metric = SceneCIoU("adaptive", SQUARE)
     for maps, targets in batches(CLIPS, 3):
         preds = maps["model"][targets.row, targets.segment]
-        update(metric, preds, targets._replace(time_s=torch.zeros(len(preds)).double()), on_screen(targets))
+        update(metric, preds, targets._replace(time_s=torch.zeros(len(preds)).double()), targets.on_screen)
     rows = [row for row in filled(CLIPS).samples() if row["scenario"] != "off_screen"]
     by_clip = [[r["model/adaptive"] for r in rows if r["clip"] == clip] for clip in {row["clip"] for row in rows}]
     worst = [min(values) for values in by_clip if len(values) > 1]

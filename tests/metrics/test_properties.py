@@ -13,8 +13,9 @@ from tavlo_pl.metrics.functional.baselines import centred_disk
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.ciou import auc_of_each, ceiling, ciou_of_maps, ciou_of_pixels, scene_minimum
 from tavlo_pl.metrics.functional.offscreen import true_negative_share
+from tavlo_pl.metrics.functional.pooled import universal_threshold
 from tavlo_pl.metrics.functional.slavc import detection_figures
-from tavlo_pl.metrics.functional.thresholds import parse_rule, universal_threshold
+from tavlo_pl.metrics.functional.thresholds import parse_rule
 from tavlo_pl.metrics.functional.video import peak_on_source
 
 SIDE = 6
@@ -77,9 +78,9 @@ def test_neither_batches_nor_their_order_matter(cells: np.ndarray, batch: int, o
     assert torch.equal(together, torch.cat(parts))
     assert torch.equal(together[order], ciou_of_maps(whole[order], mask[order], RULES))
     quantile = parse_rule("universal:0.9").value
-    threshold = universal_threshold(whole, quantile, 16)
-    assert threshold == universal_threshold(whole[order], quantile, 16)
-    below = true_negative_share(whole, threshold, 16).mean().item()
+    threshold = universal_threshold(whole, quantile, (16, 16))
+    assert threshold == universal_threshold(whole[order], quantile, (16, 16))
+    below = true_negative_share(whole, threshold, (16, 16)).mean().item()
     assert below <= 0.9 + 1e-12
 
 
@@ -97,6 +98,6 @@ def test_figures_of_detection_and_their_intervals_are_shares(rows: list[tuple[fl
 
 
 def test_the_disk_is_blind_to_order_of_samples() -> None:
-    disk = centred_disk(SIDE).reshape(1, -1)
+    disk = centred_disk((SIDE, SIDE)).reshape(1, -1)
     mask = torch.from_numpy(np.random.default_rng(1).random((5, SIDE * SIDE)) < 0.4)
     assert torch.equal(ciou_of_pixels(disk, mask, RULES).flip(0), ciou_of_pixels(disk, mask.flip(0), RULES))

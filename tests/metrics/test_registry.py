@@ -34,8 +34,9 @@ def score(folder: Path, highest: dict[str, float]) -> Path:
     (folder / "vggss.json").write_text(json.dumps(entries))
     for name, value in highest.items():
         np.savez(folder / "maps" / f"{name}.npz", heatmap=np.full((1, 4, 4), value))
-    words = ("--annotations", folder / "vggss.json", "--predictions", folder / "maps", "--size", 32)
-    outcome = tavlo("score", "--dataset", "vggss", *words, "--out", folder / "out" / "results.json")
+    words = ("--annotations", folder / "vggss.json", "--predictions", folder / "maps")
+    options = ("--size", 32, "--interpolation", "bilinear")
+    outcome = tavlo("score", "--dataset", "vggss", *words, *options, "--out", folder / "out" / "results.json")
     assert outcome.code == 0, outcome.err
     assert "highest score" in outcome.out
     return folder / "out"

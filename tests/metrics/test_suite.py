@@ -15,7 +15,7 @@ from tavlo_pl.metrics.functional.thresholds import parse_rule
 from tavlo_pl.metrics.suite import METRICS, LocalizationSuite
 from tavlo_pl.types import BadClip, Targets
 from tests.helpers.processes import run_processes
-from tests.helpers.suite import SIZE, batches, clip_maps, clip_targets, filled, update
+from tests.helpers.suite import SIZE, SQUARE, batches, clip_maps, clip_targets, filled, protocol, update
 
 RULES = ("top_half", "adaptive", "fixed:0.1", "universal:0.9")
 
@@ -60,7 +60,7 @@ def test_suite_results_have_the_stated_shape() -> None:
     report = filled(list(range(8))).compute()
     assert json.loads(json.dumps(report)) == report
     assert report["rules"] == ["top_tenth", "top_half", "adaptive"]
-    assert report["size"] == SIZE
+    assert report["size"] == [SIZE, SIZE]
     assert report["interpolation"] == "bilinear"
     samples = {name: (scenario["samples"], scenario["clips"]) for name, scenario in report["scenarios"].items()}
     assert samples == {
@@ -99,7 +99,7 @@ def test_suite_samples_list_every_value() -> None:
         "clip_00001/00009/mixed_sound",
     ]
     info = ["sample_id", "clip", "scenario", "category", "cross_event", "time_s", "sources", "area"]
-    columns = ["top_half", "fixed:0.1", "universal:0.9", "pointing", "confidence"]
+    columns = ["top_half", "fixed:0.1", "tn_rate", "pointing", "confidence"]
     assert list(rows[0])[:13] == [*info, *(f"model/{column}" for column in columns)]
     assert rows[2]["clip"] == "clip_00001"
     assert rows[3]["category"] == "dög+cat"
@@ -111,24 +111,24 @@ def test_suite_samples_list_every_value() -> None:
     assert [rows[2]["mismatched_audio/fixed:0.1"], rows[3]["mismatched_audio/fixed:0.1"]] == values[:, 0].tolist()
     off_screen = next(row for row in rows if row["scenario"] == "off_screen")
     assert off_screen["model/top_half"] is None
-    assert rows[0]["model/universal:0.9"] is None
+    assert rows[0]["model/tn_rate"] is None
     report = suite.compute()
     threshold = report["universal_threshold"]["random"]
-    share = true_negative_share(random_maps(clip_targets(3, 0).index[:1]), threshold, SIZE).item()
-    assert off_screen["random/universal:0.9"] == share
+    share = true_negative_share(random_maps(clip_targets(3, 0).index[:1]), threshold, SQUARE).item()
+    assert off_screen["random/tn_rate"] == share
     assert report["scenarios"]["off_screen"]["rows"]["random"]["universal:0.9"]["tn_rate"] == share
 
 
 def test_suite_intervals_are_by_video() -> None:
     suite = filled(list(range(8)))
     scenarios, rows = suite.compute()["scenarios"], suite.samples()
-    for scenario, rule, name in (
-        ("on_screen", "adaptive", "ciou_mean_interval"),
-        ("off_screen", "universal:0.9", "tn_rate_interval"),
+    for scenario, rule, column, name in (
+        ("on_screen", "adaptive", "adaptive", "ciou_mean_interval"),
+        ("off_screen", "universal:0.9", "tn_rate", "tn_rate_interval"),
     ):
         chosen = [row for row in rows if (row["scenario"] == "off_screen") == (scenario == "off_screen")]
         clip = np.array([int(row["clip"].removeprefix("clip_")) for row in chosen])
-        values = np.array([[row[f"model/{rule}"]] for row in chosen])
+        values = np.array([[row[f"model/{column}"]] for row in chosen])
         interval = bootstrap_interval(values, clip)[:, 0].tolist()
         assert scenarios[scenario]["rows"]["model"][rule][name] == pytest.approx(interval, abs=1e-12)
 
@@ -154,7 +154,7 @@ def test_suite_without_baselines_and_off_screen_samples() -> None:
 
 
 def test_suite_off_screen_samples_alone_have_no_threshold() -> None:
-    suite = LocalizationSuite(size=SIZE)
+    suite = LocalizationSuite(protocol())
     targets = clip_targets(3, 0)
     first = Targets(**{name: getattr(targets, name)[:1] for name in Targets._fields})
     suite.update(clip_maps([3]), first)
@@ -183,7 +183,7 @@ def test_suite_counts_left_out_clips_once_until_reset() -> None:
 
 
 def test_suite_without_samples_reports_nothing() -> None:
-    suite = LocalizationSuite(size=SIZE)
+    suite = LocalizationSuite(protocol())
     empty = Targets(**{name: getattr(clip_targets(0, 0), name)[:0] for name in Targets._fields})
     suite.update(clip_maps([0]), empty)
     assert suite.compute()["scenarios"] == {}
@@ -195,14 +195,14 @@ def test_suite_names_the_sample_of_a_score_that_is_nan(value: float) -> None:
     maps, targets = next(batches([0, 1], 2))
     maps["mismatched_audio"][1, 1, 2, 3] = value
     with pytest.raises(RunFailedError, match="'mismatched_audio' heatmap of clip_00001/00009/mixed_sound holds NaN"):
-        LocalizationSuite(size=SIZE).update(maps, targets)
+        LocalizationSuite(protocol()).update(maps, targets)
 
 
 def test_suite_refuses_wrong_sizes_and_rules() -> None:
     with pytest.raises(ConfigError, match=r"masks are 32x32 pixels .* 224x224"):
         LocalizationSuite().update(*next(batches([0], 1)))
     with pytest.raises(ConfigError, match=r"'fixed:0.5' must be one threshold"):
-        LocalizationSuite(off_screen_rule="fixed:0.5")
+        LocalizationSuite(protocol(off_screen_rule="fixed:0.5"))
 
 
 def test_suite_does_not_depend_on_the_number_of_threads() -> None:
@@ -219,7 +219,7 @@ def test_suite_does_not_depend_on_the_number_of_threads() -> None:
 
 def test_suite_takes_weights_as_weights() -> None:
     targets = clip_targets(0, 0)
-    suite = LocalizationSuite(("top_half",), SIZE)
+    suite = LocalizationSuite(protocol("top_half"))
     suite.update(clip_maps([0]), targets._replace(mask=targets.mask / 2))
     rows = suite.samples()
     area = targets.mask[0].sum().item()

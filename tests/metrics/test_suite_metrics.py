@@ -9,15 +9,15 @@ from tavlo_pl.metrics.functional.offscreen import true_negative_share
 from tavlo_pl.metrics.functional.slavc import detection_figures
 from tavlo_pl.metrics.suite import METRICS, LocalizationSuite
 from tavlo_pl.types import Scenario
-from tests.helpers.suite import SIZE, batches, clip_maps, clip_targets, filled, moments
+from tests.helpers.suite import SQUARE, batches, clip_maps, clip_targets, filled, moments, protocol
 
 
 def test_universal_threshold_comes_from_on_screen_frames() -> None:
     suite = filled([0, 3])
     threshold = suite.compute()["universal_threshold"]["model"]
-    quiet = LocalizationSuite(size=SIZE)
+    quiet = LocalizationSuite(protocol())
     for maps, targets in batches([0, 3], 2):
-        off_screen = targets.scenario == Scenario.OFF_SCREEN.id
+        off_screen = ~targets.on_screen
         maps["model"][targets.row[off_screen], targets.segment[off_screen]] = -1.0
         quiet.update(maps, targets)
     report = quiet.compute()
@@ -42,7 +42,7 @@ def test_universal_rule_is_a_fixed_one_at_the_quantile() -> None:
             assert figures["universal:0.9"] == figures["top_half"]
     targets = clip_targets(0, 0)
     with pytest.raises(ConfigError, match="needs masks of 0 and 1"):
-        LocalizationSuite(("universal:0.9",), SIZE).update(clip_maps([0]), targets._replace(mask=targets.mask / 2))
+        LocalizationSuite(protocol("universal:0.9")).update(clip_maps([0]), targets._replace(mask=targets.mask / 2))
 
 
 def test_pointing_is_a_mean_over_clips() -> None:
@@ -69,9 +69,9 @@ def test_pia_is_at_the_threshold_of_the_model() -> None:
     assert list(found) == ["mismatched_audio", "silence"]
     shares = []
     for maps, targets in batches(list(range(8)), 8):
-        on_screen = targets.scenario != Scenario.OFF_SCREEN.id
+        on_screen = targets.on_screen
         mismatched = maps["mismatched_audio"][targets.row, targets.segment][on_screen]
-        shares = (1 - true_negative_share(mismatched, threshold, SIZE)).tolist()
+        shares = (1 - true_negative_share(mismatched, threshold, SQUARE)).tolist()
     other_batches = filled(list(range(8)), 3).compute()["scenarios"]["on_screen"]["rows"]
     assert {row: other_batches[row]["universal:0.9"] for row in found} == found
     figures = found["mismatched_audio"]
@@ -81,7 +81,7 @@ def test_pia_is_at_the_threshold_of_the_model() -> None:
 
 
 def test_switch_delay_ends_when_the_peak_is_on_the_source() -> None:
-    suite = LocalizationSuite(("top_half",), SIZE)
+    suite = LocalizationSuite(protocol("top_half"))
     suite.update(*moments(Scenario.SINGLE_SOUND, ["dog", "dog", "cat", "cat", "cat"], [0, 0, 2, 3, 1]))
     cross_event = suite.compute()["scenarios"]["cross_event"]
     model, whole = (cross_event["rows"][row]["top_half"] for row in ("model", "whole_image"))
@@ -91,7 +91,7 @@ def test_switch_delay_ends_when_the_peak_is_on_the_source() -> None:
 
 
 def test_stability_of_maps_between_silent_moments() -> None:
-    suite = LocalizationSuite(("top_half",), SIZE)
+    suite = LocalizationSuite(protocol("top_half"))
     suite.update(*moments(Scenario.SINGLE_SOUND, ["dog"], [0]))
     suite.update(*moments(Scenario.OFF_SCREEN, ["dog"] * 3, [0, 0, 3]))
     rows = suite.compute()["scenarios"]["off_screen"]["rows"]
@@ -102,7 +102,7 @@ def test_stability_of_maps_between_silent_moments() -> None:
 
 
 def test_scenes_are_the_samples_of_one_frame() -> None:
-    suite = LocalizationSuite(("top_half",), SIZE)
+    suite = LocalizationSuite(protocol("top_half"))
     maps, targets = moments(Scenario.MIXED_SOUND, ["dog", "cat", "cow"], [0, 3, 1])
     suite.update(maps, targets._replace(time_s=torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)))
     report, rows = suite.compute(), suite.samples()

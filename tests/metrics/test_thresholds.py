@@ -5,11 +5,11 @@ import torch
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.functional import upsample as upsampling
+from tavlo_pl.metrics.functional.pooled import universal_threshold
 from tavlo_pl.metrics.functional.thresholds import (
     binarise,
     parse_rule,
     universal_quantile,
-    universal_threshold,
 )
 from tavlo_pl.metrics.functional.upsample import upsample
 
@@ -69,29 +69,31 @@ def test_universal_is_no_rule_of_one_map() -> None:
 def test_the_universal_threshold_is_exact(quantile: str) -> None:
     maps = torch.randn(30, 7, 7, generator=torch.Generator().manual_seed(0))  # both signs, several chunks
     maps[3] = 0.25
-    upsampled = upsample(maps, 112).flatten().sort().values
+    upsampled = upsample(maps, (112, 112)).flatten().sort().values
     rank = min(int(Fraction(quantile) * upsampled.numel()), upsampled.numel() - 1)
-    assert universal_threshold(maps, Fraction(quantile), 112) == upsampled[rank].item()
+    assert universal_threshold(maps, Fraction(quantile), (112, 112)) == upsampled[rank].item()
 
 
 def test_the_universal_threshold_of_constant_maps_and_of_none() -> None:
-    assert universal_threshold(torch.full((3, 2, 2), -0.5), Fraction(9, 10), 8) == -0.5
-    assert str(universal_threshold(torch.full((3, 2, 2), -0.0), Fraction(9, 10), 8)) == "0.0"
+    assert universal_threshold(torch.full((3, 2, 2), -0.5), Fraction(9, 10), (8, 8)) == -0.5
+    assert str(universal_threshold(torch.full((3, 2, 2), -0.0), Fraction(9, 10), (8, 8))) == "0.0"
     with pytest.raises(ConfigError, match="there are none"):
-        universal_threshold(torch.zeros(0, 2, 2), Fraction(9, 10), 8)
+        universal_threshold(torch.zeros(0, 2, 2), Fraction(9, 10), (8, 8))
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bilinear_corners", "bicubic", "bicubic_corners"])
 def test_upsampling_does_not_depend_on_batch_mates(interpolation: upsampling.Interpolation) -> None:
     maps = torch.randn(67, 7, 7, generator=torch.Generator().manual_seed(0))
-    together = upsample(maps, 224, interpolation)
+    together = upsample(maps, (224, 224), interpolation)
     for size in (1, 2, 5, 33):
-        assert torch.equal(torch.cat([upsample(part, 224, interpolation) for part in maps.split(size)]), together)
+        assert torch.equal(
+            torch.cat([upsample(part, (224, 224), interpolation) for part in maps.split(size)]), together
+        )
 
 
 def test_upsampling_corners() -> None:
     cells = torch.tensor([[[0.0, 1.0]]])
-    assert upsample(cells, 4)[0, 0].tolist() == [0.0, 0.25, 0.75, 1.0]
-    assert upsample(cells, 4, "bilinear_corners")[0, 0].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert upsample(cells, (4, 4))[0, 0].tolist() == [0.0, 0.25, 0.75, 1.0]
+    assert upsample(cells, (4, 4), "bilinear_corners")[0, 0].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
     with pytest.raises(ConfigError, match="Unknown interpolation 'nearest'"):
-        upsample(cells, 4, "nearest")  # type: ignore[arg-type]
+        upsample(cells, (4, 4), "nearest")  # type: ignore[arg-type]

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.functional.thresholds import universal_threshold
+from tavlo_pl.metrics.functional.pooled import universal_threshold
+from tavlo_pl.metrics.protocols import AVATAR_PER_FRAME
 from tavlo_pl.models.base import TRAINING, VALIDATION, AVLocalizer, _with_source, seed_draws
 from tavlo_pl.types import Batch, Scenario, Targets
+from tests.helpers.suite import flags
 
 
 class Brightness(AVLocalizer):
@@ -37,8 +39,8 @@ def annotated_batch() -> Batch:
     mask[:, :56, :112] = True
     number = torch.arange(2)
     targets = Targets(
-        mask, number, torch.ones(2, dtype=torch.int64), number, number,
-        torch.full((2,), Scenario.SINGLE_SOUND.id), torch.zeros(2, dtype=torch.bool),
+        mask, number, torch.ones(2, dtype=torch.int64), torch.ones(2, dtype=torch.int64), torch.zeros(2), number,
+        number, flags(Scenario.SINGLE_SOUND, Scenario.SINGLE_SOUND), torch.zeros(2, dtype=torch.bool),
         torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.int64), ["a/1/s", "b/1/s"], ["x", "y"],
     )  # fmt: skip
     return {
@@ -79,6 +81,7 @@ def test_training_step_rejects_a_batch_of_one_clip() -> None:
 
 def test_test_step_measures_own_and_mismatched_audio() -> None:
     model, batch = Brightness(), annotated_batch()
+    model.set_test_protocol(AVATAR_PER_FRAME)
     batch["mismatched_spectrogram"] = batch["silence_spectrogram"] = batch["noise_spectrogram"] = torch.ones(2, 1, 4, 6)
     model.test_step(batch, 0)
     report = model.test_suite.compute()
@@ -98,7 +101,7 @@ def test_threshold_uses_frames_with_a_visible_source() -> None:
     batch, model = annotated_batch(), Brightness()
     model._trainer = FakeTrainer()  # type: ignore[assignment]
     maps_of_all = model(batch).detach()
-    off_screen = batch["targets"]._replace(scenario=torch.tensor([0, Scenario.OFF_SCREEN.id]))
+    off_screen = batch["targets"]._replace(scenarios=flags(Scenario.SINGLE_SOUND, Scenario.OFF_SCREEN))
     for targets, maps in (
         (batch["targets"], maps_of_all[:, 1]),
         (off_screen, maps_of_all[:1, 1]),
@@ -110,7 +113,7 @@ def test_threshold_uses_frames_with_a_visible_source() -> None:
         else:
             shown["targets"] = targets
         model.val_threshold.update(*_with_source(maps_of_all, shown))
-        assert model.val_threshold.compute() == universal_threshold(maps, Fraction(9, 10), 224)
+        assert model.val_threshold.compute() == universal_threshold(maps, Fraction(9, 10), (224, 224))
         model.val_threshold.reset()
     model.val_threshold.update(maps_of_all[:0, 1], torch.zeros(0, dtype=torch.int64))
     assert model.val_threshold.compute() is None

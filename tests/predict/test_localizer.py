@@ -30,7 +30,7 @@ def test_localize_reads_the_frame_at_each_time(name: str, tmp_path: Path) -> Non
     path = write_numbered(tmp_path / name, **{"seconds": 2.4, **FORMATS[name]}).path
     found = localizer().localize(path, maps_per_second=8)
     assert found.size == FORMATS[name].get("size", (64, 96))
-    assert found.heatmap.dtype == np.float16 and found.heatmap.shape == (len(found.time_s), 4, 4)
+    assert found.heatmap.dtype == np.float32 and found.heatmap.shape == (len(found.time_s), 4, 4)
     assert found.time_s == pytest.approx(0.125 + np.arange(len(found.time_s)) / 8)
     assert found.duration_s - 0.26 < found.time_s[-1] < found.duration_s
     frames = media.read_clip(path, found.time_s, (32, 32), 0.0, 0.0).frames

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tavlo_pl.data import media, predictions
+from tavlo_pl.data import heatmap_folder, media
 from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.predict import overlay_video
 from tavlo_pl.predict.folder import LOCKS, PredictionFolder, PredictOptions
@@ -63,7 +63,7 @@ def test_archive_of_a_long_video_is_split(
 ) -> None:
     predict(videos[:1], tmp_path / "out")
     whole = np.load(tmp_path / "out" / "a.npz")["heatmap"]
-    monkeypatch.setattr(predictions, "MAPS_A_PIECE", len(whole) - 1)
+    monkeypatch.setattr(heatmap_folder, "MAPS_A_PIECE", len(whole) - 1)
     predict(videos[:1], tmp_path / "out", overwrite=True)
     archive = np.load(tmp_path / "out" / "a.npz")
     assert sorted(archive) == ["duration_s", "frame_time_s", "heatmap_0000", "heatmap_0001", "size"]

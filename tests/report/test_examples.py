@@ -10,6 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from tavlo_pl.data import media
+from tavlo_pl.io.masks import pack_mask
 from tavlo_pl.report.examples import show_all, write_overlay_videos
 from tavlo_pl.report.load import RunResults, read_runs
 from tavlo_pl.run.results import SampleMaps
@@ -37,8 +38,11 @@ def run(tmp_path: Path) -> RunResults:
         sample_id=np.array(NAMES),
         showing=np.array([0, 1]),
         segment=np.array([0, 1]),
-        mask=np.packbits(mask.reshape(2, -1), axis=1),
-        size=np.int64(SIZE),
+        next_segment=np.array([0, 1]),
+        blend=np.zeros(2, np.float32),
+        time_s=np.array([12 / 25, 30 / 25]),
+        mask=np.array([pack_mask(each) for each in mask], object),
+        size=np.array([SIZE, SIZE]),
         clip=np.array(["a", "b"]),
         path=np.array([str(tmp_path / f"{clip}.mp4") for clip in "ab"]),
         frame_time_s=np.array([[12 / 25, 1.5], [0.5, 30 / 25]]),

@@ -5,23 +5,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tavlo_pl.io.masks import pack_mask
 from tavlo_pl.run.results import SampleMaps, to_csv
 
-SIZE = 11
-"""121 pixels, not a multiple of 8."""
+SIZE = (11, 9)
+"""99 pixels, not a multiple of 8."""
 
 
 def maps(order: tuple[int, ...] = (0, 1, 2)) -> SampleMaps:
     """Three samples of two clips, in a given order."""
     rng = np.random.default_rng(0)
-    mask = np.packbits(rng.random((3, SIZE**2)) > 0.5, axis=1)
+    mask = np.array([pack_mask(bits) for bits in rng.random((3, *SIZE)) > 0.5], object)
     rows = list(order)
     return SampleMaps(
         sample_id=np.array(["a/1", "a/2", "b/1"])[rows],
         showing=np.array([0, 0, 1])[rows],
         segment=np.array([0, 2, 1])[rows],
+        next_segment=np.array([1, 2, 1])[rows],
+        blend=np.array([0.25, 0, 0], np.float32)[rows],
+        time_s=np.array([0.25, 2.0, 4.0])[rows],
         mask=mask[rows],
-        size=np.int64(SIZE),
+        size=np.array(SIZE),
         clip=np.array(["a", "b"]),
         path=np.array(["/videos/ä.mp4", "/videos/b.mp4"]),
         frame_time_s=np.arange(6.0).reshape(2, 3),
@@ -39,8 +43,15 @@ def test_sample_maps_round_trip(tmp_path: Path) -> None:
 
 
 def test_sample_maps_truth_is_unpacked_to_its_size() -> None:
-    bits = np.random.default_rng(0).random((3, SIZE**2)) > 0.5
-    assert np.array_equal(maps().truth(2), bits[2].reshape(SIZE, SIZE))
+    bits = np.random.default_rng(0).random((3, *SIZE)) > 0.5
+    assert np.array_equal(maps().truth(2), bits[2])
+
+
+def test_sample_maps_lie_between_two_maps() -> None:
+    kept = maps()
+    first, second = kept.heatmap[0, :2].astype(np.float32)
+    assert np.array_equal(kept.map_of(0), 0.75 * first + 0.25 * second)
+    assert np.array_equal(kept.map_of(2), kept.heatmap[1, 1])
 
 
 def test_sample_maps_reject_other_files(tmp_path: Path) -> None:
@@ -55,7 +66,7 @@ def test_fingerprint_depends_on_names_and_masks_only() -> None:
     assert maps((2, 0, 1)).fingerprint() == mark
     assert maps()._replace(heatmap=np.zeros((2, 3, 4, 4), np.float16)).fingerprint() == mark
     other = maps().mask.copy()
-    other[1, 0] ^= 1
+    other[1] = other[0]
     assert maps()._replace(mask=other).fingerprint() != mark
     assert maps()._replace(sample_id=np.array(["a/1", "a/3", "b/1"])).fingerprint() != mark
     assert maps((0, 1)).fingerprint() != mark

@@ -43,7 +43,7 @@ def floats(text: str) -> np.ndarray:
 def test_upsampling_weights_equal_the_metrics_upsampling(interpolation: Interpolation) -> None:
     heatmap = torch.rand(5, 7, generator=torch.Generator().manual_seed(0))
     down, along = (upsampling_weights(cells, SIZE, interpolation) for cells in heatmap.shape)
-    wanted = upsample(heatmap[None], SIZE, interpolation)[0].numpy()
+    wanted = upsample(heatmap[None], (SIZE, SIZE), interpolation)[0].numpy()
     assert np.allclose(down @ heatmap.numpy() @ along.T, wanted, atol=1e-5)
 
 
@@ -54,7 +54,7 @@ def test_viewer_data_contains_maps_masks_and_weights() -> None:
     assert np.array_equal(floats(given["map"]).reshape(given["height"], given["width"]), sample.maps["one"])
     bits = np.unpackbits(np.frombuffer(b64decode(data["truths"][given["truth"]]), np.uint8))
     assert np.array_equal(bits.reshape(SIZE, SIZE).astype(bool), sample.truth)
-    assert np.array_equal(floats(data["weights"]["4"]).reshape(SIZE, 4), upsampling_weights(4, SIZE, "bilinear"))
+    assert np.array_equal(floats(data["weights"][1]["4"]).reshape(SIZE, 4), upsampling_weights(4, SIZE, "bilinear"))
     assert (data["low"], data["high"]) == (-0.5, 0.75)
 
 

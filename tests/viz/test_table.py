@@ -8,6 +8,7 @@ import torch
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.types import SCENARIOS, BadClip, Scenario, Targets
 from tavlo_pl.viz.table import Table, beyond_table, group_table, results_tables
+from tests.helpers.suite import flags, protocol
 
 SIZE = 32
 
@@ -23,9 +24,11 @@ def targets(scenarios: list[Scenario]) -> Targets:
         mask=mask,
         row=number,
         segment=torch.zeros(count, dtype=torch.int64),
+        next_segment=torch.zeros(count, dtype=torch.int64),
+        blend=torch.zeros(count),
         index=number,
         clip=number,
-        scenario=torch.tensor([scenario.id for scenario in scenarios]),
+        scenarios=flags(*scenarios),
         cross_event=torch.zeros(count, dtype=torch.bool),
         time_s=torch.zeros(count, dtype=torch.float64),
         sources=torch.ones(count, dtype=torch.int64),
@@ -36,7 +39,7 @@ def targets(scenarios: list[Scenario]) -> Targets:
 
 @pytest.fixture
 def metrics() -> dict[str, Any]:
-    suite = LocalizationSuite(size=SIZE)
+    suite = LocalizationSuite(protocol())
     wanted = targets([*SCENARIOS, *SCENARIOS])
     heatmap = torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     suite.update({"model": heatmap, "mismatched_audio": heatmap.flip(0)}, wanted, {"silence": heatmap / 2})
@@ -81,7 +84,15 @@ def test_beyond_table_has_the_other_metrics(metrics: dict[str, Any]) -> None:
     beyond = beyond_table(metrics)
     assert beyond is not None
     shown = cells(beyond)
-    assert list(shown) == ["pointing, share of time", "pia, mismatched_audio", "pia, silence", "AP", "max-F1", "LocAcc"]
+    assert list(shown) == [
+        "AUC",
+        "pointing, share of time",
+        "pia, mismatched_audio",
+        "pia, silence",
+        "AP",
+        "max-F1",
+        "LocAcc",
+    ]
     figures = metrics["scenarios"]["on_screen"]["rows"]["silence"]["universal:0.9"]
     low, high = figures["pia_interval"]
     assert shown["pia, silence"]["model"] == f"{100 * figures['pia']:.1f} ±{50 * (high - low):.1f}"
@@ -127,7 +138,7 @@ def test_results_table_lists_only_some_clips_left_out(metrics: dict[str, Any]) -
 
 
 def test_results_table_of_off_screen_clips_has_no_values() -> None:
-    suite = LocalizationSuite(size=SIZE)
+    suite = LocalizationSuite(protocol())
     suite.update({"model": torch.rand(1, 1, 4, 4)}, targets([Scenario.OFF_SCREEN]))
     tables = results_tables(suite.compute())
     assert len(tables) == 1
@@ -136,7 +147,7 @@ def test_results_table_of_off_screen_clips_has_no_values() -> None:
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_results_table_without_annotations() -> None:
-    (table,) = results_tables(LocalizationSuite(size=SIZE).compute())
+    (table,) = results_tables(LocalizationSuite(protocol()).compute())
     assert "No annotated sample" in table.to_text()
 
 

@@ -13,7 +13,7 @@ instances with ``task`` (the scenario), ``segmentation``, ``bbox`` and ``audio_v
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tavlo_pl.data.annotations import AnnotatedFrame, Instance, RunLengths
 from tavlo_pl.data.clip import Clip, ClipSource
@@ -45,6 +45,8 @@ class AVATAR(ClipSource):
         DatasetNotFoundError: a folder is missing, or no clip has both video and annotations.
         AnnotationError: an annotation cannot be read; the message has file, field and allowed values.
     """
+
+    protocol: ClassVar[str] = "avatar"
 
     def __init__(
         self, root: str, frame_base: int = 0, cross_event_list: str | None = None, videos: bool = True

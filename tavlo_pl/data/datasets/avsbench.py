@@ -6,6 +6,7 @@ mask (also as ``gt_mask`` or ``mask``). Images are ``<clip>_<second>.png``, in M
 """
 
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from tavlo_pl.data.annotations import AnnotatedFrame
 from tavlo_pl.data.clip import Clip, ClipSource
@@ -23,6 +24,8 @@ class AVSBench(ClipSource):
         DatasetNotFoundError: the list is missing or empty.
         AnnotationError: an entry cannot be read.
     """
+
+    protocol: ClassVar[str] = "avsbench"
 
     def __init__(self, annotations: str) -> None:
         self.annotations = Path(annotations)

@@ -5,6 +5,7 @@ One XML file per image, named by the image up to the first dot, with elements ``
 """
 
 from pathlib import Path
+from typing import ClassVar
 from xml.etree import ElementTree
 
 from tavlo_pl.data.annotations import AnnotatedFrame, Instance
@@ -28,6 +29,8 @@ class FlickrSoundNet(ClipSource):
         DatasetNotFoundError: the folder does not exist or has no XML file.
         AnnotationError: a file cannot be read.
     """
+
+    protocol: ClassVar[str] = "flickr"
 
     def __init__(self, annotations: str) -> None:
         self.annotations = Path(annotations)

@@ -6,6 +6,7 @@ audio. For IIoU, see `tavlo_pl.metrics.functional.ciou.scene_minimum`.
 """
 
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from tavlo_pl.data.annotations import AnnotatedFrame
 from tavlo_pl.data.clip import Clip, ClipSource
@@ -23,6 +24,8 @@ class IS3(ClipSource):
         DatasetNotFoundError: the list is missing or empty.
         AnnotationError: an entry cannot be read.
     """
+
+    protocol: ClassVar[str] = "is3"
 
     def __init__(self, annotations: str) -> None:
         self.annotations = Path(annotations)

@@ -7,7 +7,7 @@ extension.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tavlo_pl.data.annotations import AnnotatedFrame, Instance
 from tavlo_pl.data.clip import Clip, ClipSource
@@ -31,6 +31,8 @@ class VGGSS(ClipSource):
         DatasetNotFoundError: the list or the folder is missing, or none of the clips exists.
         AnnotationError: an entry cannot be read.
     """
+
+    protocol: ClassVar[str] = "vggss_ezvsl"
 
     def __init__(self, annotations: str, root: str | None = None) -> None:
         self.annotations = Path(annotations)

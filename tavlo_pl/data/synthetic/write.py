@@ -32,15 +32,7 @@ from tavlo_pl.data.synthetic.render import Renderer, actor_sound, mix_sound
 from tavlo_pl.data.synthetic.scene import KINDS, Kind, Scene, Split, draw_scene
 from tavlo_pl.data.synthetic.sound import SAMPLE_RATE_HZ
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.types import Scenario
-
-TASKS: dict[Scenario, str] = {
-    Scenario.SINGLE_SOUND: "Single-sound",
-    Scenario.MIXED_SOUND: "Mixed-sound",
-    Scenario.MULTI_ENTITY: "Multi-entity",
-    Scenario.OFF_SCREEN: "Off-Screen",
-}
-"""AVATAR's spelling of the scenarios."""
+from tavlo_pl.types import TASKS, Scenario
 
 LEAST_VISIBLE = 0.004
 """Minimum visible share of the frame of a source in annotated frames; other objects can occlude it."""

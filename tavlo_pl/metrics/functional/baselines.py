@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tavlo_pl.metrics.protocols import Size
+
 RANDOM_CELLS = 7
 
 
-def centred_disk(size: int) -> Tensor:
-    """(S, S) float32, minus the distance from the centre in pixels; any threshold gives a disk."""
-    offset = torch.arange(size) - (size - 1) / 2
-    return -torch.hypot(offset[:, None], offset[None, :])
+def centred_disk(size: Size) -> Tensor:
+    """(H, W) float32, minus the distance from the centre in pixels; any threshold gives a disk."""
+    down, across = (torch.arange(side) - (side - 1) / 2 for side in size)
+    return -torch.hypot(down[:, None], across[None, :])
 
 
 def random_maps(index: Tensor, cells: int = RANDOM_CELLS) -> Tensor:
@@ -43,12 +45,12 @@ def random_maps(index: Tensor, cells: int = RANDOM_CELLS) -> Tensor:
 
 WHOLE_IMAGE = "whole_image"
 
-BASELINES: Mapping[str, Callable[[Tensor, int], Tensor]] = {
-    WHOLE_IMAGE: lambda _index, size: torch.ones(1, size, size),  # at full size, because upsampling rounds
+BASELINES: Mapping[str, Callable[[Tensor, Size], Tensor]] = {
+    WHOLE_IMAGE: lambda _index, size: torch.ones(1, *size),  # at full size, because upsampling rounds
     "centred_disk": lambda _index, size: centred_disk(size)[None],
     "random": lambda index, _size: random_maps(index),
 }
-"""Name -> function of (N,) sample indices and the evaluation size that returns (N, h, w) or (1, h, w) scores."""
+"""Name -> function of (N,) sample indices and (height, width) that returns (N, h, w) or (1, h, w) scores."""
 
 SHARED = frozenset({WHOLE_IMAGE, "centred_disk"})
 """Baselines with one map for all samples."""

@@ -5,7 +5,9 @@ import numpy as np
 LEVEL = 0.95
 
 
-def bootstrap_interval(values: np.ndarray, clip: np.ndarray, resamples: int = 1000, seed: int = 0) -> np.ndarray:
+def bootstrap_interval(
+    values: np.ndarray, clip: np.ndarray, weight: np.ndarray | None = None, resamples: int = 1000, seed: int = 0
+) -> np.ndarray:
     """95 % percentile interval of the mean when videos are resampled with replacement.
 
     All resamples are one matrix product of (resample, video) draw counts with per-video sums. It uses einsum, because
@@ -14,6 +16,7 @@ def bootstrap_interval(values: np.ndarray, clip: np.ndarray, resamples: int = 10
     Args:
         values: (N, K) float64, K figures of each sample.
         clip: (N,) int64, the video of each sample.
+        weight: (N,) float64, weights of the samples in the mean; None for equal weights.
         resamples: number of resamples.
         seed: of the draws.
 
@@ -21,8 +24,10 @@ def bootstrap_interval(values: np.ndarray, clip: np.ndarray, resamples: int = 10
         (2, K) float64, low and high. With one video both are its mean.
     """
     video, times = video_draws(clip, resamples, seed)
-    size = np.bincount(video).astype(np.float64)
-    means = np.einsum("rv,vk->rk", times, sum_by_video(values, video)) / np.einsum("rv,v->r", times, size)[:, None]
+    size = np.bincount(video, weight).astype(np.float64)
+    weighted = values if weight is None else values * weight[:, None]
+    sums = np.einsum("rv,vk->rk", times, sum_by_video(weighted, video))
+    means = sums / np.einsum("rv,v->r", times, size)[:, None]
     return interval_of(means)
 
 

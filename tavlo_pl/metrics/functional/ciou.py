@@ -14,7 +14,8 @@ from torch import Tensor
 
 from tavlo_pl.metrics.functional._numpy_kernels import at_least, count, count_both
 from tavlo_pl.metrics.functional.thresholds import Rule, claimed_pixels, thresholds
-from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
+from tavlo_pl.metrics.functional.upsample import for_each_chunk
+from tavlo_pl.metrics.protocols import Interpolation
 
 AUC_STEPS = 20
 
@@ -72,7 +73,7 @@ def ciou_of_maps(
 
     Args:
         maps: (N, h, w) raw scores, finite.
-        truth: (N, S, S) bool or weights.
+        truth: (N, H, W) bool or weights.
         rules: R rules, none ``universal``.
         interpolation: see `upsample`.
 
@@ -84,7 +85,7 @@ def ciou_of_maps(
     def score(chunk: slice, pixels: Tensor) -> None:
         values[chunk] = ciou_of_pixels(pixels, truth[chunk].flatten(1), rules)
 
-    for_each_chunk(score, maps, truth.shape[-1], interpolation)
+    for_each_chunk(score, maps, (truth.shape[1], truth.shape[2]), interpolation)
     return values
 
 

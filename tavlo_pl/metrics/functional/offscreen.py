@@ -12,16 +12,19 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.metrics.functional._numpy_kernels import at_least, count
-from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
+from tavlo_pl.metrics.functional.upsample import for_each_chunk
+from tavlo_pl.metrics.protocols import Interpolation, Size
 
 
-def true_negative_share(maps: Tensor, threshold: float, size: int, interpolation: Interpolation = "bilinear") -> Tensor:
+def true_negative_share(
+    maps: Tensor, threshold: float, size: Size, interpolation: Interpolation = "bilinear"
+) -> Tensor:
     """Share of each map's pixels that lie strictly below the threshold.
 
     Args:
         maps: (N, h, w) raw scores of frames whose source is off-screen.
         threshold: raw score.
-        size: evaluation pixels a side.
+        size: (height, width) of the evaluation in pixels.
         interpolation: see `upsample`.
 
     Returns:
@@ -31,19 +34,19 @@ def true_negative_share(maps: Tensor, threshold: float, size: int, interpolation
 
     def share(chunk: slice, pixels: Tensor) -> None:
         above = count(at_least(pixels, pixels.new_tensor([[threshold]])))
-        shares[chunk] = (size**2 - above).double() / size**2
+        shares[chunk] = (pixels.shape[1] - above).double() / pixels.shape[1]
 
     for_each_chunk(share, maps, size, interpolation)
     return shares
 
 
-def pia(maps: Tensor, threshold: float, size: int, interpolation: Interpolation = "bilinear") -> Tensor:
+def pia(maps: Tensor, threshold: float, size: Size, interpolation: Interpolation = "bilinear") -> Tensor:
     """Share of each map's pixels at or above the universal threshold.
 
     Args:
         maps: (N, h, w) raw scores of frames with a visible source under silence, noise or mismatched audio.
         threshold: the universal threshold of the maps for matched audio.
-        size: evaluation pixels a side.
+        size: (height, width) of the evaluation in pixels.
         interpolation: see `upsample`.
 
     Returns:

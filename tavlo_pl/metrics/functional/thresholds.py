@@ -6,10 +6,10 @@ With N pixels in a map, sort(S) its scores in ascending order and G the number o
 rule              predicted pixels                                       used by
 ================  =====================================================  ==============================
 ``top_half``      S >= sort(S)[N / 2]                                    EZ-VSL, FNAC, LVS, SSL-TIE
-``top_tenth``     S >= sort(S)[0.9 N]                                    TAVLO (AVATAR's "top 10 %")
+``top_tenth``     S >= sort(S)[0.9 N]                                    --
 ``adaptive``      S > sort(S)[N - G], so G - 1 pixels                    SSLalign
 ``fixed:x``       S >= x, on the raw score                               DMT, T-VSL
-``universal:q``   S >= the q-quantile of all on-screen scores            off-screen; vssl_eval
+``universal:q``   S >= the q-quantile of the scores of all samples       AVATAR; off-screen; vssl_eval
 ================  =====================================================  ==============================
 
 If scores tie at the threshold, the first two predict more pixels than their name states; of a constant map, all. For an
@@ -19,7 +19,6 @@ empty ground truth ``adaptive`` uses N / 2 instead of G, as SSLalign does.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -28,7 +27,6 @@ from torch import Tensor
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.functional._numpy_kernels import at_least, at_ranks, limits
-from tavlo_pl.metrics.functional.upsample import Interpolation, for_each_chunk
 
 RULES = "top_half, top_tenth, adaptive, fixed:<score> or universal:<quantile in 0..1>"
 
@@ -119,7 +117,7 @@ def thresholds(scores: Tensor, rules: Sequence[Rule], area: Tensor) -> Tensor:
 
     Args:
         scores: (N, P) float32 raw scores, or (1, P) for one map that all N samples share.
-        rules: R rules, none ``universal``, which is a score of the whole run: see `universal_threshold`.
+        rules: R rules, none ``universal``, which is a score of the whole run: see `pooled.pooled_quantiles`.
         area: (N,) int64, ground-truth pixels.
 
     Returns:
@@ -159,80 +157,27 @@ def _lowest_claimed(score: np.ndarray, low: np.ndarray, high: np.ndarray, strict
     scaled = (score - low) / span
     reach = span * np.float32(2.0**-22)  # more than twice the rounding error of the scaling
     one_below, one_above = (np.nextafter(score, np.float32(limit)) for limit in (-np.inf, np.inf))
-    outside = _in_order(np.where(strict, score, np.minimum(score - reach, one_below)))  # never predicted
-    inside = _in_order(np.where(strict, np.maximum(score + reach, one_above), score))  # always predicted
+    outside = in_order(np.where(strict, score, np.minimum(score - reach, one_below)))  # never predicted
+    inside = in_order(np.where(strict, np.maximum(score + reach, one_above), score))  # always predicted
     while (inside - outside > 1).any():
         middle = (inside + outside) // 2
-        there = (_from_order(middle) - low) / span
+        there = (from_order(middle) - low) / span
         claimed = np.where(strict, there > scaled, there >= scaled)
         inside, outside = np.where(claimed, middle, inside), np.where(claimed, outside, middle)
-    return _from_order(inside)
+    return from_order(inside)
 
 
-def _in_order(scores: np.ndarray) -> np.ndarray:
+def in_order(scores: np.ndarray) -> np.ndarray:
     """float32 as int64 in the same order, neighbours next to each other."""
     bits = scores.astype(np.float32).view(np.int32).astype(np.int64)
     return np.where(bits < 0, -(2**31) - bits, bits)
 
 
-def _from_order(places: np.ndarray) -> np.ndarray:
-    """The inverse of `_in_order`."""
+def from_order(places: np.ndarray) -> np.ndarray:
+    """The inverse of `in_order`."""
     return np.where(places < 0, -(2**31) - places, places).astype(np.int32).view(np.float32)
 
 
 def binarise(scores: Tensor, rule: Rule, area: Tensor) -> Tensor:
     """(N, P) bool, the predicted pixels under one rule; see `thresholds`."""
     return at_least(scores, thresholds(scores, [rule], area)).expand(len(area), -1)
-
-
-def universal_threshold(
-    maps: Tensor, quantile: Fraction, size: int, interpolation: Interpolation = "bilinear"
-) -> float:
-    """One threshold for a run: the score of rank floor(q M) among all M upsampled scores in ascending order.
-
-    Exact for any number of maps, in two passes: float32 scores have the order of their bits as integers (negative ones
-    the reverse order), so a histogram of the upper 16 bits gives the bucket of the score, and one of the lower 16 bits
-    within the bucket gives the score.
-
-    Args:
-        maps: (N, h, w) raw scores of the frames with a visible source, on the CPU.
-        quantile: q, 0..1.
-        size: evaluation pixels a side.
-        interpolation: see `upsample`.
-
-    Raises:
-        ConfigError: there are no maps.
-    """
-    if not len(maps):
-        raise ConfigError(
-            "A universal threshold is a quantile of the scores of frames with a visible source, "
-            "and there are none: give such frames too."
-        )
-    rank = min(int(quantile * len(maps) * size**2), len(maps) * size**2 - 1)
-    upper, rank = _bucket_of(_counts(maps, None, size, interpolation), np.r_[2**16 - 1 : 2**15 - 1 : -1, : 2**15], rank)
-    places = np.arange(2**16)
-    lower, _ = _bucket_of(_counts(maps, upper, size, interpolation), places[::-1] if upper >> 15 else places, rank)
-    return float(np.uint32(upper << 16 | lower).view(np.float32)) + 0.0  # -0.0 becomes 0.0
-
-
-def _counts(maps: Tensor, bucket: int | None, size: int, interpolation: Interpolation) -> np.ndarray:
-    """(65536,) int64 counts of upsampled scores by the upper 16 bits, or by the lower 16 bits within one bucket."""
-    total, free = np.zeros(2**16, np.int64), Lock()
-
-    def count(_: slice, pixels: Tensor) -> None:
-        bits = pixels.numpy().ravel().view(np.uint32)
-        upper = bits >> 16
-        found = np.bincount(upper if bucket is None else bits[upper == bucket] & 0xFFFF, minlength=2**16)
-        with free:
-            np.add(total, found, out=total)
-
-    for_each_chunk(count, maps, size, interpolation)
-    return total
-
-
-def _bucket_of(counts: np.ndarray, order: np.ndarray, rank: int) -> tuple[int, int]:
-    """The bucket of the item of a rank, for buckets in the given order, and the item's rank within it."""
-    ends = np.cumsum(counts[order])
-    place = int(np.searchsorted(ends, rank, side="right"))
-    bucket = int(order[place])
-    return bucket, rank - int(ends[place] - counts[bucket])

@@ -4,23 +4,23 @@
   const data = JSON.parse(document.getElementById("slider-data").textContent);
   const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
   const floats = text => new Float32Array(bytes(text).buffer);
-  const size = data.size, pixels = size * size, colormap = bytes(data.colormap);
+  const rows = data.height, columns = data.width, pixels = rows * columns, colormap = bytes(data.colormap);
   const slider = document.getElementById("slider-threshold");
 
   // Row n of a weight matrix W holds the weights of pixel n over the cells: an upsampled map is W_height M W_width'.
   function upsample(map, height, width) {
-    const down = floats(data.weights[height]), along = floats(data.weights[width]);
+    const down = floats(data.weights[0][height]), along = floats(data.weights[1][width]);
     const out = new Float32Array(pixels), line = new Float32Array(width);
-    for (let y = 0; y < size; y++) {
+    for (let y = 0; y < rows; y++) {
       line.fill(0);
       for (let i = 0; i < height; i++) {
         const w = down[y * height + i];
         if (w) for (let j = 0; j < width; j++) line[j] += w * map[i * width + j];
       }
-      for (let x = 0; x < size; x++) {
+      for (let x = 0; x < columns; x++) {
         let sum = 0;
         for (let j = 0; j < width; j++) sum += along[x * width + j] * line[j];
-        out[y * size + x] = sum;
+        out[y * columns + x] = sum;
       }
     }
     return out;
@@ -32,10 +32,10 @@
   }
 
   function isEdge(set, n) {
-    const x = n % size, y = (n - x) / size;
+    const x = n % columns, y = (n - x) / columns;
     for (let dy = -1; dy <= 1; dy++) for (let dx = -1; dx <= 1; dx++) {
-      const inside = x + dx >= 0 && x + dx < size && y + dy >= 0 && y + dy < size;
-      if (!inside || !set[n + dy * size + dx]) return true;
+      const inside = x + dx >= 0 && x + dx < columns && y + dy >= 0 && y + dy < rows;
+      if (!inside || !set[n + dy * columns + dx]) return true;
     }
     return false;
   }
@@ -47,8 +47,9 @@
   const level = score => Math.round(255 * Math.min(1, Math.max(0, (score - data.low) / (data.high - data.low))));
 
   function paint(canvas, colours) {
-    canvas.width = canvas.height = size;
-    canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), size), 0, 0);
+    canvas.width = columns;
+    canvas.height = rows;
+    canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), columns), 0, 0);
   }
 
   const truths = data.truths.map(text => {

@@ -8,7 +8,7 @@ import pytest
 from tavlo_pl.data.datasets.avatar import AVATAR, decode_counts
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.types import Scenario
-from tests.helpers.trees import RECTANGLE, instance, write_annotation, write_avatar
+from tests.helpers.trees import RECTANGLE, instance, sample_of, write_annotation, write_avatar
 
 CLIP = "l_7B1wnTNtA_00020"
 SIZE = (64, 96)
@@ -38,7 +38,7 @@ def test_clips_are_sorted_and_carry_their_frames(tmp_path: Path) -> None:
     first = clips[1].annotations[0]
     assert (first.name, first.width, first.height) == ("00002", 96, 64)
     assert first.scenarios == (Scenario.SINGLE_SOUND, Scenario.OFF_SCREEN)
-    assert (first.mask(Scenario.SINGLE_SOUND, SIZE) == rectangle()).all()
+    assert (sample_of(first, Scenario.SINGLE_SOUND).mask(SIZE) == rectangle()).all()
 
 
 def test_frame_base_is_taken_off(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ RUNS = [16 * 64 + 8, *[32, 32] * 63, 32, 24 + 16 * 64]
 )
 def test_every_form_of_geometry_gives_the_same_mask(tmp_path: Path, geometry: dict[str, Any]) -> None:
     clip = read_one(tmp_path, instance(**geometry))
-    assert (clip.annotations[0].mask(Scenario.SINGLE_SOUND, SIZE) == rectangle()).all()
+    assert (sample_of(clip.annotations[0], Scenario.SINGLE_SOUND).mask(SIZE) == rectangle()).all()
 
 
 def encode_counts(counts: list[int]) -> str:
@@ -109,13 +109,13 @@ def test_compressed_run_lengths(tmp_path: Path) -> None:
     # by hand: 1000 is the groups 01000, 11111, 00000; the fourth is 1 more than the run two before it
     assert decode_counts("52Xo01") == [5, 2, 1000, 3]
     fields = instance(segmentation={"size": [64, 96], "counts": encode_counts(RUNS)})
-    assert (read_one(tmp_path, fields).annotations[0].mask(Scenario.SINGLE_SOUND, SIZE) == rectangle()).all()
+    assert (sample_of(read_one(tmp_path, fields).annotations[0], Scenario.SINGLE_SOUND).mask(SIZE) == rectangle()).all()
 
 
 def test_off_screen_needs_no_geometry(tmp_path: Path) -> None:
     fields = instance("Off-Screen", segmentation=None)
     clip = read_one(tmp_path, fields)
-    assert not clip.annotations[0].mask(Scenario.OFF_SCREEN, SIZE).any()
+    assert not sample_of(clip.annotations[0], Scenario.OFF_SCREEN).mask(SIZE).any()
 
 
 @pytest.mark.parametrize(

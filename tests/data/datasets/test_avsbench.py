@@ -9,6 +9,7 @@ from PIL import Image
 from tavlo_pl.data.datasets.avsbench import AVSBench
 from tavlo_pl.errors import AnnotationError
 from tavlo_pl.types import Scenario
+from tests.helpers.trees import sample_of
 
 SINGLE = Scenario.SINGLE_SOUND
 
@@ -44,9 +45,9 @@ def test_masks_are_found_below_the_list(tmp_path: Path, field: str, value: int) 
         (2, 2.0, (SINGLE,)),
     ]
     frame = clip.annotations[1]
-    assert frame.categories(SINGLE) == ("helicopter",)
-    assert (frame.mask(SINGLE, (224, 224)) == expected).all()
-    assert frame.mask(SINGLE, (112, 112)).sum() == 15 * 40
+    assert sample_of(frame, SINGLE).category == "helicopter"
+    assert (sample_of(frame, SINGLE).mask((224, 224)) == expected).all()
+    assert sample_of(frame, SINGLE).mask((112, 112)).sum() == 15 * 40
 
 
 def test_avsbench_zero_boxes_are_silent_frames(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_avsbench_zero_boxes_are_silent_frames(tmp_path: Path) -> None:
     )
     assert clip.sample_id == "rq5RDUm2Hnk_1"
     assert [frame.scenarios for frame in clip.annotations] == [(Scenario.OFF_SCREEN,), (SINGLE,)]
-    assert clip.annotations[1].mask(SINGLE, (224, 224)).sum() == 125 * 223
+    assert sample_of(clip.annotations[1], SINGLE).mask((224, 224)).sum() == 125 * 223
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tavlo_pl.data.datasets.is3 import IS3
 from tavlo_pl.errors import AnnotationError
 from tavlo_pl.types import Scenario
+from tests.helpers.trees import sample_of
 
 SINGLE = Scenario.SINGLE_SOUND
 
@@ -32,12 +33,12 @@ def test_the_sources_of_a_image_are_its_frames(tmp_path: Path) -> None:
     )
     assert [clip.sample_id for clip in clips] == ["accordion_baby_10467", "cat_dog_12"]
     assert [frame.name for frame in clips[1].annotations] == ["cat_dog_12_dog", "cat_dog_12_cat"]
-    assert clips[1].annotations[0].categories(SINGLE) == ("dog",)
+    assert sample_of(clips[1].annotations[0], SINGLE).category == "dog"
     expected = np.zeros((224, 224), bool)
     expected[99:185, 47:154] = True
-    assert (clips[1].annotations[0].mask(SINGLE, (224, 224)) == expected).all()
+    assert (sample_of(clips[1].annotations[0], SINGLE).mask((224, 224)) == expected).all()
     expected[:10, :10] = True
-    assert (clips[0].annotations[0].mask(SINGLE, (224, 224)) == expected).all()
+    assert (sample_of(clips[0].annotations[0], SINGLE).mask((224, 224)) == expected).all()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.types import Scenario
 from tests.helpers.clips import write_numbered
 from tests.helpers.shared import shared_file
+from tests.helpers.trees import sample_of
 from tests.metrics import vggss
 
 SINGLE = Scenario.SINGLE_SOUND
@@ -32,7 +33,7 @@ def entry(file: str = "l_7B1wnTNtA_000020", **fields: Any) -> dict[str, Any]:
 def drawn(clips: list[Clip], boxes: dict[str, vggss.Boxes]) -> bool:
     """Whether the masks of the files in ``boxes`` are those that the peers' evaluators draw."""
     by_name = {clip.sample_id: clip.annotations[0] for clip in clips}
-    found = np.stack([by_name[file].mask(SINGLE, (224, 224)) for file in boxes])
+    found = np.stack([sample_of(by_name[file], SINGLE).mask((224, 224)) for file in boxes])
     return bool((found == vggss.masks(boxes.values()).numpy()).all())
 
 
@@ -46,13 +47,13 @@ def test_full_list_has_the_known_masks_and_counts() -> None:
     clips = VGGSS(str(shared_file("data", "vggss.json"))).clips()
     assert len(clips) == 5158
     assert drawn(clips, dict(islice(vggss.all_boxes().items(), 300)))  # one of them has an edge far outside
-    sources = [clip.annotations[0].sources(SINGLE) for clip in clips]
+    sources = [len(sample_of(clip.annotations[0], SINGLE).instances) for clip in clips]
     assert [sources.count(number) for number in (0, 1, 2, 3)] == [0, 4619, 385, 94]
 
 
 def test_edges_are_clipped_to_the_image(tmp_path: Path) -> None:
     path = write(tmp_path, [entry(bbox=[[-0.5, 0.5, 0.25, 1.5], [0.9, 0.9, 0.95, -3e16]])])
-    mask = VGGSS(path).clips()[0].annotations[0].mask(SINGLE, (8, 8))
+    mask = sample_of(VGGSS(path).clips()[0].annotations[0], SINGLE).mask((8, 8))
     expected = np.zeros((8, 8), bool)
     expected[4:, :2] = True
     assert (mask == expected).all()
@@ -61,7 +62,7 @@ def test_edges_are_clipped_to_the_image(tmp_path: Path) -> None:
 def test_no_box_is_no_visible_source(tmp_path: Path) -> None:
     frame = VGGSS(write(tmp_path, [entry(bbox=[])])).clips()[0].annotations[0]
     assert frame.scenarios == (Scenario.OFF_SCREEN,)
-    assert not frame.mask(Scenario.OFF_SCREEN, (8, 8)).any()
+    assert not sample_of(frame, Scenario.OFF_SCREEN).mask((8, 8)).any()
 
 
 def test_with_videos_the_middle_frame_is_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -71,7 +72,7 @@ def test_with_videos_the_middle_frame_is_shown(tmp_path: Path, caplog: pytest.Lo
     (clip,) = VGGSS(path, str(tmp_path)).clips()
     assert clip.sample_id == "l_7B1wnTNtA_000020"
     assert "1 of 2 clips have no video (aaaaaaaaaaa_000001" in caplog.text
-    item = ClipDataset([clip], "test", ClipSpec(segments=4, duration_s=2.0, image_size=32, mask_size=32))[0]
+    item = ClipDataset([clip], "test", ClipSpec(segments=4, duration_s=2.0, image_size=32))[0]
     assert item.targets is not None
     assert item.targets.time_s.item() == pytest.approx(1.0, abs=0.05)
     assert item.frame_time[item.targets.segment].item() == item.targets.time_s.item()

@@ -29,7 +29,7 @@ from tests.helpers.processes import run_processes
 
 RATE = 25
 SPEC = ShardSpec(segments=2, frames_per_segment=3, duration_s=2.0, image_size=64)
-CLIP = ClipSpec(segments=2, duration_s=2.0, image_size=64, mask_size=16)
+CLIP = ClipSpec(segments=2, duration_s=2.0, image_size=64)
 NAMES = [f"{letter * 11}_{number:06d}" for number, letter in enumerate("abcdefg")]
 
 

@@ -13,6 +13,7 @@ from tavlo_pl.data.media import read_clip, write_clip
 from tavlo_pl.data.synthetic.write import write_world
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError
 from tavlo_pl.types import Scenario
+from tests.helpers.trees import sample_of
 
 SMALL = {"duration_s": 2.0, "frame_rate": 10, "width": 96, "height": 64, "workers": 1}
 
@@ -41,7 +42,7 @@ def test_the_readers_of_real_data_read_it_back(tmp_path: Path) -> None:
     decoded = read_clip(clip.path, [frame.number / 10], None, 0.0, 2.0)
     assert np.abs(decoded.frames[0].astype(int) - image).mean() < 12  # the annotated image is the frame of the video
     assert len(decoded.waveform) == 32_000 and np.abs(decoded.waveform).max() > 0.01
-    mask = frame.mask(Scenario.MULTI_ENTITY, (64, 96))
+    mask = sample_of(frame, Scenario.MULTI_ENTITY).mask((64, 96))
     content = json.loads((world / "test" / "metadata" / clip.sample_id / f"{frame.name}.json").read_text())
     assert mask.sum() == sum(content["annotations"][0]["segmentation"]["counts"][1::2])
 
