@@ -10,7 +10,6 @@ Differences from LightningCLI:
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -24,18 +23,16 @@ from tavlo_pl.callbacks.checkpoint_io import AtomicCheckpointIO
 from tavlo_pl.callbacks.defaults import evaluation_callbacks, fit_callbacks
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.config import packaged, security, stored
-from tavlo_pl.config.options import NOT_RESOLVED, OPTIMIZER_OPTIONS, PROTOCOL_OPTIONS, RUN_OPTIONS
+from tavlo_pl.config.options import NOT_RESOLVED, OPTIMIZER_OPTIONS, RUN_OPTIONS
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.protocols import ProtocolOptions
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.models.optimizers import WarmupCosine
 from tavlo_pl.predict.checkpoint import packaged_checkpoint, read_checkpoint, stored_config
-from tavlo_pl.predict.command import PREDICT_OPTIONS, predict
-from tavlo_pl.predict.folder import PredictOptions
+from tavlo_pl.predict.command import predict
 from tavlo_pl.run.logging import RunLogger, hide_messages
 from tavlo_pl.run.session import RunSession
-from tavlo_pl.trainer import TRAINER_DEFAULTS, TavloTrainer, load_weights
+from tavlo_pl.trainer import COMMAND_OPTIONS, TRAINER_DEFAULTS, TavloTrainer, load_weights, use_protocol
 
 
 class Parser(ShortErrors, LightningArgumentParser):
@@ -74,18 +71,16 @@ class TavloCLI(LightningCLI):
     @override
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # static in LightningCLI
         """Returns the command with the arguments of the Trainer's method that are no options; each costs 0.1 s."""
-        loaders = {"train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
-        return {self.command: loaders | {"model", "weights_only", "verbose", "return_predictions"}}
+        loaders = "train_dataloaders val_dataloaders dataloaders datamodule"
+        return {self.command: {*loaders.split(), "model", "weights_only", "verbose", "return_predictions"}}
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the options that belong to the run and not to Trainer, model or data."""
         for name, settings in (RUN_OPTIONS | ({} if self.command == "fit" else OPTIMIZER_OPTIONS)).items():
             parser.add_argument(f"--{name}", **settings)
-        if self.command == "predict":
-            parser.add_class_arguments(PredictOptions)
-        if self.command == "test":
-            parser.add_class_arguments(ProtocolOptions)
+        if self.command in COMMAND_OPTIONS:
+            parser.add_class_arguments(COMMAND_OPTIONS[self.command])
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -118,7 +113,8 @@ class TavloCLI(LightningCLI):
     def resolved(self) -> dict[str, Any]:
         """The resolved configuration as plain values, without the options of this command line."""
         full = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.command]
-        return {key: value for key, value in full.items() if key not in NOT_RESOLVED.union(PREDICT_OPTIONS)}
+        hidden = NOT_RESOLVED.union(*(options.__dataclass_fields__ for options in COMMAND_OPTIONS.values()))
+        return {key: value for key, value in full.items() if key not in hidden}
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -127,8 +123,8 @@ class TavloCLI(LightningCLI):
         folder, logger = self.session.folder, config.logger
         if logger in (None, True):
             logger = RunLogger(folder) if self.command == "fit" else False
-        plugins = config.plugins or []
-        plugins = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
+        given = config.plugins or []
+        plugins = [*(given if isinstance(given, list) else [given]), AtomicCheckpointIO()]
         callbacks = [*(config.callbacks or []), *self._callbacks(has_logger=bool(logger))]
         kwargs |= {"default_root_dir": str(folder), "logger": logger, "plugins": plugins, "callbacks": callbacks}
         return super().instantiate_trainer(**kwargs)
@@ -162,17 +158,11 @@ class TavloCLI(LightningCLI):
 
     def test(self, **kwargs: Any) -> None:
         """Evaluates on the test clips by a protocol; the data set has a default."""
-        options = ProtocolOptions(**{name: self.config[self.command][name] for name in PROTOCOL_OPTIONS})
-        protocol = options.chosen(self.datamodule.test_protocol.name)
-        if not self.model.is_video_level:
-            protocol = replace(protocol, time="nearest")  # the annotated frame itself
-        self.datamodule.test_protocol = protocol
-        self.model.set_test_protocol(protocol)
+        use_protocol(self.model, self.datamodule, self.config[self.command])
         self._evaluate(partial(self.trainer.test, verbose=False), **kwargs)
 
     def _evaluate(self, stage: Callable[..., object], ckpt_path: str | None, **kwargs: Any) -> None:
-        if ckpt_path is not None:
-            load_weights(self.model, ckpt_path)  # Lightning reads no .safetensors
+        load_weights(self.model, ckpt_path)  # Lightning reads no .safetensors
         self.session.run(partial(stage, **kwargs), self.resolved)
 
     def predict(self, **kwargs: Any) -> None:

@@ -1,5 +1,7 @@
 """Lightning's Trainer with the command ``diagnose``, and how weights get into a model."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,14 @@ from lightning.pytorch import Trainer
 from tavlo_pl import __version__
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.diagnose import run as diagnosis
+from tavlo_pl.metrics.protocols import ProtocolOptions
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import read_checkpoint, weights_of
+from tavlo_pl.predict.folder import PredictOptions
 from tavlo_pl.run import directory
+
+COMMAND_OPTIONS: dict[str, Any] = {"predict": PredictOptions, "test": ProtocolOptions}
+"""Command -> dataclass with further options, which are not part of the configuration of a run."""
 
 TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # the samplers of the data module count no clip twice
@@ -36,8 +43,7 @@ class TavloTrainer(Trainer):
         Raises:
             CheckpointError: the checkpoint is missing or unreadable.
         """
-        if ckpt_path is not None:
-            load_weights(model, ckpt_path)
+        load_weights(model, ckpt_path)
         model.to(self.strategy.root_device).eval()
         return self.strategy.root_device
 
@@ -70,12 +76,35 @@ class TavloTrainer(Trainer):
         diagnosis.write(folder, self.diagnose(ckpt_path=ckpt_path, **kwargs), about)
 
 
-def load_weights(model: AVLocalizer, checkpoint: str) -> None:
-    """Loads the weights of a ``.ckpt`` or ``.safetensors`` file into a model.
+def use_protocol(model: AVLocalizer, datamodule: ClipDataModule, options: Mapping[str, Any]) -> None:
+    """Sets how the test clips are evaluated; the data set has a default.
+
+    A model that takes each frame for itself is shown the annotated frames, where the protocol interpolates in time.
+
+    Args:
+        model: the model.
+        datamodule: its test clips.
+        options: those of `ProtocolOptions`, and others.
+
+    Raises:
+        ConfigError: see `ProtocolOptions.chosen`.
+    """
+    chosen = ProtocolOptions(**{name: options[name] for name in ProtocolOptions.__dataclass_fields__})
+    protocol = chosen.chosen(datamodule.test_protocol.name)
+    if not model.is_video_level:
+        protocol = replace(protocol, time="nearest")
+    datamodule.test_protocol = protocol
+    model.set_test_protocol(protocol)
+
+
+def load_weights(model: AVLocalizer, checkpoint: str | None) -> None:
+    """Loads the weights of a ``.ckpt`` or ``.safetensors`` file into a model; without a file it keeps its weights.
 
     Raises:
         CheckpointError: the file is missing or unreadable.
         RuntimeError: the weights are of another model.
     """
+    if checkpoint is None:
+        return
     path = Path(checkpoint)
     model.load_state_dict(weights_of(read_checkpoint(path), path))

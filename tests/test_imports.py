@@ -22,7 +22,7 @@ ALLOWED = {
     "report": BASE | PURE | {"report", "data", "run"},
     "diagnose": BASE | PURE | {"diagnose", "data", "run"},
     "commands": BASE | PURE | {"commands", "app", "data", "run", "report", "config"},
-    "trainer": BASE | {"data", "models", "diagnose", "predict", "run"},
+    "trainer": BASE | {"data", "metrics", "models", "diagnose", "predict", "run"},
     "cli": BASE | {"commands", "data", "models", "callbacks", "predict", "run", "config", "trainer"},
     "__main__": {"cli", "commands"},
     "__init__": set(),

@@ -158,7 +158,7 @@ def test_predictions_without_end_are_refused(tmp_path: Path, arrays: Mapping[str
 
 
 def test_predictions_larger_than_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tavlo_pl.data.predictions.LARGEST_BYTES", 1000)
+    monkeypatch.setattr("tavlo_pl.data.heatmap_folder.LARGEST_BYTES", 1000)
     np.savez_compressed(save_map(tmp_path), heatmap=np.zeros((20, 20), np.float32))
     assert_refused(score(tmp_path, "vggss", write_vggss(tmp_path, "v")), "it would unpack to 1728 bytes")
 

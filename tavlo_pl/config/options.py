@@ -3,7 +3,6 @@
 from typing import Any
 
 from tavlo_pl.config.security import IMPORTABLE
-from tavlo_pl.metrics.protocols import ProtocolOptions
 
 RUN_OPTIONS: dict[str, dict[str, Any]] = {
     "out": {
@@ -33,8 +32,5 @@ OPTIMIZER_OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Options of ``fit`` that all other commands accept, so that they read the configuration of an experiment."""
 
-PROTOCOL_OPTIONS = tuple(ProtocolOptions.__dataclass_fields__)
-"""Options of ``test`` that select the evaluation protocol; ``results.json`` states it."""
-
-NOT_RESOLVED = {"config", "ckpt_path", "out", "overwrite", "allow_untrained", "allow_import", *PROTOCOL_OPTIONS}
+NOT_RESOLVED = {"config", "ckpt_path", "out", "overwrite", "allow_untrained", "allow_import"}
 """Options of one command line, which are not part of the configuration of a run."""

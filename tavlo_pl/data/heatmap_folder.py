@@ -101,8 +101,7 @@ class HeatmapFolder:
         assert name is not None
         path = self.folder / f"{name}{self.suffix}"
         arrays = self._arrays(path)
-        maps = arrays["heatmap"]
-        places = ONE_MAP if len(maps) == 1 else self._places(arrays, sample, path)
+        maps, places = arrays["heatmap"], self._places(arrays, sample, path)
         first, second = (maps[at[0]].astype(np.float32) for at in (places.first, places.second))
         weight = places.weight[0]
         blended: NDArray[np.float32] = (1 - weight) * first + weight * second if weight else first
@@ -131,6 +130,8 @@ class HeatmapFolder:
 
     def _places(self, arrays: dict[str, NDArray[np.float32]], sample: ScoredSample, path: Path) -> Blend:
         """The maps of a sequence that give the map of a sample."""
+        if len(arrays["heatmap"]) == 1:
+            return ONE_MAP
         number = sample.frame.number
         if "frame_number" in arrays and number is not None:
             numbers = arrays["frame_number"].astype(np.float64)

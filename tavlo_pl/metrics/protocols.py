@@ -189,7 +189,7 @@ AVATAR = Protocol(
     samples="frame",
     statistics=("ciou_mean", "ciou_auc"),
 )
-"""AVATAR's own evaluator: one threshold for the whole model, at the picture's size, one cIoU a frame."""
+"""AVATAR's own evaluator: one threshold for the whole model, at the size of the original frame, one cIoU a frame."""
 
 AVATAR_PER_FRAME = Protocol(
     "avatar_per_frame", _SQUARE, "bilinear", time="nearest", rules=("top_tenth", "top_half", "adaptive")

@@ -130,7 +130,7 @@ def predict_all(
     if folder.path.is_dir():
         page = folder.write_page()
         folder.remove_locks()
-        summary += f"; open {page} to see them" if page else f" to {folder.path}"
+        summary += f"; open {page} to see them" if page else f"; the files are in {folder.path}"
     print(summary, flush=True)
     if outcome.failed:
         shown = [*outcome.failed.values()][:REASONS_SHOWN] + ["…"] * (len(outcome.failed) > REASONS_SHOWN)

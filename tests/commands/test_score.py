@@ -2,14 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 
 from tavlo_pl import __version__
-from tavlo_pl.commands import score as command
-from tavlo_pl.metrics.functional.upsample import Interpolation
 from tests.helpers import reference
 from tests.helpers.clips import write_numbered
 from tests.helpers.score import DOG, FRAME_RATE, SIZE, TIMES_S, TREE, run, save, write_tree, write_vggss
@@ -90,7 +87,7 @@ def expected_samples(maps: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray,
 @pytest.mark.parametrize("rule", ["top_half", "top_tenth", "fixed:0.2", "universal:0.8", "universal:0.9"])
 def test_score_of_an_avatar_tree_is_that_of_the_reference(tmp_path: Path, rule: str) -> None:
     expected = expected_samples(write_tree(tmp_path))
-    options = ["--rule", rule, "--size", SIZE, "--frame_rate", FRAME_RATE]
+    options = ["--protocol", "avatar_per_frame", "--rule", rule, "--size", SIZE, "--frame_rate", FRAME_RATE]
     outcome, results, rows = run(tmp_path, "avatar", tmp_path / "metadata", *options)
     assert outcome.code == 0, outcome.err
     assert {row["sample_id"] for row in rows} == set(expected)
@@ -127,8 +124,10 @@ def test_score_matches_maps_by_number_time_rate_or_video(tmp_path: Path) -> None
         write_annotation(tmp_path, clip, frame, [instance(segmentation=[DOG])])
     maps = np.random.default_rng(1).uniform(-1, 1, (3, 4, 5)).astype(np.float32)
 
+    per_frame = ("--protocol", "avatar_per_frame")
+
     def scores() -> list[str]:
-        outcome, _, rows = run(tmp_path, "avatar", tmp_path)
+        outcome, _, rows = run(tmp_path, "avatar", tmp_path, *per_frame)
         assert outcome.code == 0, outcome.err
         return [row["ciou"] for row in rows]
 
@@ -139,7 +138,7 @@ def test_score_matches_maps_by_number_time_rate_or_video(tmp_path: Path) -> None
     save(tmp_path, clip, heatmap_0001=maps[[0]], heatmap_0000=maps[[2, 1]], frame_number=[10, 9, 35])
     assert scores() == by_number
     save(tmp_path, clip, heatmap=maps[[2, 1, 0]], frame_time_s=[0.3, 0.8, 1.3])
-    outcome, _, _ = run(tmp_path, "avatar", tmp_path)
+    outcome, _, _ = run(tmp_path, "avatar", tmp_path, *per_frame)
     assert outcome.code == 2
     assert f"{clip}.npz: 3 maps with times, but frame 00010 has a number and no time; give --frame_rate" in outcome.err
     (tmp_path / "video").mkdir()
@@ -149,12 +148,12 @@ def test_score_matches_maps_by_number_time_rate_or_video(tmp_path: Path) -> None
     write_annotation(tmp_path, other, "00035", [instance(segmentation=[DOG])])
     save(tmp_path, other, heatmap=maps, frame_time_s=[0.3, 0.8, 1.3])
     write_numbered(tmp_path / "video" / f"{other}.mp4", rate=25)
-    outcome, _, rows = run(tmp_path, "avatar", tmp_path)
+    outcome, _, rows = run(tmp_path, "avatar", tmp_path, *per_frame)
     assert [float(row["time_s"]) for row in rows] == pytest.approx([0.4, 1.4, 1.4])
     for path in (tmp_path / "metadata" / other / "00035.json", tmp_path / "maps" / f"{other}.npz"):
         path.unlink()
     (tmp_path / "metadata" / other).rmdir()
-    outcome, _, _ = run(tmp_path, "avatar", tmp_path, "--frame_rate", 2)
+    outcome, _, _ = run(tmp_path, "avatar", tmp_path, *per_frame, "--frame_rate", 2)
     assert "frame 00010 is at 5.00 s and no map is near (0.30 to 1.30 s)" in outcome.err
     for name, chosen in ((clip, 1), (f"{clip}/00010", 2), (f"{clip}/00035/single_sound", 0)):
         save(tmp_path, name, heatmap=maps[chosen])  # the most specific file counts
@@ -232,10 +231,11 @@ def test_score_results_state_their_options_and_origin(tmp_path: Path) -> None:
     for name in "ab":
         save(tmp_path, name, heatmap=np.eye(4)[None])
     outcome, results, _ = run(tmp_path, "vggss", annotations)
-    said = [results[name] for name in ("dataset", "rule", "interpolation", "size", "n", "version")]
-    assert said == ["vggss", "top_half", "bilinear", 224, 2, __version__]
+    said = [results[name] for name in ("dataset", "protocol", "n", "version")]
+    assert said == ["vggss", "vggss_ezvsl", 2, __version__]
+    assert results["metrics"]["protocol"]["interpolation"] == "bilinear_corners"
     assert set(results["baselines"]) == {"whole_image", "centred_disk", "random"}
-    assert "All samples, in %, rule top_half" in outcome.out
+    assert "All samples, in %, protocol vggss_ezvsl" in outcome.out
     assert "ceiling" in outcome.out
     first = results["fingerprint"]
     assert run(tmp_path, "vggss", annotations)[1]["fingerprint"] == first
@@ -243,8 +243,3 @@ def test_score_results_state_their_options_and_origin(tmp_path: Path) -> None:
     other = run(tmp_path, "vggss", annotations)[1]["fingerprint"]
     assert other["annotations"] == first["annotations"]
     assert other["predictions"] != first["predictions"]
-
-
-def test_score_offers_the_interpolations_of_the_metrics() -> None:
-    hints = command.score.__annotations__
-    assert set(get_args(hints["interpolation"])) == set(get_args(Interpolation))

@@ -65,7 +65,7 @@ def test_sweep_writes_one_table_and_keeps_finished_runs(
     by_seed = [
         json.loads((out / f"width_4/{seed}/test/results.json").read_text())["metrics"]["scenarios"]["on_screen"][
             "rows"
-        ]["model"]["top_tenth"]["ciou_mean"]
+        ]["model"]["universal:0.9"]["ciou_mean"]
         for seed in (0, 1)
     ]
     assert row["ciou_mean"]["on_screen"]["by_seed"] == pytest.approx(by_seed)

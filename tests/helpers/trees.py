@@ -26,11 +26,13 @@ def instance(task: str = "Single-sound", category: str = "dog", **fields: Any) -
     return {"task": task, "audio_visual_category": category, **geometry, **fields}
 
 
-def write_annotation(root: Path, clip: str, frame: str, instances: list[dict[str, Any]]) -> Path:
+def write_annotation(
+    root: Path, clip: str, frame: str, instances: list[dict[str, Any]], width: int = 96, height: int = 64
+) -> Path:
     """``<root>/metadata/<clip>/<frame>.json``."""
     path = root / "metadata" / clip / f"{frame}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"original_width": 96, "original_height": 64, "annotations": instances}))
+    path.write_text(json.dumps({"original_width": width, "original_height": height, "annotations": instances}))
     return path
 
 

@@ -1,4 +1,4 @@
-"""Every threshold rule with every data set, through ``tavlo score``, the results of a test, and ``tavlo report``."""
+"""Every rule and protocol with every data set, through ``tavlo score``, the results of a test, and ``tavlo report``."""
 
 import json
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from tavlo_pl.data.heatmap_folder import HeatmapFolder
 from tavlo_pl.data.predictions import ScoreLoader
 from tavlo_pl.data.scored_samples import samples_of
 from tavlo_pl.metrics.figure import read_figures
+from tavlo_pl.metrics.protocols import AVATAR_PER_FRAME, PROTOCOLS, Protocol
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.report.compare import compare, comparison_table
 from tavlo_pl.report.load import read_runs
@@ -24,7 +25,6 @@ from tavlo_pl.report.page import report_page
 from tavlo_pl.viz.table import results_tables
 from tests.helpers.cli import tavlo
 from tests.helpers.score import FRAME_RATE, SIZE, save, write_tree, write_vggss
-from tests.helpers.suite import protocol
 
 RULES = ("top_half", "top_tenth", "adaptive", "fixed:0.1", "universal:0.9", "universal:0.5")
 
@@ -84,19 +84,18 @@ DATASETS: dict[str, Callable[[Path], Path]] = {
 class Scored(LightningModule):
     """A tested model with nothing but its suite."""
 
-    def __init__(self, rule: str) -> None:
+    def __init__(self, chosen: Protocol) -> None:
         super().__init__()
-        self.test_suite = LocalizationSuite(protocol(rule))
+        self.test_suite = LocalizationSuite(chosen)
 
 
-def write_test(folder: Path, dataset: str, rule: str, annotations: Path) -> Path:
+def write_test(folder: Path, dataset: str, chosen: Protocol, annotations: Path) -> Path:
     """What ``tavlo test`` leaves of a model that gives the saved maps."""
-    model, writer = Scored(rule), ResultsWriter(folder / "test")
+    model, writer = Scored(chosen), ResultsWriter(folder / "test")
     trainer: Any = SimpleNamespace(is_global_zero=True)
     writer.on_test_start(trainer, model)
-    chosen = protocol(rule)
     samples = samples_of(_source(dataset, str(annotations)).clips(), chosen)
-    heatmaps = {"model": HeatmapFolder(folder / "maps", FRAME_RATE)}
+    heatmaps = {"model": HeatmapFolder(folder / "maps", FRAME_RATE, chosen.time)}
     for maps, targets in ScoreLoader(samples, heatmaps, chosen.size):
         synthetic = {name: torch.zeros_like(maps["model"]) for name in ("silence", "white_noise")}
         model.test_suite.update({**maps, "mismatched_audio": -maps["model"]}, targets, synthetic)
@@ -137,18 +136,19 @@ def check_values(metrics: dict[str, Any]) -> None:
         assert {"ap", "max_f1", "loc_acc"} <= groups["all"]["rows"]["model"][metrics["rules"][0]].keys()
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_every_rule_works_with_every_data_set(tmp_path: Path, dataset: str, rule: str) -> None:
-    annotations, out = DATASETS[dataset](tmp_path), tmp_path / "score" / "results.json"
-    words = ["--dataset", dataset, "--annotations", annotations, "--predictions", tmp_path / "maps", "--out", out]
-    outcome = tavlo("score", *words, "--rule", rule, "--size", SIZE, "--frame_rate", FRAME_RATE)
-    if dataset == "flickr" and rule.startswith("universal"):
+def check_everywhere(folder: Path, dataset: str, chosen: Protocol, *options: object) -> None:
+    """Scores, tests, compares and reports the same maps."""
+    annotations, out = DATASETS[dataset](folder), folder / "score" / "results.json"
+    words = ["--dataset", dataset, "--annotations", annotations, "--predictions", folder / "maps", "--out", out]
+    outcome = tavlo("score", *words, *options, "--frame_rate", FRAME_RATE)
+    if dataset == "flickr" and chosen.rules[0].startswith("universal"):
         assert outcome.code == 2
         assert "needs masks of 0 and 1" in outcome.err
         return
     assert outcome.code == 0, outcome.err
-    runs = read_runs([out.parent, write_test(tmp_path, dataset, rule, annotations)])
+    assert json.loads(out.read_text())["protocol"] == chosen.label
+    assert f"Protocol {chosen.label}: rule {chosen.rules[0]}" in outcome.out
+    runs = read_runs([out.parent, write_test(folder, dataset, chosen, annotations)])
     scored, tested = runs
     for run in runs:
         check_values(run.metrics)
@@ -161,5 +161,29 @@ def test_every_rule_works_with_every_data_set(tmp_path: Path, dataset: str, rule
     found = [each for rules in comparison.differences.values() for by in rules.values() for each in by.values()]
     assert {each.difference for each in found} == {0.0}
     assert comparison_table(comparison).rows
-    if rule.startswith("universal"):  # drawing a page takes longer than all the rest
-        assert "ciou_mean" in report_page([tested], [], {}, [])
+    if chosen.rules[0].startswith("universal"):  # drawing a page takes longer than all the rest
+        page = report_page([tested], [], {}, [])
+        assert "ciou_mean" in page and f"Protocol {chosen.label}" in page
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_rule_works_with_every_data_set(tmp_path: Path, dataset: str, rule: str) -> None:
+    chosen = AVATAR_PER_FRAME.change(rules=(rule,), size=(SIZE, SIZE))
+    check_everywhere(tmp_path, dataset, chosen, "--protocol", chosen.name, "--rule", rule, "--size", SIZE)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_protocol_works_with_every_data_set(tmp_path: Path, dataset: str, name: str) -> None:
+    chosen = PROTOCOLS[name].change(size=(20, 32))
+    assert chosen.label == f"{name}, modified (size)"
+    check_everywhere(tmp_path, dataset, chosen, "--protocol", name, "--size", "20x32")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    {"avatar": "avatar", "vggss": "vggss_ezvsl", "flickr": "flickr", "is3": "is3", "avsbench": "avsbench"}.items(),
+)
+def test_every_data_set_has_a_default_protocol(tmp_path: Path, dataset: str, name: str) -> None:
+    check_everywhere(tmp_path, dataset, PROTOCOLS[name])
