@@ -5,7 +5,8 @@ Run it with ``make bench``.
 Both ways score the same maps in the same run; rounds are interleaved, and ratios are printed with their spread. In one
 thread they are counted in processor time, so that other programs decide little. With all threads it is the clock, which
 means something on an idle machine only: where others keep the cores busy, torch's threads wait for each other in every
-short loop. At the end, a test set of AVATAR's size goes through the default suite, with all threads.
+short loop. At the end, a test set of AVATAR's size goes through all metrics by
+two protocols, with all threads.
 """
 
 import resource
@@ -21,22 +22,23 @@ from tavlo_pl.metrics.functional.avsbench import THRESHOLDS, f_curve, probabilit
 from tavlo_pl.metrics.functional.ciou import ciou_of_maps
 from tavlo_pl.metrics.functional.thresholds import parse_rule
 from tavlo_pl.metrics.functional.upsample import upsample
+from tavlo_pl.metrics.protocols import AVATAR, AVATAR_PER_FRAME, Protocol, Size
 from tavlo_pl.metrics.suite import LocalizationSuite
-from tavlo_pl.types import Scenario, Targets
+from tavlo_pl.types import SCENARIOS, Scenario, Targets
 
 SIZE = 224
 CELLS = 14
-FRAMES = 25_000
+FRAMES = 24_266
 FRAMES_A_CLIP = 5
 BATCH = 64
 ROUNDS = 9
 
 
-def sets(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N, cells, cells) maps and (N, S, S) boxes as masks."""
+def sets(count: int, seed: int = 0, size: Size = (SIZE, SIZE)) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, cells, cells) maps and (N, H, W) boxes as masks."""
     generator = torch.Generator().manual_seed(seed)
     maps = torch.rand(count, CELLS, CELLS, generator=generator) * 2 - 1
-    masks = torch.zeros(count, SIZE, SIZE, dtype=torch.bool)
+    masks = torch.zeros(count, *size, dtype=torch.bool)
     for mask in masks:
         top, left, height, width = (int(v) for v in torch.randint(20, SIZE // 2, (4,), generator=generator))
         mask[top : top + height, left : left + width] = True
@@ -90,10 +92,9 @@ def compare(title: str, slow: Callable[[], np.ndarray], fast: Callable[[], np.nd
     return rows
 
 
-def avatar_size() -> Row:
-    """Time and memory of the default suite on as many frames as AVATAR has, a fifth of them off-screen."""
-    suite = LocalizationSuite()
-    maps, masks = sets(BATCH)
+def avatar_size(protocol: Protocol, maps: torch.Tensor, masks: torch.Tensor) -> Row:
+    """Time and memory of all metrics and baselines on as many frames as AVATAR has, a fifth of them off-screen."""
+    suite = LocalizationSuite(protocol)
     start_s, start_cpu_s = time.perf_counter(), time.process_time()
     for first in range(0, FRAMES, BATCH):
         number = torch.arange(first, min(first + BATCH, FRAMES))
@@ -106,32 +107,36 @@ def avatar_size() -> Row:
                 mask=masks[:count] & (scenario != Scenario.OFF_SCREEN.id)[:, None, None],
                 row=torch.arange(count),
                 segment=torch.zeros(count, dtype=torch.int64),
+                next_segment=torch.zeros(count, dtype=torch.int64),
+                blend=torch.zeros(count),
                 index=number,
                 clip=number // FRAMES_A_CLIP,
-                scenario=scenario,
+                scenarios=torch.eye(len(SCENARIOS), dtype=torch.bool)[scenario],
                 cross_event=number // FRAMES_A_CLIP % 7 == 0,
                 time_s=(number % FRAMES_A_CLIP).double(),
                 sources=1 + number % 2,
-                sample_id=[f"c{n // FRAMES_A_CLIP}/{n % FRAMES_A_CLIP:05d}/any" for n in number],
+                sample_id=[f"c{n // FRAMES_A_CLIP}/{n % FRAMES_A_CLIP:05d}" for n in number],
                 category=[f"category {n // 3 % 80}" for n in number],
             ),
         )
     suite.compute()
     wall_s, taken_s = time.perf_counter() - start_s, time.process_time() - start_cpu_s
     memory_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    name = f"default suite, {FRAMES:,} frames of {CELLS}×{CELLS}"
+    height, width = protocol.size
+    name = f"protocol {protocol.name}, {FRAMES:,} frames of {CELLS}×{CELLS} at {width}×{height}"
     return single(name, taken_s, "s CPU", f"{wall_s:.0f} s by the clock, at most {memory_gib:.2f} GiB in all")
 
 
 def main() -> None:
     """Measures and writes."""
     maps, masks = sets(1000)
-    scores = probability(upsample(4 * maps[:10], SIZE).flatten(1))
+    scores = probability(upsample(4 * maps[:10], (SIZE, SIZE)).flatten(1))
     truth = masks[:10].flatten(1)
     one, all_ = (lambda: ciou_one_by_one(maps, masks)), (lambda: ours(maps, masks))
     slow, fast = (lambda: f_by_thresholds(scores, truth)), (lambda: f_curve(scores, truth).numpy())
     rows = [*compare("cIoU, top_half", one, all_, len(maps)), *compare("F-score of AVSBench", slow, fast, 10)]
-    write("metrics", [*rows, avatar_size()])
+    rows.append(avatar_size(AVATAR_PER_FRAME, *sets(BATCH)))
+    write("metrics", [*rows, avatar_size(AVATAR, *sets(BATCH, size=AVATAR.size))])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ gathered once, duplicates of an index are removed and the rest is sorted by inde
 for 1, 2 or 3 processes.
 """
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ class PerSampleMetric(Metric):
                 kept = values.detach().cpu()
             else:
                 kept = _to_tensor([value if isinstance(value, bytes) else value.encode() for value in values])
-            getattr(self, name).append(kept)
+            _append_merged(getattr(self, name), kept)
 
     def gather(self, index: str, *names: str) -> Table:
         """The columns over all processes, each index once, in ascending order of index.
@@ -88,6 +89,18 @@ class PerSampleMetric(Metric):
         return torch.cat(chunks).numpy() if chunks else np.zeros(0)
 
 
+def _append_merged(chunks: list[Tensor], new: Tensor) -> None:
+    """Appends a chunk, and merges the last chunks until each is more than twice as long as the next.
+
+    Many small tensors that stay alive between large temporary ones would keep the C library from using the memory of
+    the latter again: the masks of 24,266 frames of 640 x 360 pixels then take 4 GiB instead of 1.
+    """
+    chunks.append(new)
+    while len(chunks) > 1 and len(chunks[-2]) <= 2 * len(chunks[-1]):
+        last = chunks.pop()
+        chunks[-1] = torch.cat([chunks[-1], last])
+
+
 def _to_tensor(values: Sequence[bytes]) -> Tensor:
     """uint8: the number of values, the length of each, and their bytes."""
     lengths = np.array([len(values), *map(len, values)], np.int64)
@@ -95,8 +108,14 @@ def _to_tensor(values: Sequence[bytes]) -> Tensor:
 
 
 def _from_tensor(chunk: Tensor) -> list[bytes]:
-    """The inverse of `_to_tensor`."""
-    stored = chunk.numpy().tobytes()
-    count = int(np.frombuffer(stored, np.int64, 1)[0])
-    ends = np.cumsum(np.frombuffer(stored, np.int64, count + 1)[1:]) + 8 * (count + 1)
-    return [stored[start:end] for start, end in zip([8 * (count + 1), *ends[:-1]], ends, strict=True)] if count else []
+    """The values of several chunks of `_to_tensor` in a row."""
+    stored, start = chunk.numpy().tobytes(), 0
+    values: list[bytes] = []
+    while start < len(stored):
+        count = int.from_bytes(stored[start : start + 8], sys.byteorder)
+        lengths = np.frombuffer(stored, np.int64, count, start + 8).tolist()
+        start += 8 * (count + 1)
+        for length in lengths:
+            values.append(stored[start : start + length])
+            start += length
+    return values

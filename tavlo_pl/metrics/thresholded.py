@@ -12,6 +12,7 @@ from tavlo_pl.metrics.figure import MODEL_ROW
 from tavlo_pl.metrics.functional.baselines import SHARED
 from tavlo_pl.metrics.functional.ciou import ciou_of_maps, ciou_of_pixels
 from tavlo_pl.metrics.functional.thresholds import fixed_rule
+from tavlo_pl.metrics.functional.upsample import upsample
 from tavlo_pl.metrics.protocols import Interpolation, Size
 from tavlo_pl.metrics.recorder import Column, EvaluatedMaps, KeptMaps
 from tavlo_pl.metrics.samples import Samples
@@ -62,13 +63,17 @@ class ThresholdedMetric(LocalizationMetric):
 
 def _ciou_at(threshold: float, row: str, chosen: np.ndarray, kept: KeptMaps) -> np.ndarray:
     """(n,) cIoU of the chosen samples of a row at one threshold."""
-    maps, places, rule = kept.cells(row, chosen), np.flatnonzero(chosen), fixed_rule(threshold)
+    maps, places, rules = kept.cells(row, chosen), np.flatnonzero(chosen), [fixed_rule(threshold)]
+    shared = upsample(maps, kept.size, kept.interpolation).flatten(1) if row in SHARED else None
     values = []
     for start in range(0, len(places), CHUNK):
-        target = torch.from_numpy(kept.target(places[start : start + CHUNK])).unflatten(1, kept.size)
-        some = maps.expand(len(target), -1, -1) if row in SHARED else maps[start : start + CHUNK]
-        values.append(ciou_of_maps(some, target, [rule], kept.interpolation)[:, 0])
-    return torch.cat(values).numpy()
+        target = torch.from_numpy(kept.target(places[start : start + CHUNK]))
+        if shared is not None:
+            values.append(ciou_of_pixels(shared, target, rules))
+        else:
+            some = maps[start : start + CHUNK]
+            values.append(ciou_of_maps(some, target.unflatten(1, kept.size), rules, kept.interpolation))
+    return torch.cat(values)[:, 0].numpy()
 
 
 class GlobalThresholdMetric(LocalizationMetric):
