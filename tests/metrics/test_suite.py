@@ -1,19 +1,22 @@
 """The suite as a whole: shape of the results, samples, exactness over processes, and errors."""
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
 from tavlo_pl.errors import ConfigError, RunFailedError
+from tavlo_pl.metrics.functional import pooled
 from tavlo_pl.metrics.functional.baselines import random_maps
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.ciou import ciou_of_maps
 from tavlo_pl.metrics.functional.offscreen import true_negative_share
 from tavlo_pl.metrics.functional.thresholds import parse_rule
+from tavlo_pl.metrics.protocols import AVATAR
 from tavlo_pl.metrics.suite import METRICS, LocalizationSuite
-from tavlo_pl.types import BadClip, Targets
+from tavlo_pl.types import BadClip, Scenario, Targets
 from tests.helpers.processes import run_processes
 from tests.helpers.suite import SIZE, SQUARE, batches, clip_maps, clip_targets, filled, protocol, update
 
@@ -47,6 +50,24 @@ def test_suite_is_exact_over_processes(processes: int, batch_size: int) -> None:
     results = run_processes(processes, work)
     assert [result[1] for result in results] == [expected[1]] * processes
     assert [result[0] for result in results] == [expected[0]] * processes
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_suite_by_avatars_protocol_is_exact_over_processes(processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pooled, "FEW_PIXELS", 0)  # count in intervals, as for a whole test set
+    clips = list(range(7))
+
+    def results(clips: list[int]) -> str:
+        suite = LocalizationSuite(AVATAR.change(size=SQUARE))
+        for maps, targets in batches(clips, 2):
+            both = targets.scenarios.clone()
+            both[targets.index % 3 == 0, Scenario.OFF_SCREEN.id] = True  # frames with sources of both kinds
+            update(suite, maps, targets._replace(scenarios=both, blend=torch.full_like(targets.blend, 0.25)))
+        return json.dumps([suite.compute(), suite.samples(), suite.universal_thresholds([Fraction(8, 10)])])
+
+    expected = results(clips)
+    found = run_processes(processes, lambda rank, count: results(shard(rank, count, clips)))
+    assert found == [expected] * processes
 
 
 def test_suite_process_without_samples_takes_part() -> None:
