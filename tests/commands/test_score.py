@@ -15,16 +15,10 @@ from tests.metrics import vggss
 
 
 @pytest.mark.parametrize(
-    ("rule", "interpolation", "golden"),
-    [
-        ("top_half", "bilinear_corners", "rule_half"),
-        ("adaptive", "bilinear_corners", "rule_adaptive"),
-        ("top_half", "bicubic_corners", "slavc"),
-    ],
+    ("protocol", "golden"),
+    [("vggss_ezvsl", "rule_half"), ("vggss_sslalign", "rule_adaptive"), ("slavc", "slavc")],
 )
-def test_score_agrees_with_the_evaluators_of_the_peers(
-    tmp_path: Path, rule: str, interpolation: str, golden: str
-) -> None:
+def test_score_agrees_with_the_evaluators_of_the_peers(tmp_path: Path, protocol: str, golden: str) -> None:
     expected = vggss.expected()
     boxes = dict(vggss.golden_boxes())
     maps = vggss.maps().numpy()
@@ -35,7 +29,7 @@ def test_score_agrees_with_the_evaluators_of_the_peers(
     for file, scores in zip(boxes, maps, strict=True):
         save(tmp_path, file, heatmap=scores[None])
     annotations = write_vggss(tmp_path, boxes)
-    outcome, results, rows = run(tmp_path, "vggss", annotations, "--rule", rule, "--interpolation", interpolation)
+    outcome, results, rows = run(tmp_path, "vggss", annotations, "--protocol", protocol)
     assert outcome.code == 0, outcome.err
     found = {row["sample_id"]: row["ciou"] for row in rows}
     assert len(found) == results["n"] == 200

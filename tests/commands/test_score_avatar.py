@@ -106,7 +106,7 @@ def test_score_equals_the_reference(tmp_path: Path, dtype: Any, levels: int) -> 
     assert results["scenarios"]["all"]["samples"] == 5 and results["scenarios"]["off_screen"]["samples"] == 3
 
 
-def test_score_equals_the_reference_for_constant_and_full_size_maps(tmp_path: Path) -> None:
+def test_score_equals_the_reference_for_constant_full_size_maps(tmp_path: Path) -> None:
     write_tree(tmp_path)
     model = tmp_path / "ours"
     for clip, value in zip(CLIPS, (-0.5, 0.25, 0.25), strict=True):

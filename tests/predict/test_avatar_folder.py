@@ -84,9 +84,7 @@ def test_score_of_predictions_equals_the_test(world_of_32_frames: Path, tmp_path
     assert maps.dtype == np.float32 and len(maps) == 4
 
 
-def test_score_of_predictions_differs_where_maps_lie_between_the_frames(
-    world_of_32_frames: Path, tmp_path: Path
-) -> None:
+def test_score_of_predictions_differs_for_maps_between_frames(world_of_32_frames: Path, tmp_path: Path) -> None:
     tested, scored = figures(world_of_32_frames, tmp_path, segments=5)  # centres at the frames 3.2, 9.6, 16 …
     names = [name for name in tested if name.endswith("ciou_mean")]
     assert any(abs(tested[name] - scored[name]) > 1e-6 for name in names)
