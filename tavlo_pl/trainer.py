@@ -90,7 +90,7 @@ def use_protocol(model: AVLocalizer, datamodule: ClipDataModule, options: Mappin
         ConfigError: see `ProtocolOptions.chosen`.
     """
     chosen = ProtocolOptions(**{name: options[name] for name in ProtocolOptions.__dataclass_fields__})
-    protocol = chosen.chosen(datamodule.test_protocol.name)
+    protocol = chosen.chosen(datamodule.test_protocol.name, datamodule.test_frame_size)
     if not model.is_video_level:
         protocol = replace(protocol, time="nearest")
     datamodule.test_protocol = protocol

@@ -70,14 +70,19 @@ def score(
         raise ConfigError(
             f"--out {out} must be a file, such as results.json; per_sample.csv is written to the same folder."
         )
+    from tavlo_pl.data.annotations import original_size
+
     source = _source(dataset, annotations)
-    protocol = ProtocolOptions(**protocol_options).chosen(source.protocol)
+    clips = source.clips()
+    protocol = ProtocolOptions(**protocol_options).chosen(
+        source.protocol, lambda: original_size(frame for clip in clips for frame in clip.annotations)
+    )
     from tavlo_pl.data.heatmap_avatar import open_heatmaps
     from tavlo_pl.data.predictions import ScoreLoader
     from tavlo_pl.data.scored_samples import samples_of
     from tavlo_pl.metrics.suite import LocalizationSuite
 
-    samples = samples_of(source.clips(), protocol)
+    samples = samples_of(clips, protocol)
     folders = {MODEL_ROW: predictions, MISMATCHED_ROW: mismatched, "silence": silence, "white_noise": noise}
     heatmaps = {
         name: open_heatmaps(Path(folder), frame_rate, protocol.time)

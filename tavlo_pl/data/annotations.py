@@ -1,5 +1,6 @@
 """Annotated frames of a clip, and their masks at any size."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tavlo_pl.errors import AnnotationError
-from tavlo_pl.metrics.protocols import MixedFrames, SampleUnit
+from tavlo_pl.errors import AnnotationError, ConfigError
+from tavlo_pl.metrics.protocols import MixedFrames, SampleUnit, Size
 from tavlo_pl.types import SCENARIOS, Scenario
+
+SIZES_SHOWN = 3
+"""Maximum number of sizes that a message names."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,21 @@ class FrameSample:
 
     def _scale(self, size: tuple[int, int]) -> tuple[float, float]:
         return size[1] / self.frame.width, size[0] / self.frame.height
+
+
+def original_size(frames: Iterable[AnnotatedFrame]) -> Size:
+    """(height, width) of annotated frames in pixels.
+
+    Raises:
+        ConfigError: they have several sizes, or the data set does not have the size of its frames.
+    """
+    sizes = {(frame.height, frame.width) for frame in frames} - {(1, 1)}
+    if len(sizes) == 1:
+        return sizes.pop()
+    found = ", ".join(f"{height}x{width}" for height, width in sorted(sizes)[:SIZES_SHOWN])
+    raise ConfigError(
+        f"--size original: the annotated frames have no one size ({found or 'none stated'}); give a size."
+    )
 
 
 def rasterise(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from tavlo_pl import env
+from tavlo_pl.data.annotations import original_size
 from tavlo_pl.data.bad_clips import DEFAULT_POLICY, BadClipPolicy, BadClipReporter
 from tavlo_pl.data.clip import ClipSource, LazyClips, fingerprint
 from tavlo_pl.data.clip_spec import DEFAULT_CLIP, ClipSpec
@@ -31,7 +32,7 @@ from tavlo_pl.data.mismatched import add_mismatched_spectrograms
 from tavlo_pl.data.sampling import ResumableLoader, TrainSampler, evaluation_order, resume_position
 from tavlo_pl.data.transforms import DEFAULT_AUGMENT, Augment
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.protocols import AVATAR, AVATAR_PER_FRAME, PROTOCOLS
+from tavlo_pl.metrics.protocols import AVATAR, AVATAR_PER_FRAME, PROTOCOLS, Size
 from tavlo_pl.types import Batch, Stage
 
 STAGES: dict[str, tuple[Stage, ...]] = {
@@ -136,6 +137,17 @@ class ClipDataModule(LightningDataModule):
     def fingerprints(self) -> dict[str, dict[str, Any]]:
         """Number and sha256 of the clips of each stage that is set up; see ``clip.fingerprint``."""
         return {stage: fingerprint(dataset.clips) for stage, dataset in self.datasets.items()}
+
+    def test_frame_size(self) -> Size:
+        """(height, width) of the annotated test frames in pixels.
+
+        Raises:
+            ConfigError: there are no test clips, or their frames have several sizes.
+        """
+        source = self.sources["test"]
+        if source is None:
+            raise ConfigError("--size original needs test clips: set data.test.")
+        return original_size(frame for clip in source.clips() for frame in clip.annotations)
 
     def videos(self) -> list[tuple[str, Path]]:
         """Name and path of each video to predict.

@@ -16,7 +16,7 @@ flickr            224 x 224   bilinear_corners  top_half, per map        EZ-VSL,
 Which of the choices of ``avatar`` are known from the authors' code and which are assumed: docs/metrics.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -123,7 +123,8 @@ class ProtocolOptions:
             flickr. Default: that of the data set. The options below replace single choices of it.
         rule: Threshold rule: top_half, top_tenth, adaptive, fixed:<score> or universal:<quantile>.
         interpolation: From cells to pixels.
-        size: Pixels of the evaluation, as HEIGHTxWIDTH, or one number for a square.
+        size: Pixels of the evaluation, as HEIGHTxWIDTH, or one number for a square; original for the size of the
+            annotated frames, which must have one size.
         time: Map of an annotated frame: linear between the two nearest maps, or the nearest map.
         pooled: Samples that a universal threshold is a quantile of.
         pooled_values: Values of each map that a universal threshold is a quantile of.
@@ -141,11 +142,12 @@ class ProtocolOptions:
     samples: SampleUnit | None = None
     mixed_frames: MixedFrames | None = None
 
-    def chosen(self, default: str) -> Protocol:
+    def chosen(self, default: str, original_size: Callable[[], Size]) -> Protocol:
         """The protocol with the options applied.
 
         Args:
             default: name of the protocol where none is given.
+            original_size: returns the size of the annotated frames; called for ``--size original``.
 
         Raises:
             ConfigError: there is no such protocol, or the size is none.
@@ -158,7 +160,7 @@ class ProtocolOptions:
         if self.rule is not None:
             choices["rules"] = (self.rule,)
         if self.size is not None:
-            choices["size"] = parse_size(self.size)
+            choices["size"] = original_size() if self.size == "original" else parse_size(self.size)
         return PROTOCOLS[name].change(**choices)
 
 
@@ -173,7 +175,9 @@ def parse_size(text: str) -> Size:
         size = int(parts[0]), int(parts[-1])
         if all(0 < side <= LARGEST_SIDE for side in size):
             return size
-    raise ConfigError(f"--size {text} must be HEIGHTxWIDTH, such as 360x640, or one number; 1 to {LARGEST_SIDE}.")
+    raise ConfigError(
+        f"--size {text} must be HEIGHTxWIDTH, such as 360x640, one number, or original; 1 to {LARGEST_SIDE}."
+    )
 
 
 _SQUARE: Size = (224, 224)

@@ -189,20 +189,22 @@ def test_score_refuses_unknown_tasks_and_empty_folders(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--protocol", "avatars"), "--protocol avatars: no such protocol; known are avatar,"),
-        (("--size", "360"), None),
+        (("--size", "360"), [360, 360]),
+        (("--size", "original"), [360, 640]),
         (("--size", "360x640x3"), "--size 360x640x3 must be HEIGHTxWIDTH"),
         (("--size", "0x640"), "--size 0x640 must be HEIGHTxWIDTH"),
         (("--rule", "best"), "Unknown threshold rule 'best'"),
         (("--mixed_frames", "none"), "mixed_frames"),
     ],
 )
-def test_score_checks_the_options_of_a_protocol(tmp_path: Path, options: tuple[str, ...], message: str | None) -> None:
+def test_score_checks_the_options_of_a_protocol(tmp_path: Path, options: tuple[str, ...], message: Any) -> None:
     write_tree(tmp_path)
     for clip in CLIPS:
         save_maps(tmp_path / "ours", clip, np.zeros((5, 4, 5)))
     outcome, results = score(tmp_path, tmp_path / "ours", *options)
-    if message is None:
-        assert results["protocol"] == "avatar, modified (size)" and results["metrics"]["size"] == [360, 360]
+    if isinstance(message, list):
+        assert results["metrics"]["size"] == message
+        assert results["protocol"] == ("avatar" if message == [360, 640] else "avatar, modified (size)")
     else:
         assert outcome.code == 2 and message in outcome.err, outcome.err
 

@@ -1,8 +1,12 @@
 """Masks of annotated frames."""
 
-import numpy as np
+from dataclasses import replace
 
-from tavlo_pl.data.annotations import AnnotatedFrame, Instance, RunLengths, rasterise
+import numpy as np
+import pytest
+
+from tavlo_pl.data.annotations import AnnotatedFrame, Instance, RunLengths, original_size, rasterise
+from tavlo_pl.errors import ConfigError
 from tavlo_pl.types import Scenario
 from tests.helpers.trees import sample_of
 
@@ -64,3 +68,12 @@ def test_run_lengths_go_down_the_columns() -> None:
     assert mask.sum(axis=0).tolist() == [0, 4, 2, 0, 0, 0, 0, 0]
     assert mask[:, 2].tolist() == [True, True, False, False]
     assert rle.raster((8, 16)).sum() == 4 * 6
+
+
+def test_original_size_is_that_of_all_frames() -> None:
+    frames = [frame(Instance("dog", SINGLE)), frame(Instance("cat", SINGLE))]
+    assert original_size(frames) == (frames[0].height, frames[0].width)
+    with pytest.raises(ConfigError, match="no one size"):
+        original_size([frames[0], replace(frames[1], height=99)])
+    with pytest.raises(ConfigError, match="none stated"):
+        original_size([replace(frames[0], height=1, width=1)])

@@ -44,13 +44,21 @@ def test_a_changed_protocol_says_so() -> None:
     assert AVATAR.change(time="linear").label == "avatar"
 
 
+def original() -> tuple[int, int]:
+    """The size of the annotated frames."""
+    return 108, 192
+
+
 def test_options_choose_and_change_a_protocol() -> None:
-    assert ProtocolOptions().chosen("is3") is not None and ProtocolOptions().chosen("is3") == PROTOCOLS["is3"]
-    chosen = ProtocolOptions(protocol="avatar", rule="top_half", size="90x160", pooled="on_screen").chosen("is3")
+    assert ProtocolOptions().chosen("is3", original) == PROTOCOLS["is3"]
+    chosen = ProtocolOptions(protocol="avatar", rule="top_half", size="90x160", pooled="on_screen").chosen(
+        "is3", original
+    )
     assert (chosen.rules, chosen.size, chosen.pooled) == (("top_half",), (90, 160), "on_screen")
     assert chosen.label == "avatar, modified (size, rules, pooled)"
+    assert ProtocolOptions(size="original").chosen("avatar", original).size == (108, 192)
     with pytest.raises(ConfigError, match="no such protocol; known are avatar, avatar_per_frame, vggss_ezvsl"):
-        ProtocolOptions(protocol="vggss").chosen("is3")
+        ProtocolOptions(protocol="vggss").chosen("is3", original)
 
 
 @pytest.mark.parametrize(("text", "size"), [("224", (224, 224)), ("360x640", (360, 640)), ("1X8192", (1, 8192))])
