@@ -221,4 +221,6 @@ def _figure_notes(metrics: Mapping[str, Any], figures: Sequence[Figure]) -> list
 
 
 def _measured(metrics: Mapping[str, Any]) -> str:
-    return f"{Protocol.of(metrics['protocol']).sentence()} Intervals: bootstrap by video."
+    protocol = Protocol.of(metrics["protocol"])
+    fixed = ", with the thresholds of the run kept" if protocol.rules[0].startswith("universal") else ""
+    return f"{protocol.sentence()} Intervals: bootstrap by video{fixed}."
