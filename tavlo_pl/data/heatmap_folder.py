@@ -13,6 +13,7 @@ image are supported.
 
 import os
 import re
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -42,8 +43,18 @@ ARRAYS = ("heatmap", "frame_time_s", "frame_number", "frame_rate")
 NAMED = 5
 """Number of other arrays that a message names if there is no heatmap."""
 
-BROKEN = (OSError, ValueError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""Exceptions of `numpy.load` for damaged files."""
+BROKEN = (
+    OSError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""Exceptions of `numpy.load` for damaged files; it parses the header of an array as Python."""
 
 ONE_MAP = Blend(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.float32))
 

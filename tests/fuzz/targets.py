@@ -26,6 +26,7 @@ from tavlo_pl.data.datasets.flickr import FlickrSoundNet
 from tavlo_pl.data.datasets.is3 import IS3
 from tavlo_pl.data.datasets.vggsound import read_table
 from tavlo_pl.data.datasets.vggss import VGGSS
+from tavlo_pl.data.heatmap_avatar import open_heatmaps
 from tavlo_pl.data.heatmap_folder import HeatmapFolder
 from tavlo_pl.data.index.table import SCHEMA, Index, read_probed
 from tavlo_pl.data.media import DecodedClip
@@ -39,7 +40,7 @@ from tavlo_pl.predict.checkpoint import read_checkpoint
 from tests.fuzz.mutate import mutate_bytes, mutate_json
 from tests.helpers.cli import tavlo
 from tests.helpers.clips import write_numbered
-from tests.helpers.trees import RECTANGLE, instance
+from tests.helpers.trees import RECTANGLE, instance, write_annotation
 
 MASK_PIXELS = (56, 56)
 
@@ -114,6 +115,9 @@ def targets(folder: Path) -> dict[str, Target]:
         "vggsound.csv": Target("vggsound.csv", lambda draw: mutate_bytes(table, draw), read_table),
         "list of ids": Target("ids.txt", lambda draw: mutate_bytes(table, draw), read_ids),
         "heatmaps": Target("v_000010.npz", lambda draw: mutate_bytes(_npz(draw), draw), _read_heatmap),
+        "AVATAR heatmaps": Target(
+            "heatmap/abcdefghijk_00010.npy", lambda draw: mutate_bytes(_npy(draw), draw), _read_avatar_heatmap
+        ),
     }
     found |= _tables() | _of_weights() | {f"archive {packed or 'tar'}": _of_archive(packed) for packed in ("", "gz")}
     found["configuration"] = Target("config.yaml", lambda draw: mutate_json(CONFIG, draw), _read_config)
@@ -241,6 +245,21 @@ def _read_heatmap(path: Path) -> None:
     maps = HeatmapFolder(path.parent)
     for sample in samples_of(VGGSS(str(path.parent / "vggss.json")).clips(), PROTOCOLS["vggss_ezvsl"]):
         maps.map_of(sample)
+
+
+def _read_avatar_heatmap(path: Path) -> None:
+    root = path.parents[1]
+    write_annotation(root, path.stem, "00020", [instance("Single-Sound"), instance("Off-Screen", segmentation=None)])
+    maps = open_heatmaps(root, None, "linear")
+    for sample in samples_of(AVATAR(str(root), videos=False).clips(), PROTOCOLS["avatar"]):
+        maps.map_of(sample)
+
+
+def _npy(draw: random.Random) -> bytes:
+    file = io.BytesIO()
+    shape = draw.choice(((3, 7, 7), (3, 1, 7, 7)))
+    np.save(file, np.ones(shape, draw.choice((np.float16, np.float32, np.float64))))
+    return file.getvalue()
 
 
 def _png() -> bytes:
