@@ -71,8 +71,8 @@ class TavloCLI(LightningCLI):
     @override
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # static in LightningCLI
         """Returns the command with the arguments of the Trainer's method that are no options; each costs 0.1 s."""
-        loaders = "train_dataloaders val_dataloaders dataloaders datamodule"
-        return {self.command: {*loaders.split(), "model", "weights_only", "verbose", "return_predictions"}}
+        loaders = {"train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
+        return {self.command: loaders | {"model", "weights_only", "verbose", "return_predictions"}}
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -123,8 +123,8 @@ class TavloCLI(LightningCLI):
         folder, logger = self.session.folder, config.logger
         if logger in (None, True):
             logger = RunLogger(folder) if self.command == "fit" else False
-        given = config.plugins or []
-        plugins = [*(given if isinstance(given, list) else [given]), AtomicCheckpointIO()]
+        plugins = config.plugins or []
+        plugins = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
         callbacks = [*(config.callbacks or []), *self._callbacks(has_logger=bool(logger))]
         kwargs |= {"default_root_dir": str(folder), "logger": logger, "plugins": plugins, "callbacks": callbacks}
         return super().instantiate_trainer(**kwargs)

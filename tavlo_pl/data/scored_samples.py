@@ -18,7 +18,7 @@ class ScoredSample(NamedTuple):
         sample: frame and scenarios.
     """
 
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which is not used
     number: int
     clip: Clip
     sample: FrameSample

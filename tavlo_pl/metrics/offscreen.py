@@ -41,7 +41,7 @@ class TrueNegativeRate(GlobalThresholdMetric):
     def measure_kept(cls, samples: Samples, kept: KeptMaps) -> Measured:
         """(n,) share of each off-screen map's pixels below the threshold of its row."""
         off_screen, mixed = samples.off_screen, samples.off_screen & samples.on_screen
-        if not samples.on_screen.any() or not off_screen.any():
+        if not kept.has_threshold or not off_screen.any():
             return {}
         rows = {row: np.full(len(samples), np.nan) for row in kept.rows}
         for row, shares in rows.items():

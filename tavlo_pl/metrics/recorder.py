@@ -96,6 +96,11 @@ class KeptMaps:
         self._target = target
         self._thresholds: dict[tuple[str, Fraction], float] = {}
 
+    @property
+    def has_threshold(self) -> bool:
+        """Whether there is a sample to pool."""
+        return bool(self._pooled.any())
+
     def cells(self, row: str, chosen: np.ndarray) -> Tensor:
         """(n, h, w) raw scores of the chosen samples, (1, h, w) where a baseline has one map for all samples."""
         return self._cells[row] if row in SHARED else self._cells[row][torch.from_numpy(chosen)]

@@ -30,7 +30,7 @@ class Stability(GlobalThresholdMetric):
     def measure_kept(cls, samples: Samples, kept: KeptMaps) -> Measured:
         """(n,) the share for each off-screen sample whose next annotated frame of the clip is off-screen too."""
         pairs = silent_pairs(samples.clip, samples.info["time_s"], ~samples.on_screen)
-        if not len(pairs) or not samples.on_screen.any():
+        if not len(pairs) or not kept.has_threshold:
             return {}
         rows = {row: np.full(len(samples), np.nan) for row in kept.rows}
         for row, values in rows.items():

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.metrics.figure import MODEL_ROW, TN_RATE
 from tavlo_pl.metrics.protocols import Protocol
 from tavlo_pl.types import TASKS
 
@@ -57,9 +58,9 @@ def write_avatar_results(
 def _entry(row: dict[str, Any], rule: str, pixels: int) -> dict[str, Any]:
     """What is written of one frame."""
     scenarios = row["scenario"].split("+")
-    entry: dict[str, Any] = {"ciou": row[f"model/{rule}"]}
+    entry: dict[str, Any] = {"ciou": row[f"{MODEL_ROW}/{rule}"]}
     entry |= {task: str(scenario) in scenarios for scenario, task in TASKS.items()}
-    share = row.get("model/tn_rate")
+    share = row.get(f"{MODEL_ROW}/{TN_RATE}")
     if share is not None:
         counted = round(pixels * (1 - row["area"]))
         negatives = round(share * counted)

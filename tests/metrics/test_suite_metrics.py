@@ -138,3 +138,14 @@ def test_off_screen_metrics_need_the_maps() -> None:
     assert report["universal_threshold"] == {}
     assert report["scenarios"]["off_screen"]["rows"]["model"]["universal:0.9"] == {}
     assert report["breakdown"] == filled(list(range(8))).compute()["breakdown"]
+
+
+def test_off_screen_clips_alone_have_a_rate_if_all_are_pooled() -> None:
+    rates = []
+    for pooled in ("all", "on_screen"):
+        suite = LocalizationSuite(protocol(pooled=pooled))
+        maps, targets = moments(Scenario.OFF_SCREEN, ["dog"] * 3, [0, 1, 2])
+        suite.update(maps, targets)
+        report = suite.compute()["scenarios"]["off_screen"]["rows"]["model"]["universal:0.9"]
+        rates.append(report.get("tn_rate"))
+    assert rates[0] == pytest.approx(0.9, abs=0.05) and rates[1] is None
