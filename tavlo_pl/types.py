@@ -62,6 +62,17 @@ class Scenario(StrEnum):
 SCENARIOS: tuple[Scenario, ...] = tuple(Scenario)
 
 
+class Cue(StrEnum):
+    """What identifies the sounding source of a frame of the procedural world (`data/synthetic/annotate.py`)."""
+
+    APPEARANCE = "appearance"
+    SYNCHRONY = "synchrony"
+    MEMORY = "memory"
+
+
+CUES: tuple[Cue, ...] = tuple(Cue)
+
+
 TASKS: dict[Scenario, str] = {
     Scenario.SINGLE_SOUND: "Single-Sound",
     Scenario.MIXED_SOUND: "Mixed-Sound",
@@ -93,6 +104,7 @@ class Targets(NamedTuple):
         sample_id: N strings ``<clip>/<frame>/<scenario>``, ``<clip>/<frame>`` for a whole frame; the clip alone in data
             sets with one image per clip.
         category: N strings, the annotated categories, joined by ``+``.
+        cue: N strings, what identifies the visible sources (`Cue`), joined by ``+``; empty in data sets without cues.
     """
 
     mask: Tensor
@@ -108,6 +120,7 @@ class Targets(NamedTuple):
     sources: Tensor
     sample_id: list[str]
     category: list[str]
+    cue: list[str]
 
     @property
     def on_screen(self) -> Tensor:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tavlo_pl.errors import AnnotationError, ConfigError
 from tavlo_pl.metrics.protocols import MixedFrames, SampleUnit, Size
-from tavlo_pl.types import SCENARIOS, Scenario
+from tavlo_pl.types import SCENARIOS, Cue, Scenario
 
 SIZES_SHOWN = 3
 """Maximum number of sizes that a message names."""
@@ -54,6 +54,7 @@ class Instance:
         box: (x0, y0, x1, y1) in original pixels, rasterised as in the evaluators of still images: each edge is rounded
             down to a pixel of the mask, so that a narrow box may be empty.
         mask_file: an image whose pixels above 0 are the mask.
+        cue: what identifies the source at this moment, if the data set has it.
     """
 
     category: str
@@ -63,6 +64,7 @@ class Instance:
     rle: RunLengths | None = None
     box: tuple[float, float, float, float] | None = None
     mask_file: Path | None = None
+    cue: Cue | None = None
 
     def raster(self, size: tuple[int, int], scale: tuple[float, float]) -> NDArray[np.bool_]:
         """(h, w) mask of the instance.
@@ -154,6 +156,11 @@ class FrameSample:
     def category(self) -> str:
         """Sorted categories of `instances`, joined by ``+``."""
         return "+".join(sorted({instance.category for instance in self.instances}))
+
+    @property
+    def cue(self) -> str:
+        """Sorted cues of `instances`, joined by ``+``; empty if they have none."""
+        return "+".join(sorted({instance.cue for instance in self.instances if instance.cue is not None}))
 
     @property
     def flags(self) -> list[bool]:

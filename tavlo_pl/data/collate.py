@@ -46,4 +46,5 @@ def _join(targets: Sequence[Targets]) -> Targets:
         sources=torch.cat([part.sources for part in targets]),
         sample_id=[name for part in targets for name in part.sample_id],
         category=[name for part in targets for name in part.category],
+        cue=[name for part in targets for name in part.cue],
     )

@@ -274,6 +274,7 @@ class ClipDataset(Dataset[Item]):
             sources=torch.tensor([len(sample.instances) for sample in samples], dtype=torch.int64),
             sample_id=[f"{entry.clip.sample_id}/{sample.name}" for sample in samples],
             category=[sample.category for sample in samples],
+            cue=[sample.cue for sample in samples],
         )
 
     def _mismatched_audio(self, number: int) -> Tensor:

@@ -132,4 +132,5 @@ class ScoreLoader:
             sources=torch.tensor([len(each.sample.instances) for each in samples]),
             sample_id=[sample.name for sample in samples],
             category=[each.sample.category for each in samples],
+            cue=[each.sample.cue for each in samples],
         )

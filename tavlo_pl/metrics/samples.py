@@ -25,7 +25,7 @@ class Samples:
     Attributes:
         info: columns (n,): ``index``, ``clip`` (a number), ``on_screen``, ``off_screen`` (bool), ``time_s``,
             ``category``, ``area`` (ground-truth pixels that are not 0) and ``weight`` (their sum); of a suite also
-            ``sample_id``, ``scenarios`` (n, 4), ``cross_event`` and ``sources``.
+            ``sample_id``, ``scenarios`` (n, 4), ``cross_event``, ``sources`` and ``cue``.
         measured: column -> row -> (n, ...) float64, values of each sample; NaN for samples that a metric does not apply
             to. A row is the model, the model with mismatched audio, or a baseline.
         rows: the given rows, the model first, then the baselines.
@@ -84,18 +84,19 @@ def scenario_groups(samples: Samples) -> dict[str, np.ndarray]:
 
 
 def breakdown_groups(samples: Samples) -> dict[str, dict[str, np.ndarray]]:
-    """Kind -> name -> (n,) bool: on-screen samples by ``category``, ``size`` and number of ``sources``.
+    """Kind -> name -> (n,) bool: on-screen samples by ``category``, ``size``, number of ``sources`` and ``cue``.
 
-    A sample of several categories belongs to each of them; for sizes see ``SIZE_EDGES``.
+    A sample of several categories or cues belongs to each of them; for sizes see ``SIZE_EDGES``.
     """
     info, on_screen = samples.info, samples.on_screen
-    groups: dict[str, dict[str, np.ndarray]] = {"category": {}, "size": {}, "sources": {}}
-    members: dict[str, list[int]] = {}
-    for place in np.flatnonzero(on_screen).tolist():
-        for name in info["category"][place].split("+"):
-            members.setdefault(name, []).append(place)
-    for name in sorted(members.keys() - {""}):
-        groups["category"][name] = np.isin(np.arange(len(on_screen)), members[name])
+    groups: dict[str, dict[str, np.ndarray]] = {"category": {}, "size": {}, "sources": {}, "cue": {}}
+    for kind in ("category", "cue"):
+        members: dict[str, list[int]] = {}
+        for place in np.flatnonzero(on_screen).tolist():
+            for name in info[kind][place].split("+"):
+                members.setdefault(name, []).append(place)
+        for name in sorted(members.keys() - {""}):
+            groups[kind][name] = np.isin(np.arange(len(on_screen)), members[name])
     size = np.searchsorted(list(SIZE_EDGES.values()), info["area"] / samples.pixels, side="left")
     for number, name in enumerate(SIZE_EDGES):
         groups["size"][name] = on_screen & (size == number)
@@ -124,6 +125,7 @@ def sample_lines(
             for members in info["scenarios"]
         ],
         "category": info["category"].tolist(),
+        "cue": info["cue"].tolist(),
         "cross_event": info["cross_event"].tolist(),
         "time_s": info["time_s"].tolist(),
         "sources": info["sources"].tolist(),

@@ -75,7 +75,7 @@ class LocalizationSuite(SampleRecorder):
         self.compute_with_cache = False  # `update_left_out` does not invalidate torchmetrics' cache
         self.baselines = tuple(BASELINES) if baselines else ()
         self.add_columns("scenarios", "cross_event", "sources")
-        self.add_text_columns("sample_id")
+        self.add_text_columns("sample_id", "cue")
         self.add_columns("row_index", "mismatched_index")
         self.add_text_columns("row_name", "mismatched_name")
         self.add_columns("left_out_index", "left_out_samples")
@@ -133,6 +133,7 @@ class LocalizationSuite(SampleRecorder):
             sources=target.sources,
             sample_id=target.sample_id,
             category=target.category,
+            cue=target.cue,
         )
 
     def update_left_out(self, clips: Sequence[BadClip]) -> None:
@@ -152,7 +153,7 @@ class LocalizationSuite(SampleRecorder):
             ``off_screen_rule``; ``figures``, the descriptions of what the
             metrics report (see `Figure`); ``universal_threshold`` (row -> raw score, of the rows that needed one);
             ``scenarios`` (name -> ``samples``, ``clips``, ``rows`` (row -> rule -> values), and on-screen ``ceiling``
-            (rule -> values)); ``breakdown`` (``category``, ``size``, ``sources`` -> name -> the same); ``left_out``
+            (rule -> values)); ``breakdown`` (``category``, ``size``, ``sources``, ``cue`` -> name -> the same); ``left_out``
             (``clips``, ``samples``, ``reasons`` by sample_id). A group without samples, and a value that its samples do
             not define, are absent.
         """
@@ -228,7 +229,7 @@ class LocalizationSuite(SampleRecorder):
         if self._gathered is None:
             rows = self.gather("row_index", "row_name")["row_name"].tolist()
             mismatched = self.gather("mismatched_index", "mismatched_name")["mismatched_name"].tolist()
-            info = ("scenarios", "cross_event", "sources", "sample_id")
+            info = ("scenarios", "cross_event", "sources", "sample_id", "cue")
             samples, kept = self.gather_samples(rows, self.baselines, mismatched, info)
             for metric in self.metrics:
                 samples.add(metric.measure_kept(samples, kept) if kept else {})

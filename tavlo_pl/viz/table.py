@@ -15,8 +15,13 @@ from tavlo_pl.metrics.protocols import Protocol
 CEILING = "ceiling"
 COUNTS = "samples (clips)"
 NOTHING = "–"
-GROUPS = {"category": "By category", "size": "By size of the source", "sources": "By number of sources"}
-PRINTED = ("size", "sources")
+GROUPS = {
+    "category": "By category",
+    "size": "By size of the source",
+    "sources": "By number of sources",
+    "cue": "By what identifies the source",
+}
+PRINTED = ("size", "sources", "cue")
 """Groups whose table is short enough for a terminal; the page of ``tavlo report`` has all."""
 
 PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -64,7 +69,7 @@ def results_tables(metrics: Mapping[str, Any]) -> list[Table]:
     """The tables of a test.
 
     The first has the main figures of each scenario by the first rule; then come all other figures, the samples by size
-    and number of their sources, and the other rules.
+    and number of their sources and by cue, and the other rules.
 
     Args:
         metrics: what ``LocalizationSuite.compute()`` returns, or what was read back from ``results.json``.
@@ -106,7 +111,7 @@ def beyond_table(metrics: Mapping[str, Any]) -> Table | None:
 
 
 def group_table(metrics: Mapping[str, Any], kind: str) -> Table | None:
-    """On-screen samples by a kind of group: category, size, sources; None where there are none."""
+    """On-screen samples by a kind of group: category, size, sources, cue; None where there are none."""
     groups = metrics.get("breakdown", {}).get(kind)
     if not groups:
         return None

@@ -7,7 +7,8 @@
 
 ``<clip>`` is an 11-character YouTube id, ``_`` and the start second in five digits; ``<frame>`` is a
 five-digit frame number. A JSON file holds ``original_width``, ``original_height`` and ``annotations``:
-instances with ``task`` (the scenario), ``segmentation``, ``bbox`` and ``audio_visual_category``.
+instances with ``task`` (the scenario), ``segmentation``, ``bbox`` and ``audio_visual_category``. The procedural world adds
+``cue``, what identifies the source (`types.Cue`).
 """
 
 import math
@@ -21,7 +22,7 @@ from tavlo_pl.data.clip_ids import clip_key, is_listed, read_ids
 from tavlo_pl.data.video_files import report_missing
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES, are_sizes, brief, is_image_size, is_number, read_json
-from tavlo_pl.types import SCENARIOS, Scenario
+from tavlo_pl.types import CUES, SCENARIOS, Cue, Scenario
 
 MOST_POINTS = 100_000
 """Maximum number of points of a polygon; more than the outline of an 8K image in single pixels."""
@@ -151,7 +152,7 @@ def _instance(record: Any, where: str) -> Instance:
     box = _box(bbox, where) if bbox else None
     if rle is None and not polygons and box is None and scenario is not Scenario.OFF_SCREEN:
         raise AnnotationError(f"{where} has no segmentation and no bbox; only off-screen sources may lack both.")
-    return Instance(category, scenario, polygons, box, rle)
+    return Instance(category, scenario, polygons, box, rle, cue=_cue(record.get("cue"), where))
 
 
 def _scenario(value: Any, where: str) -> Scenario:
@@ -163,6 +164,15 @@ def _scenario(value: Any, where: str) -> Scenario:
                 return scenario
     known = ", ".join(scenario.value for scenario in SCENARIOS)
     raise AnnotationError(f"{where}.task is {brief(value)}; known are {known} (any case, space, - or _).")
+
+
+def _cue(value: Any, where: str) -> Cue | None:
+    """The cue of an annotation of the procedural world; AVATAR has none."""
+    if value is None:
+        return None
+    if value in CUES:
+        return Cue(value)
+    raise AnnotationError(f"{where}.cue is {brief(value)}; known are {', '.join(CUES)}, or leave it out.")
 
 
 def _polygons(value: Any, where: str, depth: int = 1) -> tuple[tuple[float, ...], ...]:

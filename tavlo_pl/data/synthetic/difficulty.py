@@ -11,9 +11,10 @@ class Level:
     """Parameters of a difficulty level.
 
     Attributes:
-        actors: minimum and maximum number of objects in the frame.
-        pulse: growth of an object at full loudness, relative to its size.
-        glow: increase of its brightness at full loudness, as a share.
+        actors: minimum and maximum number of objects in the frame, version 1.
+        objects: the same, version 2.
+        pulse: growth of an object at full loudness (version 1) or during a burst, relative to its size.
+        glow: increase of its brightness at the same time, as a share.
         noise_db: maximum level of the background noise, relative to the loudest source.
         level_db: largest difference in level between sources.
         reverb: largest share of reverberation.
@@ -21,6 +22,7 @@ class Level:
     """
 
     actors: tuple[int, int]
+    objects: tuple[int, int]
     pulse: float
     glow: float
     noise_db: float
@@ -30,7 +32,7 @@ class Level:
 
 
 LEVELS: dict[Difficulty, Level] = {
-    "easy": Level((2, 3), 0.45, 0.4, -40, 3, 0.1, 0.2),
-    "standard": Level((2, 4), 0.4, 0.4, -30, 6, 0.3, 0.3),
-    "hard": Level((3, 4), 0.2, 0.0, -18, 12, 0.5, 1.0),
+    "easy": Level((2, 3), (2, 3), 0.45, 0.4, -40, 3, 0.1, 0.2),
+    "standard": Level((2, 4), (3, 4), 0.4, 0.4, -30, 6, 0.3, 0.3),
+    "hard": Level((3, 4), (4, 5), 0.2, 0.0, -18, 12, 0.5, 1.0),
 }

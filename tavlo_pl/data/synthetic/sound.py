@@ -156,6 +156,12 @@ def clicks(samples: int, rng: np.random.Generator) -> Waveform:
     return _struck(samples, rng.uniform(4, 7), 0.012, rng, note)
 
 
+def shared_tone(samples: int, rng: np.random.Generator) -> Waveform:
+    """The ringing tone that all classes share: a few harmonics of a random pitch."""
+    pitch = _log_uniform(rng, 250, 500)
+    return _harmonics(_phase(np.full(samples, pitch)), np.array([1, 0.5, 0.25]))
+
+
 VOICES: dict[str, Voice] = {
     voice.__name__: voice
     for voice in (

@@ -5,6 +5,7 @@
     DIR/world.json                       the arguments it was made with
     DIR/<split>/video/<clip>.mp4
     DIR/<split>/metadata/<clip>/<frame>.json and .jpg
+    DIR/<split>/oracles/<oracle>/<clip>.npz              heatmaps of reference methods (`oracles.py`)
     DIR/train/vggsound.csv               youtube_id,start_seconds,label,split, as VGGSound's list
 
 Every clip depends on (seed, split, number) only: equal seeds give byte-identical annotations and equal decoded frames
@@ -13,29 +14,32 @@ for any number of processes. An interrupted run resumes.
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from tavlo_pl.data.media import write_clip
+from tavlo_pl.data.synthetic import version1, version2
+from tavlo_pl.data.synthetic.annotate import LEAST_VISIBLE, View, choose_frames
 from tavlo_pl.data.synthetic.difficulty import LEVELS, Difficulty
 from tavlo_pl.data.synthetic.materials import FromFiles, Materials, Procedural
+from tavlo_pl.data.synthetic.oracles import write_oracles
 from tavlo_pl.data.synthetic.render import Renderer, actor_sound, mix_sound
-from tavlo_pl.data.synthetic.scene import KINDS, Kind, Scene, Split, draw_scene
+from tavlo_pl.data.synthetic.scene import KINDS, Annotated, Kind, Scene, Split
 from tavlo_pl.data.synthetic.sound import SAMPLE_RATE_HZ
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.types import TASKS, Scenario
 
-LEAST_VISIBLE = 0.004
-"""Minimum visible share of the frame of a source in annotated frames; other objects can occlude it."""
+Version = Literal[1, 2]
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class World:
         width: of the frames in pixels, even.
         height: of the frames in pixels, even.
         frames_annotated: maximum number of annotated frames per clip.
+        version: 2, or 1 for the scenes of earlier results (`version1`).
     """
 
     seed: int
@@ -61,6 +66,14 @@ class World:
     width: int
     height: int
     frames_annotated: int
+    version: Version = 2
+
+    def scene(self, split: Split, number: int, kind: Kind | None, categories: Sequence[str]) -> Scene:
+        """Draws a clip; see `version2.draw_scene`."""
+        drawn = (self.seed, split, number, kind, categories, self.difficulty, self.duration_s)
+        if self.version == 1:
+            return version1.draw_scene(*drawn, self.frame_rate, self.frames_annotated)
+        return version2.draw_scene(*drawn)
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,7 @@ def write_world(
     height: int = 108,
     frames_annotated: int = 5,
     workers: int = 2,
+    version: Version = 2,
 ) -> None:
     """Writes procedural audio-visual clips as video files, in AVATAR's layout.
 
@@ -105,6 +119,7 @@ def write_world(
         height: of the frames in pixels, even.
         frames_annotated: maximum number of annotated frames per clip.
         workers: number of processes that render and encode.
+        version: of the scenes. In 2, silent objects move like sounding ones; 1 repeats earlier results, for one release.
 
     Raises:
         ConfigError: a number out of range, or ``out`` holds another world.
@@ -119,7 +134,7 @@ def write_world(
         or workers < 1
     ):
         raise ConfigError("a world needs --duration_s >= 2, --frame_rate >= 5, no negative counts and --workers >= 1")
-    world = World(seed, difficulty, sprites, duration_s, frame_rate, width, height, frames_annotated)
+    world = World(seed, difficulty, sprites, duration_s, frame_rate, width, height, frames_annotated, version)
     folder = Path(out)
     _claim(folder, world)
     _materials(sprites, "train")
@@ -157,10 +172,7 @@ def write_job(job: SyntheticJob) -> tuple[str, str]:
     """Renders and encodes one clip, unless its video exists; returns its name and label."""
     world = job.world
     materials = _materials(world.sprites, job.split)
-    scene = draw_scene(
-        world.seed, job.split, job.number, job.kind, materials.categories, world.difficulty,
-        world.duration_s, world.frame_rate, world.frames_annotated,
-    )  # fmt: skip
+    scene = world.scene(job.split, job.number, job.kind, materials.categories)
     video_file = job.folder / job.split / "video" / f"{scene.name}.mp4"
     if not video_file.exists():
         sounds = [actor_sound(a, world.duration_s, materials) for a in scene.actors]
@@ -168,30 +180,42 @@ def write_job(job: SyntheticJob) -> tuple[str, str]:
         renderer = Renderer(
             scene, LEVELS[world.difficulty], size, world.duration_s, world.frame_rate, sounds, materials
         )
-        _annotate(job.folder / job.split / "metadata" / scene.name, scene, renderer)
+        pictures, views = zip(*(renderer.draw(frame) for frame in range(renderer.frame_count)), strict=True)
+        annotated = scene.annotated
+        if world.version == 2:
+            annotated = choose_frames(scene, views, world.frame_rate, world.frames_annotated)
+            if job.split != "train":
+                oracles = job.folder / job.split / "oracles"
+                write_oracles(oracles, scene, annotated, views, world.frame_rate, world.duration_s)
+        _annotate(job.folder / job.split / "metadata" / scene.name, scene, annotated, pictures, views)
         video_file.parent.mkdir(parents=True, exist_ok=True)
-        write_clip(video_file, renderer, world.frame_rate, mix_sound(scene, sounds), SAMPLE_RATE_HZ)
+        write_clip(video_file, pictures, world.frame_rate, mix_sound(scene, sounds), SAMPLE_RATE_HZ)
     return scene.name, scene.label
 
 
-def _annotate(folder: Path, scene: Scene, renderer: Renderer) -> None:
+def _annotate(
+    folder: Path, scene: Scene, frames: Sequence[Annotated], pictures: Sequence[np.ndarray], views: Sequence[View]
+) -> None:
+    """Writes the annotation and the picture of every annotated frame."""
     folder.mkdir(parents=True, exist_ok=True)
-    for annotated in scene.annotated:
-        image, owner = renderer.draw(annotated.frame)
-        if any(s is not Scenario.OFF_SCREEN and (owner == i).mean() < LEAST_VISIBLE for i, s in annotated.sources):
+    for frame in frames:
+        owner = views[frame.frame].owner
+        visible = [s for s in frame.sources if s.scenario is not Scenario.OFF_SCREEN]
+        if any((owner == s.actor).mean() < LEAST_VISIBLE for s in visible):
             continue
         annotations = [
             {
-                "task": TASKS[scenario],
-                "audio_visual_category": scene.actors[number].category,
-                **_geometry(owner == number),
+                "task": TASKS[source.scenario],
+                "audio_visual_category": scene.actors[source.actor].category,
+                **({} if source.cue is None else {"cue": source.cue}),
+                **_geometry(owner == source.actor),
             }
-            for number, scenario in annotated.sources
+            for source in frame.sources
         ]
         height, width = owner.shape
         content = {"original_width": width, "original_height": height, "annotations": annotations}
-        (folder / f"{annotated.frame:05d}.json").write_text(json.dumps(content))
-        Image.fromarray(image).save(folder / f"{annotated.frame:05d}.jpg", quality=90)
+        (folder / f"{frame.frame:05d}.json").write_text(json.dumps(content))
+        Image.fromarray(pictures[frame.frame]).save(folder / f"{frame.frame:05d}.jpg", quality=90)
 
 
 def _geometry(mask: np.ndarray) -> dict[str, object]:

@@ -7,7 +7,8 @@ from tavlo_pl.data.synthetic.appearance import SPRITE_PX
 from tavlo_pl.data.synthetic.difficulty import LEVELS
 from tavlo_pl.data.synthetic.materials import Procedural
 from tavlo_pl.data.synthetic.render import Renderer, actor_sound, mix_sound
-from tavlo_pl.data.synthetic.scene import Kind, Scene, draw_scene
+from tavlo_pl.data.synthetic.scene import Kind, Scene
+from tavlo_pl.data.synthetic.version1 import draw_scene
 
 MATERIALS = Procedural()
 SIZE, DURATION_S, RATE = (192, 108), 4.0, 25
@@ -32,7 +33,7 @@ def test_a_sounding_object_is_larger_than_when_it_is_silent() -> None:
     for number in range(12):
         scene, renderer, _ = rendered("single_sound", number)
         source = next(i for i, a in enumerate(scene.actors) if a.audible)
-        areas = np.array([(renderer.draw(f)[1] == source).sum() for f in range(0, 100, 4)])
+        areas = np.array([(renderer.draw(f)[1].owner == source).sum() for f in range(0, 100, 4)])
         heard = np.array([scene.actors[source].sounding_at(f / RATE, 0.1) for f in range(0, 100, 4)])
         larger.append(areas[heard].mean() / areas[~heard].mean())
     assert np.median(larger) > 1.15
@@ -40,7 +41,8 @@ def test_a_sounding_object_is_larger_than_when_it_is_silent() -> None:
 
 def test_masks_are_where_the_object_is_painted() -> None:
     scene, renderer, _ = rendered("single_sound")
-    frame, owner = renderer.draw(50)
+    frame, view = renderer.draw(50)
+    owner = view.owner
     assert frame.shape == (108, 192, 3) and owner.shape == (108, 192)
     assert set(np.unique(owner)) <= {-1, *range(len(scene.actors))}
     for actor in scene.actors:
@@ -55,7 +57,7 @@ def test_an_off_screen_object_owns_no_pixel() -> None:
     source = next(i for i, a in enumerate(scene.actors) if a.audible)
     for annotated in scene.annotated:
         if not scene.actors[source].visible_at(annotated.frame / RATE):
-            assert not (renderer.draw(annotated.frame)[1] == source).any()
+            assert not (renderer.draw(annotated.frame)[1].owner == source).any()
 
 
 def test_sound_is_silent_outside_the_intervals_and_never_clips() -> None:

@@ -1,12 +1,13 @@
-"""What happens in the procedural world: draws, scenarios, who may be heard when."""
+"""Scenes of version 1: draws, scenarios, and when objects sound."""
 
 from collections import Counter
 
 import pytest
 
 from tavlo_pl.data.synthetic.appearance import CLASS_LOOKS
-from tavlo_pl.data.synthetic.scene import KINDS, Kind, Scene, Split, draw_scene
+from tavlo_pl.data.synthetic.scene import KINDS, Kind, Scene, Split
 from tavlo_pl.data.synthetic.sound import VOICES
+from tavlo_pl.data.synthetic.version1 import draw_scene
 from tavlo_pl.types import Scenario
 
 CLASSES = tuple(CLASS_LOOKS)
@@ -61,8 +62,8 @@ def test_single_sound_has_one_audible_object_in_the_frame() -> None:
 def test_mixed_sound_is_annotated_where_two_classes_sound() -> None:
     for scene in scenes("mixed_sound"):
         for annotated in scene.annotated:
-            assert len({scene.actors[i].category for i, _ in annotated.sources}) == 2
-            assert {s for _, s in annotated.sources} == {Scenario.MIXED_SOUND}
+            assert len({scene.actors[i].category for i, *_ in annotated.sources}) == 2
+            assert {s.scenario for s in annotated.sources} == {Scenario.MIXED_SOUND}
 
 
 def test_multi_entity_has_two_or_three_of_a_class_and_one_sounds() -> None:
@@ -79,7 +80,7 @@ def test_scene_off_screen_class_is_not_visible() -> None:
         assert [a.category for a in scene.actors].count(source.category) == 1
         for annotated in scene.annotated:
             visible = source.visible_at(annotated.frame / RATE)
-            assert annotated.sources[0][1] is (Scenario.SINGLE_SOUND if visible else Scenario.OFF_SCREEN)
+            assert annotated.sources[0].scenario is (Scenario.SINGLE_SOUND if visible else Scenario.OFF_SCREEN)
     moving = [s for s in drawn if any(a.audible and a.visible is not None for a in s.actors)]
     assert 10 < len(moving) < 45
 
@@ -111,4 +112,4 @@ def test_annotated_moments_are_unambiguous() -> None:
             for annotated in scene.annotated:
                 time_s = annotated.frame / RATE
                 heard = {i for i, a in enumerate(scene.actors) if a.sounding_at(time_s)}
-                assert heard == {i for i, _ in annotated.sources}
+                assert heard == {i for i, *_ in annotated.sources}

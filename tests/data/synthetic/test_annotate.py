@@ -1,0 +1,126 @@
+"""Annotated frames of version 2: cues, exact masks, and balanced motion."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from tavlo_pl.data.synthetic.activity import is_moving
+from tavlo_pl.data.synthetic.annotate import HIDDEN, LEAST_DISTANCE, View, choose_frames, cue_of
+from tavlo_pl.data.synthetic.difficulty import LEVELS
+from tavlo_pl.data.synthetic.materials import Procedural
+from tavlo_pl.data.synthetic.oracles import choose
+from tavlo_pl.data.synthetic.render import Renderer, actor_sound
+from tavlo_pl.data.synthetic.scene import KINDS, Annotated, Kind, Scene
+from tavlo_pl.data.synthetic.version2 import draw_scene
+from tavlo_pl.types import Cue, Scenario
+
+MATERIALS = Procedural()
+RATE = 12
+
+
+@cache
+def rendered(kind: Kind, number: int = 0) -> tuple[Scene, tuple[View, ...], tuple[Annotated, ...]]:
+    scene = draw_scene(0, "test", number, kind, MATERIALS.categories, "standard", 4.0)
+    sounds = [np.zeros(10)] * len(scene.actors)
+    renderer = Renderer(scene, LEVELS["standard"], (96, 64), 4.0, RATE, sounds, MATERIALS)
+    views = tuple(renderer.draw(frame)[1] for frame in range(renderer.frame_count))
+    return scene, views, choose_frames(scene, views, RATE, 5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_annotated_frames_name_every_sounding_object_once(kind: Kind) -> None:
+    for number in range(3):
+        scene, _, frames = rendered(kind, number)
+        assert frames
+        assert np.all(np.diff([f.frame for f in frames]) >= LEAST_DISTANCE)
+        for frame in frames:
+            heard = {n for n, a in enumerate(scene.actors) if a.sounding_at(frame.frame / RATE)}
+            assert {s.actor for s in frame.sources} == heard
+            assert all((s.cue is None) == (s.scenario is Scenario.OFF_SCREEN) for s in frame.sources)
+
+
+def test_multi_entity_is_never_identified_by_appearance_while_an_equal_object_is_visible() -> None:
+    found = {Cue.SYNCHRONY: 0, Cue.MEMORY: 0}
+    for number in range(6):
+        scene, views, frames = rendered("multi_entity", number)
+        for frame in frames:
+            for source in frame.sources:
+                if source.cue is not Cue.APPEARANCE:
+                    found[source.cue] += 1  # type: ignore[index]
+                    continue
+                category = scene.actors[source.actor].category
+                equal = [n for n, a in enumerate(scene.actors) if a.category == category and n != source.actor]
+                assert all(views[frame.frame].visible(n) < 0.004 * 96 * 64 for n in equal)
+    assert min(found.values()) >= 5
+
+
+def test_synchrony_and_memory_differ_by_the_motion_of_the_source() -> None:
+    for number in range(6):
+        scene, views, frames = rendered("multi_entity", number)
+        for frame in frames:
+            for source in frame.sources:
+                activity = scene.actors[source.actor].activity
+                assert activity is not None
+                view = views[frame.frame]
+                hidden = view.visible(source.actor) < HIDDEN * view.whole[source.actor]
+                if source.cue is Cue.SYNCHRONY:
+                    assert is_moving(activity, frame.frame / RATE) and not hidden
+                elif source.cue is Cue.MEMORY:
+                    assert hidden or not is_moving(activity, frame.frame / RATE)
+
+
+def test_a_source_that_is_mostly_hidden_is_identified_by_memory() -> None:
+    scene, views, frames = rendered("single_sound")
+    source = next(s.actor for f in frames for s in f.sources)
+    frame = next(f.frame for f in frames)
+    view = views[frame]
+    rows, columns = np.nonzero(view.owner == source)
+    owner = view.owner.copy()
+    owner[rows[: 3 * len(rows) // 4], columns[: 3 * len(rows) // 4]] = -1
+    assert cue_of(scene, source, replace(view, owner=owner), frame / RATE) is Cue.MEMORY
+
+
+def test_motion_at_annotated_frames_does_not_indicate_the_source() -> None:
+    more = []
+    for kind in KINDS:
+        for number in range(6):
+            scene, _, frames = rendered(kind, number)
+            for frame in frames:
+                time_s = frame.frame / RATE
+                moves = [a.activity is not None and is_moving(a.activity, time_s) for a in scene.actors]
+                sources = {s.actor for s in frame.sources if s.scenario is not Scenario.OFF_SCREEN}
+                others = [moves[n] for n, a in enumerate(scene.actors) if a.visible_at(time_s) and n not in sources]
+                if sources and others:
+                    more.append(np.mean([moves[n] for n in sources]) - np.mean(others))
+    assert abs(np.mean(more)) < 0.12
+
+
+def test_synchrony_oracle_finds_the_source_and_class_oracle_guesses_among_equals() -> None:
+    right: dict[str, list[bool]] = {"synchrony_oracle": [], "class_oracle": [], "any_visible_object": []}
+    for number in range(12):
+        scene, views, frames = rendered("multi_entity", number)
+        for frame in frames:
+            for oracle, hits in right.items():
+                number_ = choose(oracle, scene, frame, views[frame.frame], frame.frame / RATE, 4.0)  # type: ignore[arg-type]
+                hits.append(number_ in {s.actor for s in frame.sources})
+    assert np.mean(right["synchrony_oracle"]) >= 0.85
+    assert 0.25 < np.mean(right["class_oracle"]) < 0.65
+    assert np.mean(right["any_visible_object"]) < 0.5
+
+
+def test_sound_of_a_source_follows_its_bursts() -> None:
+    scene, _, _ = rendered("single_sound")
+    source = next(a for a in scene.actors if a.audible)
+    assert source.activity is not None
+    wave = actor_sound(source, 4.0, MATERIALS)
+    moments = np.arange(len(wave)) / 16_000
+    loud = np.zeros(len(wave), bool)
+    for begin, end in source.activity.audible:
+        loud |= (moments >= begin) & (moments <= end)
+    assert (wave[loud] ** 2).mean() > 4 * (wave[~loud] ** 2).mean()
+    begin = source.activity.audible[0][0]
+    assert not wave[moments < begin - 0.001].any()
+    silent = next(a for a in scene.actors if not a.audible)
+    assert not actor_sound(silent, 4.0, MATERIALS).any()
