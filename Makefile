@@ -11,7 +11,7 @@ TAVLO := $(BIN)/tavlo
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
-.PHONY: help setup demo search ablations peers weights test test-slow lint bench fuzz clean
+.PHONY: help setup demo results recommended search ablations peers weights test test-slow lint bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ demo: $(RUN)/test/results.json $(DEMO)/predict/.done ## generate procedural vide
 	@echo "demo: checkpoints and curves in $(RUN), table in $(RUN)/test, overlay videos in $(DEMO)/predict"
 
 $(DEMO)/world/.done: | $(STAMP)
-	$(TAVLO) data synth --out $(DEMO)/world --frame_rate 12 --clips_per_scenario 30 --val_clips_per_scenario 12
+	$(TAVLO) data synth --out $(DEMO)/world --frame_rate 12 --train_clips 1200 --clips_per_scenario 30 --val_clips_per_scenario 12
 	@touch $@
 
 $(RUN)/.done: $(DEMO)/world/.done configs/exp/demo.yaml
@@ -50,20 +50,34 @@ weights: $(RUN)/test/results.json ## replace the packaged checkpoint by that of 
 	$(BIN)/python -c "from tavlo_pl.predict.checkpoint import release; \
 	release('$(RUN)/checkpoints/best.ckpt', 'tavlo_pl/weights/world.safetensors')"
 
-# Videos and network of the demo, two runs at a time with one processor each; sweeps of many variants train for 2 epochs.
-COMPARE = $(TAVLO) sweep --base configs/exp/demo.yaml --jobs 2 --quick $(or $(QUICK),false)
-SHORT = --settings "['--trainer.max_epochs=2']"
-PAGE = --page docs/results.md
+# The experiments of docs/results.md: two runs at a time with one processor each. A finished run leaves a small record in
+# docs/results, from which tables are made; runs with a record of the same configuration are not repeated.
+RESULTS := .results
+SWEEP = $(TAVLO) sweep --base configs/exp/results.yaml --jobs 2 --quick $(or $(QUICK),false)
+PAGE = docs/results.md
+PAGED = $(if $(QUICK),--out $(RESULTS)/$@-quick,--out $(RESULTS)/$@ --records docs/results --page $(PAGE))
 
-search: $(DEMO)/world/.done ## train and test the objectives of configs/search, three seeds each; resumable (QUICK=true: one epoch, one seed)
-	$(COMPARE) $(SHORT) --variants "['configs/search/*.yaml']" --out $(DEMO)/search$(if $(QUICK),-quick)
+$(RESULTS)/world/.done: | $(STAMP)
+	$(TAVLO) data synth --out $(RESULTS)/world --frame_rate 12 --train_clips 3000 --clips_per_scenario 40 --val_clips_per_scenario 24
+	@touch $@
 
-ablations: $(DEMO)/world/.done ## train and test the ablations of configs/ablation, three seeds each; resumable (QUICK=true: one epoch, one seed)
-	$(COMPARE) $(SHORT) --variants "['configs/ablation/*.yaml']" --out $(DEMO)/ablations$(if $(QUICK),-quick, $(PAGE))
+results: recommended peers ablations ## make all tables of docs/results.md, about 30 hours on 2 cores; resumable
+	@echo "results: records in docs/results, tables in docs/results.md"
 
-peers: $(DEMO)/world/.done ## train and test TAVLO, its image-level peers and untrained models; resumable (QUICK=true: one epoch, one seed)
-	$(COMPARE) --variants "['configs/demo_peers/*.yaml','configs/ablation/reference.yaml']" \
-		--untrained "['configs/untrained/motion_*.yaml']" --out $(DEMO)/peers$(if $(QUICK),-quick, $(PAGE))
+recommended: $(RESULTS)/world/.done ## train and test the recommended configuration with five seeds, oracles and motion
+	$(SWEEP) $(PAGED) --seeds "[0,1,2,3,4]" --variants "['configs/ablation/reference.yaml','configs/ablation/audio_random.yaml']" \
+		--untrained "['configs/untrained/motion_*.yaml']" \
+		--predictions "['$(RESULTS)/world/test/oracles/*']" --annotations $(RESULTS)/world/test
+
+peers: $(RESULTS)/world/.done ## train and test the image-level peers and a model without audio, three seeds each
+	$(SWEEP) $(PAGED) --variants "['configs/peers/*.yaml']"
+
+ablations: $(RESULTS)/world/.done ## train and test the ablations of configs/ablation, three seeds each
+	$(SWEEP) $(PAGED) --variants "['configs/ablation/*.yaml']"
+
+search: PAGE = docs/research.md
+search: $(RESULTS)/world/.done ## train and test the objectives of configs/search, three seeds each
+	$(SWEEP) $(PAGED) --variants "['configs/search/*.yaml']"
 
 test: $(STAMP) ## run the fast tests on all cores, at most 8 (under 5 minutes on 2)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
@@ -86,5 +100,5 @@ fuzz: $(STAMP) ## read 10,000 damaged files and 300 damaged videos; anything but
 	$(BIN)/python -m tests.fuzz.run
 	$(BIN)/python -m tests.fuzz.guided
 
-clean: ## remove .demo, caches and build files; keeps .venv and runs/
+clean: ## remove .demo, caches and build files; keeps .venv, .results and runs/
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

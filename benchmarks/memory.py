@@ -52,7 +52,7 @@ def loss(way: str, clips: int, segments: int) -> None:
             size = next(chunks(len(audio) + len(local), visual)).stop
             parts = zip(local.split(size, dim=1), visual.split(size), strict=True)
             bags = torch.cat(
-                [checkpoint(chunk_scores, audio, a, v, POOLS, use_reentrant=False) for a, v in parts], dim=2
+                [checkpoint(chunk_scores, POOLS, v, audio, a, use_reentrant=False) for a, v in parts], dim=2
             )
         else:
             scores = torch.cat([score_map(audio[:, None].expand(-1, clips, -1, -1), visual), score_map(local, visual)])

@@ -117,6 +117,7 @@ def avatar_size(protocol: Protocol, maps: torch.Tensor, masks: torch.Tensor) -> 
                 sources=1 + number % 2,
                 sample_id=[f"c{n // FRAMES_A_CLIP}/{n % FRAMES_A_CLIP:05d}" for n in number],
                 category=[f"category {n // 3 % 80}" for n in number],
+                cue=[""] * count,
             ),
         )
     suite.compute()

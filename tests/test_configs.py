@@ -85,7 +85,7 @@ def test_model_config_parses(config: Path) -> None:
     assert yaml.safe_load(outcome.out)["model"]["class_path"] == yaml.safe_load(config.read_text())["class_path"]
 
 
-OVERRIDES = sorted([*(CONFIGS / "demo_peers").glob("*.yaml"), *(CONFIGS / "untrained").glob("*.yaml")])
+OVERRIDES = sorted([*(CONFIGS / "peers").glob("*.yaml"), *(CONFIGS / "untrained").glob("*.yaml")])
 
 
 @pytest.mark.parametrize("config", OVERRIDES, ids=[file.stem for file in OVERRIDES])

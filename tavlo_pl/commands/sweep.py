@@ -1,4 +1,4 @@
-"""``tavlo sweep``: trains and tests variants of an experiment under equal conditions; one table and two plots.
+"""``tavlo sweep``: trains and tests variants of an experiment under equal conditions; tables and plots.
 
 Each run consists of two processes, with the commands that a user would type::
 
@@ -9,11 +9,16 @@ Models without parameters are tested once, without training::
 
     tavlo test -c BASE -c VARIANT --allow_untrained … --out OUT/<variant>/<seed>/test
 
+and so are folders of saved heatmaps::
+
+    tavlo score --dataset avatar --annotations ANNOTATIONS --predictions FOLDER --out OUT/<folder>/0/test/results.json
+
 The resolved configuration of each variant comes from the same command with ``--print_config``. It is stored beside the
 run folder (`tavlo_pl.run.sweep`). After an interruption, the same command keeps finished runs and resumes the others,
 as long as the stored configuration is the same; otherwise the run is made again.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -23,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jsonargparse import auto_cli
@@ -34,8 +39,11 @@ from tavlo_pl.config import packaged
 from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.run.directory import LAST
-from tavlo_pl.run.sweep import SweepRun, comparable
+from tavlo_pl.run.sweep import SweepRun, comparable, config_sha256
 from tavlo_pl.viz.table import PLACE
+
+if TYPE_CHECKING:
+    from tavlo_pl.report.records import RunRecord
 
 NO_BARS = ("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false")
 
@@ -48,12 +56,16 @@ def sweep(
     jobs: int = 1,
     settings: Sequence[str] = (),
     untrained: Sequence[str] = (),
+    predictions: Sequence[str] = (),
+    annotations: str | None = None,
     page: str | None = None,
+    records: str | None = None,
     quick: bool = False,
 ) -> None:
-    """Trains and tests variants of an experiment with several seeds each, and writes a table and two plots.
+    """Trains and tests variants of an experiment with several seeds each, and writes tables and plots.
 
-    Writes OUT/sweep.json, table.md, plot.svg and curves.svg beside the runs.
+    Writes OUT/sweep.json, table.md, plot.svg, pointing.svg and curves.svg beside the runs, and a small record of each
+    finished run, from which the tables are made.
 
     Args:
         base: configuration of the experiment.
@@ -62,10 +74,14 @@ def sweep(
         out: folder of all runs. A finished run is kept if the hash of its resolved configuration (base, variant,
             settings and seed, without output paths) equals the stored one. Otherwise it is made again, and the command
             prints its name and the options that changed.
+        records: folder of the records, <variant>/<seed>.json; by default OUT/records. A run with a record of the same
+            configuration is finished, also if it was made on another machine.
         seeds: each variant is trained with each seed.
         jobs: number of runs at a time; each gets an equal number of CPU threads.
         settings: further options of every fit, such as --trainer.max_epochs=2, and of the test of untrained models.
         untrained: configurations of models without parameters, merged over the base; patterns are allowed.
+        predictions: folders of saved heatmaps that are scored beside the runs (tavlo score); patterns are allowed.
+        annotations: AVATAR's root or its metadata, for --predictions.
         page: Markdown page whose table is replaced, between <!-- table: NAME --> and <!-- end -->, where NAME is the
             last part of OUT.
         quick: train one epoch with the first seed only, for a first look at the results.
@@ -73,11 +89,12 @@ def sweep(
     if quick:
         seeds, settings = seeds[:1], [*settings, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1"]
     base = packaged.find(base)
-    runs = _make_runs(base, variants, untrained, Path(out), seeds)
+    runs = _make_runs(base, variants, untrained, Path(out), seeds, Path(records or f"{out}/records"))
+    runs += _scored_runs(predictions, annotations, Path(out), Path(records or f"{out}/records"))
     if page is not None:
         _with_table(Path(page), Path(out).name, "")  # raises before the first run if the page has no such table
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    commands = Commands(base, settings, os.environ | {"OMP_NUM_THREADS": threads})
+    commands = Commands(base, settings, annotations, os.environ | {"OMP_NUM_THREADS": threads})
     with ThreadPoolExecutor(jobs) as pool:
         variant_runs = {run.name: run for run in reversed(runs)}  # the first run of each variant
         resolved = dict(zip(variant_runs, pool.map(commands.resolve, variant_runs.values()), strict=True))
@@ -91,20 +108,23 @@ def sweep(
                 return problem
 
             problems += [problem for problem in pool.map(finish, todo) if problem]
-    done = [run for run in runs if run.is_tested and not isinstance(resolved[run.name], str)]
+    accepted = [run for run in runs if not isinstance(resolved[run.name], str)]
+    done = [record for run in accepted if (record := _record(run, resolved[run.name])) is not None]
     if done:
         from tavlo_pl.report.sweep import write_sweep  # imports torch, which --help does not need
 
-        table = write_sweep(done, Path(out))
-        print("\n" + table.to_text())
+        Path(out).mkdir(parents=True, exist_ok=True)
+        tables = write_sweep(done, accepted, Path(out))
+        print("\n" + "\n\n".join(table.to_text() for table in tables))
         if page is not None:
-            write_text_atomic(Path(page), _with_table(Path(page), Path(out).name, table.to_markdown()))
+            text = "\n".join(table.to_markdown() for table in tables)
+            write_text_atomic(Path(page), _with_table(Path(page), Path(out).name, text))
     if problems:
         raise RunFailedError(f"{len(problems)} of {len(runs)} runs failed: {'; '.join(problems)}")
 
 
 def _make_runs(
-    base: str, variants: Sequence[str], untrained: Sequence[str], out: Path, seeds: Sequence[int]
+    base: str, variants: Sequence[str], untrained: Sequence[str], out: Path, seeds: Sequence[int], records: Path
 ) -> list[SweepRun]:
     """Returns all runs, ordered by seed: every variant is trained once before a second seed starts.
 
@@ -123,10 +143,30 @@ def _make_runs(
             f"--variants: several files are named {', '.join(sorted(duplicates))}; "
             "the name of a variant is that of its file"
         )
-    first = seeds[0]
-    once = [SweepRun(file.stem, file, first, out / file.stem / str(first), trained=False) for file in untrained_files]
-    return once + [
-        SweepRun(file.stem, file, seed, out / file.stem / str(seed)) for seed in seeds for file in trained_files
+
+    def run(file: Path, seed: int, *, trained: bool) -> SweepRun:
+        name = file.stem
+        return SweepRun(name, file, seed, out / name / str(seed), records / name / f"{seed}.json", trained)
+
+    once = [run(file, seeds[0], trained=False) for file in untrained_files]
+    return once + [run(file, seed, trained=True) for seed in seeds for file in trained_files]
+
+
+def _scored_runs(patterns: Sequence[str], annotations: str | None, out: Path, records: Path) -> list[SweepRun]:
+    """Returns one run for each folder of saved heatmaps.
+
+    Raises:
+        ConfigError: there are no annotations, or a folder does not exist.
+    """
+    folders = [Path(found) for pattern in patterns for found in sorted(glob(pattern)) or [pattern]]
+    if folders and annotations is None:
+        raise ConfigError("--predictions needs --annotations: AVATAR's root or its metadata")
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if missing:
+        raise ConfigError(f"--predictions: no such folder: {', '.join(missing)}")
+    return [
+        SweepRun(folder.name, folder, 0, out / folder.name / "0", records / folder.name / "0.json", trained=False)
+        for folder in folders
     ]
 
 
@@ -162,15 +202,26 @@ def _runs_to_do(
             problems.append(f"{run.name} with seed {run.seed}: {found}")
             continue
         config = comparable(found, run.seed)
+        if _record(run, found) is not None:
+            continue
         reason = run.why_again(config)
         if reason is not None:
-            if run.is_started:
+            if run.is_started or run.record.is_file():
                 print(f"{run.name} with seed {run.seed} is made again: {reason}", flush=True)
             run.discard()
             run.store_config(config)
-        if not run.is_tested:
-            todo.append(run)
+        todo.append(run)
     return todo, problems
+
+
+def _record(run: SweepRun, resolved: dict[str, Any] | str) -> "RunRecord | None":
+    """The record of a run if it belongs to its configuration; None if it must be made."""
+    from tavlo_pl.report.records import RunRecord
+
+    record = RunRecord.read(run.record)
+    if record is None or isinstance(resolved, str) or record.sha256 != config_sha256(comparable(resolved, run.seed)):
+        return None
+    return record
 
 
 @dataclass(frozen=True)
@@ -180,11 +231,13 @@ class Commands:
     Attributes:
         base: configuration of the experiment.
         settings: further options of every run.
+        annotations: ground truth of saved heatmaps.
         environment: environment variables of the processes.
     """
 
     base: str
     settings: Sequence[str]
+    annotations: str | None
     environment: dict[str, str]
 
     def options(self, run: SweepRun) -> list[str]:
@@ -201,12 +254,17 @@ class Commands:
 
     def test(self, run: SweepRun) -> list[str]:
         """Returns the command that tests the best checkpoint of a run, or a model without parameters."""
+        if run.config.is_dir():
+            files = ["--predictions", str(run.config), "--out", str(run.test_folder / "results.json")]
+            return ["score", "--dataset", "avatar", "--annotations", str(self.annotations), *files]
         if run.trained:
             return ["test", "--ckpt_path", str(run.best), *NO_BARS]
         return ["test", *self.options(run), "--allow_untrained", "--out", str(run.test_folder), *NO_BARS]
 
     def resolve(self, run: SweepRun) -> dict[str, Any] | str:
         """Returns the resolved configuration of a run with all defaults, or a message if it is rejected."""
+        if run.config.is_dir():
+            return {"predictions": str(run.config), "annotations": self.annotations}
         untrained = [] if run.trained else ["--allow_untrained"]
         arguments = ["fit" if run.trained else "test", *self.options(run), *untrained, "--print_config"]
         done = subprocess.run(_process(arguments), capture_output=True, text=True, env=self.environment, check=False)
@@ -217,9 +275,11 @@ class Commands:
         return config
 
     def run(self, run: SweepRun) -> str | None:
-        """Trains and tests one run; returns a message if a process failed."""
-        for arguments in [self.fit(run), self.test(run)] if run.trained else [self.test(run)]:
+        """Trains and tests one run and writes its record; returns a message if a process failed."""
+        steps = [self.fit(run), self.test(run)] if run.trained else [self.test(run)]
+        for arguments in [] if run.is_tested else steps:
             started_s = time.monotonic()
+            run.log.parent.mkdir(parents=True, exist_ok=True)
             with run.log.open("a") as log:
                 code = subprocess.run(
                     _process(arguments), stdout=log, stderr=subprocess.STDOUT, env=self.environment, check=False
@@ -229,6 +289,10 @@ class Commands:
                     times.write(f"{time.monotonic() - started_s:.1f}\n")
             if code:
                 return f"{run.name} with seed {run.seed}: {arguments[0]} failed with exit code {code} (see {run.log})"
+        from tavlo_pl.report.records import RunRecord
+
+        sha256 = json.loads(run.config_record.read_text(encoding="utf-8"))["sha256"]
+        RunRecord.of_test(run.name, run.seed, sha256, run.test_folder, run.fit_s()).write(run.record)
         return None
 
 

@@ -32,7 +32,7 @@ from tavlo_pl.data.mismatched import add_mismatched_spectrograms
 from tavlo_pl.data.sampling import ResumableLoader, TrainSampler, evaluation_order, resume_position
 from tavlo_pl.data.transforms import DEFAULT_AUGMENT, Augment
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.protocols import AVATAR, AVATAR_PER_FRAME, PROTOCOLS, Size
+from tavlo_pl.metrics.protocols import AVATAR, PROTOCOLS, VALIDATION, Size
 from tavlo_pl.types import Batch, Stage
 
 STAGES: dict[str, tuple[Stage, ...]] = {
@@ -128,7 +128,7 @@ class ClipDataModule(LightningDataModule):
                 source.check_spec(self.clip.segments, self.clip.duration_s)
                 clips = source.clips()
                 tries = self.bad_clips.max_tries(len(clips))
-                protocol = self.test_protocol if name == "test" else AVATAR_PER_FRAME
+                protocol = self.test_protocol if name == "test" else VALIDATION
                 self.datasets[name] = ClipDataset(clips, name, self.clip, self.augment, tries, self.seed, protocol)
                 log.info("%s: %d clips.", name, len(clips))
         if stage == "fit":

@@ -1,8 +1,8 @@
 """Time arithmetic: a span of d seconds is T segments, each with one frame and its own stretch of sound.
 
 Segment t covers [t*d/T, (t+1)*d/T) seconds from the start of the span. A training frame is shown at a random
-moment inside its segment; an evaluation frame at the segment's centre, or where an annotated frame has its
-presentation time. Everything here counts seconds and samples, never frame numbers.
+moment inside its segment, at the same place in all segments; an evaluation frame at the segment's centre, or where an
+annotated frame has its presentation time. Everything here counts seconds and samples, never frame numbers.
 """
 
 from collections.abc import Sequence
@@ -31,9 +31,12 @@ def centres(segments: int, duration_s: float) -> NDArray[np.float64]:
 
 
 def draw(segments: int, duration_s: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(T,) one uniformly drawn moment inside each segment, in seconds."""
+    """(T,) one moment inside each segment, in seconds: drawn uniformly, at the same place in all segments.
+
+    Equal distances between frames, as in evaluation, make the change from one to the next comparable.
+    """
     limits = edges(segments, duration_s)
-    moments = limits[:-1] + rng.random(segments) * (duration_s / segments)
+    moments = limits[:-1] + rng.random() * (duration_s / segments)
     return np.minimum(moments, np.nextafter(limits[1:], 0.0))  # open at its end, also after rounding
 
 

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from tavlo_pl.data.synthetic.twins import TwinClips
 from tavlo_pl.diagnose import measures
 from tavlo_pl.diagnose.measures import Figure
 from tavlo_pl.diagnose.perturbations import Maps
@@ -211,6 +212,24 @@ def silent_segments(maps: Maps, truth: Targets | None) -> Finding:
     sentence = f"In silent segments {share:.1%} of the pixels are active."
     question = "Does the map drop below the threshold in silent segments?"
     return Finding("silent_segments", question, figures, sentence, share <= MAX_ACTIVE_SHARE)
+
+
+def synchrony(maps: Tensor, twins: TwinClips) -> Finding:
+    """Two copies of one object, of which one moves with the sound; the one with the higher maximum is chosen.
+
+    Args:
+        maps: (N, T, h, w) raw scores for the clips.
+        twins: the clips.
+    """
+    pixels = interpolate(maps, twins.masks.shape[-2:], mode="bilinear")[:, :, None]  # (N, T, 1, S, S)
+    highest = torch.where(torch.from_numpy(twins.masks), pixels, -torch.inf).flatten(-2).amax(-1)  # (N, T, 2)
+    lead = highest[..., 0] - highest[..., 1]
+    chosen = torch.where(lead.abs() < measures.FLAT, 0.5, (lead > 0).double())
+    share = Figure.of(measures.mean_where(chosen, torch.from_numpy(twins.audible)))
+    passed = share.low > 0.5  # chance
+    sentence = f"Of two equal objects, the one that moves with the sound is chosen {share.value:.0%} of the time."
+    figures = {"chosen": share, "chance": Figure(0.5, 0.5, 0.5)}
+    return Finding("synchrony", "Is an object identified by its motion with the sound?", figures, sentence, passed)
 
 
 def shuffled_frames(maps: Maps) -> Finding:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
@@ -15,9 +17,10 @@ from tavlo_pl.data.collate import collate
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import Entry
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
+from tavlo_pl.data.synthetic.twins import TwinClips, twin_clips
 from tavlo_pl.diagnose.page import diagnosis_page, diagnosis_table
 from tavlo_pl.diagnose.perturbations import Localize, Maps, perturbed_maps
-from tavlo_pl.diagnose.probes import RULES, Diagnosis, diagnose
+from tavlo_pl.diagnose.probes import RULES, Diagnosis, diagnose, synchrony
 from tavlo_pl.errors import ConfigError, MediaError
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.metrics.protocols import AVATAR_PER_FRAME
@@ -25,6 +28,9 @@ from tavlo_pl.types import Batch, Scenario
 
 MAX_CLIPS = 96
 """Maximum number of clips, drawn from the test list: the intervals are about ±0.1, in a minute on two cores."""
+
+TWIN_CLIPS = 48
+"""Clips of two equal objects for the probe of synchrony."""
 
 JSON = "diagnose.json"
 PAGE = "diagnose.html"
@@ -57,7 +63,18 @@ def examine(localize: Localize, data: ClipDataModule, seed: int = 0) -> Examined
     clips = load_clips(data, seed)
     maps = perturbed_maps(localize, clips["frames"], clips["waveform"], data.log_mel, SAMPLE_RATE_HZ, data.batch_size)
     diagnosis = diagnose(maps, clips.get("targets"))
+    if data.clip.segments > 1:
+        diagnosis.findings.append(synchrony(*_of_twins(localize, data, seed)))
     return Examined(clips, maps, diagnosis, round(time.monotonic() - started_s, 1))
+
+
+def _of_twins(localize: Localize, data: ClipDataModule, seed: int) -> tuple[Tensor, TwinClips]:
+    """(N, T, h, w) maps of clips of two equal objects, and the clips."""
+    twins = twin_clips(data.clip, TWIN_CLIPS, seed)
+    frames = torch.from_numpy(twins.frames).permute(0, 1, 4, 2, 3)
+    spectrogram = data.log_mel(torch.from_numpy(twins.waveform))
+    batches = zip(frames.split(data.batch_size), spectrogram.split(data.batch_size), strict=True)
+    return torch.cat([localize(*batch) for batch in batches]), twins
 
 
 def load_clips(data: ClipDataModule, seed: int) -> Batch:

@@ -37,8 +37,8 @@ class ObjectiveConfig:
     positive_pool: Pool = "smooth_max"
     negative_pool: Pool = "smooth_max"
     temperature: float = 0.05
-    num_time_shifted: int = 1
-    num_envelope_matched: int = 1
+    num_time_shifted: int = 6
+    num_envelope_matched: int = 0
     num_silent: int = 3
     mismatch_peak_weight: float = 0.3
     silence_weight: float = 1.0
@@ -55,13 +55,17 @@ class AudioNegatives(NamedTuple):
 
     Attributes:
         silent: (K, T, D), compared with every clip of this process.
-        time_shifted: (K, B, T, D), compared with clip b.
         envelope_matched: (K, B, T, D), compared with clip b.
+        time_shifted: (1 + K, B, T, D), compared with clip b; the first is the clip's own audio, not shifted.
+        valid: (1 + K, T) bool, the segments of the time-shifted audio that are compared.
+        weights: (1 + K, B, T, T) of score attention of the time-shifted audio; None without it.
     """
 
     silent: Tensor
-    time_shifted: Tensor
     envelope_matched: Tensor
+    time_shifted: Tensor
+    valid: Tensor
+    weights: Tensor | None = None
 
 
 class MILObjective(nn.Module):
@@ -109,9 +113,10 @@ class MILObjective(nn.Module):
         logits = with_diagonal(matched, mismatched["clips"])  # (B, B, T)
         positives = logits.diagonal().T  # (B, T)
         terms = {"mil": self.contrastive(logits, mismatched["silent"])}
-        for name in ("time_shifted", "envelope_matched"):
-            if rows[name]:
-                terms[name] = self.ranking(positives.mean(1), mismatched[name].mean(2))
+        if negatives is not None and len(negatives.time_shifted):
+            terms["time_shifted"] = self.time_shifted(negatives, visual)
+        if rows["envelope_matched"]:
+            terms["envelope_matched"] = self.ranking(positives.mean(1), mismatched["envelope_matched"].mean(2))
         if c.silence_weight and silent is not None:
             terms["silence"] = c.silence_weight * self.silence(positives, self._gathered(silent.to(positives)).bool())
         if c.mismatch_peak_weight:
@@ -136,7 +141,7 @@ class MILObjective(nn.Module):
         return mil_loss(logits, self.config.temperature, silent)
 
     def ranking(self, positives: Tensor, negatives: Tensor) -> Tensor:
-        """Ranks the clip's own audio above its time-shifted or envelope-matched negatives. Not in the paper.
+        """Ranks the clip's own audio above its negatives. Not in the paper.
 
         L = -1/B Σ_i log softmax_k(s̄(a_i^k, v_i) / τ)_0,  with a_i^0 = a_i and s̄ the mean over segments: in a single
         segment the two can be equal.
@@ -146,6 +151,26 @@ class MILObjective(nn.Module):
             negatives: (K, ...) scores of K negatives.
         """
         return ranking_loss(positives, negatives, self.config.temperature)
+
+    def time_shifted(self, negatives: AudioNegatives, visual: Tensor) -> Tensor:
+        """`ranking` of the clip's own audio above the same audio at other times. Not in the paper.
+
+        The contrastive term compares single moments, at which the class of an object can be enough. This term compares
+        how a cell changes with how the audio changes: s̄ is the mean over the segments that frames and shifted audio
+        share, and each segment's map is averaged by score attention, if there is any, within them.
+
+        Args:
+            negatives: the audio of each clip, first as it is, then shifted.
+            visual: (B, T, HW, D) visual tokens of the clips of this process.
+        """
+        c = self.config
+        pools: tuple[Pool, ...] = tuple(dict.fromkeys((c.positive_pool, c.negative_pool)))
+        audio = negatives.time_shifted
+        scores = bag_scores(audio[0, :0], audio, visual, pools, negatives.weights)  # (P, 1 + K, B, T)
+        each = torch.cat([scores[0, :1], scores[-1, 1:]])
+        shown = negatives.valid.to(each)[:, None]
+        unshifted, *shifted = (each * shown).sum(2) / shown.sum(2)
+        return self.ranking(unshifted, torch.stack(shifted))
 
     def silence(self, positives: Tensor, silent: Tensor) -> Tensor:
         """Ranks the scores of a clip's sounding segments above those of its silent ones. Not in the paper.
@@ -178,17 +203,10 @@ class MILObjective(nn.Module):
         c = self.config
         pools: tuple[Pool, ...] = tuple(dict.fromkeys((c.positive_pool, c.negative_pool, "mean")))
         clips = self._gathered(audio)
-        none = audio.new_zeros(0, *audio.shape)
-        found = negatives or AudioNegatives(audio[:0], none, none)
-        shared = torch.cat([clips, found.silent])
-        per_clip = torch.cat([found.time_shifted, found.envelope_matched])
-        scores = self._gathered(bag_scores(shared, per_clip, visual, pools), dim=2)
-        rows = {
-            "clips": len(clips),
-            "silent": len(found.silent),
-            "time_shifted": len(found.time_shifted),
-            "envelope_matched": len(found.envelope_matched),
-        }
+        silent = audio[:0] if negatives is None else negatives.silent
+        matched = audio.new_zeros(0, *audio.shape) if negatives is None else negatives.envelope_matched
+        scores = self._gathered(bag_scores(torch.cat([clips, silent]), matched, visual, pools), dim=2)
+        rows = {"clips": len(clips), "silent": len(silent), "envelope_matched": len(matched)}
         return dict(zip(pools, scores, strict=True)), rows
 
     def _gathered(self, tensor: Tensor, dim: int = 0) -> Tensor:

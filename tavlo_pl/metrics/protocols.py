@@ -200,6 +200,10 @@ AVATAR_PER_FRAME = Protocol(
 )
 """The top tenth of each map; training validates with it, because it needs no pass over all maps."""
 
+VALIDATION = replace(AVATAR_PER_FRAME, time="linear", rules=AVATAR_PER_FRAME.rules[:1])
+"""How validation clips are evaluated during training: a threshold for each map, which needs no second pass over all
+maps, and frames at equal distances, as in training."""
+
 _NAMED = (
     AVATAR,
     AVATAR_PER_FRAME,

@@ -150,12 +150,12 @@ class LocalizationSuite(SampleRecorder):
 
         Returns:
             ``protocol`` (`Protocol.choices`), ``rules``, ``size`` (height and width), ``interpolation``,
-            ``off_screen_rule``; ``figures``, the descriptions of what the
-            metrics report (see `Figure`); ``universal_threshold`` (row -> raw score, of the rows that needed one);
-            ``scenarios`` (name -> ``samples``, ``clips``, ``rows`` (row -> rule -> values), and on-screen ``ceiling``
-            (rule -> values)); ``breakdown`` (``category``, ``size``, ``sources``, ``cue`` -> name -> the same); ``left_out``
-            (``clips``, ``samples``, ``reasons`` by sample_id). A group without samples, and a value that its samples do
-            not define, are absent.
+            ``off_screen_rule``; ``figures``, the descriptions of what the metrics report (see `Figure`);
+            ``universal_threshold`` (row -> raw score, of the rows that needed one); ``scenarios`` (name -> ``samples``,
+            ``clips``, ``rows`` (row -> rule -> values), and on-screen ``ceiling`` (rule -> values)); ``breakdown``
+            (``category``, ``size``, ``sources``, ``cue`` -> name -> the same); ``left_out`` (``clips``, ``samples``,
+            ``reasons`` by sample_id). A group without samples, and a value that its samples do not define, are
+            absent.
         """
         samples, kept = self._all_samples()
         left_out = self.gather("left_out_index", "left_out_samples", "left_out_id", "left_out_reason")

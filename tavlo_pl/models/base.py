@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,19 +12,16 @@ from torch import Tensor
 from typing_extensions import override
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.metrics.protocols import AVATAR, AVATAR_PER_FRAME, Protocol
+from tavlo_pl.metrics.protocols import AVATAR, VALIDATION, Protocol
 from tavlo_pl.metrics.sounding_threshold import SoundingThreshold
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.models.optimizers import WarmupCosine
 from tavlo_pl.types import Batch
 
-VALIDATION_PROTOCOL = replace(AVATAR_PER_FRAME, rules=AVATAR_PER_FRAME.rules[:1])
-"""How validation clips are evaluated: a threshold for each map, which needs no second pass over all maps."""
-
 UNANNOTATED = 2**40
 """Offset of the indices of maps without annotations."""
 
-TRAINING, VALIDATION = 0, 1
+TRAINING_DRAWS, VALIDATION_DRAWS = 0, 1
 """First number of the seed of a step's random numbers."""
 
 
@@ -53,7 +49,7 @@ class AVLocalizer(LightningModule, ABC):
         if _given_hyperparameters.get() is not None:  # LightningCLI instantiates the model from plain values
             self.save_hyperparameters(logger=False)
             _without_downloads(self.hparams)
-        self.val_suite = LocalizationSuite(VALIDATION_PROTOCOL, baselines=False)
+        self.val_suite = LocalizationSuite(VALIDATION, baselines=False)
         self.test_suite = LocalizationSuite(AVATAR)
         self.val_threshold = SoundingThreshold()
         self.threshold: float | None = None
@@ -123,7 +119,7 @@ class AVLocalizer(LightningModule, ABC):
         """
         if len(batch["index"]) < 2:
             raise ConfigError("training contrasts clips of a batch with each other: set data.batch_size to 2 or more")
-        seed_draws(TRAINING, self.run_seed, self.global_step, batch_idx, self.global_rank)
+        seed_draws(TRAINING_DRAWS, self.run_seed, self.global_step, batch_idx, self.global_rank)
         scalars = self.training_loss(batch["frames"], batch["spectrogram"])
         for name, value in scalars.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(batch["index"]))
@@ -133,7 +129,7 @@ class AVLocalizer(LightningModule, ABC):
         """Loss, and localization metrics of annotated clips; the random numbers are the same in every epoch."""
         size = len(batch["index"])
         if size > 1:
-            seed_draws(VALIDATION, self.run_seed, 0, batch_idx, self.global_rank)
+            seed_draws(VALIDATION_DRAWS, self.run_seed, 0, batch_idx, self.global_rank)
             loss = self.training_loss(batch["frames"], batch["spectrogram"])["loss"]
             self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
         heatmap = self(batch)

@@ -19,6 +19,7 @@ from tavlo_pl.nn.audio import AudioEncoder
 from tavlo_pl.nn.gather import all_gather_with_grad, local_shard
 from tavlo_pl.nn.negatives import match_envelope, silence_and_noise, silent_segments, time_shifted
 from tavlo_pl.nn.similarity import score_map
+from tavlo_pl.nn.temporal import ScoreAttention, TemporalConv
 from tavlo_pl.nn.visual import VisualEncoder
 
 
@@ -57,11 +58,21 @@ class TAVLO(AVLocalizer):
                 "cannot be scored: set num_time_shifted, num_envelope_matched, num_silent and silence_weight of "
                 "model.objective to 0"
             )
+        if attention.score_attention and not objective.num_time_shifted:
+            raise ConfigError(
+                "model.attention.score_attention learns from time-shifted audio: set num_time_shifted of "
+                "model.objective to 1 or more, or score_attention to false"
+            )
         self.visual = visual
         self.audio = audio
         self.project = nn.Identity() if visual.width == width else nn.Conv2d(visual.width, width, 1)
         self.project_audio = nn.Identity() if audio.width == width else nn.Linear(audio.width, width)
+        kernel = attention.temporal_kernel
+        self.margin = kernel // 2
+        self.change = TemporalConv(width, kernel) if kernel else nn.Identity()
+        self.change_audio = TemporalConv(width, kernel) if kernel else nn.Identity()
         self.attention = ASTAttention(width, attention, activation_checkpointing != "none")
+        self.score_attention = ScoreAttention(self.attention.width) if attention.score_attention else None
         self.objective = MILObjective(objective)
         self.visual.activation_checkpointing = activation_checkpointing == "all"
         self.compile_backend = compile
@@ -71,14 +82,16 @@ class TAVLO(AVLocalizer):
 
     def encode_audio(self, spectrogram: Tensor, segments: int) -> Tensor:
         """(B, 1, F, W) log-mel to (B, T, D_f) features."""
-        features: Tensor = self.project_audio(self.audio(spectrogram, segments))
-        return features
+        features = self.project_audio(self.audio(spectrogram, segments))
+        changes: Tensor = self.change_audio(features[:, :, None])
+        return changes[:, :, 0]
 
     def encode_frames(self, frames: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """(B, T, 3, H, W) uint8 to (B, T, hw, D) tokens before the AST blocks, and (h, w)."""
         features = self.project(self.visual(frames.flatten(0, 1)))  # (BT, D_f, h, w)
-        tokens = self.attention.embed_frames(features.unflatten(0, frames.shape[:2]))
-        return tokens, (features.shape[-2], features.shape[-1])
+        grid = (features.shape[-2], features.shape[-1])
+        cells = features.flatten(2).transpose(1, 2).unflatten(0, frames.shape[:2])  # (B, T, hw, D_f)
+        return self.attention.embed_frames(self.change(cells), grid), grid
 
     def encode(self, frames: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
         """Audio and visual tokens after the AST blocks.
@@ -95,7 +108,10 @@ class TAVLO(AVLocalizer):
         return *self.attention(audio, visual), grid
 
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """(B, T, h, w) cosine of each segment's audio token with the cells of its frame."""
+        """(B, T, h, w) cosine of each segment's audio token with the cells of its frame.
+
+        With score attention, the mean of these cosines and their mean over time, weighted by the attention.
+        """
         return self.localize_each(frames, [spectrogram])[0]
 
     def localize_each(self, frames: Tensor, spectrograms: Sequence[Tensor]) -> list[Tensor]:
@@ -103,8 +119,13 @@ class TAVLO(AVLocalizer):
         visual, grid = self.encode_frames(frames)
         encoded = (self.encode_audio(spectrogram, frames.shape[1]) for spectrogram in spectrograms)
         tokens = (self.attention(self.attention.embed_audio(features), visual) for features in encoded)
-        scores = (score_map(*pair) for pair in tokens)
+        scores = (self._scores(*pair) for pair in tokens)
         return [values.view(*values.shape[:-1], *grid) for values in scores]
+
+    def _scores(self, audio: Tensor, visual: Tensor) -> Tensor:
+        """(B, T, D) audio and (B, T, hw, D) visual tokens to (B, T, hw) scores."""
+        scores = score_map(audio, visual)
+        return scores if self.score_attention is None else (scores + self.score_attention(audio) @ scores) / 2
 
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
         """The objective's terms and their sum; see `MILObjective`."""
@@ -130,12 +151,14 @@ class TAVLO(AVLocalizer):
         quiet = silence_and_noise(spectrogram, c.num_silent)
         features = self.encode_audio(torch.cat([spectrogram, quiet]), segments)
         own, silent = features.split([len(spectrogram), c.num_silent])
-        shifted = time_shifted(own, c.num_time_shifted)
+        shifted, valid = time_shifted(own, c.num_time_shifted, self.margin)
         matched = self._envelope_matched(spectrogram, own)
         parts = [own, silent, shifted.flatten(0, 1), matched.flatten(0, 1)]
         tokens = self.attention.apply_blocks(self.attention.embed_audio(torch.cat(parts)))[:, :, 0]
         own, silent, *per_clip = tokens.split([len(part) for part in parts])
-        return own, AudioNegatives(silent, *(part.unflatten(0, (-1, len(own))) for part in per_clip))
+        shifted, matched = (part.unflatten(0, (-1, len(own))) for part in per_clip)
+        weights = None if self.score_attention is None else self.score_attention(shifted, valid[:, None])
+        return own, AudioNegatives(silent, matched, shifted, valid, weights)
 
     def _envelope_matched(self, spectrogram: Tensor, features: Tensor) -> Tensor:
         """(K, B, T, D_f): features of the next K clips of the (global) batch, reordered to each clip's envelope."""
@@ -150,9 +173,12 @@ class TAVLO(AVLocalizer):
         return torch.stack(found) if found else features.new_zeros(0, *features.shape)
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """(B, L, 1 + hw, T, T) weights of temporal attention; see the base class."""
+        """(B, L, 1 + hw, T, T) weights of temporal attention; see the base class.
+
+        Score attention is the last layer; its weights are the same for all tokens.
+        """
         layers = self.attention.temporal_layers()
-        if not layers:
+        if not layers and self.score_attention is None:
             return super().temporal_attention(frames, spectrogram)
         weights: dict[SelfAttention, list[Tensor]] = {layer: [] for layer in layers}
         hooks = [
@@ -161,8 +187,11 @@ class TAVLO(AVLocalizer):
         eager = torch.compiler.set_stance("force_eager") if self.compile_backend else nullcontext()
         try:
             with eager:
-                self.encode(frames, spectrogram)
+                audio, visual, _ = self.encode(frames, spectrogram)
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.stack([torch.cat(weights[layer], dim=1) for layer in layers], dim=1)
+        found = [torch.cat(weights[layer], dim=1) for layer in layers]
+        if self.score_attention is not None:
+            found.append(self.score_attention(audio)[:, None].expand(-1, 1 + visual.shape[2], -1, -1))
+        return torch.stack(found, dim=1)

@@ -40,9 +40,13 @@ class AttentionConfig:
         layer_scale: initial factor of the residual branches; None disables it (as published).
         positions: ``sinusoidal`` or ``learned`` encodings, or ``none``.
         temporal_width: D_t of the temporal encoding Pos_t, which is concatenated; 0 disables it.
+        temporal_kernel: segments that a convolution before the blocks spans (`nn.temporal.TemporalConv`); 0 disables it
+            (as published).
+        score_attention: whether the score map of a segment is the mean of those of all segments, weighted by temporal
+            attention of the audio (`nn.temporal.ScoreAttention`); not in the paper.
     """
 
-    num_layers: int = 1
+    num_layers: int = 0
     num_heads: int = 8
     mlp_ratio: float = 2.0
     type: AttentionType = "factorised"
@@ -50,6 +54,8 @@ class AttentionConfig:
     layer_scale: float | None = 0.1
     positions: PositionKind | Literal["none"] = "sinusoidal"
     temporal_width: int = 64
+    temporal_kernel: int = 3
+    score_attention: bool = True
 
 
 class SelfAttention(nn.Module):
@@ -195,9 +201,10 @@ class ASTAttention(nn.Module):
         """Ã = [A ; Pos_t]: (B, T, D_f) audio features to (B, T, 1, D) tokens before the blocks."""
         return self._append_temporal_encoding(features[:, :, None])
 
-    def embed_frames(self, features: Tensor) -> Tensor:
-        """Ṽ = [V + Pos_s ; Pos_t]: (B, T, D_f, h, w) features to (B, T, hw, D) tokens before the blocks."""
-        cells = self.spatial_encoding(features.flatten(0, 1)).flatten(2).transpose(1, 2)  # (BT, hw, D_f)
+    def embed_frames(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Ṽ = [V + Pos_s ; Pos_t]: (B, T, hw, D_f) features of (h, w) cells to (B, T, hw, D) tokens."""
+        maps = features.flatten(0, 1).transpose(1, 2).unflatten(2, grid)  # (BT, D_f, h, w)
+        cells = self.spatial_encoding(maps).flatten(2).transpose(1, 2)  # (BT, hw, D_f)
         return self._append_temporal_encoding(cells.unflatten(0, features.shape[:2]))
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:

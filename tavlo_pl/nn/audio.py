@@ -50,6 +50,18 @@ class AudioEncoder(nn.Module, ABC):
         return []
 
 
+class RandomAudio(AudioEncoder):
+    """Random features that do not depend on the audio, for a baseline that learns from the frames alone.
+
+    Args:
+        width: feature width D_a.
+    """
+
+    def forward(self, spectrogram: Tensor, segments: int) -> Tensor:
+        """(B, T, D_a) standard normal features, different at each call; see the base class."""
+        return torch.randn(len(spectrogram), segments, self.width, dtype=spectrogram.dtype, device=spectrogram.device)
+
+
 class SegmentCNN(AudioEncoder):
     """A small CNN over the log-mel of each segment.
 

@@ -34,15 +34,33 @@ def silence_and_noise(like: Tensor, count: int) -> Tensor:
     return audio.to(like)
 
 
-def time_shifted(features: Tensor, count: int) -> Tensor:
-    """(K, B, T, D): the features of every clip, rolled by K different random numbers of segments.
+def time_shifted(features: Tensor, count: int, margin: int = 0) -> tuple[Tensor, Tensor]:
+    """The features of every clip, first as they are, then shifted by K different random numbers of segments.
+
+    Features that are shifted out at one end come back at the other. These segments are not valid, nor are those within
+    the margin of an end: features that depend on where the clip ends could tell a shift without looking at the frames.
 
     Args:
         features: (B, T, D).
-        count: K; at most T - 1 shifts are returned.
+        count: K; at most as many shifts are returned as leave half of the segments within the margins valid.
+        margin: segments at each end that are left out, for frames and audio.
+
+    Returns:
+        (1 + K, B, T, D) features and (1 + K, T) bool, the valid segments; of length 0 without any shift.
     """
-    shifts = (1 + torch.randperm(features.shape[1] - 1)[:count]).tolist()
-    return torch.stack([features.roll(by, 1) for by in shifts]) if shifts else features.new_zeros(0, *features.shape)
+    segments = features.shape[1]
+    moments = torch.arange(segments)
+    largest = (segments - 2 * margin) // 2
+    shifts = [by for by in range(-largest, largest + 1) if by]
+    chosen = [shifts[number] for number in torch.randperm(len(shifts))[:count].tolist()]
+    if not chosen:
+        return features.new_zeros(0, *features.shape), torch.zeros(
+            0, segments, dtype=torch.bool, device=features.device
+        )
+    inner = (moments >= margin) & (moments < segments - margin)
+    shifted = ((moments - by >= margin) & (moments - by < segments - margin) for by in chosen)
+    valid = torch.stack([inner, *(inner & found for found in shifted)])
+    return torch.stack([features.roll(by, 1) for by in (0, *chosen)]), valid.to(features.device)
 
 
 def match_envelope(spectrogram: Tensor, other: Tensor, features: Tensor) -> Tensor:

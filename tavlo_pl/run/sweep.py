@@ -38,6 +38,7 @@ class SweepRun:
         config: file of the variant, merged over the base configuration.
         seed: seed of weights, random draws and the order of the clips.
         folder: the run folder.
+        record: file of its results for the tables (`report.records`).
         trained: whether the model is trained; False for models without parameters, which are tested only.
     """
 
@@ -45,6 +46,7 @@ class SweepRun:
     config: Path
     seed: int
     folder: Path
+    record: Path
     trained: bool = True
 
     @property
@@ -82,6 +84,12 @@ class SweepRun:
         """Whether the results exist."""
         return (self.test_folder / RESULTS).is_file()
 
+    def fit_s(self) -> float | None:
+        """Seconds of all processes that trained this run; None if there was none."""
+        if not self.fit_times.is_file():
+            return None
+        return sum(map(float, self.fit_times.read_text(encoding="utf-8").split()))
+
     @property
     def is_started(self) -> bool:
         """Whether results or a checkpoint to resume from exist."""
@@ -106,7 +114,7 @@ class SweepRun:
 
     def discard(self) -> None:
         """Removes what would make another process keep or resume this run; ``fit --overwrite`` removes the rest."""
-        for path in (self.test_folder / RESULTS, self.last, self.config_record):
+        for path in (self.test_folder / RESULTS, self.last, self.config_record, self.record):
             path.unlink(missing_ok=True)
 
     def store_config(self, config: Mapping[str, Any]) -> None:

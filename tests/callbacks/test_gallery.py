@@ -40,6 +40,7 @@ def batch(first: int, sample_ids: list[str], bad: tuple[int, ...] = ()) -> dict[
         sources=torch.ones(2, dtype=torch.int64),
         sample_id=["a/0/x", "a/0/y"],
         category=["dog", "dog"],
+        cue=["", ""],
     )
     return {
         "frames": (10 * index[:, None, None, None, None]).expand(-1, SEGMENTS, 3, SIZE, SIZE).to(torch.uint8),

@@ -41,6 +41,7 @@ def batch(first: int) -> dict[str, Any]:
         sources=torch.ones(2, dtype=torch.int64),
         sample_id=[f"clip{n}/00012/any" for n in number],
         category=['a "dog", barking', "cat"],
+        cue=["", ""],
     )
     return {
         "index": number,

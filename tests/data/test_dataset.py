@@ -122,7 +122,8 @@ def test_training_frame_follows_seed_epoch_and_index(clips: list[Clip]) -> None:
     ]  # the frame shown at a segment's first moment may be older
     for row in drawn:
         assert all(low <= number <= high for number, (low, high) in zip(row, limits, strict=True))
-    assert len({tuple(row) for row in drawn}) == 12
+    assert all(max(np.diff(row)) - min(np.diff(row)) <= 2 for row in drawn)  # at equal distances, rounded to frames
+    assert len({tuple(row) for row in drawn}) > 6
     assert drawn[3] == numbers(ClipDataset(clips, "train", SPEC)[3, 0])
     assert drawn[3] != numbers(ClipDataset(clips, "train", SPEC, seed=1)[3, 0])
     assert drawn[3] != numbers(dataset[3, 1])

@@ -10,14 +10,15 @@ def test_draws_fall_inside_their_segments_and_fill_them() -> None:
     found = [[segments.segment_of(moment, 3, 10.0) for moment in row] for row in moments]
     assert found == [[0, 1, 2]] * 500
     inside = moments % (10 / 3)
+    assert np.allclose(np.diff(moments, axis=1), 10 / 3)  # at equal distances
     assert inside.min() < 0.05
     assert inside.max() > 10 / 3 - 0.05
 
 
 def test_a_draw_at_the_very_end_stays_inside() -> None:
     class Largest:
-        def random(self, count: int) -> np.ndarray:
-            return np.full(count, np.nextafter(1.0, 0.0))
+        def random(self) -> float:
+            return float(np.nextafter(1.0, 0.0))
 
     moments = segments.draw(7, 10.0, Largest())  # type: ignore[arg-type]
     assert (moments < segments.edges(7, 10.0)[1:]).all()

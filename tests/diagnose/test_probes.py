@@ -52,7 +52,7 @@ def squares() -> tuple[Tensor, Tensor, Targets]:
     return frames, waveform.flatten(1), targets
 
 
-TEXTS = ("sample_id", "category")
+TEXTS = ("sample_id", "category", "cue")
 
 
 def squares_at_cells(frames: Tensor) -> Tensor:

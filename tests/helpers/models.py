@@ -16,8 +16,9 @@ CONTRASTIVE_ONLY = {
     "num_silent": 0,
     "mismatch_peak_weight": 0.0,
     "silence_weight": 0.0,
+    "score_attention": False,
 }
-"""Options of the objective without the additional terms."""
+"""Options of the objective without the additional terms, and of the attention without what they train."""
 
 
 def small_tavlo(visual: VisualEncoder | None = None, **options: object) -> TAVLO:
@@ -28,7 +29,7 @@ def small_tavlo(visual: VisualEncoder | None = None, **options: object) -> TAVLO
         options: of `TAVLO`, `AttentionConfig` and `ObjectiveConfig`.
     """
     torch.manual_seed(0)
-    attention: dict[str, object] = {"temporal_width": 8, "num_heads": 4}
+    attention: dict[str, object] = {"num_layers": 1, "temporal_width": 8, "num_heads": 4}
     objective: dict[str, object] = {}
     for config, found in ((AttentionConfig, attention), (ObjectiveConfig, objective)):
         found |= {field.name: options.pop(field.name) for field in fields(config) if field.name in options}

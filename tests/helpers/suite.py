@@ -38,6 +38,7 @@ def clip_targets(clip: int, row: int) -> Targets:
         sources=torch.tensor([1 + clip % 2, 1]),
         sample_id=[f"clip_{clip:05d}/{frame:05d}/{name}" for frame, name in ((9, scenario), (40, "single_sound"))],
         category=[f"class {clip}", "dög+cat"],
+        cue=["", "memory+synchrony"],
     )
 
 
@@ -99,6 +100,6 @@ def moments(scenario: Scenario, categories: list[str], peaks: list[int]) -> tupl
         mask, torch.zeros_like(number), number, number, torch.zeros(count), number + 100 * scenario.id,
         torch.full_like(number, scenario.id), flags(*[scenario] * count), torch.ones(count, dtype=torch.bool),
         number.double(), torch.ones_like(number),
-        [f"clip_{scenario.id}/{n:05d}/{scenario}" for n in range(count)], categories,
+        [f"clip_{scenario.id}/{n:05d}/{scenario}" for n in range(count)], categories, [""] * count,
     )  # fmt: skip
     return {"model": maps.reshape(1, count, 2, 2)}, targets

@@ -43,10 +43,11 @@ def test_silence_loss_equals_hand_computed_values() -> None:
 
 def test_objective_loss_is_the_sum_of_its_terms() -> None:
     torch.manual_seed(0)
-    audio, visual = torch.randn(B, T, D), torch.randn(B, T, HW, D)
-    negatives = AudioNegatives(torch.randn(2, T, D), torch.randn(1, B, T, D), torch.randn(2, B, T, D))
+    valid = torch.tensor([[True] * 4, [True, True, False, True]])
+    silence, matched, shifted = torch.randn(2, T, D), torch.randn(2, B, T, D), torch.randn(2, B, T, D)
+    negatives = AudioNegatives(silence, matched, shifted, valid, torch.randn(2, B, T, T).softmax(-1))
     silent = torch.tensor([[False, True, False, False]]).expand(B, T)
-    found = MILObjective(ObjectiveConfig())(audio, visual, negatives, silent)
+    found = MILObjective(ObjectiveConfig())(torch.randn(B, T, D), torch.randn(B, T, HW, D), negatives, silent)
     names = {"mil", "time_shifted", "envelope_matched", "silence", "mismatch_peak"}
     assert set(found) == {"loss", "retrieval", *(f"{name}_loss" for name in names)}
     total = sum(value for name, value in found.items() if name.endswith("_loss"))
@@ -59,6 +60,23 @@ def test_objective_without_weights_is_the_contrastive_term() -> None:
     assert not config.needs_negatives
     found = MILObjective(config)(torch.randn(B, T, D), torch.randn(B, T, HW, D))
     assert set(found) == {"loss", "retrieval", "mil_loss"} and found["loss"] == found["mil_loss"]
+
+
+def test_time_shifted_term_ignores_segments_that_are_not_valid() -> None:
+    torch.manual_seed(0)
+    visual, shifted = torch.randn(B, T, HW, D), torch.randn(2, B, T, D)
+    other = shifted.clone()
+    other[1, :, 2] = torch.randn(B, D)
+
+    def term(audio: torch.Tensor, *, all_valid: bool) -> torch.Tensor:
+        valid = torch.tensor([[True] * T, [True, True, all_valid, True]])
+        negatives = AudioNegatives(audio[0, :0], audio[:0], audio, valid)
+        return MILObjective(ObjectiveConfig()).time_shifted(negatives, visual)
+
+    assert term(shifted, all_valid=False) == term(other, all_valid=False)
+    assert term(shifted, all_valid=True) != term(other, all_valid=True)
+    uniform = shifted[:1].expand(2, -1, -1, -1)  # a shift that changes nothing
+    assert term(uniform, all_valid=True).item() == pytest.approx(math.log(2), abs=1e-5)
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"num_silent": -1}, {"silence_weight": -0.5}])

@@ -41,7 +41,7 @@ def annotated_batch() -> Batch:
     targets = Targets(
         mask, number, torch.ones(2, dtype=torch.int64), torch.ones(2, dtype=torch.int64), torch.zeros(2), number,
         number, flags(Scenario.SINGLE_SOUND, Scenario.SINGLE_SOUND), torch.zeros(2, dtype=torch.bool),
-        torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.int64), ["a/1/s", "b/1/s"], ["x", "y"],
+        torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.int64), ["a/1/s", "b/1/s"], ["x", "y"], ["", ""],
     )  # fmt: skip
     return {
         "frames": frames, "waveform": torch.zeros(2, 8), "spectrogram": torch.zeros(2, 1, 4, 6),

@@ -34,11 +34,19 @@ def test_cross_modal_attention_mixes_audio_into_visual_tokens(clips: tuple[Tenso
 
 
 def test_segment_order_matters_with_temporal_encoding_only(clips: tuple[Tensor, Tensor]) -> None:
-    """Without Pos_t, shuffling the segments of both modalities only permutes the maps."""
+    """Without Pos_t and modules that are relative in time, shuffling the segments only permutes the maps."""
     frames, spectrogram = clips
     order = torch.tensor([2, 0, 3, 1])
     columns = (order[:, None] * 10 + torch.arange(10)).flatten()
-    for options, equal in (({}, False), ({"temporal_width": 0}, True), ({"num_layers": 0}, True)):
+    timeless: dict[str, object] = {"temporal_width": 0, "temporal_kernel": 0, "score_attention": False}
+    for options, equal in (
+        ({}, False),
+        (timeless, True),
+        (timeless | {"num_layers": 0}, True),
+        (timeless | {"temporal_width": 8}, False),
+        (timeless | {"temporal_kernel": 3}, False),
+        (timeless | {"score_attention": True}, False),
+    ):
         model = small_tavlo(**options)
         with torch.no_grad():
             permuted = model.localize(frames, spectrogram)[:, order]
@@ -84,6 +92,11 @@ def test_cross_modal_attention_rejects_audio_negatives() -> None:
         small_tavlo(cross_modal=True)
 
 
+def test_score_attention_needs_time_shifted_negatives() -> None:
+    with pytest.raises(ConfigError, match="learns from time-shifted audio"):
+        small_tavlo(num_time_shifted=0)
+
+
 def test_audio_of_another_width_is_projected(clips: tuple[Tensor, Tensor]) -> None:
     torch.manual_seed(0)
     model = TAVLO(ShuffleNet(), SegmentCNN(10, (8,)), 24, AttentionConfig(num_heads=4, temporal_width=8))
@@ -91,11 +104,11 @@ def test_audio_of_another_width_is_projected(clips: tuple[Tensor, Tensor]) -> No
 
 
 def test_temporal_attention_has_weights_of_every_token(clips: tuple[Tensor, Tensor]) -> None:
-    for options in ({}, CROSS_MODAL):
+    for options, layers in (({}, 3), (CROSS_MODAL, 2)):
         model = small_tavlo(num_layers=2, **options)
         with torch.no_grad():
             weights = model.temporal_attention(*clips)
-        assert weights.shape == (2, 2, 1 + 16, SEGMENTS, SEGMENTS)
+        assert weights.shape == (2, layers, 1 + 16, SEGMENTS, SEGMENTS)
         assert torch.allclose(weights.sum(-1), torch.ones(()), atol=1e-5)
         assert not torch.allclose(weights[:, :, 0], weights[:, :, 1], atol=1e-3)
 

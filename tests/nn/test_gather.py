@@ -7,7 +7,7 @@ from tavlo_pl.nn.gather import all_gather_with_grad, local_shard
 from tests.helpers.models import CONTRASTIVE_ONLY, small_tavlo
 from tests.helpers.processes import run_processes
 
-CLIPS, SEGMENTS = 4, 3
+CLIPS, SEGMENTS = 4, 6
 
 
 def gradients(rank: int, processes: int, **options: object) -> dict[str, Tensor]:

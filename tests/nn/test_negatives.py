@@ -44,12 +44,24 @@ def test_silence_and_noise_starts_with_silence_and_is_seeded(log_mel: LogMel) ->
     assert torch.equal(audio, silence_and_noise(like, 3))
 
 
-def test_time_shifted_rolls_by_different_numbers_of_segments() -> None:
+def test_time_shifted_shifts_by_at_most_half_of_the_segments_and_marks_what_wraps() -> None:
     features = torch.arange(SEGMENTS, dtype=torch.float32).expand(2, SEGMENTS)[..., None]
-    shifted = time_shifted(features, 9)
-    assert shifted.shape == (SEGMENTS - 1, 2, SEGMENTS, 1)
-    assert sorted(shifted[:, 0, 0, 0].tolist()) == [1, 2, 3]
-    assert time_shifted(features, 0).shape == (0, 2, SEGMENTS, 1)
+    shifted, valid = time_shifted(features, 9)
+    assert shifted.shape == (5, 2, SEGMENTS, 1) and valid.shape == (5, SEGMENTS)
+    assert torch.equal(shifted[0], features) and valid[0].all()
+    moments = torch.arange(SEGMENTS)
+    shifts = []
+    for row, shown in zip(shifted[:, 0, :, 0], valid, strict=True):
+        (by,) = set((moments - row)[shown].tolist())  # one shift in all valid segments, without wrapping around
+        assert shown.sum() == SEGMENTS - abs(by)
+        shifts.append(int(by))
+    assert shifts[0] == 0 and sorted(shifts[1:]) == [-2, -1, 1, 2]
+    _, inner = time_shifted(features, 9, margin=1)
+    assert inner.tolist()[0] == [False, True, True, False]
+    assert sorted(inner[1:].tolist()) == [[False, False, True, False], [False, True, False, False]]
+    assert time_shifted(features, 9, margin=2)[0].shape == (0, 2, SEGMENTS, 1)
+    nothing, none_valid = time_shifted(features, 0)
+    assert nothing.shape == (0, 2, SEGMENTS, 1) and none_valid.shape == (0, SEGMENTS)
 
 
 def test_silent_segments_are_relative_to_the_loudest_segment(log_mel: LogMel) -> None:

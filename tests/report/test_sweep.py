@@ -1,28 +1,73 @@
-"""The table of a sweep."""
+"""Tables of a sweep, from records of its runs."""
 
-from typing import Any
+from pathlib import Path
+
+import pytest
 
 from tavlo_pl.metrics.protocols import AVATAR
-from tavlo_pl.report.sweep import GROUPS, sweep_table
+from tavlo_pl.report.records import RunRecord
+from tavlo_pl.report.sweep import ciou_table, pointing_table, variant_results, write_sweep
 from tavlo_pl.viz.table import NOTHING
 
 
-def test_sweep_table_formats_costs() -> None:
-    value = {"value": 0.5, "low": 0.4, "high": 0.6}
-    row: dict[str, Any] = {
-        "seeds": [0],
-        "ciou_mean": dict.fromkeys(GROUPS, value),
-        "ciou_auc": dict.fromkeys(GROUPS, 0.25),
-        "mismatched_falls_by": [0.5],
-        "tn_rate": value | {"by_seed": [0.25, 0.75]},
-        "parameters": None,
-        "fit_s": [1160.0],
-        "inference_s": [0.0123],
-    }
-    cells = sweep_table({"a": row}, dict.fromkeys(GROUPS, 0.0), AVATAR).rows[0]
-    assert (
-        cells[2] == "50.0 ±10.0 / 25.0"
-        and cells[-4] == "50.0 ±10.0 (25.0-75.0)"
-        and cells[-3:] == [NOTHING, "1,160", "12.3"]
+def record(variant: str = "a", seed: int = 0, hits: float = 1.0, fit_s: float | None = 1160.0) -> RunRecord:
+    """Six samples of four clips: two of Mixed-sound and one of Multi-entity among the visible ones, one off-screen."""
+    return RunRecord(
+        variant=variant,
+        seed=seed,
+        sha256="0" * 64,
+        protocol=AVATAR.choices(),
+        revision="abc",
+        parameters=None,
+        fit_s=fit_s,
+        inference_s=0.0123,
+        samples_sha256="1",
+        clip=[0, 0, 1, 1, 2, 3],
+        scenario=["single_sound", "single_sound", "mixed_sound", "mixed_sound", "multi_entity", "off_screen"],
+        cue=["appearance", "memory", "appearance", "appearance+memory", "synchrony", ""],
+        cross_event=[1, 1, 0, 0, 0, 0],
+        values={
+            "ciou": [0.4, 0.2, 0.6, 0.6, 0.1, None],
+            "pointing": [1.0, 0.0, 1.0, 1.0, hits, None],
+            "mismatched_ciou": [0.1, 0.1, 0.3, 0.3, 0.1, None],
+            "mismatched_pointing": [0.0, 0.0, 1.0, 1.0, 0.0, None],
+            "tn_rate": [None] * 5 + [0.75],
+        },
     )
-    assert sweep_table({"a": row | {"fit_s": []}}, dict.fromkeys(GROUPS, 0.0), AVATAR).rows[0][-2] == NOTHING
+
+
+def test_variant_results_are_means_by_scenario_and_cue() -> None:
+    found = variant_results([record(), record(seed=1, hits=0.0)])
+    assert found["seeds"] == [0, 1]
+    assert found["ciou_mean"]["cross_event"]["value"] == pytest.approx(0.3)
+    assert found["pointing"]["multi_entity"]["by_seed"] == [1.0, 0.0]
+    assert found["pointing"]["memory"]["value"] == pytest.approx(0.5)  # samples 1 and 3
+    assert found["ciou_mean"]["on_screen"]["value"] == pytest.approx(1.9 / 5)
+    assert found["mismatched_falls_by"] == pytest.approx([1 - 0.9 / 1.9] * 2)
+    assert found["mismatched_falls_by_in_mixed"] == pytest.approx([0.5] * 2)
+    assert found["tn_rate"]["value"] == 0.75
+
+
+def test_sweep_table_formats_costs_and_spread() -> None:
+    results = {"a": variant_results([record(), record(seed=1, hits=0.0)]), "b": variant_results([record(fit_s=None)])}
+    table = ciou_table(results, AVATAR)
+    cells = dict(zip(table.header, table.rows[0], strict=True))
+    assert cells["mixed_sound"] == "60.0 ±0.0 / 57.5" and cells["seeds"] == "2"
+    assert cells["off_screen tn_rate"] == "75.0 ±0.0 (75.0-75.0)" and cells["in mixed_sound"] == "50.0 (50.0-50.0)"
+    assert [cells[name] for name in ("parameters", "fit, s", "clip, ms")] == [NOTHING, "1,160", "12.3"]
+    assert table.rows[1][-2] == NOTHING
+    pointing = pointing_table(results)
+    cells = dict(zip(pointing.header, pointing.rows[0], strict=True))
+    assert cells["multi_entity"].endswith("(0.0-100.0)") and cells["memory"].startswith("50.0 ±")
+
+
+def test_records_are_read_back_and_make_the_same_table(tmp_path: Path) -> None:
+    path = tmp_path / "records/a/0.json"
+    record().write(path)
+    assert RunRecord.read(path) == record()
+    assert RunRecord.read(tmp_path / "none.json") is None
+    path.write_text('{"variant": "of another version"}')
+    assert RunRecord.read(path) is None
+    tables = write_sweep([record()], [], tmp_path)
+    assert (tmp_path / "table.md").read_text() == "\n".join(table.to_markdown() for table in tables)
+    assert "<svg" in (tmp_path / "pointing.svg").read_text() and not (tmp_path / "curves.svg").exists()

@@ -20,7 +20,7 @@ RESOLVED = {
 
 @pytest.fixture
 def run(tmp_path: Path) -> SweepRun:
-    return SweepRun("wide", Path("wide.yaml"), 3, tmp_path / "wide" / "3")
+    return SweepRun("wide", Path("wide.yaml"), 3, tmp_path / "wide" / "3", tmp_path / "records" / "wide" / "3.json")
 
 
 def test_comparable_leaves_out_outputs_and_sets_the_seed() -> None:

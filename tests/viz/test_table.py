@@ -34,6 +34,7 @@ def targets(scenarios: list[Scenario]) -> Targets:
         sources=torch.ones(count, dtype=torch.int64),
         sample_id=[f"clip{n}/00000/{scenario}" for n, scenario in enumerate(scenarios)],
         category=["dog"] * count,
+        cue=["appearance"] * count,
     )
 
 

@@ -7,8 +7,8 @@
 
 ``<clip>`` is an 11-character YouTube id, ``_`` and the start second in five digits; ``<frame>`` is a
 five-digit frame number. A JSON file holds ``original_width``, ``original_height`` and ``annotations``:
-instances with ``task`` (the scenario), ``segmentation``, ``bbox`` and ``audio_visual_category``. The procedural world adds
-``cue``, what identifies the source (`types.Cue`).
+instances with ``task`` (the scenario), ``segmentation``, ``bbox`` and ``audio_visual_category``. The procedural
+world adds ``cue``, what identifies the source (`types.Cue`).
 """
 
 import math

@@ -30,7 +30,9 @@ STEP_S = 0.02
 """Step in which the correlation of envelopes is computed."""
 
 
-def draw_bursts(rng: np.random.Generator, duration_s: float, others: Sequence[Sequence[Interval]]) -> tuple[Interval, ...]:
+def draw_bursts(
+    rng: np.random.Generator, duration_s: float, others: Sequence[Sequence[Interval]]
+) -> tuple[Interval, ...]:
     """Bursts of one object over a whole clip: of six draws, those that are the least correlated with other objects'."""
     times_s = np.arange(0, duration_s, STEP_S)
     taken = [pulse(bursts, times_s) for bursts in others]

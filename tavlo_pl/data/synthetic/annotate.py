@@ -1,9 +1,9 @@
 """Chooses the annotated frames of a rendered clip of version 2, and the cue of every source in them.
 
 A source is identified by **appearance** where no other visible object has its class and its sound names the class, by
-**synchrony** where equal objects are visible and the source moves with its sound, and by **memory** where nothing in the
-frame tells: it is mostly hidden, or it rests while its sound rings on, beside equal objects or with the tone that all
-classes share.
+**synchrony** where equal objects are visible and the source moves with its sound, and by **memory** where nothing in
+the frame tells: it is mostly hidden, or it rests while its sound rings on, beside equal objects or with the tone that
+all classes share.
 """
 
 from collections.abc import Sequence
@@ -55,8 +55,8 @@ class _Candidate:
 def choose_frames(scene: Scene, views: Sequence[View], frame_rate: float, count: int) -> tuple[Annotated, ...]:
     """The annotated frames of a clip: of every cue and source alternately, ascending.
 
-    Frames are preferred in which all visible objects move, or none does, so that motion at the annotated moment does not
-    indicate the source.
+    Frames are preferred in which all visible objects move, or none does, so that motion at the annotated moment does
+    not indicate the source.
 
     Args:
         scene: the clip.
@@ -87,7 +87,7 @@ def _candidate(scene: Scene, frame: int, view: View, time_s: float) -> _Candidat
     heard = [n for n, a in enumerate(scene.actors) if a.sounding_at(time_s)]
     if not heard or not all(scene.actors[n].sounding_at(time_s, MARGIN_S) for n in heard):
         return None
-    if scene.kind == "mixed_sound" and len(heard) < 2:
+    if (len(heard) > 1) != (scene.kind == "mixed_sound"):  # around the switch of a cross-event clip, both may sound
         return None
     sources = []
     for n in heard:

@@ -4,8 +4,8 @@
 
     DIR/<split>/oracles/<oracle>/<clip>.npz    heatmap (n, H, W) of the n annotated frames, frame_number (n,)
 
-Each heatmap is 1 on the visible pixels of one object and 0 elsewhere; ``tavlo score`` scores the folders like those of any
-method.
+Each heatmap is 1 on the visible pixels of one object and 0 elsewhere; ``tavlo score`` scores the folders like those of
+any method.
 
 - ``any_visible_object`` draws one of the visible objects; its pointing accuracy is chance.
 - ``class_oracle`` draws one of the visible objects of the classes that sound at this moment.
@@ -59,9 +59,7 @@ def write_oracles(
             np.savez_compressed(file, heatmap=np.array(heatmaps, np.uint8), frame_number=numbers)
 
 
-def choose(
-    oracle: Oracle, scene: Scene, frame: Annotated, view: View, time_s: float, duration_s: float
-) -> int | None:
+def choose(oracle: Oracle, scene: Scene, frame: Annotated, view: View, time_s: float, duration_s: float) -> int | None:
     """Number of the actor that an oracle chooses in a frame; None if it finds none.
 
     Args:

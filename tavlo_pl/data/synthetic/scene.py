@@ -6,7 +6,6 @@ draws depend on (seed, split, number of the clip) only.
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -181,8 +180,6 @@ def rng_of(*key: object) -> np.random.Generator:
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
 
 
-
-
 def clip_id(*key: object) -> str:
     """11 characters, like an id of YouTube, from a key."""
     return base64.urlsafe_b64encode(hashlib.sha256(repr(key).encode()).digest())[:11].decode()
@@ -193,7 +190,9 @@ def draw_kind(rng: np.random.Generator) -> Kind:
     return KINDS[int(rng.choice(len(KINDS), p=TRAIN_SHARES))]
 
 
-def place(rng: np.random.Generator, taken: list[tuple[float, float]], swing: tuple[float, float]) -> tuple[float, float]:
+def place(
+    rng: np.random.Generator, taken: list[tuple[float, float]], swing: tuple[float, float]
+) -> tuple[float, float]:
     """A position away from the centre of the frame and from other objects: the best of 12 draws; appended to them."""
     draws = [
         (float(rng.uniform(0.1 + swing[0], 0.9 - swing[0])), float(rng.uniform(0.17 + swing[1], 0.83 - swing[1])))
@@ -204,9 +203,7 @@ def place(rng: np.random.Generator, taken: list[tuple[float, float]], swing: tup
     return best
 
 
-def draw_path(
-    rng: np.random.Generator, taken: list[tuple[float, float]], swing: tuple[float, float]
-) -> Path:
+def draw_path(rng: np.random.Generator, taken: list[tuple[float, float]], swing: tuple[float, float]) -> Path:
     """A path around a free position."""
     return Path(
         centre=place(rng, taken, swing),

@@ -173,4 +173,3 @@ def _annotate(
             usable.append(Annotated(frame, tuple(Source(i, scenario_of(actors[i], time_s, kind)) for i in sources)))
     chosen = rng.permutation(len(usable))[:frames_annotated]
     return tuple(usable[i] for i in sorted(chosen))
-

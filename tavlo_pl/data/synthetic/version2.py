@@ -1,8 +1,8 @@
 """Random scenes of version 2: whether an object moves says nothing about whether it is heard.
 
 Every visible object has an `Activity` from the same distribution: silent ones, the other source of a cross-event clip
-before and after its turn, and the source itself outside of its sounding span. Size and brightness at rest are random, so
-that a single frame does not tell that an object has grown. In half of the clips one object moves behind another.
+before and after its turn, and the source itself outside of its sounding span. Size and brightness at rest are random,
+so that a single frame does not tell that an object has grown. In half of the clips one object moves behind another.
 """
 
 from collections.abc import Sequence

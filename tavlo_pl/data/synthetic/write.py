@@ -119,7 +119,7 @@ def write_world(
         height: of the frames in pixels, even.
         frames_annotated: maximum number of annotated frames per clip.
         workers: number of processes that render and encode.
-        version: of the scenes. In 2, silent objects move like sounding ones; 1 repeats earlier results, for one release.
+        version: of the scenes. In 2, silent objects move like sounding ones; 1 repeats results of earlier commits.
 
     Raises:
         ConfigError: a number out of range, or ``out`` holds another world.

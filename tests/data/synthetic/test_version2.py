@@ -1,5 +1,7 @@
 """Scenes of version 2: every object moves by the same distribution, and the kinds have the sources they should have."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -65,9 +67,7 @@ def test_version2_multi_entity_has_two_or_three_of_a_class_with_uncorrelated_mot
         equal = [a for a in scene.actors if a.category == source.category]
         assert len(equal) in (2, 3)
         own = pulse(activity_of(source).bursts, TIMES_S)
-        found += [
-            np.corrcoef(own, pulse(activity_of(a).bursts, TIMES_S))[0, 1] for a in equal if a is not source
-        ]
+        found += [np.corrcoef(own, pulse(activity_of(a).bursts, TIMES_S))[0, 1] for a in equal if a is not source]
     assert abs(np.mean(found)) < 0.1
     assert np.max(np.abs(found)) < 0.6
 
@@ -95,7 +95,7 @@ def test_bursts_do_not_overlap_and_avoid_correlation() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         one = draw_bursts(rng, 4.0, [])
-        assert all(a[1] < b[0] for a, b in zip(one, one[1:], strict=False))
+        assert all(a[1] < b[0] for a, b in pairwise(one))
         other = draw_bursts(rng, 4.0, [one])
         assert abs(np.corrcoef(pulse(one, TIMES_S), pulse(other, TIMES_S))[0, 1]) < 0.5
 
