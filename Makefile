@@ -55,6 +55,8 @@ weights: $(RUN)/test/results.json ## replace the packaged checkpoint by that of 
 RESULTS := .results
 SWEEP = $(TAVLO) sweep --base configs/exp/results.yaml --jobs 2 --quick $(or $(QUICK),false)
 PAGE = docs/results.md
+BASELINES = --untrained "['configs/untrained/motion_*.yaml']" \
+	--predictions "['$(RESULTS)/world/test/oracles/*']" --annotations $(RESULTS)/world/test
 PAGED = $(if $(QUICK),--out $(RESULTS)/$@-quick,--out $(RESULTS)/$@ --records docs/results --page $(PAGE))
 
 $(RESULTS)/world/.done: | $(STAMP)
@@ -65,15 +67,14 @@ results: recommended peers ablations ## make all tables of docs/results.md, abou
 	@echo "results: records in docs/results, tables in docs/results.md"
 
 recommended: $(RESULTS)/world/.done ## train and test the recommended configuration with five seeds, oracles and motion
-	$(SWEEP) $(PAGED) --seeds "[0,1,2,3,4]" --variants "['configs/ablation/reference.yaml','configs/ablation/audio_random.yaml']" \
-		--untrained "['configs/untrained/motion_*.yaml']" \
-		--predictions "['$(RESULTS)/world/test/oracles/*']" --annotations $(RESULTS)/world/test
+	$(SWEEP) $(PAGED) --seeds "[0,1,2,3,4]" $(BASELINES) \
+		--variants "['configs/ablation/reference.yaml']"
 
 peers: $(RESULTS)/world/.done ## train and test the image-level peers and a model without audio, three seeds each
-	$(SWEEP) $(PAGED) --variants "['configs/peers/*.yaml']"
+	$(SWEEP) $(PAGED) $(BASELINES) --variants "['configs/peers/*.yaml','configs/ablation/reference.yaml']"
 
 ablations: $(RESULTS)/world/.done ## train and test the ablations of configs/ablation, three seeds each
-	$(SWEEP) $(PAGED) --variants "['configs/ablation/*.yaml']"
+	$(SWEEP) $(PAGED) $(BASELINES) --variants "['configs/ablation/*.yaml']"
 
 search: PAGE = docs/research.md
 search: $(RESULTS)/world/.done ## train and test the objectives of configs/search, three seeds each

@@ -75,7 +75,7 @@ def test_sweep_writes_one_table_and_keeps_finished_runs(
     assert min(row["fit_s"] + row["inference_s"]) > 0
     table = (out / "table.md").read_text()
     assert page.read_text() == f"before\n<!-- table: out -->\n{table}<!-- end -->\nafter\n"
-    assert "width_4" in second.out and "width_4" in table and "A centred disk: single_sound" in table
+    assert "width_4" in second.out and "width_4" in table and "Pointing in %" in table
     assert "<svg" in (out / "plot.svg").read_text()
     assert "val/ciou_mean" in (out / "curves.svg").read_text()
 

@@ -7,13 +7,15 @@ tone whose pitch belongs to one of the two squares, drawn at random: the source.
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from tavlo_pl.data.spectrogram import LogMel
+from tavlo_pl.data.synthetic.twins import TwinClips
 from tavlo_pl.diagnose.perturbations import perturbed_maps
-from tavlo_pl.diagnose.probes import Diagnosis, Finding, diagnose
+from tavlo_pl.diagnose.probes import Diagnosis, Finding, diagnose, synchrony
 from tavlo_pl.types import Scenario, Targets
 from tests.helpers.suite import flags
 
@@ -180,6 +182,20 @@ def test_silent_segments_fails_for_active_maps(examined: Examine) -> None:
         assert (found.figures["active_share_silent"].value == 0) is passes
         assert found.figures["active_share_sounding"].value > 0.02
     assert "silent_segments" not in examined(oracle)[1]  # no silent segments
+
+
+def test_synchrony_finds_the_object_that_moves_with_the_sound() -> None:
+    masks = np.zeros((3, 2, 2, 8, 8), bool)
+    masks[:, :, 0, 2:4, 1:3] = masks[:, :, 1, 2:4, 5:7] = True
+    audible = np.array([[True, True], [True, False], [True, True]])
+    twins = TwinClips(np.zeros(0), np.zeros(0), masks, audible)
+    maps = torch.zeros(3, 2, 8, 8)
+    assert synchrony(maps, twins).figures["chosen"].value == 0.5  # ties
+    maps[:, :, 2, 1] = 1.0
+    found = synchrony(maps, twins)
+    assert found.passed and found.figures["chosen"] == (1.0, 1.0, 1.0) and not found.decisive
+    maps[0, :, 2, 5] = maps[1, 0, 2, 5] = 2.0  # the silent object in the first clip and in the one audible segment
+    assert synchrony(maps, twins).figures["chosen"].value == pytest.approx(1 / 3)
 
 
 def test_diagnose_without_annotations_uses_maps_alone() -> None:

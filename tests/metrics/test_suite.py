@@ -119,9 +119,9 @@ def test_suite_samples_list_every_value() -> None:
         "clip_00000/00040/single_sound",
         "clip_00001/00009/mixed_sound",
     ]
-    info = ["sample_id", "clip", "scenario", "category", "cross_event", "time_s", "sources", "area"]
+    info = ["sample_id", "clip", "scenario", "category", "cue", "cross_event", "time_s", "sources", "area"]
     columns = ["top_half", "fixed:0.1", "tn_rate", "pointing", "confidence"]
-    assert list(rows[0])[:13] == [*info, *(f"model/{column}" for column in columns)]
+    assert list(rows[0])[:14] == [*info, *(f"model/{column}" for column in columns)]
     assert rows[2]["clip"] == "clip_00001"
     assert rows[3]["category"] == "dög+cat"
     assert [row["cross_event"] for row in rows[::2]] == [True, False, False, True, False]
@@ -260,6 +260,8 @@ def test_suite_breakdown_counts_every_on_screen_sample() -> None:
     assert {name: group["samples"] for name, group in breakdown["sources"].items()} == {"1": 23, "2": 4}
     assert breakdown["category"]["cat"] == breakdown["category"]["dög"]
     assert breakdown["category"]["class 4"]["samples"] == 1
+    assert breakdown["cue"]["memory"] == breakdown["cue"]["synchrony"]  # samples with both cues belong to both
+    assert 0 < breakdown["cue"]["memory"]["samples"] < whole["samples"]
     medium = [row["model/adaptive"] for row in rows if (32 / 224) ** 2 < row["area"] <= (96 / 224) ** 2]
     assert breakdown["size"]["medium"]["samples"] == len(medium) < len(rows)
     figures = breakdown["size"]["medium"]["rows"]["model"]["adaptive"]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.functional.pooled import universal_threshold
 from tavlo_pl.metrics.protocols import AVATAR_PER_FRAME
-from tavlo_pl.models.base import TRAINING, VALIDATION, AVLocalizer, _with_source, seed_draws
+from tavlo_pl.models.base import TRAINING_DRAWS, VALIDATION_DRAWS, AVLocalizer, _with_source, seed_draws
 from tavlo_pl.types import Batch, Scenario, Targets
 from tests.helpers.suite import flags
 
@@ -66,10 +66,15 @@ def test_seed_draws_depends_on_every_number() -> None:
         seed_draws(*numbers)
         return torch.rand(()).item()
 
-    base = (TRAINING, 0, 3, 2, 0)
+    base = (TRAINING_DRAWS, 0, 3, 2, 0)
     assert draw(*base) == draw(*base)
-    others = [(VALIDATION, 0, 3, 2, 0), (TRAINING, 1, 3, 2, 0), (TRAINING, 0, 4, 2, 0), (TRAINING, 0, 3, 1, 0)]
-    assert len({draw(*numbers) for numbers in [base, *others, (TRAINING, 0, 3, 2, 1)]}) == 6
+    others = [
+        (VALIDATION_DRAWS, 0, 3, 2, 0),
+        (TRAINING_DRAWS, 1, 3, 2, 0),
+        (TRAINING_DRAWS, 0, 4, 2, 0),
+        (TRAINING_DRAWS, 0, 3, 1, 0),
+    ]
+    assert len({draw(*numbers) for numbers in [base, *others, (TRAINING_DRAWS, 0, 3, 2, 1)]}) == 6
 
 
 def test_training_step_rejects_a_batch_of_one_clip() -> None:

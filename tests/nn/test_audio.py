@@ -5,7 +5,7 @@ import torch
 
 from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.nn.audio import SegmentCNN
+from tavlo_pl.nn.audio import RandomAudio, SegmentCNN
 
 SEGMENTS, COLUMNS, SAMPLES = 5, 20, 16_000
 
@@ -63,3 +63,13 @@ def test_extra_pieces_must_leave_one_piece(encoder: SegmentCNN) -> None:
     encoder.extra_pieces = -5
     with pytest.raises(ConfigError, match="cannot be divided into 0 pieces"):
         encoder(torch.zeros(1, 1, 64, 100), 5)
+
+
+def test_random_audio_does_not_depend_on_the_audio() -> None:
+    encoder = RandomAudio(16)
+    features = []
+    for spectrogram in (torch.zeros(2, 1, 64, 40), torch.randn(2, 1, 64, 40)):
+        torch.manual_seed(0)
+        features.append(encoder(spectrogram, SEGMENTS - 1))
+    assert features[0].shape == (2, 4, 16) and torch.equal(*features)
+    assert not list(encoder.parameters())

@@ -44,7 +44,7 @@ def test_silence_and_noise_starts_with_silence_and_is_seeded(log_mel: LogMel) ->
     assert torch.equal(audio, silence_and_noise(like, 3))
 
 
-def test_time_shifted_shifts_by_at_most_half_of_the_segments_and_marks_what_wraps() -> None:
+def test_time_shifted_marks_segments_that_wrap() -> None:
     features = torch.arange(SEGMENTS, dtype=torch.float32).expand(2, SEGMENTS)[..., None]
     shifted, valid = time_shifted(features, 9)
     assert shifted.shape == (5, 2, SEGMENTS, 1) and valid.shape == (5, SEGMENTS)

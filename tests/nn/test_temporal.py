@@ -41,7 +41,7 @@ def test_clip_is_mirrored_at_its_ends() -> None:
     assert mirrored(torch.arange(-1, 2), 1).tolist() == [0, 0, 0]
 
 
-def test_score_attention_prefers_near_segments_with_similar_audio() -> None:
+def test_score_attention_prefers_similar_audio() -> None:
     attention = ScoreAttention(D)
     one, other = torch.eye(D)[:2]
     audio = torch.stack([one, one, other, one, other, other])[None]
@@ -54,7 +54,7 @@ def test_score_attention_prefers_near_segments_with_similar_audio() -> None:
     assert masked[:, 1].abs().max() == 0 and torch.allclose(masked.sum(-1), torch.ones(T))
 
 
-def test_score_attention_does_not_depend_on_the_position_in_the_clip() -> None:
+def test_score_attention_is_relative_in_time() -> None:
     torch.manual_seed(0)
     attention, audio = ScoreAttention(D), torch.randn(1, T, D)
     inner = torch.tensor([[False, True, True, True, True, False]])

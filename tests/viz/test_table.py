@@ -113,7 +113,7 @@ def test_group_table_has_one_row_per_group(metrics: dict[str, Any]) -> None:
     assert cells(size)["large"]["model"] == main["model"]["on_screen"]
     assert cells(size)["large"]["samples (clips)"] == "6 (6)"
     titles = [table.title.partition(":")[0] for table in results_tables(metrics)[2:]]
-    assert titles == ["By size of the source", "By number of sources", "Other rules"]
+    assert titles == ["By size of the source", "By number of sources", "By what identifies the source", "Other rules"]
     assert group_table(metrics | {"breakdown": {"category": {}}}, "category") is None
 
 

@@ -76,7 +76,7 @@ def twin_clips(spec: ClipSpec, count: int, seed: int = 0) -> TwinClips:
         shape = (round(size * ASPECT), size)
         renderer = Renderer(scene, LEVELS["standard"], shape, spec.duration_s, frame_rate, sounds, materials)
         drawn = [renderer.draw(2 * segment + 1) for segment in range(spec.segments)]
-        frames = np.stack([np.asarray(Image.fromarray(picture).resize((size, size))) for picture, _ in drawn])
+        frames = np.stack([np.asarray(Image.fromarray(image).resize((size, size))) for image, _ in drawn])
         columns = ((np.arange(size) + 0.5) * shape[0] / size).astype(int)
         masks = np.stack([[view.owner[:, columns] == actor for actor in (0, 1)] for _, view in drawn])
         centres = (np.arange(spec.segments) + 0.5) * spec.duration_s / spec.segments

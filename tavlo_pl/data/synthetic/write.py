@@ -180,23 +180,23 @@ def write_job(job: SyntheticJob) -> tuple[str, str]:
         renderer = Renderer(
             scene, LEVELS[world.difficulty], size, world.duration_s, world.frame_rate, sounds, materials
         )
-        pictures, views = zip(*(renderer.draw(frame) for frame in range(renderer.frame_count)), strict=True)
+        images, views = zip(*(renderer.draw(frame) for frame in range(renderer.frame_count)), strict=True)
         annotated = scene.annotated
         if world.version == 2:
             annotated = choose_frames(scene, views, world.frame_rate, world.frames_annotated)
             if job.split != "train":
                 oracles = job.folder / job.split / "oracles"
                 write_oracles(oracles, scene, annotated, views, world.frame_rate, world.duration_s)
-        _annotate(job.folder / job.split / "metadata" / scene.name, scene, annotated, pictures, views)
+        _annotate(job.folder / job.split / "metadata" / scene.name, scene, annotated, images, views)
         video_file.parent.mkdir(parents=True, exist_ok=True)
-        write_clip(video_file, pictures, world.frame_rate, mix_sound(scene, sounds), SAMPLE_RATE_HZ)
+        write_clip(video_file, images, world.frame_rate, mix_sound(scene, sounds), SAMPLE_RATE_HZ)
     return scene.name, scene.label
 
 
 def _annotate(
-    folder: Path, scene: Scene, frames: Sequence[Annotated], pictures: Sequence[np.ndarray], views: Sequence[View]
+    folder: Path, scene: Scene, frames: Sequence[Annotated], images: Sequence[np.ndarray], views: Sequence[View]
 ) -> None:
-    """Writes the annotation and the picture of every annotated frame."""
+    """Writes the annotation and the image of every annotated frame."""
     folder.mkdir(parents=True, exist_ok=True)
     for frame in frames:
         owner = views[frame.frame].owner
@@ -215,7 +215,7 @@ def _annotate(
         height, width = owner.shape
         content = {"original_width": width, "original_height": height, "annotations": annotations}
         (folder / f"{frame.frame:05d}.json").write_text(json.dumps(content))
-        Image.fromarray(pictures[frame.frame]).save(folder / f"{frame.frame:05d}.jpg", quality=90)
+        Image.fromarray(images[frame.frame]).save(folder / f"{frame.frame:05d}.jpg", quality=90)
 
 
 def _geometry(mask: np.ndarray) -> dict[str, object]:

@@ -41,6 +41,15 @@ def test_clips_are_sorted_and_carry_their_frames(tmp_path: Path) -> None:
     assert (sample_of(first, Scenario.SINGLE_SOUND).mask(SIZE) == rectangle()).all()
 
 
+def test_cues_of_the_procedural_videos_are_read(tmp_path: Path) -> None:
+    tree = {CLIP: {"00003": [instance(cue="memory"), instance(cue="appearance")], "00009": [instance()]}}
+    clip = AVATAR(str(write_avatar(tmp_path, tree, empty=True))).clips()[0]
+    cues = [sample_of(frame, Scenario.SINGLE_SOUND).cue for frame in clip.annotations]
+    assert cues == ["appearance+memory", ""]
+    with pytest.raises(AnnotationError, match=r"cue is 'luck'; known are appearance, synchrony, memory"):
+        read_one(tmp_path / "other", instance(cue="luck"))
+
+
 def test_frame_base_is_taken_off(tmp_path: Path) -> None:
     write_avatar(tmp_path, {CLIP: {"00001": [instance()], "00254": [instance()]}}, empty=True)
     clip = AVATAR(str(tmp_path), frame_base=1).clips()[0]

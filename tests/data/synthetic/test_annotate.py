@@ -30,7 +30,7 @@ def rendered(kind: Kind, number: int = 0) -> tuple[Scene, tuple[View, ...], tupl
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_annotated_frames_name_every_sounding_object_once(kind: Kind) -> None:
+def test_annotated_frames_name_every_source(kind: Kind) -> None:
     for number in range(3):
         scene, _, frames = rendered(kind, number)
         assert frames
@@ -41,7 +41,7 @@ def test_annotated_frames_name_every_sounding_object_once(kind: Kind) -> None:
             assert all((s.cue is None) == (s.scenario is Scenario.OFF_SCREEN) for s in frame.sources)
 
 
-def test_multi_entity_is_never_identified_by_appearance_while_an_equal_object_is_visible() -> None:
+def test_equal_objects_exclude_the_cue_appearance() -> None:
     found = {Cue.SYNCHRONY: 0, Cue.MEMORY: 0}
     for number in range(6):
         scene, views, frames = rendered("multi_entity", number)
@@ -56,7 +56,7 @@ def test_multi_entity_is_never_identified_by_appearance_while_an_equal_object_is
     assert min(found.values()) >= 5
 
 
-def test_synchrony_and_memory_differ_by_the_motion_of_the_source() -> None:
+def test_synchrony_and_memory_differ_by_motion() -> None:
     for number in range(6):
         scene, views, frames = rendered("multi_entity", number)
         for frame in frames:
@@ -71,7 +71,7 @@ def test_synchrony_and_memory_differ_by_the_motion_of_the_source() -> None:
                     assert hidden or not is_moving(activity, frame.frame / RATE)
 
 
-def test_a_source_that_is_mostly_hidden_is_identified_by_memory() -> None:
+def test_a_hidden_source_has_the_cue_memory() -> None:
     scene, views, frames = rendered("single_sound")
     source = next(s.actor for f in frames for s in f.sources)
     frame = next(f.frame for f in frames)
@@ -82,7 +82,7 @@ def test_a_source_that_is_mostly_hidden_is_identified_by_memory() -> None:
     assert cue_of(scene, source, replace(view, owner=owner), frame / RATE) is Cue.MEMORY
 
 
-def test_motion_at_annotated_frames_does_not_indicate_the_source() -> None:
+def test_motion_at_annotated_frames_is_balanced() -> None:
     more = []
     for kind in KINDS:
         for number in range(6):
@@ -97,7 +97,7 @@ def test_motion_at_annotated_frames_does_not_indicate_the_source() -> None:
     assert abs(np.mean(more)) < 0.12
 
 
-def test_synchrony_oracle_finds_the_source_and_class_oracle_guesses_among_equals() -> None:
+def test_oracles_find_the_source_or_guess() -> None:
     right: dict[str, list[bool]] = {"synchrony_oracle": [], "class_oracle": [], "any_visible_object": []}
     for number in range(12):
         scene, views, frames = rendered("multi_entity", number)

@@ -23,7 +23,7 @@ def activity_of(actor: Actor) -> Activity:
     return actor.activity
 
 
-def test_version2_draws_depend_on_seed_split_and_number_alone() -> None:
+def test_version2_draws_depend_on_their_key() -> None:
     assert scenes("mixed_sound", 3) == scenes("mixed_sound", 3)
     assert scenes("mixed_sound", 3) != scenes("mixed_sound", 3, seed=1)
     names = [{s.name for s in scenes(None, 100, split=split)} for split in ("train", "val", "test")]
@@ -31,14 +31,14 @@ def test_version2_draws_depend_on_seed_split_and_number_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_version2_has_three_or_four_visible_objects_that_all_move(kind: Kind) -> None:
+def test_version2_objects_all_move(kind: Kind) -> None:
     for scene in scenes(kind):
         visible = [a for a in scene.actors if a.visible is not None]
         assert 3 <= len(visible) <= 5 if kind == "off_screen" else 3 <= len(visible) <= 4
         assert all(len(activity_of(a).bursts) >= 2 for a in visible)
 
 
-def test_version2_silent_objects_move_as_much_as_sounding_ones() -> None:
+def test_version2_silent_objects_move_as_much() -> None:
     actors = [a for kind in KINDS for s in scenes(kind, 60) for a in s.actors]
     shares = [
         np.mean([pulse(activity_of(a).bursts, TIMES_S).mean() for a in actors if a.audible == audible])
@@ -47,7 +47,7 @@ def test_version2_silent_objects_move_as_much_as_sounding_ones() -> None:
     assert abs(shares[0] - shares[1]) < 0.03
 
 
-def test_version2_source_moves_half_of_the_time_in_which_it_is_heard() -> None:
+def test_version2_sources_rest_while_heard() -> None:
     moving = [
         is_moving(activity_of(a), t)
         for kind in KINDS
@@ -60,7 +60,7 @@ def test_version2_source_moves_half_of_the_time_in_which_it_is_heard() -> None:
     assert abs(np.mean(moving) - np.mean(others)) < 0.06
 
 
-def test_version2_multi_entity_has_two_or_three_of_a_class_with_uncorrelated_motion() -> None:
+def test_version2_equal_objects_move_unlike() -> None:
     found = []
     for scene in scenes("multi_entity", 60):
         (source,) = [a for a in scene.actors if a.audible]
@@ -72,7 +72,7 @@ def test_version2_multi_entity_has_two_or_three_of_a_class_with_uncorrelated_mot
     assert np.max(np.abs(found)) < 0.6
 
 
-def test_version2_a_third_of_the_off_screen_clips_has_a_visible_object_of_the_class() -> None:
+def test_version2_off_screen_twins() -> None:
     twins = []
     for scene in scenes("off_screen", 150):
         (source,) = [a for a in scene.actors if a.audible]
@@ -80,7 +80,7 @@ def test_version2_a_third_of_the_off_screen_clips_has_a_visible_object_of_the_cl
     assert 0.22 < np.mean(twins) < 0.45
 
 
-def test_version2_cross_event_sources_take_turns_and_move_all_the_time() -> None:
+def test_version2_cross_event_takes_turns() -> None:
     for scene in scenes("cross_event"):
         first, second = sorted((a for a in scene.actors if a.audible), key=lambda a: activity_of(a).audible[:1])
         assert first.category != second.category
@@ -100,7 +100,7 @@ def test_bursts_do_not_overlap_and_avoid_correlation() -> None:
         assert abs(np.corrcoef(pulse(one, TIMES_S), pulse(other, TIMES_S))[0, 1]) < 0.5
 
 
-def test_sound_rings_on_after_a_burst_until_it_is_20_db_lower() -> None:
+def test_sound_rings_on_after_a_burst() -> None:
     activity = Activity(bursts=((0.5, 1.0), (3.0, 3.5)), audible=((0.5, 1.0),), ring_s=0.5, shared_ring=False)
     level = sound_envelope(activity, np.array([0.4, 0.7, 1.2, 3.2]))
     assert level[0] == 0 and level[1] == 1 and 0.3 < level[2] < 0.6
