@@ -18,6 +18,7 @@ run folder (`tavlo_pl.run.sweep`). After an interruption, the same command keeps
 as long as the stored configuration is the same; otherwise the run is made again.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -264,7 +265,7 @@ class Commands:
     def resolve(self, run: SweepRun) -> dict[str, Any] | str:
         """Returns the resolved configuration of a run with all defaults, or a message if it is rejected."""
         if run.config.is_dir():
-            return {"predictions": str(run.config), "annotations": self.annotations}
+            return {"predictions": str(run.config), "files": _fingerprint(run.config), "annotations": self.annotations}
         untrained = [] if run.trained else ["--allow_untrained"]
         arguments = ["fit" if run.trained else "test", *self.options(run), *untrained, "--print_config"]
         done = subprocess.run(_process(arguments), capture_output=True, text=True, env=self.environment, check=False)
@@ -294,6 +295,14 @@ class Commands:
         sha256 = json.loads(run.config_record.read_text(encoding="utf-8"))["sha256"]
         RunRecord.of_test(run.name, run.seed, sha256, run.test_folder, run.fit_s()).write(run.record)
         return None
+
+
+def _fingerprint(folder: Path) -> str:
+    """Returns the sha256 of the names and contents of all files below a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _process(arguments: Sequence[str]) -> list[str]:

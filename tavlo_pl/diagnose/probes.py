@@ -1,11 +1,12 @@
 """The probes of ``tavlo diagnose``: each computes values from the maps and compares them with a stated limit.
 
 Three probes are decisive; ``RULES`` states their conditions. The two limits lie between the values of two checkpoints
-on the test clips of the demo (96 clips, one seed): with the recommended objective, map change 0.31, retrieval accuracy
-44 % (chance: 12.5 %) and an audio location share of 21 % of the variance; with the published objective, after one
-epoch, 0.0004, 13 % and 0.1 %. Two further variants after one epoch, evaluated with the limits already set: cross-modal
-attention with maximum pooling of positives and negatives 0.012, 13 % and 0.8 %; no attention, maximum pooling of
-positives and mean pooling of negatives, 0.011, 13 % and 1.1 %. No evaluated checkpoint lies near a limit.
+on test clips of version 1 of the procedural videos (96 clips, one seed): with the recommended objective, map change
+0.31, retrieval accuracy 44 % (chance: 12.5 %) and an audio location share of 21 % of the variance; with the published
+objective, after one epoch, 0.0004, 13 % and 0.1 %. Two further variants after one epoch, evaluated with the limits
+already set: cross-modal attention with maximum pooling of positives and negatives 0.012, 13 % and 0.8 %; no attention,
+maximum pooling of positives and mean pooling of negatives, 0.011, 13 % and 1.1 %. No evaluated checkpoint lies near a
+limit.
 """
 
 import math

@@ -27,6 +27,9 @@ from tavlo_pl.run.results import PER_SAMPLE, RESULTS
 DIGITS = 4
 """Decimal places of stored values."""
 
+NAMED = ("scenario", "cue")
+"""Fields of few different names, stored as the names and the number of the name of each sample."""
+
 VALUES = ("ciou", "pointing", "mismatched_ciou", "mismatched_pointing", TN_RATE)
 """Columns of values: of the model with its own audio, with that of another clip, and off-screen."""
 
@@ -117,14 +120,17 @@ class RunRecord:
             PredictionError: the file is not JSON.
         """
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            for name in NAMED:
+                fields[name] = [fields[name]["names"][number] for number in fields[name]["index"]]
+            return cls(**fields)
         except FileNotFoundError:
             return None
         except ValueError as error:
             raise PredictionError(
                 f"{path}: no record of a run ({error}); remove it, and the run is made again."
             ) from error
-        except TypeError:
+        except (TypeError, KeyError, IndexError):
             return None
 
     def write(self, path: Path) -> None:
@@ -132,6 +138,9 @@ class RunRecord:
         path.parent.mkdir(parents=True, exist_ok=True)
         fields = asdict(self)
         values: Mapping[str, Sequence[Any]] = fields.pop("values")
+        for name in NAMED:
+            names = list(dict.fromkeys(fields[name]))
+            fields[name] = {"names": names, "index": [names.index(each) for each in fields[name]]}
         lines = [f" {json.dumps(name)}: {json.dumps(value, separators=(',', ':'))}" for name, value in fields.items()]
         of_values = (
             f"  {json.dumps(name)}: {json.dumps(column, separators=(',', ':'))}" for name, column in values.items()

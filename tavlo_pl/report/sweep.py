@@ -202,7 +202,8 @@ def _in_group(record: RunRecord, group: str) -> np.ndarray:
     if group == "on_screen":
         return ~off_screen
     if group == "cross_event":
-        return ~off_screen & (np.array(record.cross_event) == 1)
+        switches: np.ndarray = ~off_screen & (np.array(record.cross_event) == 1)
+        return switches
     names = record.cue if group in CUES else record.scenario
     chosen: np.ndarray = np.array([group in each.split("+") for each in names], bool)
     return chosen

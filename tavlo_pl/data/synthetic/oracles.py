@@ -4,8 +4,9 @@
 
     DIR/<split>/oracles/<oracle>/<clip>.npz    heatmap (n, H, W) of the n annotated frames, frame_number (n,)
 
-Each heatmap is 1 on the visible pixels of one object and 0 elsewhere; ``tavlo score`` scores the folders like those of
-any method.
+Each heatmap has its highest value on the visible pixels of one object and falls off around it, so that a threshold that
+predicts more pixels than the object has takes those next to it; ``tavlo score`` scores the folders like those of any
+method.
 
 - ``any_visible_object`` draws one of the visible objects; its pointing accuracy is chance.
 - ``class_oracle`` draws one of the visible objects of the classes that sound at this moment.
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import Image, ImageFilter
 
 from tavlo_pl.data.synthetic.activity import STEP_S, pulse, sound_envelope
 from tavlo_pl.data.synthetic.annotate import LEAST_VISIBLE, View
@@ -27,6 +29,9 @@ from tavlo_pl.io.atomic import atomic_path
 Oracle = Literal["any_visible_object", "class_oracle", "synchrony_oracle"]
 
 ORACLES: tuple[Oracle, ...] = ("any_visible_object", "class_oracle", "synchrony_oracle")
+
+FALL_OFF = 10
+"""Height of the frame divided by the standard deviation, in pixels, with which heatmaps fall off around the object."""
 
 WINDOW_S = 1.3
 """Largest distance in time of what the synchrony oracle compares."""
@@ -51,12 +56,19 @@ def write_oracles(
         heatmaps = []
         for frame in frames:
             number = choose(oracle, scene, frame, views[frame.frame], frame.frame / frame_rate, duration_s)
-            heatmaps.append(views[frame.frame].owner == number if number is not None else views[0].owner < -1)
+            heatmaps.append(_heatmap(views[frame.frame].owner, number))
         path = folder / oracle / f"{scene.name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         numbers = np.array([frame.frame for frame in frames])
         with atomic_path(path) as new, new.open("wb") as file:
-            np.savez_compressed(file, heatmap=np.array(heatmaps, np.uint8), frame_number=numbers)
+            np.savez_compressed(file, heatmap=np.stack(heatmaps), frame_number=numbers)
+
+
+def _heatmap(owner: np.ndarray, actor: int | None) -> np.ndarray:
+    """(H, W) uint8, 255 on the pixels of an actor, falling off around it; zero for None."""
+    mask = Image.fromarray(np.where(owner == (-2 if actor is None else actor), 255, 0).astype(np.uint8))
+    around = np.asarray(mask.filter(ImageFilter.GaussianBlur(owner.shape[0] / FALL_OFF)))
+    return np.where(np.asarray(mask) > 0, 255, np.minimum(around, 254)).astype(np.uint8)
 
 
 def choose(oracle: Oracle, scene: Scene, frame: Annotated, view: View, time_s: float, duration_s: float) -> int | None:
