@@ -38,7 +38,8 @@ class TAVLO(AVLocalizer):
         compile: backend of ``torch.compile`` for encoders and blocks, for example ``inductor``; None does not compile.
 
     Raises:
-        ConfigError: the objective needs negatives that ``attention.cross_modal`` cannot score.
+        ConfigError: the objective needs negatives that ``attention.cross_modal`` cannot score, or lacks those that
+            ``attention.score_attention`` learns from.
     """
 
     def __init__(
