@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tavlo_pl.errors import RunFailedError
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.metrics.figure import TN_RATE
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
@@ -60,9 +61,17 @@ def variant_results(records: Sequence[RunRecord]) -> dict[str, Any]:
     """Results of one variant: means over its seeds, with the interval of each mean by video.
 
     Args:
-        records: tested runs of the variant, one a seed, on the same samples.
+        records: tested runs of the variant, one a seed.
+
+    Raises:
+        RunFailedError: they were tested on different samples.
     """
     first = records[0]
+    if len({record.samples_sha256 for record in records}) > 1:
+        raise RunFailedError(
+            f"the seeds of {first.variant} were tested on different samples and cannot be averaged: remove the records "
+            "of videos that are not used any more"
+        )
     groups = [*GROUPS, *(cue for cue in CUES if any(cue in each.split("+") for each in first.cue))]
     ciou = {group: found for group in groups if (found := _mean(records, group, "ciou"))}
     other = _mean(records, "on_screen", "mismatched_ciou")

@@ -1,9 +1,11 @@
 """Tables of a sweep, from records of its runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tavlo_pl.errors import RunFailedError
 from tavlo_pl.metrics.protocols import AVATAR
 from tavlo_pl.report.records import RunRecord
 from tavlo_pl.report.sweep import ciou_table, pointing_table, variant_results, write_sweep
@@ -46,6 +48,11 @@ def test_variant_results_are_means_by_scenario_and_cue() -> None:
     assert found["mismatched_falls_by"] == pytest.approx([1 - 0.9 / 1.9] * 2)
     assert found["mismatched_falls_by_in_mixed"] == pytest.approx([0.5] * 2)
     assert found["tn_rate"]["value"] == 0.75
+
+
+def test_seeds_with_different_samples_are_not_averaged() -> None:
+    with pytest.raises(RunFailedError, match="the seeds of a were tested on different samples"):
+        variant_results([record(), replace(record(seed=1), samples_sha256="2")])
 
 
 def test_sweep_table_formats_costs_and_spread() -> None:

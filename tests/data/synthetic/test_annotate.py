@@ -1,5 +1,6 @@
 """Annotated frames of version 2: cues, exact masks, and balanced motion."""
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +11,7 @@ from tavlo_pl.data.synthetic.activity import is_moving
 from tavlo_pl.data.synthetic.annotate import HIDDEN, LEAST_DISTANCE, View, choose_frames, cue_of
 from tavlo_pl.data.synthetic.difficulty import LEVELS
 from tavlo_pl.data.synthetic.materials import Procedural
-from tavlo_pl.data.synthetic.oracles import choose
+from tavlo_pl.data.synthetic.oracles import ORACLES, Oracle, choose
 from tavlo_pl.data.synthetic.render import Renderer, actor_sound
 from tavlo_pl.data.synthetic.scene import KINDS, Annotated, Kind, Scene
 from tavlo_pl.data.synthetic.version2 import draw_scene
@@ -42,18 +43,18 @@ def test_annotated_frames_name_every_source(kind: Kind) -> None:
 
 
 def test_equal_objects_exclude_the_cue_appearance() -> None:
-    found = {Cue.SYNCHRONY: 0, Cue.MEMORY: 0}
+    found: Counter[Cue | None] = Counter()
     for number in range(6):
         scene, views, frames = rendered("multi_entity", number)
         for frame in frames:
             for source in frame.sources:
+                found[source.cue] += 1
                 if source.cue is not Cue.APPEARANCE:
-                    found[source.cue] += 1  # type: ignore[index]
                     continue
                 category = scene.actors[source.actor].category
                 equal = [n for n, a in enumerate(scene.actors) if a.category == category and n != source.actor]
                 assert all(views[frame.frame].visible(n) < 0.004 * 96 * 64 for n in equal)
-    assert min(found.values()) >= 5
+    assert min(found[Cue.SYNCHRONY], found[Cue.MEMORY]) >= 5
 
 
 def test_synchrony_and_memory_differ_by_motion() -> None:
@@ -98,13 +99,13 @@ def test_motion_at_annotated_frames_is_balanced() -> None:
 
 
 def test_oracles_find_the_source_or_guess() -> None:
-    right: dict[str, list[bool]] = {"synchrony_oracle": [], "class_oracle": [], "any_visible_object": []}
+    right: dict[Oracle, list[bool]] = {oracle: [] for oracle in ORACLES}
     for number in range(12):
         scene, views, frames = rendered("multi_entity", number)
         for frame in frames:
             for oracle, hits in right.items():
-                number_ = choose(oracle, scene, frame, views[frame.frame], frame.frame / RATE, 4.0)  # type: ignore[arg-type]
-                hits.append(number_ in {s.actor for s in frame.sources})
+                actor = choose(oracle, scene, frame, views[frame.frame], frame.frame / RATE, 4.0)
+                hits.append(actor in {s.actor for s in frame.sources})
     assert np.mean(right["synchrony_oracle"]) >= 0.85
     assert 0.25 < np.mean(right["class_oracle"]) < 0.65
     assert np.mean(right["any_visible_object"]) < 0.5

@@ -47,6 +47,15 @@ def test_the_readers_of_real_data_read_it_back(tmp_path: Path) -> None:
     assert mask.sum() == sum(content["annotations"][0]["segmentation"]["counts"][1::2])
 
 
+def test_version_1_has_neither_cues_nor_oracles(tmp_path: Path) -> None:
+    first, second = small_world(tmp_path / "one", version=1), small_world(tmp_path / "two")
+    for world, has in ((first, False), (second, True)):
+        frames = [json.loads(text) for name, text in annotations(world / "test").items() if "metadata" in name]
+        on_screen = [a for frame in frames for a in frame["annotations"] if a["task"] != "Off-Screen"]
+        assert on_screen and all(("cue" in annotation) is has for annotation in on_screen)
+        assert (world / "test" / "oracles").is_dir() is has and not (world / "train" / "oracles").exists()
+
+
 def test_world_depends_on_the_seed_alone(tmp_path: Path) -> None:
     one, two = small_world(tmp_path / "one"), small_world(tmp_path / "two", workers=2)
     assert annotations(one) == annotations(two)
