@@ -2,7 +2,8 @@
 
 Every object draws its bursts from the same distribution, whether it sounds or not. A sounding object is heard from the
 onset of a burst until its ringing sound has faded, which is longer than the usual pause between two bursts: at a moment
-with sound, the source moves about as often as any other object.
+with sound, the source moves about as often as any other object. Some pauses are long: in their middle, neither the frame
+nor the half second around it tells which of several resting objects is heard.
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,14 @@ import numpy as np
 
 from tavlo_pl.data.synthetic.scene import Activity, Interval
 
-BURST_S, PAUSE_S = (0.3, 0.7), (0.25, 0.8)
-"""Limits of the length of a burst and of the pause after it."""
+BURST_S, PAUSE_S, LONG_PAUSE_S = (0.3, 0.7), (0.25, 0.7), (1.2, 2.0)
+"""Limits of the length of a burst, and of the usual and the long pauses after it."""
+
+LONG = 0.35
+"""Probability of a long pause."""
+
+RING_S = (0.5, 1.1)
+"""Limits of the time in which a ringing sound falls to 1/e."""
 
 TEMPO = 0.2
 """Largest factor, as a natural logarithm, by which the bursts and pauses of one object are longer or shorter."""
@@ -26,6 +33,9 @@ RING_LEVEL = 0.6
 FAINTEST = 0.1
 """Amplitude below which a ringing sound counts as silent: 20 dB below that during a burst."""
 
+HALVES = (0.12, 0.4), (0.6, 0.88)
+"""Parts of a clip in which every object has a whole burst; sounds begin before and end after them (`version2`)."""
+
 STEP_S = 0.02
 """Step in which the correlation of envelopes is computed."""
 
@@ -33,10 +43,18 @@ STEP_S = 0.02
 def draw_bursts(
     rng: np.random.Generator, duration_s: float, others: Sequence[Sequence[Interval]]
 ) -> tuple[Interval, ...]:
-    """Bursts of one object over a whole clip: of six draws, those that are the least correlated with other objects'."""
+    """Bursts of one object over a whole clip: of six draws, those that are the least correlated with other objects'.
+
+    Every object has a whole burst in the first and in the second half of the clip, so that one that sounds in either
+    half has an audible one, and a silent object cannot be told by having none.
+    """
     times_s = np.arange(0, duration_s, STEP_S)
     taken = [pulse(bursts, times_s) for bursts in others]
-    draws = [_bursts(rng, duration_s) for _ in range(6)]
+    draws: list[tuple[Interval, ...]] = []
+    while len(draws) < 6:
+        bursts = _bursts(rng, duration_s)
+        if all(_has_burst(bursts, low * duration_s, high * duration_s) for low, high in HALVES):
+            draws.append(bursts)
 
     def largest(bursts: Sequence[Interval]) -> float:
         own = pulse(bursts, times_s)
@@ -53,8 +71,12 @@ def _bursts(rng: np.random.Generator, duration_s: float) -> tuple[Interval, ...]
         end = begin + tempo * float(rng.uniform(*BURST_S))
         if end > 0:
             bursts.append((begin, end))
-        begin = end + tempo * float(rng.uniform(*PAUSE_S))
+        begin = end + tempo * float(rng.uniform(*(LONG_PAUSE_S if rng.random() < LONG else PAUSE_S)))
     return tuple(bursts)
+
+
+def _has_burst(bursts: Sequence[Interval], low_s: float, high_s: float) -> bool:
+    return any(low_s <= begin and end <= high_s for begin, end in bursts)
 
 
 def pulse(bursts: Sequence[Interval], times_s: np.ndarray) -> np.ndarray:
@@ -75,7 +97,7 @@ def sound_envelope(activity: Activity, times_s: np.ndarray) -> np.ndarray:
         ring = RING_LEVEL * np.exp(-np.clip(after, 0, None) / activity.ring_s)
         current = np.where(after <= 0, 1.0, ring)
         level = np.where(times_s >= begin, current, level)
-    return level
+    return np.where(times_s < activity.damped_s, level, 0.0)
 
 
 def audible_spans(activity: Activity) -> tuple[Interval, ...]:
@@ -87,9 +109,15 @@ def audible_spans(activity: Activity) -> tuple[Interval, ...]:
             spans[-1] = (spans[-1][0], end + tail_s)
         else:
             spans.append((begin, end + tail_s))
-    return tuple(spans)
+    return tuple((begin, min(end, activity.damped_s)) for begin, end in spans)
 
 
-def is_moving(activity: Activity, time_s: float) -> bool:
-    """Whether the object moves at a time: within a burst, or less than `RELEASE_S` after it."""
-    return any(begin <= time_s <= end + RELEASE_S for begin, end in activity.bursts)
+def is_moving(activity: Activity, time_s: float, margin_s: float = 0.0) -> bool:
+    """Whether the object moves at a time: within a burst, or less than `RELEASE_S` after it.
+
+    Args:
+        activity: of the object.
+        time_s: the time.
+        margin_s: bursts are this much longer on both sides.
+    """
+    return any(begin - margin_s <= time_s <= end + RELEASE_S + margin_s for begin, end in activity.bursts)

@@ -3,7 +3,8 @@
 A source is identified by **appearance** where no other visible object has its class and its sound names the class, by
 **synchrony** where equal objects are visible and the source moves with its sound, and by **memory** where nothing in
 the frame tells: it is mostly hidden, or it rests while its sound rings on, beside equal objects or with the tone that
-all classes share.
+all classes share. Resting frames less than half a second from a motion of the source are ambiguous (the frames around
+them tell) and are not annotated.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ HIDDEN = 0.5
 
 MARGIN_S = 0.1
 """Frames that are nearer to the start or end of a sound, or to entering or leaving, are ambiguous and left out."""
+
+MEMORY_S = 0.5
+"""Minimum time from the source's nearest motion, before or after, in frames that only memory identifies."""
 
 LEAST_DISTANCE = 2
 """Minimum distance of two annotated frames."""
@@ -100,14 +104,17 @@ def _candidate(scene: Scene, frame: int, view: View, time_s: float) -> _Candidat
             continue
         if not actor.visible_at(time_s, MARGIN_S) or view.visible(n) < LEAST_VISIBLE * view.owner.size:
             return None
-        sources.append(Source(n, scenario, cue_of(scene, n, view, time_s)))
+        cue = cue_of(scene, n, view, time_s)
+        if cue is None:
+            return None
+        sources.append(Source(n, scenario, cue))
     moves = {n: _moves(scene, n, time_s) for n, a in enumerate(scene.actors) if a.visible_at(time_s)}
     unlike = sum(moves[n] != moves[s.actor] for s in sources if s.actor in moves for n in moves)
     return _Candidate(Annotated(frame, tuple(sources)), tuple((s.actor, s.cue) for s in sources), unlike)
 
 
-def cue_of(scene: Scene, source: int, view: View, time_s: float) -> Cue:
-    """The cue that identifies a visible source at a time.
+def cue_of(scene: Scene, source: int, view: View, time_s: float) -> Cue | None:
+    """The cue that identifies a visible source at a time; None if it rests, and moves less than `MEMORY_S` away.
 
     Args:
         scene: the clip.
@@ -124,11 +131,13 @@ def cue_of(scene: Scene, source: int, view: View, time_s: float) -> Cue:
     )
     rests = not _moves(scene, source, time_s)
     hidden = view.visible(source) < HIDDEN * view.whole[source]
-    if hidden or (rests and (equals or actor.activity.shared_ring)):
+    if hidden:
         return Cue.MEMORY
+    if rests and (equals or actor.activity.shared_ring):
+        return None if _moves(scene, source, time_s, MEMORY_S) else Cue.MEMORY
     return Cue.SYNCHRONY if equals else Cue.APPEARANCE
 
 
-def _moves(scene: Scene, actor: int, time_s: float) -> bool:
+def _moves(scene: Scene, actor: int, time_s: float, margin_s: float = 0.0) -> bool:
     activity = scene.actors[actor].activity
-    return activity is not None and is_moving(activity, time_s)
+    return activity is not None and is_moving(activity, time_s, margin_s)

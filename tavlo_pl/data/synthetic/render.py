@@ -44,7 +44,7 @@ def burst_sound(actor: Actor, activity: Activity, duration_s: float, materials: 
     tail_s = activity.ring_s * np.log(RING_LEVEL / FAINTEST) + 0.3
     for number, (begin_s, end_s) in enumerate(activity.audible):
         later = activity.audible[number + 1 :]
-        stop_s = min(end_s + tail_s, later[0][0] if later else duration_s, duration_s)
+        stop_s = min(end_s + tail_s, later[0][0] if later else duration_s, duration_s, activity.damped_s)
         begin, end, stop = (round(max(time_s, 0) * SAMPLE_RATE_HZ) for time_s in (begin_s, min(end_s, stop_s), stop_s))
         voice = materials.voice(actor.category, stop - begin, rng_of("voice", actor.voice_seed))
         voice = RMS * voice / (np.sqrt((voice[: end - begin] ** 2).mean()) + 1e-9)

@@ -6,6 +6,7 @@ draws depend on (seed, split, number of the clip) only.
 
 import base64
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -76,12 +77,14 @@ class Activity:
         audible: those of them with sound; empty for silent objects.
         ring_s: time in which the ringing sound falls to 1/e.
         shared_ring: whether the ringing sound is a tone that all classes share, instead of that of the class.
+        damped_s: time at which the ringing sound is stopped.
     """
 
     bursts: tuple[Interval, ...]
     audible: tuple[Interval, ...]
     ring_s: float
     shared_ring: bool
+    damped_s: float = math.inf
 
 
 @dataclass(frozen=True)

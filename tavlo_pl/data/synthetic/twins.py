@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from tavlo_pl.data.clip_spec import ClipSpec
-from tavlo_pl.data.synthetic.activity import audible_spans, draw_bursts
+from tavlo_pl.data.synthetic.activity import RING_S, audible_spans, draw_bursts
 from tavlo_pl.data.synthetic.difficulty import LEVELS
 from tavlo_pl.data.synthetic.materials import Procedural
 from tavlo_pl.data.synthetic.render import Renderer, actor_sound, mix_sound
@@ -47,7 +47,7 @@ def draw_twins(seed: int, number: int, duration_s: float) -> Scene:
     for column in rng.permutation(COLUMNS).tolist():
         bursts = draw_bursts(rng, duration_s, [a.activity.bursts for a in actors if a.activity])
         sounds = not actors
-        activity = Activity(bursts, bursts if sounds else (), float(rng.uniform(0.35, 0.7)), shared_ring=False)
+        activity = Activity(bursts, bursts if sounds else (), float(rng.uniform(*RING_S)), shared_ring=False)
         path = Path((column, 0.5), (0.02, 0.02), (0.3, 0.3), (rng.uniform(0, 6), rng.uniform(0, 6)), 0.0)
         voice = int(rng.integers(1 << 30))
         actors.append(

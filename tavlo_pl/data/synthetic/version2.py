@@ -5,12 +5,13 @@ before and after its turn, and the source itself outside of its sounding span. S
 so that a single frame does not tell that an object has grown. In half of the clips one object moves behind another.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from tavlo_pl.data.synthetic.activity import audible_spans, draw_bursts
+from tavlo_pl.data.synthetic.activity import RING_S, audible_spans, draw_bursts
 from tavlo_pl.data.synthetic.difficulty import LEVELS, Difficulty
 from tavlo_pl.data.synthetic.scene import (
     Activity,
@@ -68,8 +69,9 @@ def draw_scene(
         activity = Activity(
             bursts=bursts,
             audible=() if heard is None else tuple(b for b in bursts if heard[0] <= b[0] and b[1] <= heard[1]),
-            ring_s=float(rng.uniform(0.35, 0.7)),
+            ring_s=float(rng.uniform(*RING_S)),
             shared_ring=bool(rng.random() < 0.5),
+            damped_s=math.inf if heard is None else heard[1],
         )
         swing = (rng.uniform(0.01, 0.06), rng.uniform(0.01, 0.07))
         look = Look(

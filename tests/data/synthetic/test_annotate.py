@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tavlo_pl.data.synthetic.activity import is_moving
-from tavlo_pl.data.synthetic.annotate import HIDDEN, LEAST_DISTANCE, View, choose_frames, cue_of
+from tavlo_pl.data.synthetic.annotate import HIDDEN, LEAST_DISTANCE, MEMORY_S, View, choose_frames, cue_of
 from tavlo_pl.data.synthetic.difficulty import LEVELS
 from tavlo_pl.data.synthetic.materials import Procedural
 from tavlo_pl.data.synthetic.oracles import ORACLES, Oracle, choose
@@ -69,7 +69,7 @@ def test_synchrony_and_memory_differ_by_motion() -> None:
                 if source.cue is Cue.SYNCHRONY:
                     assert is_moving(activity, frame.frame / RATE) and not hidden
                 elif source.cue is Cue.MEMORY:
-                    assert hidden or not is_moving(activity, frame.frame / RATE)
+                    assert hidden or not is_moving(activity, frame.frame / RATE, MEMORY_S)
 
 
 def test_a_hidden_source_has_the_cue_memory() -> None:
