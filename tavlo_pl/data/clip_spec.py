@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass, fields
 
+from torch import nn
+
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
-from tavlo_pl.data.spectrogram import WINDOW_SAMPLES, Frequencies, LogMel
+from tavlo_pl.data.spectrogram import WINDOW_SAMPLES, Frequencies, LogMel, WaveformColumns
 from tavlo_pl.errors import ConfigError
+
+LEAST_SEGMENT_S = 0.02
+"""Minimum length of a segment of a waveform: it has more samples than a spectrogram has bands (`nn.waveform`)."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +22,12 @@ class ClipSpec:
         image_size: height and width of the frames in pixels.
         mel_bands: F, frequency bands of the spectrogram.
         columns_per_segment: spectrogram columns of a segment.
-        frequencies: ``mel``, or ``linear`` for 257 frequencies from 0 Hz to 8 kHz instead of mel bands.
+        frequencies: ``mel``, ``linear`` for 257 frequencies from 0 Hz to 8 kHz instead of mel bands, or ``none`` for
+            the waveform, which pretrained audio encoders need; the two options before are then ignored.
 
     Raises:
-        ConfigError: a number is not positive, or the spectrogram columns do not cover the audio.
+        ConfigError: a number is not positive, the spectrogram columns do not cover the audio, or the segments of a
+            waveform are shorter than 20 ms.
     """
 
     segments: int = 10
@@ -36,7 +43,10 @@ class ClipSpec:
             if field.name != "frequencies" and value <= 0:
                 raise ConfigError(f"data.clip.{field.name} is {value}; it must be positive.")
         segment_s = self.duration_s / self.segments
-        if segment_s * SAMPLE_RATE_HZ / self.columns_per_segment >= WINDOW_SAMPLES:
+        if self.frequencies == "none":
+            if segment_s < LEAST_SEGMENT_S:
+                raise ConfigError(f"data.clip.segments is {self.segments}, so a segment has less than 20 ms of audio")
+        elif segment_s * SAMPLE_RATE_HZ / self.columns_per_segment >= WINDOW_SAMPLES:
             least = int(segment_s * SAMPLE_RATE_HZ / WINDOW_SAMPLES) + 1
             raise ConfigError(
                 f"data.clip.columns_per_segment is {self.columns_per_segment}, so the columns skip audio; "
@@ -48,8 +58,10 @@ class ClipSpec:
         """L, audio samples of a clip."""
         return round(self.duration_s * SAMPLE_RATE_HZ)
 
-    def log_mel(self) -> LogMel:
-        """The spectrogram transform of such clips."""
+    def audio_transform(self) -> nn.Module:
+        """What makes the audio of a batch of (B, L) waveforms."""
+        if self.frequencies == "none":
+            return WaveformColumns(self.segments)
         return LogMel(self.segments, self.columns_per_segment, self.mel_bands, frequencies=self.frequencies)
 
 

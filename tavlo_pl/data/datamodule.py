@@ -62,7 +62,7 @@ class ClipDataModule(LightningDataModule):
         seed: of the order of clips and of all draws; None takes the run's seed (``seed_everything``).
 
     Attributes:
-        log_mel: the spectrogram transform.
+        audio_transform: makes the audio of a batch of waveforms: a spectrogram, or columns of samples.
         datasets: the datasets that are set up, by stage.
         reporter: the bad clips so far.
         test_protocol: how the test clips are evaluated; by default as the test set states.
@@ -109,7 +109,9 @@ class ClipDataModule(LightningDataModule):
         self.bad_clips = bad_clips
         self.allow_leak = allow_leak
         self.seed = seed
-        self.log_mel = clip.log_mel()
+        if augment.has_masks and clip.frequencies == "none":
+            raise ConfigError("data.augment.mask_time_s and mask_bands need spectrograms, not frequencies none")
+        self.audio_transform = clip.audio_transform()
         self.datasets: dict[Stage, ClipDataset] = {}
         self.test_protocol = PROTOCOLS[test.protocol] if test is not None else AVATAR
         self.reporter = BadClipReporter(bad_clips)
@@ -219,11 +221,11 @@ class ClipDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Adds the spectrograms and makes the frames contiguous, on the batch's device."""
         batch["frames"] = batch["frames"].contiguous()
-        log_mel = self.log_mel.to(batch["waveform"].device)
+        audio_transform = self.audio_transform.to(batch["waveform"].device)
         with torch.no_grad():
-            batch["spectrogram"] = log_mel(batch["waveform"])
+            batch["spectrogram"] = audio_transform(batch["waveform"])
             if "mismatched_waveform" in batch:
-                add_mismatched_spectrograms(batch, log_mel)
+                add_mismatched_spectrograms(batch, audio_transform)
             if self.augment.has_masks and self.trainer is not None and self.trainer.training:
                 epoch = self.trainer.current_epoch
                 batch["spectrogram"] = self._masked(batch["spectrogram"], batch["index"], epoch)

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.types import Batch
 
 
@@ -22,16 +21,16 @@ def mismatched_order(number: int, count: int) -> Iterator[int]:
             yield other
 
 
-def add_mismatched_spectrograms(batch: Batch, log_mel: LogMel) -> None:
+def add_mismatched_spectrograms(batch: Batch, audio_transform: nn.Module) -> None:
     """Adds the spectrograms of mismatched audio, silence and white noise to a test batch.
 
     Args:
-        batch: with ``waveform`` and ``mismatched_waveform`` (B, L), on the device of ``log_mel``.
-        log_mel: the transform.
+        batch: with ``waveform`` and ``mismatched_waveform`` (B, L), on the device of ``audio_transform``.
+        audio_transform: the transform.
     """
-    batch["mismatched_spectrogram"] = log_mel(batch["mismatched_waveform"])
-    batch["silence_spectrogram"] = log_mel(torch.zeros_like(batch["waveform"]))
-    batch["noise_spectrogram"] = log_mel(white_noise(batch["waveform"]))
+    batch["mismatched_spectrogram"] = audio_transform(batch["mismatched_waveform"])
+    batch["silence_spectrogram"] = audio_transform(torch.zeros_like(batch["waveform"]))
+    batch["noise_spectrogram"] = audio_transform(white_noise(batch["waveform"]))
 
 
 def white_noise(waveform: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Log-mel spectrogram whose columns belong to segments; the one file that imports torchaudio."""
+"""What a batch holds of the audio: a log-mel spectrogram whose columns belong to segments, or the waveform."""
 
 import math
 from typing import Literal
@@ -17,7 +17,27 @@ WINDOW_SAMPLES = 512
 
 LOWEST_HZ = 50.0
 
-Frequencies = Literal["mel", "linear"]
+Frequencies = Literal["mel", "linear", "none"]
+
+
+class WaveformColumns(nn.Module):
+    """The waveform with one column of samples per segment, for encoders that compute their own spectrogram.
+
+    Whatever cuts, shifts or mixes spectrograms by segments does the same to these columns.
+
+    Args:
+        segments: T.
+    """
+
+    def __init__(self, segments: int) -> None:
+        super().__init__()
+        self.segments = segments
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """(B, L) to (B, 1, L / T, T); a rest of less than T samples at the end is left out."""
+        samples = waveform.shape[-1] // self.segments * self.segments
+        columns: Tensor = waveform[:, :samples].unflatten(-1, (self.segments, -1)).mT[:, None]
+        return columns
 
 
 class LogMel(nn.Module):

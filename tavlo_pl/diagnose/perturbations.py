@@ -61,7 +61,7 @@ def perturbed_maps(
     localize: Localize,
     frames: Tensor,
     waveform: Tensor,
-    log_mel: Callable[[Tensor], Tensor],
+    audio_transform: Callable[[Tensor], Tensor],
     sample_rate_hz: int,
     batch_size: int,
 ) -> Maps:
@@ -71,7 +71,7 @@ def perturbed_maps(
         localize: the model.
         frames: (N, T, 3, H, W) uint8, N >= 2.
         waveform: (N, L) audio of the clips.
-        log_mel: (B, L) waveform to (B, 1, F, W) spectrogram.
+        audio_transform: (B, L) waveform to (B, 1, F, W) spectrogram.
         sample_rate_hz: of the waveforms.
         batch_size: number of clips in a forward pass.
 
@@ -80,11 +80,11 @@ def perturbed_maps(
     """
     clips, segments = frames.shape[:2]
     order = shuffled_order(segments)
-    own = log_mel(waveform)
+    own = audio_transform(waveform)
     same = Perturbation(lambda images: images, own)
     mismatched = [same._replace(spectrogram=own.roll(-k, 0)) for k in range(1, min(MISMATCHED, clips - 1) + 1)]
     shifted = [same._replace(spectrogram=shift(own, segments, d)) for d in range(1, segments // 2 + 1)]
-    synthetic = {name: log_mel(audio) for name, audio in synthetic_audio(waveform, sample_rate_hz).items()}
+    synthetic = {name: audio_transform(audio) for name, audio in synthetic_audio(waveform, sample_rate_hz).items()}
     perturbations = [
         same,
         *mismatched,

@@ -61,7 +61,9 @@ def examine(localize: Localize, data: ClipDataModule, seed: int = 0) -> Examined
     """
     started_s = time.monotonic()
     clips = load_clips(data, seed)
-    maps = perturbed_maps(localize, clips["frames"], clips["waveform"], data.log_mel, SAMPLE_RATE_HZ, data.batch_size)
+    maps = perturbed_maps(
+        localize, clips["frames"], clips["waveform"], data.audio_transform, SAMPLE_RATE_HZ, data.batch_size
+    )
     diagnosis = diagnose(maps, clips.get("targets"))
     if data.clip.segments > 1:
         diagnosis.findings.append(synchrony(*_of_twins(localize, data, seed)))
@@ -72,7 +74,7 @@ def _of_twins(localize: Localize, data: ClipDataModule, seed: int) -> tuple[Tens
     """(N, T, h, w) maps of clips of two equal objects, and the clips."""
     twins = twin_clips(data.clip, TWIN_CLIPS, seed)
     frames = torch.from_numpy(twins.frames).permute(0, 1, 4, 2, 3)
-    spectrogram = data.log_mel(torch.from_numpy(twins.waveform))
+    spectrogram = data.audio_transform(torch.from_numpy(twins.waveform))
     batches = zip(frames.split(data.batch_size), spectrogram.split(data.batch_size), strict=True)
     return torch.cat([localize(*batch) for batch in batches]), twins
 

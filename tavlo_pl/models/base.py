@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping, Sequence
+from copy import deepcopy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,7 +49,7 @@ class AVLocalizer(LightningModule, ABC):
         super().__init__()
         if _given_hyperparameters.get() is not None:  # LightningCLI instantiates the model from plain values
             self.save_hyperparameters(logger=False)
-            _without_downloads(self.hparams)
+            remove_downloads(self.hparams)
         self.val_suite = LocalizationSuite(VALIDATION, baselines=False)
         self.test_suite = LocalizationSuite(AVATAR)
         self.val_threshold = SoundingThreshold()
@@ -191,13 +192,24 @@ class AVLocalizer(LightningModule, ABC):
                     )
 
 
-def _without_downloads(hyperparameters: MutableMapping[str, Any]) -> None:
-    """Removes the sources of initial weights, so that loading a checkpoint needs no other file and no download."""
-    if "init_from" in hyperparameters:
-        hyperparameters["init_from"] = None
-    visual = hyperparameters.get("visual")
-    if isinstance(visual, dict) and "weights" in (visual.get("init_args") or {}):
-        hyperparameters["visual"] = visual | {"init_args": visual["init_args"] | {"weights": "none"}}
+def remove_downloads(arguments: MutableMapping[str, Any]) -> None:
+    """Removes the sources of initial weights from a model's arguments.
+
+    Loading a checkpoint then needs no other file and no download of weights.
+
+    Args:
+        arguments: of the model, with those of its encoders as ``class_path`` and ``init_args``; changed in place.
+    """
+    if "init_from" in arguments:
+        arguments["init_from"] = None
+    for name, value in arguments.items():
+        if isinstance(value, dict):
+            changed = deepcopy(value)
+            init_args = changed.get("init_args") or {}
+            if "weights" in init_args:
+                init_args["weights"] = "none"
+            remove_downloads(init_args)
+            arguments[name] = changed
 
 
 def seed_draws(*numbers: int) -> None:

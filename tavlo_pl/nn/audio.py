@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.nn.waveform import require_spectrogram
 
 Span = Literal["segment", "clip"]
 
@@ -23,8 +24,11 @@ class AudioEncoder(nn.Module, ABC):
     """Base of the time-aligned audio encoders.
 
     Attributes:
+        takes: what a batch must hold, ``spectrogram`` or ``waveform`` (``data.clip.frequencies: none``).
         width: feature width D_a.
     """
+
+    takes: Literal["spectrogram", "waveform"] = "spectrogram"
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -35,7 +39,7 @@ class AudioEncoder(nn.Module, ABC):
         """Encodes the audio of each segment.
 
         Args:
-            spectrogram: (B, 1, F, W) log-mel; W a whole multiple of ``segments``.
+            spectrogram: (B, 1, F, W) log-mel, W a whole multiple of ``segments``; or (B, 1, L / T, T) waveform.
             segments: T.
 
         Returns:
@@ -100,7 +104,7 @@ class SegmentCNN(AudioEncoder):
 
     def forward(self, spectrogram: Tensor, segments: int) -> Tensor:
         """(B, 1, F, W) log-mel to (B, T, D_a); see the base class."""
-        columns, count = spectrogram.shape[-1], segments + self.extra_pieces
+        columns, count = require_spectrogram(spectrogram).shape[-1], segments + self.extra_pieces
         if columns % segments:
             raise ConfigError(f"a spectrogram of {columns} columns cannot be divided into {segments} equal segments")
         if not 1 <= count <= columns:

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.nn.audio import SegmentCNN
+from tavlo_pl.nn.audio import AudioEncoder, SegmentCNN
 from tavlo_pl.nn.visual import resnet_trunk
+from tavlo_pl.nn.waveform import require_spectrogram
 from tavlo_pl.types import MEAN_DB, SPREAD_DB
 
 DENSITY_PER_POWER = 2 * (512 / 2) ** 2 / (16_000 * 512 * 3 / 8)
@@ -46,6 +47,7 @@ class AudioResNet18(ClipAudioEncoder):
 
     def forward(self, audio: Tensor) -> Tensor:
         """(N, 1, F, w) log-mel to (N, 512)."""
+        require_spectrogram(audio)
         if self.values == "density":
             audio = log_density(audio)
         features: Tensor = self.trunk(audio.contiguous(memory_format=torch.channels_last))
@@ -77,6 +79,28 @@ class SmallAudio(ClipAudioEncoder):
         """(N, 1, F, w) log-mel to (N, D_a)."""
         features: Tensor = self.encoder(audio, 1)
         return features[:, 0]
+
+
+class MeanOfSegments(ClipAudioEncoder):
+    """The mean of a segment encoder's features over a window, so that image-level methods can use it.
+
+    Args:
+        encoder: of the segments; it takes the waveform (`nn.pretrained`).
+
+    Raises:
+        ConfigError: the encoder takes a spectrogram, whose columns do not say how many segments a window has.
+    """
+
+    def __init__(self, encoder: AudioEncoder) -> None:
+        super().__init__(encoder.width)
+        if encoder.takes != "waveform":
+            raise ConfigError("MeanOfSegments needs an audio encoder that takes the waveform, such as YAMNet")
+        self.encoder = encoder
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(N, 1, L / T, k) waveform of k segments to (N, D_a)."""
+        features: Tensor = self.encoder(audio, audio.shape[-1])
+        return features.mean(1)
 
 
 def audio_windows(spectrogram: Tensor, segments: int, width: int) -> Tensor:

@@ -1,7 +1,8 @@
-"""Audio negatives made from the spectrograms and features of a batch.
+"""Audio negatives made from the audio and the features of a batch.
 
 Spectrograms are log-mel as the batch contract defines it (``tavlo_pl.types``): decibels, shifted and scaled; -2 is
-silence. Random numbers come from torch's global generator, which a training step seeds (``models/base.py``).
+silence. Waveforms are in columns, one for each segment (`nn.waveform`). Random numbers come from torch's global
+generator, which a training step seeds (``models/base.py``).
 """
 
 import math
@@ -9,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from tavlo_pl.nn.waveform import is_waveform
 from tavlo_pl.types import SILENCE, SPREAD_DB
 
 TO_LOG_POWER = 2 * math.log(10) * SPREAD_DB / 20
@@ -18,13 +20,19 @@ SILENCE_DB = 20.0
 """Decibels below the loudest segment of a clip from which on a segment counts as silent."""
 
 
+NOISE_DBFS = (-90.0, -30.0)
+"""Limits of the level of noise made as a waveform, in decibels below full scale."""
+
+
 def silence_and_noise(like: Tensor, count: int) -> Tensor:
-    """(K, 1, F, W) log-mel: one spectrogram of silence, then steady noise of random level and spectral tilt.
+    """(K, 1, F, W): silence once, then steady noise of random level and spectral tilt.
 
     Args:
-        like: (B, 1, F, W) spectrograms, for shape, type and device.
+        like: (B, 1, F, W) audio of a batch, for kind, shape, type and device.
         count: K. Levels are drawn up to 40 dB above silence, tilts up to 20 dB over the bands.
     """
+    if is_waveform(like):
+        return _silent_and_noisy_waveforms(like, count)
     _, _, bands, columns = like.shape
     level = 2 * torch.rand(count, 1, 1, 1)
     tilt = (torch.rand(count, 1, 1, 1) - 0.5) * torch.linspace(-1, 1, bands)[:, None]
@@ -32,6 +40,19 @@ def silence_and_noise(like: Tensor, count: int) -> Tensor:
     audio = (SILENCE + level + tilt + grain).clamp(min=SILENCE)
     audio[:1] = SILENCE
     return audio.to(like)
+
+
+def _silent_and_noisy_waveforms(like: Tensor, count: int) -> Tensor:
+    """`silence_and_noise` for waveforms; amplitudes follow frequency to a power between -1/2 and 1/2."""
+    _, _, samples, segments = like.shape
+    spectrum = torch.fft.rfft(torch.randn(count, samples * segments))
+    frequency = torch.linspace(1 / spectrum.shape[-1], 1, spectrum.shape[-1])
+    waveform = torch.fft.irfft(spectrum * frequency ** (torch.rand(count, 1) - 0.5), n=samples * segments)
+    level = torch.empty(count, 1).uniform_(*NOISE_DBFS)
+    waveform = waveform / waveform.square().mean(1, keepdim=True).sqrt() * 10 ** (level / 20)
+    waveform[:1] = 0
+    columns: Tensor = waveform.unflatten(1, (segments, samples)).mT[:, None]
+    return columns.to(like)
 
 
 def time_shifted(features: Tensor, count: int, margin: int = 0) -> tuple[Tensor, Tensor]:
@@ -90,7 +111,9 @@ def silent_segments(spectrogram: Tensor, segments: int) -> Tensor:
 
 
 def segment_power(spectrogram: Tensor, segments: int) -> Tensor:
-    """(B, T) mean power of each segment of a (B, 1, F, W) spectrogram."""
+    """(B, T) mean power of each segment of (B, 1, F, W) audio."""
+    if is_waveform(spectrogram):
+        return spectrogram[:, 0].square().mean(1)
     power: Tensor = (spectrogram * TO_LOG_POWER).exp().unflatten(-1, (segments, -1))
     return power.mean((1, 2, 4))
 

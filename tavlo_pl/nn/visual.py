@@ -5,13 +5,14 @@ small frames on a CPU is ShuffleNetV2 (Ma et al., arXiv 1807.11164). Both come f
 """
 
 import logging
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import interpolate, pad
 from torchvision import models
 
 from tavlo_pl.nn.checkpointing import checkpointed
@@ -31,15 +32,26 @@ class VisualEncoder(nn.Module):
     square that the cell covers, not its centre. Upsampled maps would be shifted right and down by half a cell, so the
     frame is shifted by half a stride first.
 
+    Args:
+        trunk: the network, from normalised pixels to features.
+        width: feature width D_f.
+        stride: pixels per cell.
+        pretrained: whether weights were loaded.
+        shift: pixels by which frames are moved left and up; None for half a stride.
+
     Attributes:
         width: feature width D_f.
         stride: pixels per cell.
-        pretrained: whether ImageNet weights were loaded.
+        shift: pixels by which frames are moved left and up.
+        pretrained: whether weights were loaded.
         activation_checkpointing: whether the stages of the trunk recompute their activations in the backward pass.
     """
 
-    def __init__(self, trunk: nn.Sequential, width: int, stride: int, pretrained: bool = False) -> None:
+    def __init__(
+        self, trunk: nn.Sequential, width: int, stride: int, pretrained: bool = False, shift: int | None = None
+    ) -> None:
         super().__init__()
+        self.shift = stride // 2 if shift is None else shift
         self.pretrained = pretrained
         self.stride = stride
         self.trunk = trunk
@@ -59,13 +71,17 @@ class VisualEncoder(nn.Module):
         Returns:
             (N, D_f, h, w) features.
         """
-        bytes_ = frames.contiguous(memory_format=torch.channels_last)
-        pixels = (bytes_ - 255 * self.mean) * (1 / (255 * self.std))
-        half = self.stride // 2
-        features = pad(pixels, (-half, half, -half, half)).contiguous(memory_format=torch.channels_last)
+        features = self.pixels(frames)
         for stage in self._stages() if self.activation_checkpointing else [self.trunk]:
             features = checkpointed(stage, features) if self.activation_checkpointing else stage(features)
         return features
+
+    def pixels(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 to the same shape in float, normalised, and moved by `shift` pixels left and up."""
+        bytes_ = frames.contiguous(memory_format=torch.channels_last)
+        pixels = (bytes_ - 255 * self.mean) * (1 / (255 * self.std))
+        by = self.shift
+        return pad(pixels, (-by, by, -by, by)).contiguous(memory_format=torch.channels_last)
 
     def _stages(self) -> list[nn.Sequential]:
         """The trunk in parts; a single layer belongs to the part before it, since a ReLU may be in place."""
@@ -107,6 +123,20 @@ class ShuffleNet(VisualEncoder):
         pretrained = _load_imagenet(net, models.ShuffleNet_V2_X1_0_Weights.IMAGENET1K_V1, weights)
         trunk = nn.Sequential(net.conv1, net.maxpool, net.stage2[:2])
         super().__init__(trunk, width=116, stride=8, pretrained=pretrained)
+
+
+def with_finest(levels: Sequence[Tensor]) -> Tensor:
+    """Feature maps of several strides, finest first, as one: coarser ones are resampled (bilinear) to the finest.
+
+    Args:
+        levels: (N, C_l, h_l, w_l) each.
+
+    Returns:
+        (N, ΣC_l, h_0, w_0).
+    """
+    finest, *rest = levels
+    resampled = (interpolate(level, finest.shape[-2:], mode="bilinear", align_corners=False) for level in rest)
+    return torch.cat([finest, *resampled], dim=1)
 
 
 def resnet_trunk(net: models.ResNet) -> nn.Sequential:

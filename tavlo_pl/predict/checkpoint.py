@@ -12,7 +12,7 @@ from torch import Tensor
 from tavlo_pl.config import security
 from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import CheckpointError, TavloError
-from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.models.base import AVLocalizer, remove_downloads
 from tavlo_pl.models.weights_file import read_plain, write_safe
 from tavlo_pl.predict.localizer import Localizer
 
@@ -183,9 +183,8 @@ def _load(
 
 
 def _model(config: dict[str, Any], allow_import: Sequence[str]) -> AVLocalizer:
-    visual = config.get("init_args", {}).get("visual", {}).get("init_args", {})
-    if "weights" in visual:
-        visual["weights"] = "none"  # those of the checkpoint are loaded next
+    if isinstance(config.get("init_args"), dict):
+        remove_downloads(config["init_args"])  # the weights of the checkpoint are loaded next
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(AVLocalizer, "model")
     parsed = parser.parse_object({"model": config})

@@ -80,7 +80,7 @@ class Localizer:
         self.spec = spec
         self.threshold = threshold
         self.device = device
-        self.log_mel = spec.log_mel().to(device)
+        self.audio_transform = spec.audio_transform().to(device)
 
     def localize(
         self,
@@ -153,7 +153,7 @@ class Localizer:
         sizes = [len(part.starts) for part in batch]
         frames = torch.cat([part.frames for part in batch]).to(self.device)
         with torch.inference_mode():
-            spectrogram = self.log_mel(torch.cat([part.waveform for part in batch]).to(self.device))
+            spectrogram = self.audio_transform(torch.cat([part.waveform for part in batch]).to(self.device))
             heatmap = self.model.localize(frames, spectrogram).float()
             tensors = [frames.split(sizes), spectrogram.split(sizes), heatmap.split(sizes)]
             for part, part_frames, part_spectrogram, scores in zip(batch, *tensors, strict=True):

@@ -20,6 +20,6 @@ def test_clip_spec_refuses_columns_that_skip_audio() -> None:
 def test_clip_spec_makes_the_spectrogram_of_its_clips() -> None:
     spec = ClipSpec(segments=2, duration_s=1.0, mel_bands=16, columns_per_segment=20)
     assert spec.samples == 16_000
-    assert spec.log_mel()(torch.zeros(3, spec.samples)).shape == (3, 1, 16, 40)
+    assert spec.audio_transform()(torch.zeros(3, spec.samples)).shape == (3, 1, 16, 40)
     linear = ClipSpec(segments=2, duration_s=1.0, columns_per_segment=20, frequencies="linear")
-    assert linear.log_mel()(torch.zeros(3, spec.samples)).shape == (3, 1, 257, 40)
+    assert linear.audio_transform()(torch.zeros(3, spec.samples)).shape == (3, 1, 257, 40)

@@ -10,18 +10,22 @@ from jsonargparse import ArgumentParser
 from torch import Tensor
 
 from tavlo_pl.models.base import AVLocalizer
+from tests.helpers.pretrained import audio_model
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "model").glob("*.yaml"))
-CLIPS, SEGMENTS, PIXELS = 3, 4, 64
+CLIPS, SEGMENTS, PIXELS, SAMPLES = 3, 4, 64, 16_000
 
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=lambda file: file.stem)
-def model(request: pytest.FixtureRequest) -> AVLocalizer:
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AVLocalizer:
     parser = ArgumentParser()
     parser.add_subclass_arguments(AVLocalizer, "model")
     parsed = parser.parse_object({"model": str(request.param)})
-    if "visual" in parsed.model.init_args:
-        parsed.model.init_args.visual.init_args.weights = "none"  # tests download nothing
+    for encoder in ("visual", "audio"):
+        if "weights" in parsed.model.init_args.get(encoder, {}).get("init_args", {}):
+            parsed.model.init_args[encoder].init_args.weights = "none"  # tests download nothing
+    if "TransformersAudioEncoder" in str(parsed.model):
+        parsed.model.init_args.audio.init_args.name = str(audio_model(tmp_path_factory.mktemp("audio"), "ast"))
     torch.manual_seed(0)
     made = parser.instantiate(parsed).model
     assert isinstance(made, AVLocalizer)
@@ -29,10 +33,12 @@ def model(request: pytest.FixtureRequest) -> AVLocalizer:
 
 
 @pytest.fixture(scope="module")
-def clips() -> tuple[Tensor, Tensor]:
+def clips(model: AVLocalizer) -> tuple[Tensor, Tensor]:
     draw = torch.Generator().manual_seed(1)
     frames = torch.randint(0, 256, (CLIPS, SEGMENTS, 3, PIXELS, PIXELS), dtype=torch.uint8, generator=draw)
-    return frames, torch.randn(CLIPS, 1, 64, SEGMENTS * 20, generator=draw)
+    takes_waveform = getattr(getattr(model, "audio", None), "takes", "spectrogram") == "waveform"
+    audio = (0.1, SAMPLES // SEGMENTS, SEGMENTS) if takes_waveform else (1.0, 64, SEGMENTS * 20)
+    return frames, audio[0] * torch.randn(CLIPS, 1, *audio[1:], generator=draw)
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 Every object draws its bursts from the same distribution, whether it sounds or not. A sounding object is heard from the
 onset of a burst until its ringing sound has faded, which is longer than the usual pause between two bursts: at a moment
-with sound, the source moves about as often as any other object. Some pauses are long: in their middle, neither the frame
-nor the half second around it tells which of several resting objects is heard.
+with sound, the source moves about as often as any other object. Some pauses are long: in their middle, neither the
+frame nor the half second around it tells which of several resting objects is heard.
 """
 
 from collections.abc import Sequence

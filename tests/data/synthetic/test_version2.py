@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tavlo_pl.data.synthetic.activity import audible_spans, draw_bursts, is_moving, pulse, sound_envelope
+from tavlo_pl.data.synthetic.annotate import MEMORY_S
 from tavlo_pl.data.synthetic.appearance import CLASS_LOOKS
 from tavlo_pl.data.synthetic.scene import KINDS, Activity, Actor, Kind, Scene, Split
 from tavlo_pl.data.synthetic.version2 import draw_scene

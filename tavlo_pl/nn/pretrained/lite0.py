@@ -1,0 +1,142 @@
+"""EfficientNet-lite0 (Tan & Le, arXiv 1905.11946; the lite variant has no squeeze-and-excitation and ReLU6).
+
+The layers are those of the released ImageNet weights (Apache-2.0): "same" padding of TensorFlow, batch norms with an
+epsilon of 0.001. In plain PyTorch, so that the packaged checkpoint needs no other library.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.nn.checkpointing import checkpointed
+from tavlo_pl.nn.pretrained.files import load_weights
+from tavlo_pl.nn.pretrained.same_padding import SameConv2d
+from tavlo_pl.nn.pretrained.training import PartlyTrained, Trained
+from tavlo_pl.nn.visual import VisualEncoder, with_finest
+
+
+class _Stage(NamedTuple):
+    repeats: int
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+STAGES = (
+    _Stage(1, 3, 1, 1, 16),
+    _Stage(2, 3, 2, 6, 24),
+    _Stage(2, 5, 2, 6, 40),
+    _Stage(3, 3, 2, 6, 80),
+    _Stage(3, 5, 1, 6, 112),
+    _Stage(4, 5, 2, 6, 192),
+    _Stage(1, 3, 1, 6, 320),
+)
+LEVELS = {8: 5, 16: 11, 32: 16}
+"""Number of the block, from 1, after which the features of a stride are complete."""
+
+CHANNELS = {8: 40, 16: 112, 32: 320}
+
+
+class Block(nn.Module):
+    """Inverted residual: expand (1x1), depthwise, project (1x1); the input is added where shapes are equal."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        if expansion > 1:
+            self.expand_conv = SameConv2d(inputs, inner, 1)
+            self.bn0 = _norm(inner)
+        self.depthwise_conv = SameConv2d(inner, inner, kernel, stride, groups=inner)
+        self.bn1 = _norm(inner)
+        self.project_conv = SameConv2d(inner, outputs, 1)
+        self.bn2 = _norm(outputs)
+        self.act = nn.ReLU6()
+        self.expands, self.is_residual = expansion > 1, stride == 1 and inputs == outputs
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H / stride, W / stride)."""
+        inner = self.act(self.bn0(self.expand_conv(features))) if self.expands else features
+        inner = self.act(self.bn1(self.depthwise_conv(inner)))
+        found: Tensor = self.bn2(self.project_conv(inner))
+        return features + found if self.is_residual else found
+
+
+class EfficientNetLite0(VisualEncoder):
+    """EfficientNet-lite0 with the features of one or several strides as one feature map.
+
+    Coarser features are resampled (bilinear) to the finest of the chosen strides and appended to its channels, so that
+    a cell has the detail of the one and the context of the other. Frames are not shifted (see `VisualEncoder`): "same"
+    padding moves the receptive fields of random weights right and down by half a cell, those of the released weights
+    by 0 to 3 pixels at each stride (gradients of cells by the pixels of six photographs).
+
+    Args:
+        strides: 8 (40 channels), 16 (112) or 32 (320), finest first.
+        weights: path of a ``.safetensors`` file with the released weights, or ``none`` for random ones.
+        trained: ``none`` keeps the encoder as it is, ``all`` trains it, a number N trains the last N of 17 parts (the
+            first convolution and 16 blocks).
+
+    Raises:
+        ConfigError: a stride that there is not, or not in ascending order.
+        CheckpointError: the weights cannot be read or do not fit.
+    """
+
+    def __init__(self, strides: tuple[int, ...] = (16, 32), weights: str = "none", trained: Trained = "none") -> None:
+        if not strides or not set(strides) <= set(LEVELS) or list(strides) != sorted(set(strides)):
+            raise ConfigError(f"strides {list(strides)} of EfficientNetLite0: give some of 8, 16 and 32, ascending")
+        width = sum(CHANNELS[stride] for stride in strides)
+        super().__init__(_network(), width, strides[0], pretrained=weights != "none", shift=0)
+        self.strides = tuple(strides)
+        self._ends = {LEVELS[stride] for stride in strides}
+        self.mean.fill_(127 / 255)
+        self.std.fill_(128 / 255)
+        if weights != "none":
+            load_weights(self.trunk, weights, renamed=_in_trunk)
+        del self.trunk[1 + LEVELS[strides[-1]] :]
+        self.partly = PartlyTrained(self.trunk, list(self.trunk), trained)
+
+    def train(self, mode: bool = True) -> "EfficientNetLite0":
+        """As in ``nn.Module``; frozen parts stay in evaluation."""
+        super().train(mode)
+        self.partly.apply_mode(mode)
+        return self
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 to (N, D_f, H / stride, W / stride); sizes are multiples of the coarsest stride."""
+        if any(size % self.strides[-1] for size in frames.shape[-2:]):
+            raise ConfigError(
+                f"frames of {tuple(frames.shape[-2:])} pixels: EfficientNetLite0 needs multiples of {self.strides[-1]} "
+                "(data.clip.image_size)"
+            )
+        features, levels = self.pixels(frames), []
+        for number, part in enumerate(self.trunk):
+            features = checkpointed(part, features) if self.activation_checkpointing else part(features)
+            if number in self._ends:
+                levels.append(features)
+        return with_finest(levels)
+
+
+def _network() -> nn.Sequential:
+    """The first convolution and all blocks."""
+    parts: list[nn.Module] = [nn.Sequential(SameConv2d(3, 32, 3, 2), _norm(32), nn.ReLU6())]
+    inputs = 32
+    for stage in STAGES:
+        for repeat in range(stage.repeats):
+            stride = stage.stride if repeat == 0 else 1
+            parts.append(Block(inputs, stage.channels, stage.kernel, stride, stage.expansion))
+            inputs = stage.channels
+    return nn.Sequential(*parts)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3)
+
+
+def _in_trunk(name: str) -> str | None:
+    """The name of a released weight in the trunk; None for those of the classifier."""
+    first, _, rest = name.partition(".")
+    if first == "blocks":
+        number, _, rest = rest.partition(".")
+        return f"{int(number) + 1}.{rest}"
+    return {"conv_stem": f"0.0.{rest}", "bn0": f"0.1.{rest}"}.get(first)
