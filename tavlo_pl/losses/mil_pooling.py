@@ -23,9 +23,7 @@ CHUNK_NUMBERS = 2**22
 """Largest size of the visual tokens or the cosines of a chunk (16 MiB in float32), unless one clip is larger."""
 
 
-def bag_scores(
-    shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[Pool, ...], weights: Tensor | None = None
-) -> Tensor:
+def bag_scores(shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[Pool, ...]) -> Tensor:
     """Pooled cosines of audio tokens with the cells of the same segment, in full precision.
 
     Args:
@@ -33,13 +31,11 @@ def bag_scores(
         per_clip: (K, V, T, D) further audio tokens, K for each clip.
         visual: (V, T, HW, D) visual tokens.
         pools: poolings to compute.
-        weights: (K, V, T, T) by which the score maps of the audio in `per_clip` are averaged over segments before they
-            are pooled (`nn.temporal.ScoreAttention`); None for no averaging.
 
     Returns:
         (P, A + K, V, T) bag scores, one (A + K, V, T) for each pooling.
     """
-    scores: Tensor = _Chunked.apply(pools, visual, shared, per_clip, *(() if weights is None else (weights,)))
+    scores: Tensor = _Chunked.apply(shared, per_clip, visual, pools)
     return scores
 
 
@@ -50,9 +46,7 @@ def chunks(num_audio: int, visual: Tensor) -> Iterator[slice]:
     return (slice(first, first + size) for first in range(0, clips, size))
 
 
-def chunk_scores(
-    pools: tuple[Pool, ...], visual: Tensor, shared: Tensor, per_clip: Tensor, weights: Tensor | None = None
-) -> Tensor:
+def chunk_scores(shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[Pool, ...]) -> Tensor:
     """`bag_scores` of one chunk of clips at once."""
     with torch.autocast(visual.device.type, enabled=False):
         cells = visual.float()
@@ -60,12 +54,6 @@ def chunk_scores(
         audio = normalize(audio, dim=-1).permute(1, 2, 0, 3)  # (V, T, A + K, D)
         lengths = torch.linalg.vector_norm(cells, dim=-1)[:, :, None].clamp(min=1e-12)  # (V, T, 1, HW)
         scores = audio @ cells.mT / lengths  # (V, T, A + K, HW)
-        if weights is not None:
-            own, other = (
-                scores[:, :, : len(shared)],
-                scores[:, :, len(shared) :].transpose(1, 2),
-            )  # other: (V, K, T, HW)
-            scores = torch.cat([own, (weights.transpose(0, 1).float() @ other).transpose(1, 2)], dim=2)
         return torch.stack([pool_bag(scores, pool) for pool in pools]).permute(0, 3, 1, 2)
 
 
@@ -73,28 +61,23 @@ class _Chunked(Function):
     """`bag_scores`, chunk by chunk in the forward and in the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, pools: tuple[Pool, ...], visual: Tensor, shared: Tensor, *per_clip: Tensor) -> Tensor:
-        """Per-clip tensors have the clips in their second dimension: audio tokens, and weights if there are any."""
-        ctx.save_for_backward(visual, shared, *per_clip)
+    def forward(ctx: Any, shared: Tensor, per_clip: Tensor, visual: Tensor, pools: tuple[Pool, ...]) -> Tensor:
+        ctx.save_for_backward(shared, per_clip, visual)
         ctx.pools = pools
-        count = len(shared) + len(per_clip[0])
-        parts = [
-            chunk_scores(pools, visual[c], shared, *(part[:, c] for part in per_clip)) for c in chunks(count, visual)
-        ]
-        return torch.cat(parts, dim=2)
+        count = len(shared) + len(per_clip)
+        return torch.cat([chunk_scores(shared, per_clip[:, c], visual[c], pools) for c in chunks(count, visual)], dim=2)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        visual, shared, *per_clip = ctx.saved_tensors
-        of_visual, of_shared, *of_clips = (torch.zeros_like(part) for part in (visual, shared, *per_clip))
-        for c in chunks(len(shared) + len(per_clip[0]), visual):
-            parts = (visual[c], shared, *(part[:, c] for part in per_clip))
-            inputs = [part.detach().requires_grad_() for part in parts]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        shared, per_clip, visual = ctx.saved_tensors
+        gradients = torch.zeros_like(shared), torch.empty_like(per_clip), torch.empty_like(visual)
+        for c in chunks(len(shared) + len(per_clip), visual):
+            parts = (shared, per_clip[:, c], visual[c])
+            inputs = [tensor.detach().requires_grad_() for tensor in parts]
             with torch.enable_grad():
-                scores = chunk_scores(ctx.pools, *inputs)
-            of_visual[c], found, *others = torch.autograd.grad(scores, inputs, grad[:, :, c])
-            of_shared.add_(found)
-            for total, part in zip(of_clips, others, strict=True):
-                total[:, c] = part
-        return None, of_visual, of_shared, *of_clips
+                scores = chunk_scores(inputs[0], inputs[1], inputs[2], ctx.pools)
+            found = torch.autograd.grad(scores, inputs, grad[:, :, c])
+            gradients[0].add_(found[0])
+            gradients[1][:, c], gradients[2][c] = found[1:]
+        return *gradients, None

@@ -58,14 +58,12 @@ class AudioNegatives(NamedTuple):
         envelope_matched: (K, B, T, D), compared with clip b.
         time_shifted: (1 + K, B, T, D), compared with clip b; the first is the clip's own audio, not shifted.
         valid: (1 + K, T) bool, the segments of the time-shifted audio that are compared.
-        weights: (1 + K, B, T, T) of score attention of the time-shifted audio; None without it.
     """
 
     silent: Tensor
     envelope_matched: Tensor
     time_shifted: Tensor
     valid: Tensor
-    weights: Tensor | None = None
 
 
 class MILObjective(nn.Module):
@@ -157,7 +155,7 @@ class MILObjective(nn.Module):
 
         The contrastive term compares single moments, at which the class of an object can be enough. This term compares
         how a cell changes with how the audio changes: s̄ is the mean over the segments that frames and shifted audio
-        share, and each segment's map is averaged by score attention, if there is any, within them.
+        share.
 
         Args:
             negatives: the audio of each clip, first as it is, then shifted.
@@ -166,7 +164,7 @@ class MILObjective(nn.Module):
         c = self.config
         pools: tuple[Pool, ...] = tuple(dict.fromkeys((c.positive_pool, c.negative_pool)))
         audio = negatives.time_shifted
-        scores = bag_scores(audio[0, :0], audio, visual, pools, negatives.weights)  # (P, 1 + K, B, T)
+        scores = bag_scores(audio[0, :0], audio, visual, pools)  # (P, 1 + K, B, T)
         each = torch.cat([scores[0, :1], scores[-1, 1:]])
         shown = negatives.valid.to(each)[:, None]
         unshifted, *shifted = (each * shown).sum(2) / shown.sum(2)

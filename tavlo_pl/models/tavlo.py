@@ -19,7 +19,7 @@ from tavlo_pl.nn.audio import AudioEncoder
 from tavlo_pl.nn.gather import all_gather_with_grad, local_shard
 from tavlo_pl.nn.negatives import match_envelope, silence_and_noise, silent_segments, time_shifted
 from tavlo_pl.nn.similarity import score_map
-from tavlo_pl.nn.temporal import ScoreAttention, TemporalConv
+from tavlo_pl.nn.temporal import TemporalAverage, TemporalConv
 from tavlo_pl.nn.visual import VisualEncoder
 
 
@@ -38,8 +38,7 @@ class TAVLO(AVLocalizer):
         compile: backend of ``torch.compile`` for encoders and blocks, for example ``inductor``; None does not compile.
 
     Raises:
-        ConfigError: the objective needs negatives that ``attention.cross_modal`` cannot score, or lacks those that
-            ``attention.score_attention`` learns from.
+        ConfigError: the objective needs negatives that ``attention.cross_modal`` cannot score.
     """
 
     def __init__(
@@ -59,11 +58,6 @@ class TAVLO(AVLocalizer):
                 "cannot be scored: set num_time_shifted, num_envelope_matched, num_silent and silence_weight of "
                 "model.objective to 0"
             )
-        if attention.score_attention and not objective.num_time_shifted:
-            raise ConfigError(
-                "model.attention.score_attention learns from time-shifted audio: set num_time_shifted of "
-                "model.objective to 1 or more, or score_attention to false"
-            )
         self.visual = visual
         self.audio = audio
         self.project = nn.Identity() if visual.width == width else nn.Conv2d(visual.width, width, 1)
@@ -73,7 +67,9 @@ class TAVLO(AVLocalizer):
         self.change = TemporalConv(width, kernel) if kernel else nn.Identity()
         self.change_audio = TemporalConv(width, kernel) if kernel else nn.Identity()
         self.attention = ASTAttention(width, attention, activation_checkpointing != "none")
-        self.score_attention = ScoreAttention(self.attention.width) if attention.score_attention else None
+        self.average = (
+            nn.Identity() if attention.temporal_average is None else TemporalAverage(attention.temporal_average)
+        )
         self.objective = MILObjective(objective)
         self.visual.activation_checkpointing = activation_checkpointing == "all"
         self.compile_backend = compile
@@ -111,7 +107,7 @@ class TAVLO(AVLocalizer):
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, h, w) cosine of each segment's audio token with the cells of its frame.
 
-        With score attention, the mean of these cosines and their mean over time, weighted by the attention.
+        With ``attention.temporal_average``, averaged over time.
         """
         return self.localize_each(frames, [spectrogram])[0]
 
@@ -125,8 +121,8 @@ class TAVLO(AVLocalizer):
 
     def _scores(self, audio: Tensor, visual: Tensor) -> Tensor:
         """(B, T, D) audio and (B, T, hw, D) visual tokens to (B, T, hw) scores."""
-        scores = score_map(audio, visual)
-        return scores if self.score_attention is None else (scores + self.score_attention(audio) @ scores) / 2
+        scores: Tensor = self.average(score_map(audio, visual))
+        return scores
 
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
         """The objective's terms and their sum; see `MILObjective`."""
@@ -158,8 +154,7 @@ class TAVLO(AVLocalizer):
         tokens = self.attention.apply_blocks(self.attention.embed_audio(torch.cat(parts)))[:, :, 0]
         own, silent, *per_clip = tokens.split([len(part) for part in parts])
         shifted, matched = (part.unflatten(0, (-1, len(own))) for part in per_clip)
-        weights = None if self.score_attention is None else self.score_attention(shifted, valid[:, None])
-        return own, AudioNegatives(silent, matched, shifted, valid, weights)
+        return own, AudioNegatives(silent, matched, shifted, valid)
 
     def _envelope_matched(self, spectrogram: Tensor, features: Tensor) -> Tensor:
         """(K, B, T, D_f): features of the next K clips of the (global) batch, reordered to each clip's envelope."""
@@ -174,12 +169,9 @@ class TAVLO(AVLocalizer):
         return torch.stack(found) if found else features.new_zeros(0, *features.shape)
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """(B, L, 1 + hw, T, T) weights of temporal attention; see the base class.
-
-        Score attention is the last layer; its weights are the same for all tokens.
-        """
+        """(B, L, 1 + hw, T, T) weights of temporal attention; see the base class."""
         layers = self.attention.temporal_layers()
-        if not layers and self.score_attention is None:
+        if not layers:
             return super().temporal_attention(frames, spectrogram)
         weights: dict[SelfAttention, list[Tensor]] = {layer: [] for layer in layers}
         hooks = [
@@ -188,11 +180,8 @@ class TAVLO(AVLocalizer):
         eager = torch.compiler.set_stance("force_eager") if self.compile_backend else nullcontext()
         try:
             with eager:
-                audio, visual, _ = self.encode(frames, spectrogram)
+                self.encode(frames, spectrogram)
         finally:
             for hook in hooks:
                 hook.remove()
-        found = [torch.cat(weights[layer], dim=1) for layer in layers]
-        if self.score_attention is not None:
-            found.append(self.score_attention(audio)[:, None].expand(-1, 1 + visual.shape[2], -1, -1))
-        return torch.stack(found, dim=1)
+        return torch.stack([torch.cat(weights[layer], dim=1) for layer in layers], dim=1)

@@ -42,8 +42,8 @@ class AttentionConfig:
         temporal_width: D_t of the temporal encoding Pos_t, which is concatenated; 0 disables it.
         temporal_kernel: segments that a convolution before the blocks spans (`nn.temporal.TemporalConv`); 0 disables it
             (as published).
-        score_attention: whether the score map of a segment is the mean of those of all segments, weighted by temporal
-            attention of the audio (`nn.temporal.ScoreAttention`); not in the paper.
+        temporal_average: decay per segment, toward the past and the future, of the weights by which score maps are
+            averaged over time in evaluation (`nn.temporal.TemporalAverage`); None disables it (as published).
     """
 
     num_layers: int = 0
@@ -55,7 +55,7 @@ class AttentionConfig:
     positions: PositionKind | Literal["none"] = "sinusoidal"
     temporal_width: int = 64
     temporal_kernel: int = 3
-    score_attention: bool = True
+    temporal_average: tuple[float, float] | None = (0.45, 0.35)
 
 
 class SelfAttention(nn.Module):

@@ -1,4 +1,4 @@
-"""Modules over the segments of a clip, beside the AST attention: a temporal convolution and temporal score attention.
+"""Modules over the segments of a clip, beside the AST attention: a temporal convolution and an average of score maps.
 
 Neither is in the paper. Both are relative in time: they depend on the distance of two segments, not on their position
 in the clip, so that they accept every number of segments and do not tell a model where in the clip it is.
@@ -8,9 +8,10 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, normalize
+from torch.nn.functional import gelu
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.losses.mil import pool_bag
 from tavlo_pl.nn.linear import Linear
 
 
@@ -56,52 +57,39 @@ def mirrored(moments: Tensor, segments: int) -> Tensor:
     return torch.minimum(folded, period - folded)
 
 
-class ScoreAttention(nn.Module):
-    """Temporal attention over score maps: the audio of a segment chooses the segments whose maps it is localized by.
+class TemporalAverage(nn.Module):
+    """Averages score maps over time: moments around a segment help to find its source.
 
-    The attended map of segment t is Σ_u w_tu S_u, where S_u are the cosines at segment u (equation 4 of the paper) and
+    With S_u the cosines at segment u (equation 4 of the paper) and p the smooth maximum of a map, the map of segment t is
 
-        w_t = softmax_u(β cos(W_q a_t, W_k a_u) - γ_past max(t - u, 0) - γ_future max(u - t, 0)).
+        A_t + (p(S_t) - p(A_t)) / 2,   A_t = Σ_u w_tu S_u,   w_t = softmax_u(-γ_past max(t - u, 0) - γ_future max(u - t, 0)).
 
-    At a moment at which nothing in the frame tells the source, it comes from the moments at which the same sound was
-    heard and its source was visible and moving. The weights depend on the audio alone, so that the map of mismatched
-    audio is computed from the same visual tokens, and a cell is compared with the whole course of the audio: one of
-    several equal objects is found by its motion. Objects move, so the model's map is the mean of the attended map and
-    of the segment's own one, which is more precise (`models.tavlo.TAVLO.localize`); the attention is trained by the
-    term of the objective that compares time-shifted audio (`losses.objective.MILObjective.time_shifted`).
+    At a moment at which nothing in the frame tells the source, its place comes from moments at which it moved with its
+    sound. The level of a map is half that of its own segment, so that a silent segment between loud ones has a low map.
+    Weights that depend on the audio were worse (docs/research.md). Nothing is learned: training compares the segments' own
+    maps, and the average is applied in evaluation alone.
 
     Args:
-        width: token width D.
+        decay: γ_past and γ_future, per segment.
+
+    Raises:
+        ConfigError: one of them is not positive.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, decay: tuple[float, float]) -> None:
         super().__init__()
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        for layer in (self.query, self.key):  # at first, segments attend to those of similar audio
-            nn.init.eye_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        self.sharpness = nn.Parameter(torch.tensor(6.0))
-        self.distance = nn.Parameter(torch.tensor([0.3, 0.3]))  # past, future; per segment
+        if min(decay) <= 0:
+            raise ConfigError(f"model.attention.temporal_average is {list(decay)}; both numbers must be positive")
+        self.past, self.future = decay
 
-    def forward(self, audio: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Attention weights of each segment (row) over all segments (column).
+    def weights(self, segments: int) -> Tensor:
+        """(T, T) weights of all segments (column) in the map of each (row); rows sum to 1."""
+        moments = torch.arange(segments, dtype=torch.float32)
+        ago = moments[:, None] - moments[None]  # t - u
+        return (-self.past * ago.clamp(min=0) - self.future * (-ago).clamp(min=0)).softmax(-1)
 
-        Args:
-            audio: (..., T, D) audio tokens.
-            valid: (..., T) bool, segments that may be attended to; by default all.
-
-        Returns:
-            (..., T, T) float32; rows sum to 1.
-        """
-        segments = audio.shape[-2]
-        with torch.autocast(audio.device.type, enabled=False):
-            tokens = audio.float()
-            query, key = (normalize(layer(tokens), dim=-1) for layer in (self.query, self.key))
-            moments = torch.arange(segments, device=audio.device, dtype=torch.float32)
-            ago = moments[:, None] - moments[None]  # t - u
-            penalty = self.distance[0] * ago.clamp(min=0) + self.distance[1] * (-ago).clamp(min=0)
-            logits = self.sharpness * query @ key.mT - penalty
-            if valid is not None:
-                logits = logits.masked_fill(~valid[..., None, :], -1e4)
-            return logits.softmax(-1)
+    def forward(self, scores: Tensor) -> Tensor:
+        """(B, T, HW) cosines to the same shape, in [-1, 1]."""
+        average = self.weights(scores.shape[1]).to(scores) @ scores
+        peaks = pool_bag(scores, "smooth_max") - pool_bag(average, "smooth_max")
+        return (average + peaks[..., None] / 2).clamp(-1, 1)

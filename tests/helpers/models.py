@@ -16,9 +16,8 @@ CONTRASTIVE_ONLY = {
     "num_silent": 0,
     "mismatch_peak_weight": 0.0,
     "silence_weight": 0.0,
-    "score_attention": False,
 }
-"""Options of the objective without the additional terms, and of the attention without what they train."""
+"""Options of the objective without the additional terms."""
 
 
 def small_tavlo(visual: VisualEncoder | None = None, **options: object) -> TAVLO:

@@ -16,34 +16,24 @@ A, K, V, T, HW, D = 5, 2, 3, 4, 6, 8
 POOLS: tuple[Pool, ...] = ("smooth_max", "max", "mean")
 
 
-def tokens(weighted: bool = False) -> list[Tensor]:
-    """Shared and per-clip audio tokens, visual tokens, and weights of the per-clip audio."""
+def tokens() -> list[Tensor]:
     torch.manual_seed(0)
     shapes = ((A, T, D), (K, V, T, D), (V, T, HW, D))
-    found = [torch.randn(shape, dtype=torch.float64).float() for shape in shapes]
-    found += [torch.randn(K, V, T, T).softmax(-1)] if weighted else []
-    return [tensor.requires_grad_() for tensor in found]
+    return [torch.randn(shape, dtype=torch.float64).float().requires_grad_() for shape in shapes]
 
 
-def bags(parts: list[Tensor]) -> Tensor:
-    return mil_pooling.bag_scores(*parts[:3], POOLS, *parts[3:])
-
-
-def direct(parts: list[Tensor]) -> Tensor:
-    shared, per_clip, visual, *weights = parts
-    of_shared = score_map(shared[:, None].expand(-1, V, -1, -1), visual)  # (A, V, T, HW)
-    of_clips = score_map(per_clip, visual)
-    scores = torch.cat([of_shared, weights[0] @ of_clips if weights else of_clips])
+def direct(shared: Tensor, per_clip: Tensor, visual: Tensor) -> Tensor:
+    with_each = shared[:, None].expand(-1, V, -1, -1)  # (A, V, T, D)
+    scores = torch.cat([score_map(with_each, visual), score_map(per_clip, visual)])
     return torch.stack([pool_bag(scores, pool) for pool in POOLS])
 
 
 @pytest.mark.parametrize("numbers", [1, 2 * T * HW * D, 2**22], ids=["one clip per chunk", "uneven", "one chunk"])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_bag_scores_equal_the_direct_computation(numbers: int, weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bag_scores_equal_the_direct_computation(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mil_pooling, "CHUNK_NUMBERS", numbers)
-    parts = tokens(weighted)
+    parts = tokens()
     weigh = torch.randn(len(POOLS), A + K, V, T)
-    found, expected = bags(parts), direct(parts)
+    found, expected = mil_pooling.bag_scores(*parts, POOLS), direct(*parts)
     torch.testing.assert_close(found, expected)
     for one, other in zip(
         torch.autograd.grad((found * weigh).sum(), parts),
@@ -54,17 +44,18 @@ def test_bag_scores_equal_the_direct_computation(numbers: int, weighted: bool, m
 
 
 def test_bag_scores_without_per_clip_audio() -> None:
-    shared, per_clip, visual, weights = tokens(weighted=True)
-    without = mil_pooling.bag_scores(shared, per_clip[:0], visual, POOLS)
-    assert torch.equal(without, bags([shared, per_clip, visual])[:, :A])
-    assert torch.equal(without, bags([shared, per_clip, visual, weights])[:, :A])
+    shared, per_clip, visual = tokens()
+    assert torch.equal(
+        mil_pooling.bag_scores(shared, per_clip[:0], visual, POOLS),
+        mil_pooling.bag_scores(shared, per_clip, visual, POOLS)[:, :A],
+    )
 
 
 def test_bag_scores_are_float32_under_autocast() -> None:
     parts = tokens()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = bags(parts)
-    assert torch.equal(mixed, bags(parts))
+        mixed = mil_pooling.bag_scores(*parts, POOLS)
+    assert torch.equal(mixed, mil_pooling.bag_scores(*parts, POOLS))
 
 
 LARGE = """

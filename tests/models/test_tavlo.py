@@ -38,14 +38,14 @@ def test_segment_order_matters_with_temporal_encoding_only(clips: tuple[Tensor, 
     frames, spectrogram = clips
     order = torch.tensor([2, 0, 3, 1])
     columns = (order[:, None] * 10 + torch.arange(10)).flatten()
-    timeless: dict[str, object] = {"temporal_width": 0, "temporal_kernel": 0, "score_attention": False}
+    timeless: dict[str, object] = {"temporal_width": 0, "temporal_kernel": 0, "temporal_average": None}
     for options, equal in (
         ({}, False),
         (timeless, True),
         (timeless | {"num_layers": 0}, True),
         (timeless | {"temporal_width": 8}, False),
         (timeless | {"temporal_kernel": 3}, False),
-        (timeless | {"score_attention": True}, False),
+        (timeless | {"temporal_average": (0.4, 0.3)}, False),
     ):
         model = small_tavlo(**options)
         with torch.no_grad():
@@ -92,9 +92,15 @@ def test_cross_modal_attention_rejects_audio_negatives() -> None:
         small_tavlo(cross_modal=True)
 
 
-def test_score_attention_needs_time_shifted_negatives() -> None:
-    with pytest.raises(ConfigError, match="learns from time-shifted audio"):
-        small_tavlo(num_time_shifted=0)
+def test_the_average_over_time_is_not_trained(clips: tuple[Tensor, Tensor]) -> None:
+    own, averaged = small_tavlo(temporal_average=None), small_tavlo()
+    assert own.state_dict().keys() == averaged.state_dict().keys()
+    torch.manual_seed(1)
+    loss = own.training_loss(*clips)["loss"]
+    torch.manual_seed(1)
+    assert torch.equal(loss, averaged.training_loss(*clips)["loss"])
+    with torch.no_grad():
+        assert not torch.allclose(own.localize(*clips), averaged.localize(*clips), atol=1e-3)
 
 
 def test_audio_of_another_width_is_projected(clips: tuple[Tensor, Tensor]) -> None:
@@ -104,7 +110,7 @@ def test_audio_of_another_width_is_projected(clips: tuple[Tensor, Tensor]) -> No
 
 
 def test_temporal_attention_has_weights_of_every_token(clips: tuple[Tensor, Tensor]) -> None:
-    for options, layers in (({}, 3), (CROSS_MODAL, 2)):
+    for options, layers in (({}, 2), (CROSS_MODAL, 2)):
         model = small_tavlo(num_layers=2, **options)
         with torch.no_grad():
             weights = model.temporal_attention(*clips)

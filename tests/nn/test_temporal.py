@@ -1,11 +1,11 @@
-"""Temporal convolution and score attention are relative in time and do what their equations say."""
+"""The temporal convolution and the average over time are relative in time and do what their equations say."""
 
 import pytest
 import torch
 from torch.nn.functional import gelu
 
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.nn.temporal import ScoreAttention, TemporalConv, mirrored
+from tavlo_pl.nn.temporal import TemporalAverage, TemporalConv, mirrored
 
 B, T, S, D = 2, 6, 3, 8
 
@@ -41,22 +41,26 @@ def test_clip_is_mirrored_at_its_ends() -> None:
     assert mirrored(torch.arange(-1, 2), 1).tolist() == [0, 0, 0]
 
 
-def test_score_attention_prefers_similar_audio() -> None:
-    attention = ScoreAttention(D)
-    one, other = torch.eye(D)[:2]
-    audio = torch.stack([one, one, other, one, other, other])[None]
-    weights = attention(audio)[0]
-    assert torch.allclose(weights.sum(-1), torch.ones(T))
-    assert weights[0, 1] > 10 * weights[0, 2]  # similar audio before other audio
-    assert weights[0, 1] > weights[0, 3] > weights[0, 2]
-    assert weights[0].argmax() == 0
-    masked = attention(audio, torch.tensor([[True, False, True, True, True, True]]))[0]
-    assert masked[:, 1].abs().max() == 0 and torch.allclose(masked.sum(-1), torch.ones(T))
-
-
-def test_score_attention_is_relative_in_time() -> None:
+def test_average_equals_its_equation() -> None:
     torch.manual_seed(0)
-    attention, audio = ScoreAttention(D), torch.randn(1, T, D)
-    inner = torch.tensor([[False, True, True, True, True, False]])
-    apart = attention(audio[:, 1:5])
-    torch.testing.assert_close(attention(audio, inner)[:, 1:5, 1:5], apart)
+    scores = 0.5 * torch.rand(1, T, S)
+    average = TemporalAverage((0.5, 0.2))
+    by_hand = torch.tensor([-0.5 * max(2 - u, 0) - 0.2 * max(u - 2, 0) for u in range(T)]).exp()
+    weights = by_hand / by_hand.sum()
+    torch.testing.assert_close(average.weights(T)[2], weights)
+    mean = weights @ scores[0]
+    own, averaged = (((20 * x).exp().mean().log() / 20) for x in (scores[0, 2], mean))
+    torch.testing.assert_close(average(scores)[0, 2], mean + (own - averaged) / 2)
+
+
+def test_average_keeps_a_silent_segment_lower_than_its_neighbours() -> None:
+    scores = torch.zeros(1, T, S)
+    scores[:, :, 1] = 0.8
+    scores[:, 3] = 0.0
+    found = TemporalAverage((0.45, 0.35))(scores)[0]
+    assert found.argmax(-1).tolist() == [1] * T  # its place is that of the others
+    assert found[3].max() < 0.75 * found[2].max()
+    constant = torch.full((1, T, S), 0.3)
+    torch.testing.assert_close(TemporalAverage((1, 1))(constant), constant)
+    with pytest.raises(ConfigError, match="positive"):
+        TemporalAverage((0.4, 0))

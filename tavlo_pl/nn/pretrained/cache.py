@@ -1,0 +1,96 @@
+"""Features of frozen encoders on disk, found again by the content of their input.
+
+::
+
+    DIR/<encoder>/<process>.f16     features of 16 bits, one row after the other
+    DIR/<encoder>/<process>.keys    16 bytes for each row: a hash of the input
+
+``<encoder>`` is a hash of the encoder's weights and arguments, so that other weights never get these features. A process
+appends to files of its own, features first, so that a killed run leaves no key without features. Training on shards
+with one frame a segment (``tavlo data shard --frames_per_segment 1``) has the same frames in every epoch: from the
+second one on, no frame is encoded.
+"""
+
+import os
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+KEY_BYTES = 16
+
+
+class FeatureCache:
+    """The stored features of one encoder.
+
+    Args:
+        folder: DIR; made if it is missing.
+        encoder: whose weights and type identify the features.
+        arguments: further arguments that the features depend on.
+    """
+
+    def __init__(self, folder: str | Path, encoder: nn.Module, arguments: str) -> None:
+        digest = blake2b(f"{type(encoder).__name__} {arguments}".encode(), digest_size=KEY_BYTES)
+        for name, value in sorted(encoder.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        self.folder = Path(folder) / digest.hexdigest()
+        self._rows: dict[bytes, tuple[Path, int]] = {}
+        self._shape: tuple[int, ...] | None = None
+        self._own: Path | None = None
+        self._maps: dict[Path, np.memmap] = {}
+        for keys in sorted(self.folder.glob("*.keys")):
+            found = keys.read_bytes()
+            for row in range(len(found) // KEY_BYTES):
+                key = found[row * KEY_BYTES : (row + 1) * KEY_BYTES]
+                self._rows[key] = (keys.with_suffix(".f16"), row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, inputs: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        """Features of N inputs; those that are not stored are computed and appended.
+
+        Args:
+            inputs: (N, ...).
+            compute: (M, ...) inputs to (M, ...) features, each of which depends on its own input only.
+
+        Returns:
+            (N, ...) float32, rounded to 16 bits whether stored or computed.
+        """
+        keys = [blake2b(one.tobytes(), digest_size=KEY_BYTES).digest() for one in inputs.detach().cpu().numpy()]
+        missing = {key: n for n, key in enumerate(keys) if key not in self._rows}
+        if missing:
+            with torch.no_grad():
+                found = compute(inputs[list(missing.values())]).to("cpu", torch.float16).numpy()
+            self._append(list(missing), found)
+        if self._shape is None:
+            with torch.no_grad():
+                self._shape = tuple(compute(inputs[:1]).shape[1:])
+        return torch.from_numpy(np.stack([self._read(key) for key in keys])).to(inputs.device, torch.float32)
+
+    def _append(self, keys: list[bytes], features: np.ndarray) -> None:
+        self._shape = features.shape[1:]
+        if self._own is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            number = 0
+            while (self.folder / f"{os.getpid()}-{number}.keys").exists():
+                number += 1
+            self._own = self.folder / f"{os.getpid()}-{number}.f16"
+        with self._own.open("ab") as file:
+            first = file.tell() // max(1, features[0].nbytes)
+            file.write(np.ascontiguousarray(features).tobytes())
+        with self._own.with_suffix(".keys").open("ab") as file:
+            file.write(b"".join(keys))
+        self._rows |= {key: (self._own, first + n) for n, key in enumerate(keys)}
+
+    def _read(self, key: bytes) -> np.ndarray:
+        path, row = self._rows[key]
+        shape = self._shape or ()
+        size = int(np.prod(shape))
+        if path not in self._maps or len(self._maps[path]) < (row + 1) * size:
+            self._maps[path] = np.memmap(path, np.float16, mode="r")
+        return np.asarray(self._maps[path][row * size : (row + 1) * size]).reshape(shape)
