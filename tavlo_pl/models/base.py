@@ -208,6 +208,8 @@ def remove_downloads(arguments: MutableMapping[str, Any]) -> None:
             init_args = changed.get("init_args") or {}
             if "weights" in init_args:
                 init_args["weights"] = "none"
+            if "cache" in init_args:
+                init_args["cache"] = None
             remove_downloads(init_args)
             arguments[name] = changed
 

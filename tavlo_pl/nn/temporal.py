@@ -60,14 +60,15 @@ def mirrored(moments: Tensor, segments: int) -> Tensor:
 class TemporalAverage(nn.Module):
     """Averages score maps over time: moments around a segment help to find its source.
 
-    With S_u the cosines at segment u (equation 4 of the paper) and p the smooth maximum of a map, the map of segment t is
+    With S_u the cosines at segment u (equation 4 of the paper) and p the smooth maximum of a map, that of segment t is
 
-        A_t + (p(S_t) - p(A_t)) / 2,   A_t = Σ_u w_tu S_u,   w_t = softmax_u(-γ_past max(t - u, 0) - γ_future max(u - t, 0)).
+        A_t + (p(S_t) - p(A_t)) / 2,    A_t = Σ_u w_tu S_u,
+        w_t = softmax_u(-γ_past max(t - u, 0) - γ_future max(u - t, 0)).
 
     At a moment at which nothing in the frame tells the source, its place comes from moments at which it moved with its
     sound. The level of a map is half that of its own segment, so that a silent segment between loud ones has a low map.
-    Weights that depend on the audio were worse (docs/research.md). Nothing is learned: training compares the segments' own
-    maps, and the average is applied in evaluation alone.
+    Weights that depend on the audio were worse (docs/research.md). Nothing is learned: training compares the segments'
+    own maps, and the average is applied in evaluation alone.
 
     Args:
         decay: γ_past and γ_future, per segment.

@@ -45,7 +45,7 @@ def test_objective_loss_is_the_sum_of_its_terms() -> None:
     torch.manual_seed(0)
     valid = torch.tensor([[True] * 4, [True, True, False, True]])
     silence, matched, shifted = torch.randn(2, T, D), torch.randn(2, B, T, D), torch.randn(2, B, T, D)
-    negatives = AudioNegatives(silence, matched, shifted, valid, torch.randn(2, B, T, T).softmax(-1))
+    negatives = AudioNegatives(silence, matched, shifted, valid)
     silent = torch.tensor([[False, True, False, False]]).expand(B, T)
     found = MILObjective(ObjectiveConfig())(torch.randn(B, T, D), torch.randn(B, T, HW, D), negatives, silent)
     names = {"mil", "time_shifted", "envelope_matched", "silence", "mismatch_peak"}

@@ -41,6 +41,7 @@ class AVATAR(ClipSource):
             of on-screen sounding categories differs between its annotated frames; frames whose source is off-screen are
             ignored.
         videos: whether clips without video are skipped; scoring saved heatmaps needs no videos.
+        ids: text file of the clips to take (``<id>_<start>`` or the id alone, one per line).
 
     Raises:
         DatasetNotFoundError: a folder is missing, or no clip has both video and annotations.
@@ -50,12 +51,18 @@ class AVATAR(ClipSource):
     protocol: ClassVar[str] = "avatar"
 
     def __init__(
-        self, root: str, frame_base: int = 0, cross_event_list: str | None = None, videos: bool = True
+        self,
+        root: str,
+        frame_base: int = 0,
+        cross_event_list: str | None = None,
+        videos: bool = True,
+        ids: str | None = None,
     ) -> None:
         self.root = Path(root)
         self.frame_base = frame_base
         self.cross_event_list = cross_event_list
         self.videos = videos
+        self.ids = Path(ids) if ids is not None else None
 
     def clips(self) -> list[Clip]:
         """All annotated clips with video, sorted by id."""
@@ -86,7 +93,16 @@ class AVATAR(ClipSource):
         return [folder.name for folder in self._annotated()]
 
     def _annotated(self) -> list[Path]:
-        return sorted(path for path in _folder(self.root, "metadata").iterdir() if path.is_dir())
+        found = sorted(path for path in _folder(self.root, "metadata").iterdir() if path.is_dir())
+        if self.ids is None:
+            return found
+        ids = read_ids(self.ids)
+        listed = [path for path in found if is_listed(clip_key(path.name), ids)]
+        if not listed:
+            raise DatasetNotFoundError(
+                f"{self.ids}: none of the {len(found)} annotated clips of {self.root} is listed."
+            )
+        return listed
 
     def _frames(self, folder: Path) -> tuple[AnnotatedFrame, ...]:
         paths = sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))

@@ -1,8 +1,8 @@
 """Frames of clips of version 2 from cut-outs and photographs: upright objects that move without becoming others.
 
-An object sways a little, stays upright, and moves with its bursts: a part of it, drawn at random, opens and closes like a
-mouth or a wing (a smooth warp), and it hops. Silent objects do the same at their own moments. All poses of an object are
-rendered once, so that a frame is a few crops and blends.
+An object sways a little, stays upright, and moves with its bursts: a part of it, drawn at random, opens and closes like
+a mouth or a wing (a smooth warp), and it hops. Silent objects do the same at their own moments. All poses of an object
+are rendered once, so that a frame is a few crops and blends.
 """
 
 from itertools import product
@@ -103,7 +103,7 @@ class Composite:
 
 
 Pose = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""(h, w, 3) uint8 colours times alpha, (h, w, 1) uint16 share of the background in 1/256, and (h, w) bool alpha > 1/2."""
+"""(h, w, 3) uint8 colours times alpha, (h, w, 1) uint16 share of the background in 1/256, (h, w) bool alpha > 1/2."""
 
 
 def _poses(actor: Actor, height: int, materials: FromFiles) -> list[list[Pose]]:

@@ -1,5 +1,6 @@
 """Images and sounds of the classes: procedural (``Procedural``), or from files (``FromFiles``)."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -9,16 +10,27 @@ from PIL import Image, UnidentifiedImageError
 from tavlo_pl.data.media import probe_audio_duration, read_waveform
 from tavlo_pl.data.synthetic.appearance import CLASS_LOOKS, SPRITE_PX, draw_background, draw_sprite
 from tavlo_pl.data.synthetic.scene import Look, Split, rng_of
-from tavlo_pl.data.synthetic.sound import VOICES
+from tavlo_pl.data.synthetic.sound import SAMPLE_RATE_HZ, VOICES
 from tavlo_pl.errors import DatasetNotFoundError
 
-BACKGROUNDS = "_backgrounds"
+BACKGROUNDS, SILENT = "_backgrounds", "_silent"
+
+PITCH_OCTAVES = 0.25
+"""Largest change of the pitch of a recording, up or down."""
 
 
 class Materials(Protocol):
-    """Images and sounds of the classes."""
+    """Images and sounds of the classes.
+
+    Attributes:
+        categories: classes with a sound.
+        silent: classes of objects that never sound.
+        has_shared_tone: whether ringing sounds may be a tone that all classes share.
+    """
 
     categories: tuple[str, ...]
+    silent: tuple[str, ...]
+    has_shared_tone: bool
 
     def sprite(self, category: str, look: Look) -> Image.Image:
         """A square RGBA cut-out."""
@@ -34,6 +46,8 @@ class Procedural:
     """Procedural images and sounds; needs no files."""
 
     categories = tuple(CLASS_LOOKS)
+    silent: tuple[str, ...] = ()
+    has_shared_tone = True
 
     def sprite(self, category: str, look: Look) -> Image.Image:
         """A cut-out of the class's shape and texture."""
@@ -52,16 +66,22 @@ class FromFiles:
     """Real images and recordings.
 
     ``<root>/<class>/*.png`` are cut-outs with alpha, ``<root>/<class>/*.{wav,ogg,flac}`` recordings,
-    ``<root>/_backgrounds/*.{jpg,png}`` backgrounds. If a class has several files, every third one is used for test
-    clips only.
+    ``<root>/_silent/<class>/*.png`` objects without sound, ``<root>/_backgrounds/*.{jpg,png}`` backgrounds. Where a
+    class has several files, training, validation and test use different ones (`share`).
 
     Args:
         root: the folder.
         split: split whose files are used.
 
+    Attributes:
+        new_image: the classes whose images of this split are not in the training set.
+        new_sound: the same for recordings.
+
     Raises:
         DatasetNotFoundError: a class without images or recordings, fewer than five classes, no backgrounds.
     """
+
+    has_shared_tone = False
 
     def __init__(self, root: str, split: Split) -> None:
         folder = Path(root)
@@ -73,14 +93,26 @@ class FromFiles:
         self.categories = tuple(p.name for p in classes)
         if len(classes) < 5:
             raise DatasetNotFoundError(f"{folder}: {len(classes)} class folders, at least 5 are needed")
-        self._images = {p.name: _share(_files(p, ("png",)), split) for p in classes}
-        self._recordings = {p.name: _share(_files(p, ("wav", "ogg", "flac")), split) for p in classes}
-        self._backgrounds = _share(_files(folder / BACKGROUNDS, ("jpg", "jpeg", "png")), split)
+        images = {p.name: _files(p, ("png",)) for p in classes}
+        recordings = {p.name: _files(p, ("wav", "ogg", "flac")) for p in classes}
+        quiet = sorted(p for p in (folder / SILENT).glob("*") if p.is_dir())
+        images |= {p.name: _files(p, ("png",)) for p in quiet if p.name not in images}
+        self.silent = tuple(p.name for p in quiet if p.name not in recordings)
+        self._images = {name: share(files, split) for name, files in images.items()}
+        self._recordings = {name: share(files, split) for name, files in recordings.items()}
+        self._backgrounds = share(_files(folder / BACKGROUNDS, ("jpg", "jpeg", "png")), split)
+        self.new_image = {name for name, files in images.items() if is_new(files, split)}
+        self.new_sound = {name for name, files in recordings.items() if is_new(files, split)}
+
+    def cutout(self, category: str, look: Look) -> Image.Image:
+        """One of the class's cut-outs, without transparent margins."""
+        files = self._images[category]
+        image = _open(files[look.variant % len(files)], "RGBA")
+        return image.crop(image.getchannel("A").getbbox() or (0, 0, *image.size))
 
     def sprite(self, category: str, look: Look) -> Image.Image:
         """One of the class's cut-outs, fitted into a square."""
-        files = self._images[category]
-        image = _open(files[look.variant % len(files)], "RGBA")
+        image = self.cutout(category, look)
         image.thumbnail((SPRITE_PX * 2, SPRITE_PX * 2))
         side = max(image.size)
         square = Image.new("RGBA", (side, side))
@@ -99,14 +131,14 @@ class FromFiles:
         return image.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
 
     def voice(self, category: str, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """A random part of one of the class's recordings, repeated if it is too short."""
+        """A part of a recording of the class from an onset on, in another pitch and tempo; repeated if too short."""
         files = self._recordings[category]
-        file = files[int(rng.integers(len(files)))]
-        recording = read_waveform(file, 0.0, probe_audio_duration(file))
-        if len(recording) < samples:
-            recording = np.tile(recording, samples // len(recording) + 1)
-        begin = int(rng.integers(len(recording) - samples + 1))
-        return recording[begin : begin + samples].astype(np.float64)
+        recording = _recording(files[int(rng.integers(len(files)))])
+        factor = 2 ** rng.uniform(-PITCH_OCTAVES, PITCH_OCTAVES)
+        recording = np.interp(np.arange(0, len(recording) - 1, factor), np.arange(len(recording)), recording)
+        onset = int(rng.choice(_onsets(recording)))
+        recording = np.concatenate([recording[onset:], recording[:onset]])
+        return np.resize(recording, samples)
 
 
 def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
@@ -118,11 +150,37 @@ def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     return files
 
 
-def _share(files: list[Path], split: Split) -> list[Path]:
+@lru_cache(maxsize=256)
+def _recording(file: Path) -> np.ndarray:
+    return read_waveform(file, 0.0, probe_audio_duration(file)).astype(np.float64)
+
+
+def _onsets(recording: np.ndarray) -> np.ndarray:
+    """Samples at which a recording becomes loud: within 10 dB of its loudest 50 ms, after something quieter."""
+    step = SAMPLE_RATE_HZ // 20
+    pieces = recording[: max(1, len(recording) // step) * step]
+    level = np.sqrt((pieces.reshape(-1, min(step, len(pieces))) ** 2).mean(1))
+    is_loud = level >= level.max() * 10 ** (-10 / 20)
+    return np.flatnonzero(is_loud & ~np.concatenate([[False], is_loud[:-1]])) * step
+
+
+def share(files: list[Path], split: Split) -> list[Path]:
+    """The files of a class that a split uses.
+
+    Of one file, all splits use it; of two, test has the second for itself; of three or more, every third one from the
+    second on is for test, every sixth one from the third on for validation.
+    """
     if len(files) == 1:
         return files
-    kept = set(files[1::3])
-    return [f for f in files if (f in kept) == (split == "test")]
+    kept = {"test": set(files[1::3]), "val": set(files[2::6])}
+    if split == "train":
+        return [file for file in files if file not in kept["test"] | kept["val"]]
+    return sorted(kept[split]) or share(files, "train")
+
+
+def is_new(files: list[Path], split: Split) -> bool:
+    """Whether a split uses none of a class's training files."""
+    return not set(share(files, split)) & set(share(files, "train"))
 
 
 def _open(file: Path, mode: str) -> Image.Image:

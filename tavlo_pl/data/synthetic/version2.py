@@ -42,6 +42,8 @@ def draw_scene(
     categories: Sequence[str],
     difficulty: Difficulty,
     duration_s: float,
+    silent: Sequence[str] = (),
+    has_shared_tone: bool = True,
 ) -> Scene:
     """Draws clip ``number`` of a split; equal arguments give equal scenes on every machine.
 
@@ -53,13 +55,16 @@ def draw_scene(
         categories: names of the classes.
         difficulty: one of ``LEVELS``.
         duration_s: length of the clip in seconds.
+        silent: names of the classes that never sound.
+        has_shared_tone: whether the sound of half of the objects rings on as a tone that all classes share.
     """
     rng = rng_of("tavlo world 2", seed, split, number, kind)
     level = LEVELS[difficulty]
     kind = kind or draw_kind(rng)
     count = int(rng.integers(level.objects[0], level.objects[1] + 1))
     drawn = [str(c) for c in rng.permutation(list(categories))]
-    hues = {c: i / len(categories) for i, c in enumerate(categories)}
+    names = [*categories, *silent]
+    hues = {c: i / len(names) for i, c in enumerate(names)}
     taken: list[tuple[float, float]] = [(0.5, 0.5)]  # no object is in the centre, so that a centre prior does not help
     actors: list[Actor] = []
 
@@ -70,7 +75,7 @@ def draw_scene(
             bursts=bursts,
             audible=() if heard is None else tuple(b for b in bursts if heard[0] <= b[0] and b[1] <= heard[1]),
             ring_s=float(rng.uniform(*RING_S)),
-            shared_ring=bool(rng.random() < 0.5),
+            shared_ring=bool(rng.random() < 0.5) and has_shared_tone,
             damped_s=math.inf if heard is None else heard[1],
         )
         swing = (rng.uniform(0.01, 0.06), rng.uniform(0.01, 0.07))
@@ -97,7 +102,7 @@ def draw_scene(
 
     margin = rng.uniform(0, 0.12, 2) * duration_s
     heard = (float(margin[0]), float(duration_s - margin[1]))
-    bystanders = drawn[2:]
+    bystanders = [str(c) for c in rng.permutation([*drawn[2:], *silent])] if silent else drawn[2:]
     if kind == "single_sound":
         add(drawn[0], heard)
     elif kind == "mixed_sound":

@@ -7,6 +7,8 @@
     DIR/<split>/metadata/<clip>/<frame>.json and .jpg
     DIR/<split>/oracles/<oracle>/<clip>.npz              heatmaps of reference methods (`oracles.py`)
     DIR/train/vggsound.csv               youtube_id,start_seconds,label,split, as VGGSound's list
+    DIR/<split>/ids/new_<part>.txt       with --sprites: clips whose sources have images (new_images), recordings
+                                         (new_sounds) or both (new_both) that no training clip has
 
 Every clip depends on (seed, split, number) only: equal seeds give byte-identical annotations and equal decoded frames
 for any number of processes. An interrupted run resumes.
@@ -30,6 +32,7 @@ from tqdm import tqdm
 from tavlo_pl.data.media import write_clip
 from tavlo_pl.data.synthetic import version1, version2
 from tavlo_pl.data.synthetic.annotate import LEAST_VISIBLE, View, choose_frames
+from tavlo_pl.data.synthetic.composite import Composite
 from tavlo_pl.data.synthetic.difficulty import LEVELS, Difficulty
 from tavlo_pl.data.synthetic.materials import FromFiles, Materials, Procedural
 from tavlo_pl.data.synthetic.oracles import write_oracles
@@ -68,12 +71,12 @@ class World:
     frames_annotated: int
     version: Version = 2
 
-    def scene(self, split: Split, number: int, kind: Kind | None, categories: Sequence[str]) -> Scene:
+    def scene(self, split: Split, number: int, kind: Kind | None, materials: Materials) -> Scene:
         """Draws a clip; see `version2.draw_scene`."""
-        drawn = (self.seed, split, number, kind, categories, self.difficulty, self.duration_s)
+        drawn = (self.seed, split, number, kind, materials.categories, self.difficulty, self.duration_s)
         if self.version == 1:
             return version1.draw_scene(*drawn, self.frame_rate, self.frames_annotated)
-        return version2.draw_scene(*drawn)
+        return version2.draw_scene(*drawn, materials.silent, materials.has_shared_tone)
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,11 @@ def write_world(
             tqdm(pool.map(write_job, jobs, chunksize=4), total=len(jobs), desc="clips", unit="clip", smoothing=0.02)
         )
     for split, rows in groupby(zip(jobs, written, strict=True), key=lambda row: row[0].split):
-        _write_list(folder / split / "vggsound.csv", split, [names for _, names in rows])
+        named = [names for _, names in rows]
+        _write_list(folder / split / "vggsound.csv", split, named)
+        materials = _materials(sprites, split)
+        if isinstance(materials, FromFiles) and split != "train":
+            _write_new(folder / split / "ids", named, materials)
 
 
 def _claim(folder: Path, world: World) -> None:
@@ -163,6 +170,14 @@ def _claim(folder: Path, world: World) -> None:
     note.write_text(text)
 
 
+def _renderer(
+    world: World, scene: Scene, size: tuple[int, int], sounds: list[np.ndarray], materials: Materials
+) -> Renderer | Composite:
+    if isinstance(materials, FromFiles) and world.version == 2:
+        return Composite(scene, size, world.duration_s, world.frame_rate, materials)
+    return Renderer(scene, LEVELS[world.difficulty], size, world.duration_s, world.frame_rate, sounds, materials)
+
+
 @cache
 def _materials(sprites: str | None, split: Split) -> Materials:
     return Procedural() if sprites is None else FromFiles(sprites, split)
@@ -172,14 +187,12 @@ def write_job(job: SyntheticJob) -> tuple[str, str]:
     """Renders and encodes one clip, unless its video exists; returns its name and label."""
     world = job.world
     materials = _materials(world.sprites, job.split)
-    scene = world.scene(job.split, job.number, job.kind, materials.categories)
+    scene = world.scene(job.split, job.number, job.kind, materials)
     video_file = job.folder / job.split / "video" / f"{scene.name}.mp4"
     if not video_file.exists():
         sounds = [actor_sound(a, world.duration_s, materials) for a in scene.actors]
         size = (world.width, world.height)
-        renderer = Renderer(
-            scene, LEVELS[world.difficulty], size, world.duration_s, world.frame_rate, sounds, materials
-        )
+        renderer = _renderer(world, scene, size, sounds, materials)
         images, views = zip(*(renderer.draw(frame) for frame in range(renderer.frame_count)), strict=True)
         annotated = scene.annotated
         if world.version == 2:
@@ -234,6 +247,16 @@ def _geometry(mask: np.ndarray) -> dict[str, object]:
 def _write_list(file: Path, split: Split, names: list[tuple[str, str]]) -> None:
     with file.open("w", newline="") as out:
         csv.writer(out).writerows(_rows(names, split))
+
+
+def _write_new(folder: Path, names: Sequence[tuple[str, str]], materials: FromFiles) -> None:
+    """Lists of the clips whose sounding classes all have new images, new recordings, or both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    new = {"images": materials.new_image, "sounds": materials.new_sound}
+    new["both"] = new["images"] & new["sounds"]
+    for part, classes in new.items():
+        chosen = [name for name, label in names if set(label.split(", ")) <= classes]
+        (folder / f"new_{part}.txt").write_text("".join(f"{name}\n" for name in chosen))
 
 
 def _rows(names: list[tuple[str, str]], split: Split) -> Iterator[tuple[str, int, str, str]]:

@@ -2,54 +2,72 @@
 
 ::
 
-    DIR/<encoder>/<process>.f16     features of 16 bits, one row after the other
-    DIR/<encoder>/<process>.keys    16 bytes for each row: a hash of the input
+    DIR/<encoder>/<unique>.f16     features of 16 bits, one row after the other
+    DIR/<encoder>/<unique>.keys    16 bytes for each row: a hash of the input
 
-``<encoder>`` is a hash of the encoder's weights and arguments, so that other weights never get these features. A process
-appends to files of its own, features first, so that a killed run leaves no key without features. Training on shards
-with one frame a segment (``tavlo data shard --frames_per_segment 1``) has the same frames in every epoch: from the
-second one on, no frame is encoded.
+``<encoder>`` is a hash of the encoder's weights and arguments, so that other weights never get these features. A
+process appends to files of its own, features first, so that a killed run leaves no key without features. Training on
+shards with one frame a segment (``tavlo data shard --frames_per_segment 1``) has the same frames in every epoch: from
+the second one on, no frame is encoded.
 """
 
-import os
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.nn.pretrained.training import Trained
+
 KEY_BYTES = 16
 
 
 class FeatureCache:
-    """The stored features of one encoder.
+    """The stored features of one encoder; without a folder, features are computed.
 
     Args:
-        folder: DIR; made if it is missing.
-        encoder: whose weights and type identify the features.
-        arguments: further arguments that the features depend on.
+        folder: DIR; made when the first features are stored.
+        trained: what of the encoder is trained (`PartlyTrained`).
+
+    Raises:
+        ConfigError: a folder for an encoder that is trained.
     """
 
-    def __init__(self, folder: str | Path, encoder: nn.Module, arguments: str) -> None:
-        digest = blake2b(f"{type(encoder).__name__} {arguments}".encode(), digest_size=KEY_BYTES)
-        for name, value in sorted(encoder.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        self.folder = Path(folder) / digest.hexdigest()
+    def __init__(self, folder: str | None, trained: Trained) -> None:
+        if folder is not None and trained != "none":
+            raise ConfigError(f"cache {folder}: features of an encoder that is trained change; set trained to none")
+        self.root = folder
+        self._folder: Path | None = None
         self._rows: dict[bytes, tuple[Path, int]] = {}
         self._shape: tuple[int, ...] | None = None
         self._own: Path | None = None
         self._maps: dict[Path, np.memmap] = {}
-        for keys in sorted(self.folder.glob("*.keys")):
-            found = keys.read_bytes()
-            for row in range(len(found) // KEY_BYTES):
-                key = found[row * KEY_BYTES : (row + 1) * KEY_BYTES]
-                self._rows[key] = (keys.with_suffix(".f16"), row)
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def open(self, encoder: nn.Module, arguments: str) -> None:
+        """Finds the features of an encoder, at the first call.
+
+        Args:
+            encoder: whose weights and type identify the features.
+            arguments: further arguments that the features depend on.
+        """
+        if self.root is None or self._folder is not None:
+            return
+        digest = blake2b(f"{type(encoder).__name__} {arguments}".encode(), digest_size=KEY_BYTES)
+        for name, value in sorted(encoder.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        self._folder = Path(self.root) / digest.hexdigest()
+        for keys in sorted(self._folder.glob("*.keys")):
+            found = keys.read_bytes()
+            for row in range(len(found) // KEY_BYTES):
+                self._rows[found[row * KEY_BYTES : (row + 1) * KEY_BYTES]] = (keys.with_suffix(".f16"), row)
 
     def get(self, inputs: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
         """Features of N inputs; those that are not stored are computed and appended.
@@ -59,8 +77,10 @@ class FeatureCache:
             compute: (M, ...) inputs to (M, ...) features, each of which depends on its own input only.
 
         Returns:
-            (N, ...) float32, rounded to 16 bits whether stored or computed.
+            (N, ...) float32, rounded to 16 bits whether stored or computed; as computed without a folder.
         """
+        if self._folder is None:
+            return compute(inputs)
         keys = [blake2b(one.tobytes(), digest_size=KEY_BYTES).digest() for one in inputs.detach().cpu().numpy()]
         missing = {key: n for n, key in enumerate(keys) if key not in self._rows}
         if missing:
@@ -75,11 +95,9 @@ class FeatureCache:
     def _append(self, keys: list[bytes], features: np.ndarray) -> None:
         self._shape = features.shape[1:]
         if self._own is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            number = 0
-            while (self.folder / f"{os.getpid()}-{number}.keys").exists():
-                number += 1
-            self._own = self.folder / f"{os.getpid()}-{number}.f16"
+            assert self._folder is not None
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._own = self._folder / f"{uuid4().hex}.f16"
         with self._own.open("ab") as file:
             first = file.tell() // max(1, features[0].nbytes)
             file.write(np.ascontiguousarray(features).tobytes())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.nn.checkpointing import checkpointed
+from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.files import load_weights
 from tavlo_pl.nn.pretrained.same_padding import SameConv2d
 from tavlo_pl.nn.pretrained.training import PartlyTrained, Trained
@@ -76,13 +77,20 @@ class EfficientNetLite0(VisualEncoder):
         weights: path of a ``.safetensors`` file with the released weights, or ``none`` for random ones.
         trained: ``none`` keeps the encoder as it is, ``all`` trains it, a number N trains the last N of 17 parts (the
             first convolution and 16 blocks).
+        cache: folder in which the features of a frozen encoder are stored and found again (`cache`); None stores none.
 
     Raises:
-        ConfigError: a stride that there is not, or not in ascending order.
+        ConfigError: a stride that there is not, or not in ascending order; a cache for an encoder that is trained.
         CheckpointError: the weights cannot be read or do not fit.
     """
 
-    def __init__(self, strides: tuple[int, ...] = (16, 32), weights: str = "none", trained: Trained = "none") -> None:
+    def __init__(
+        self,
+        strides: tuple[int, ...] = (16, 32),
+        weights: str = "none",
+        trained: Trained = "none",
+        cache: str | None = None,
+    ) -> None:
         if not strides or not set(strides) <= set(LEVELS) or list(strides) != sorted(set(strides)):
             raise ConfigError(f"strides {list(strides)} of EfficientNetLite0: give some of 8, 16 and 32, ascending")
         width = sum(CHANNELS[stride] for stride in strides)
@@ -95,6 +103,7 @@ class EfficientNetLite0(VisualEncoder):
             load_weights(self.trunk, weights, renamed=_in_trunk)
         del self.trunk[1 + LEVELS[strides[-1]] :]
         self.partly = PartlyTrained(self.trunk, list(self.trunk), trained)
+        self.cache = FeatureCache(cache, trained)
 
     def train(self, mode: bool = True) -> "EfficientNetLite0":
         """As in ``nn.Module``; frozen parts stay in evaluation."""
@@ -109,6 +118,10 @@ class EfficientNetLite0(VisualEncoder):
                 f"frames of {tuple(frames.shape[-2:])} pixels: EfficientNetLite0 needs multiples of {self.strides[-1]} "
                 "(data.clip.image_size)"
             )
+        self.cache.open(self, str(self.strides))
+        return self.cache.get(frames, self._encode)
+
+    def _encode(self, frames: Tensor) -> Tensor:
         features, levels = self.pixels(frames), []
         for number, part in enumerate(self.trunk):
             features = checkpointed(part, features) if self.activation_checkpointing else part(features)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import CheckpointError, ConfigError
+from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.extras import require
 from tavlo_pl.nn.pretrained.training import PartlyTrained, Trained
 from tavlo_pl.nn.visual import VisualEncoder, with_finest
@@ -30,6 +31,7 @@ class TimmEncoder(VisualEncoder):
         trained: ``none`` keeps the network as it is, ``all`` trains it, a number N its last N stages (of a
             convolutional network) or blocks (of a transformer).
         image_size: side of the frames in pixels, for transformers whose position encoding depends on it.
+        cache: folder in which the features of a frozen encoder are stored and found again (`cache`); None stores none.
 
     Raises:
         ConfigError: timm is not installed, or has no such network or stride.
@@ -43,6 +45,7 @@ class TimmEncoder(VisualEncoder):
         weights: Literal["hub", "none"] | str = "none",
         trained: Trained = "none",
         image_size: int | None = None,
+        cache: str | None = None,
     ) -> None:
         timm = require("timm", "timm")
         if not timm.is_model(name):
@@ -74,6 +77,8 @@ class TimmEncoder(VisualEncoder):
         self.levels = tuple(levels)
         self.partly = PartlyTrained(network, _layers(network), trained)
         self.shift = measured_shift(self)
+        self.cache = FeatureCache(cache, trained)
+        self.name = name
 
     def train(self, mode: bool = True) -> "TimmEncoder":
         """As in ``nn.Module``; frozen stages stay in evaluation."""
@@ -83,6 +88,10 @@ class TimmEncoder(VisualEncoder):
 
     def forward(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 to (N, D_f, H / stride, W / stride)."""
+        self.cache.open(self, f"{self.name} {self.levels} {self.shift}")
+        return self.cache.get(frames, self._encode)
+
+    def _encode(self, frames: Tensor) -> Tensor:
         found = self.trunk(self.pixels(frames))
         return with_finest([found[level] for level in self.levels])
 

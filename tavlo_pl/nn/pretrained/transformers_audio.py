@@ -9,6 +9,7 @@ from torchaudio.functional import resample
 
 from tavlo_pl.errors import CheckpointError, ConfigError
 from tavlo_pl.nn.audio import AudioEncoder
+from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.extras import require
 from tavlo_pl.nn.pretrained.training import PartlyTrained, Trained
 from tavlo_pl.nn.waveform import from_columns
@@ -31,6 +32,7 @@ class TransformersAudioEncoder(AudioEncoder):
         context_s: seconds around the centre of a segment; None for the length of the segment.
         weights: ``hub`` downloads the weights, or reads them from the folder; ``none`` keeps random ones.
         trained: ``none`` keeps the model as it is, ``all`` trains it, a number N its last N layers.
+        cache: folder in which the features of a frozen encoder are stored and found again (`cache`); None stores none.
 
     Raises:
         ConfigError: transformers is not installed, or the model has no hidden states of audio.
@@ -45,6 +47,7 @@ class TransformersAudioEncoder(AudioEncoder):
         context_s: float | None = None,
         weights: Literal["hub", "none"] = "none",
         trained: Trained = "none",
+        cache: str | None = None,
     ) -> None:
         transformers = require("transformers", "transformers")
         if context_s is not None and context_s <= 0:
@@ -72,6 +75,7 @@ class TransformersAudioEncoder(AudioEncoder):
         self.extractor = extractor
         self.model = getattr(model, "encoder", model) if config.model_type == "whisper" else model
         self.name, self.context_s = name, context_s
+        self.cache = FeatureCache(cache, trained)
         self.partly = PartlyTrained(self.model, _layers(self.model), trained)
 
     def train(self, mode: bool = True) -> "TransformersAudioEncoder":
@@ -84,15 +88,21 @@ class TransformersAudioEncoder(AudioEncoder):
         """(B, 1, L / T, T) waveform in columns to (B, T, D_a); see the base class."""
         waveform = from_columns(spectrogram, segments)
         windows = segment_windows(waveform, segments, self.context_s)  # (B, T, C)
+        self.cache.open(self, f"{self.name} {self.context_s}")
+        features: Tensor = self.cache.get(windows.flatten(0, 1).float(), self._encode).unflatten(0, windows.shape[:2])
+        return features
+
+    def _encode(self, windows: Tensor) -> Tensor:
+        """(N, C) windows to (N, D_a)."""
         rate = int(self.extractor.sampling_rate)
-        pieces = resample(windows.flatten(0, 1).float(), SAMPLE_RATE_HZ, rate)
+        pieces = resample(windows, SAMPLE_RATE_HZ, rate)
         inputs: dict[str, Any] = self.extractor(list(pieces.cpu().numpy()), sampling_rate=rate, return_tensors="pt")
         names = {"input_values", "input_features", "is_longer"}
-        given = {name: value.to(waveform.device) for name, value in inputs.items() if name in names}
+        given = {name: value.to(windows.device) for name, value in inputs.items() if name in names}
         hidden: Tensor = self.model(**given).last_hidden_state  # (BT, ..., D) or (BT, D, h, w)
         if hidden.dim() == 4:
             hidden = hidden.flatten(2).mT
-        features: Tensor = hidden.mean(1).unflatten(0, windows.shape[:2])
+        features: Tensor = hidden.mean(1)
         return features
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
 from tavlo_pl.nn.audio import AudioEncoder
+from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.files import load_weights
 from tavlo_pl.nn.pretrained.same_padding import SameConv2d
 from tavlo_pl.nn.pretrained.training import PartlyTrained, Trained
@@ -64,6 +65,7 @@ class YAMNet(AudioEncoder):
     Args:
         weights: path of a ``.safetensors`` file with the released weights, or ``none`` for random ones.
         trained: ``none`` keeps the network as it is, ``all`` trains it, a number N trains its last N of 14 layers.
+        cache: folder in which the features of a frozen encoder are stored and found again (`cache`); None stores none.
 
     Raises:
         CheckpointError: the weights cannot be read or do not fit.
@@ -71,7 +73,7 @@ class YAMNet(AudioEncoder):
 
     takes: Literal["waveform"] = "waveform"
 
-    def __init__(self, weights: str = "none", trained: Trained = "none") -> None:
+    def __init__(self, weights: str = "none", trained: Trained = "none", cache: str | None = None) -> None:
         super().__init__(width=LAYERS[-1][0])
         self.patches = LogMelPatches()
         self.c0, self.b0 = SameConv2d(1, 32, 3, 2), _norm(32)
@@ -88,6 +90,7 @@ class YAMNet(AudioEncoder):
         layers = [nn.ModuleList(parts) for parts in zip(self.dw, self.bd, self.pw, self.bp, strict=True)]
         self.fc.requires_grad_(requires_grad=False)
         parts = nn.ModuleList([self.c0, self.b0, self.dw, self.bd, self.pw, self.bp])
+        self.cache = FeatureCache(cache, trained)
         self.partly = PartlyTrained(parts, [nn.ModuleList([self.c0, self.b0]), *layers], trained)
 
     def train(self, mode: bool = True) -> "YAMNet":
@@ -114,7 +117,8 @@ class YAMNet(AudioEncoder):
         starts = torch.as_tensor(patch_starts(waveform.shape[-1], segments), device=waveform.device)  # (T, P)
         padded = pad(waveform, (PATCH, PATCH))
         pieces = padded.unfold(-1, PATCH, 1)[:, starts + PATCH]  # (B, T, P, 15600)
-        embedding = self.embed(self.patches(pieces.flatten(0, 2)))
+        self.cache.open(self, "")
+        embedding = self.cache.get(pieces.flatten(0, 2), lambda found: self.embed(self.patches(found)))
         return embedding.view(*pieces.shape[:3], -1).mean(2)
 
 

@@ -108,8 +108,13 @@ def sprite_folder(folder: Path, classes: int = 5) -> Path:
 def test_a_world_of_real_images_and_recordings(tmp_path: Path) -> None:
     sprites = sprite_folder(tmp_path / "sprites")
     world = small_world(tmp_path / "world", sprites=str(sprites))
-    categories = {i.category for c in AVATAR(str(world / "test")).clips() for f in c.annotations for i in f.instances}
+    clips = AVATAR(str(world / "test")).clips()
+    categories = {i.category for c in clips for f in c.annotations for i in f.instances}
     assert categories and categories <= {f"class{n}" for n in range(5)}
+    listed = [
+        AVATAR(str(world / "test"), ids=str(world / "test/ids" / f"new_{part}.txt")) for part in ("images", "both")
+    ]
+    assert all(len(source.clips()) == len(clips) for source in listed)  # three files of each: all are new
 
 
 def test_test_clips_use_other_files_than_training_clips(tmp_path: Path) -> None:
@@ -120,6 +125,20 @@ def test_test_clips_use_other_files_than_training_clips(tmp_path: Path) -> None:
     for one, other in ((train._images, test._images), (train._recordings, test._recordings)):
         assert all(one[c] and other[c] and not set(one[c]) & set(other[c]) for c in one)
     assert not set(train._backgrounds) & set(test._backgrounds)
+    assert test.new_image == test.new_sound == set(test.categories) and not train.new_image
+
+
+@pytest.mark.parametrize(
+    ("count", "train", "val", "test"),
+    [(1, [0], [0], [0]), (2, [0], [0], [1]), (3, [0], [2], [1]), (5, [0, 3], [2], [1, 4])],
+)
+def test_splits_of_the_files_of_a_class(count: int, train: list[int], val: list[int], test: list[int]) -> None:
+    from tavlo_pl.data.synthetic.materials import is_new, share
+
+    files = [Path(f"{n}.png") for n in range(count)]
+    found = {split: [int(file.stem) for file in share(files, split)] for split in ("train", "val", "test")}
+    assert found == {"train": train, "val": val, "test": test}
+    assert is_new(files, "test") is (count > 1) and not is_new(files, "train")
 
 
 def test_what_a_folder_of_sprites_lacks_is_said(tmp_path: Path) -> None:
