@@ -11,7 +11,7 @@ TAVLO := $(BIN)/tavlo
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
-.PHONY: help setup demo results recommended search ablations peers weights test test-slow lint bench fuzz clean
+.PHONY: help setup demo results recommended search ablations peers material weights test test-slow lint bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -79,6 +79,26 @@ ablations: $(RESULTS)/world/.done ## train and test the ablations of configs/abl
 search: PAGE = docs/research.md
 search: $(RESULTS)/world/.done ## train and test the objectives of configs/search, three seeds each
 	$(SWEEP) $(PAGED) --variants "['configs/search/*.yaml']"
+
+# Real images and recordings with frozen pretrained encoders. SPRITES has one folder a class (docs/data.md), WEIGHTS the files
+# of EfficientNet-lite0 and YAMNet.
+MATERIAL := $(RESULTS)/material
+SPRITES = ../shared/material
+WEIGHTS = ../shared/weights
+ENCODERS = --model.init_args.visual.init_args.weights $(WEIGHTS)/efficientnet_lite0.safetensors \
+	--model.init_args.audio.init_args.weights $(WEIGHTS)/yamnet.safetensors \
+	--model.init_args.visual.init_args.cache $(MATERIAL)/features --model.init_args.audio.init_args.cache $(MATERIAL)/features
+
+$(MATERIAL)/.done: | $(STAMP)
+	$(TAVLO) data synth --out $(MATERIAL) --sprites $(SPRITES) --frame_rate 12 --width 640 --height 360 \
+		--train_clips 2400 --clips_per_scenario 40 --val_clips_per_scenario 16
+	$(TAVLO) data shard --source tavlo_pl.data.datasets.VGGSound --source.root $(MATERIAL)/train --out $(MATERIAL)/shards \
+		--segments 8 --frames_per_segment 1 --duration_s 4 --image_size 224
+	@touch $@
+
+material: $(MATERIAL)/.done ## train on real images and recordings (SPRITES, WEIGHTS) and test on new ones
+	$(TAVLO) fit -c configs/exp/material.yaml $(ENCODERS) --out $(MATERIAL)/run --overwrite
+	$(TAVLO) test --ckpt_path $(MATERIAL)/run/checkpoints/best.ckpt
 
 test: $(STAMP) ## run the fast tests on all cores, at most 8 (under 5 minutes on 2)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal

@@ -24,6 +24,9 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     for encoder in ("visual", "audio"):
         if "weights" in parsed.model.init_args.get(encoder, {}).get("init_args", {}):
             parsed.model.init_args[encoder].init_args.weights = "none"  # tests download nothing
+    if "TimmEncoder" in str(parsed.model):
+        parsed.model.init_args.visual.init_args.name = "test_vit3"
+        parsed.model.init_args.visual.init_args.image_size = PIXELS
     if "TransformersAudioEncoder" in str(parsed.model):
         parsed.model.init_args.audio.init_args.name = str(audio_model(tmp_path_factory.mktemp("audio"), "ast"))
     torch.manual_seed(0)

@@ -69,12 +69,12 @@ class TimmEncoder(VisualEncoder):
             raise ConfigError(
                 f"strides {list(strides)} of {name}: give some of {sorted(set(available))}, in ascending order"
             )
-        width = sum(network.feature_info.channels()[level] for level in levels)
-        super().__init__(nn.Sequential(network), width, strides[0], pretrained=weights != "none", shift=0)
+        channels = [network.feature_info.channels()[level] for level in levels]
+        super().__init__(nn.Sequential(network), sum(channels), strides[0], pretrained=weights != "none", shift=0)
         config = timm.data.resolve_model_data_config(network)
         self.mean.copy_(torch.tensor(config["mean"]).view(1, 3, 1, 1))
         self.std.copy_(torch.tensor(config["std"]).view(1, 3, 1, 1))
-        self.levels = tuple(levels)
+        self.levels, self.channels = tuple(levels), tuple(channels)
         self.partly = PartlyTrained(network, _layers(network), trained)
         self.shift = measured_shift(self)
         self.cache = FeatureCache(cache, trained)
@@ -92,8 +92,13 @@ class TimmEncoder(VisualEncoder):
         return self.cache.get(frames, self._encode)
 
     def _encode(self, frames: Tensor) -> Tensor:
-        found = self.trunk(self.pixels(frames))
-        return with_finest([found[level] for level in self.levels])
+        return with_finest(self.feature_maps(self.pixels(frames)))
+
+    def feature_maps(self, pixels: Tensor) -> list[Tensor]:
+        """The chosen levels, (N, C, h, w) each; some networks of timm have their channels last."""
+        found = self.trunk(pixels)
+        chosen = zip(self.levels, self.channels, strict=True)
+        return [found[n] if found[n].shape[1] == channels else found[n].movedim(-1, 1) for n, channels in chosen]
 
 
 @torch.enable_grad()
@@ -112,7 +117,7 @@ def measured_shift(encoder: TimmEncoder) -> int:
     side, cell = stride * PROBE_CELLS, PROBE_CELLS // 2
     generator = torch.Generator().manual_seed(0)
     pixels = torch.rand(PROBES, 3, side, side, generator=generator).requires_grad_()
-    cells = network(pixels)[encoder.levels[0]][:, :, cell, cell]
+    cells = encoder.feature_maps(pixels)[0][:, :, cell, cell]
     (gradient,) = torch.autograd.grad((cells * torch.randn(cells.shape, generator=generator)).sum(), pixels)
     weights = gradient.square().sum((0, 1))
     weights = weights.sum(0) + weights.sum(1)

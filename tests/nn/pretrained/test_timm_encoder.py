@@ -15,15 +15,15 @@ FRAMES = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torc
 @pytest.mark.parametrize(
     ("name", "strides", "shifts"),
     [
-        ("resnet18", (16,), range(5, 9)),  # symmetric padding: half a stride
-        ("convnext_atto", (16,), range(-1, 2)),  # patches that do not overlap
-        ("tf_efficientnet_lite0", (8, 16), range(-4, 0)),  # "same" padding of TensorFlow
-        ("vit_tiny_patch16_224", (16,), range(1)),
+        ("test_mambaout", (16,), range(5, 9)),  # symmetric padding: half a stride
+        ("test_efficientnet", (8, 16), range(2, 5)),
+        ("test_convnext", (16,), range(-1, 2)),  # patches that do not overlap
+        ("test_vit", (16,), range(1)),
     ],
 )
 def test_networks_by_name(name: str, strides: tuple[int, ...], shifts: range) -> None:
     torch.manual_seed(0)
-    size = 64 if name.startswith("vit") else None
+    size = 64 if "vit" in name else None
     encoder = TimmEncoder(name, strides, image_size=size).eval()
     with torch.no_grad():
         found = encoder(FRAMES)
@@ -40,18 +40,18 @@ def test_pixels_are_normalised_as_the_weights_need_them() -> None:
 
 
 def test_the_last_stages_are_trained() -> None:
-    encoder = TimmEncoder("vit_tiny_patch16_224", image_size=64, trained=2).train()
+    encoder = TimmEncoder("test_vit", image_size=64, trained=2).train()
     trained = {name.split("blocks.")[1].split(".")[0] for name, p in encoder.named_parameters() if p.requires_grad}
-    assert trained == {"10", "11"}
+    assert trained == {"4", "5"}
 
 
 def test_errors_name_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     with pytest.raises(ConfigError, match="no network 'resnet_of_nobody'"):
         TimmEncoder("resnet_of_nobody")
     with pytest.raises(ConfigError, match=r"\[2, 4, 8, 16, 32\]"):
-        TimmEncoder("resnet18", (5,))
+        TimmEncoder("test_resnet", (5,))
     with pytest.raises(CheckpointError, match="timm cannot create it"):
-        TimmEncoder("resnet18", (16,), weights=f"{tmp_path}/missing.pth")
+        TimmEncoder("test_resnet", (16,), weights=f"{tmp_path}/missing.pth")
 
     def without_timm(name: str, *args: Any, **kwargs: Any) -> Any:
         if name == "timm":
@@ -61,4 +61,4 @@ def test_errors_name_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: ob
     real = builtins.__import__
     monkeypatch.setattr("tavlo_pl.nn.pretrained.extras.import_module", without_timm)
     with pytest.raises(ConfigError, match=r"pip install 'tavlo_pl\[timm\]'"):
-        TimmEncoder("resnet18")
+        TimmEncoder("test_resnet")
