@@ -23,3 +23,13 @@ def test_clip_spec_makes_the_spectrogram_of_its_clips() -> None:
     assert spec.audio_transform()(torch.zeros(3, spec.samples)).shape == (3, 1, 16, 40)
     linear = ClipSpec(segments=2, duration_s=1.0, columns_per_segment=20, frequencies="linear")
     assert linear.audio_transform()(torch.zeros(3, spec.samples)).shape == (3, 1, 257, 40)
+
+
+def test_a_waveform_has_one_column_for_each_segment() -> None:
+    spec = ClipSpec(segments=6, duration_s=1.0, frequencies="none")
+    waveform = torch.arange(float(spec.samples))[None]
+    columns = spec.audio_transform()(waveform)
+    assert columns.shape == (1, 1, 2666, 6)
+    assert torch.equal(columns[0, 0].mT.flatten(), waveform[0, : 6 * 2666])
+    with pytest.raises(ConfigError, match="less than 20 ms"):
+        ClipSpec(segments=60, duration_s=1.0, frequencies="none")

@@ -7,7 +7,16 @@ import torch
 
 from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.nn.clip_audio import AudioResNet18, SmallAudio, audio_windows, log_density, window_of_segment
+from tavlo_pl.nn.audio import SegmentCNN
+from tavlo_pl.nn.clip_audio import (
+    AudioResNet18,
+    MeanOfSegments,
+    SmallAudio,
+    audio_windows,
+    log_density,
+    window_of_segment,
+)
+from tavlo_pl.nn.pretrained import YAMNet
 
 
 def test_windows_are_centred_and_complete_at_the_ends() -> None:
@@ -46,3 +55,20 @@ def test_encoders_return_one_feature_for_any_length(encoder: AudioResNet18 | Sma
     with torch.no_grad():
         for columns in (24, 60):
             assert encoder(torch.randn(2, 1, 32, columns)).shape == (2, encoder.width)
+
+
+def test_mean_of_segments_takes_a_window_of_the_waveform() -> None:
+    torch.manual_seed(0)
+    audio = MeanOfSegments(YAMNet()).eval()
+    window = 0.1 * torch.randn(2, 1, 8000, 3)
+    with torch.no_grad():
+        torch.testing.assert_close(audio(window), audio.encoder(window, 3).mean(1))
+    with pytest.raises(ConfigError, match="takes the waveform"):
+        MeanOfSegments(SegmentCNN(8, (4,)))
+
+
+def test_encoders_of_spectrograms_refuse_waveforms() -> None:
+    waveform = torch.zeros(1, 1, 8000, 4)
+    for encoder in (AudioResNet18(), SmallAudio(8, (4,))):
+        with pytest.raises(ConfigError, match="frequencies to mel or linear"):
+            encoder(waveform)

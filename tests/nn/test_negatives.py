@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tavlo_pl.data.spectrogram import LogMel
+from tavlo_pl.data.spectrogram import LogMel, WaveformColumns
 from tavlo_pl.nn.negatives import match_envelope, shift, silence_and_noise, silent_segments, time_shifted
 from tavlo_pl.types import SILENCE
 
@@ -72,3 +72,21 @@ def test_silent_segments_are_relative_to_the_loudest_segment(log_mel: LogMel) ->
     audio = log_mel(waveform)
     assert silent_segments(audio, SEGMENTS).tolist() == [[False, False, True, True]] * 2
     assert not silent_segments(torch.full_like(audio, SILENCE), SEGMENTS).any()  # all segments have the same power
+
+
+def test_silence_and_noise_as_waveforms() -> None:
+    like = WaveformColumns(SEGMENTS)(torch.zeros(2, SAMPLES))
+    torch.manual_seed(1)
+    silence, *noises = silence_and_noise(like, 3)
+    assert silence.shape == like.shape[1:] and not silence.any()
+    for noise in noises:
+        level = 20 * noise.square().mean().sqrt().log10()
+        assert -90.1 <= level <= -29.9
+        loud = noise[0].mT.flatten().unflatten(0, (20, -1)).square().mean(1)
+        assert loud.max() < 2 * loud.min()  # steady
+
+
+def test_silent_segments_of_a_waveform() -> None:
+    waveform = 0.1 * torch.ones(1, SAMPLES)
+    waveform[:, SAMPLES // SEGMENTS : 2 * SAMPLES // SEGMENTS] = 0.001
+    assert silent_segments(WaveformColumns(SEGMENTS)(waveform), SEGMENTS).tolist() == [[False, True, False, False]]
