@@ -57,7 +57,7 @@ def avatar(root: Path) -> dict[str, object]:
     """A folder in AVATAR's layout."""
     return {
         "class_path": "tavlo_pl.data.datasets.AVATAR",
-        "init_args": {"root": str(root), "frame_base": 0, "cross_event_list": None},
+        "init_args": {"root": str(root), "frame_base": 0, "cross_event_list": None, "ids": None},
     }
 
 

@@ -53,7 +53,7 @@ def test_average_equals_its_equation() -> None:
     torch.testing.assert_close(average(scores)[0, 2], mean + (own - averaged) / 2)
 
 
-def test_average_keeps_a_silent_segment_lower_than_its_neighbours() -> None:
+def test_average_keeps_silent_segments_low() -> None:
     scores = torch.zeros(1, T, S)
     scores[:, :, 1] = 0.8
     scores[:, 3] = 0.0

@@ -41,7 +41,7 @@ def test_localizer_uses_the_spectrogram_of_training(tmp_path: Path) -> None:
         torch.save(content | {"tavlo": {"config": yaml.safe_dump(config)}}, tmp_path / "some.ckpt")
         localizer = load_localizer(tmp_path / "some.ckpt", device="cpu")
         spec = localizer.spec
-        spectrogram = localizer.log_mel(torch.zeros(1, round(16_000 * spec.duration_s)))
+        spectrogram = localizer.audio_transform(torch.zeros(1, round(16_000 * spec.duration_s)))
         assert spectrogram.shape == (1, 1, bands, spec.segments * spec.columns_per_segment)
 
 

@@ -46,7 +46,7 @@ def draw_bursts(
     """Bursts of one object over a whole clip: of six draws, those that are the least correlated with other objects'.
 
     Every object has a whole burst in the first and in the second half of the clip, so that one that sounds in either
-    half has an audible one, and a silent object cannot be told by having none.
+    half has an audible one, and having none does not identify a silent object.
     """
     times_s = np.arange(0, duration_s, STEP_S)
     taken = [pulse(bursts, times_s) for bursts in others]

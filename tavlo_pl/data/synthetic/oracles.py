@@ -10,8 +10,9 @@ method.
 
 - ``any_visible_object`` draws one of the visible objects; its pointing accuracy is chance.
 - ``class_oracle`` draws one of the visible objects of the classes that sound at this moment.
-- ``synchrony_oracle`` chooses the visible object whose motion correlates best with the loudness of the audio within
-  `WINDOW_S` of the moment; it does not know the classes.
+- ``synchrony_oracle`` chooses the visible object whose bursts explain the loudness of the audio best: by the
+  correlation with the loudness that it would have if all of its bursts sounded, within `WINDOW_S` of the moment and
+  while anything is heard. It does not know the classes.
 """
 
 from collections.abc import Sequence
@@ -21,9 +22,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageFilter
 
-from tavlo_pl.data.synthetic.activity import STEP_S, pulse, sound_envelope
+from tavlo_pl.data.synthetic.activity import RING_S, STEP_S, sound_envelope
 from tavlo_pl.data.synthetic.annotate import LEAST_VISIBLE, View
-from tavlo_pl.data.synthetic.scene import Annotated, Scene, rng_of
+from tavlo_pl.data.synthetic.scene import Activity, Annotated, Scene, rng_of
 from tavlo_pl.io.atomic import atomic_path
 
 Oracle = Literal["any_visible_object", "class_oracle", "synchrony_oracle"]
@@ -33,7 +34,7 @@ ORACLES: tuple[Oracle, ...] = ("any_visible_object", "class_oracle", "synchrony_
 FALL_OFF = 10
 """Height of the frame divided by the standard deviation, in pixels, with which heatmaps fall off around the object."""
 
-WINDOW_S = 1.3
+WINDOW_S = 2.0
 """Largest distance in time of what the synchrony oracle compares."""
 
 
@@ -92,8 +93,9 @@ def choose(oracle: Oracle, scene: Scene, frame: Annotated, view: View, time_s: f
     if oracle == "synchrony_oracle":
         times_s = np.arange(0, duration_s, STEP_S)
         times_s = times_s[np.abs(times_s - time_s) <= WINDOW_S]
+        times_s = times_s[_loudness(scene, times_s) > 0]
         loudness = _loudness(scene, times_s)
-        return max(visible, key=lambda n: _correlation(loudness, _motion(scene, n, times_s)))
+        return max(visible, key=lambda n: _correlation(loudness, _expected(scene, n, times_s)))
     return visible[int(rng.integers(len(visible)))]
 
 
@@ -105,13 +107,17 @@ def _loudness(scene: Scene, times_s: np.ndarray) -> np.ndarray:
     return total
 
 
-def _motion(scene: Scene, actor: int, times_s: np.ndarray) -> np.ndarray:
+def _expected(scene: Scene, actor: int, times_s: np.ndarray) -> np.ndarray:
+    """Loudness of an actor if all of its bursts sounded and rang on for the usual time."""
     activity = scene.actors[actor].activity
-    return np.zeros(len(times_s)) if activity is None else pulse(activity.bursts, times_s)
+    if activity is None:
+        return np.zeros(len(times_s))
+    sounding = Activity(activity.bursts, activity.bursts, float(np.mean(RING_S)), shared_ring=False)
+    return sound_envelope(sounding, times_s)
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Pearson correlation; 0 where one of the two is constant."""
-    if one.std() == 0 or other.std() == 0:
+    if len(one) == 0 or one.std() == 0 or other.std() == 0:
         return 0.0
     return float(np.corrcoef(one, other)[0, 1])
