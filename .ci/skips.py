@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 ALLOWED = {
-    "tests/helpers/shared.py": "needs ",  # full lists of published data sets, and weights of pretrained networks
+    "tests/helpers/shared.py": ("needs data/", "needs weights/"),  # full lists and pretrained networks
     "tests/helpers/browser.py": "needs ",  # Chromium and playwright
     "tests/helpers/faults.py": "",  # mounting a small disk, and making a folder read-only for root
 }

@@ -108,6 +108,7 @@ def test_audit_without_pip_audit_fails_in_ci_alone(monkeypatch: pytest.MonkeyPat
     ("reason", "code"),
     [
         ("/a/tests/helpers/shared.py:17: needs data/vggss.json in the folder", 0),
+        ("/a/tests/helpers/shared.py:17: needs weights/yamnet.safetensors in the folder", 0),
         ("/a/tests/helpers/shared.py:17: needs golden/maps.npz in the folder", 1),
         ("/a/tests/metrics/test_ciou.py:21: needs data/vggss.json in the folder", 1),
         ("unconditional skip", 1),
