@@ -12,7 +12,7 @@ from tavlo_pl.errors import ConfigError
 from tavlo_pl.nn.checkpointing import checkpointed
 from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.files import load_weights
-from tavlo_pl.nn.pretrained.same_padding import SameConv2d
+from tavlo_pl.nn.pretrained.same_padding import SameConv2d, normalised
 from tavlo_pl.nn.pretrained.training import PartlyTrained, Trained
 from tavlo_pl.nn.visual import VisualEncoder, with_finest
 
@@ -53,14 +53,14 @@ class Block(nn.Module):
         self.bn1 = _norm(inner)
         self.project_conv = SameConv2d(inner, outputs, 1)
         self.bn2 = _norm(outputs)
-        self.act = nn.ReLU6()
+        self.act = nn.ReLU6(inplace=True)
         self.expands, self.is_residual = expansion > 1, stride == 1 and inputs == outputs
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H / stride, W / stride)."""
-        inner = self.act(self.bn0(self.expand_conv(features))) if self.expands else features
-        inner = self.act(self.bn1(self.depthwise_conv(inner)))
-        found: Tensor = self.bn2(self.project_conv(inner))
+        inner = self.act(normalised(self.expand_conv, self.bn0, features)) if self.expands else features
+        inner = self.act(normalised(self.depthwise_conv, self.bn1, inner))
+        found = normalised(self.project_conv, self.bn2, inner)
         return features + found if self.is_residual else found
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -21,6 +21,20 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # name of the base class
         """(N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
+        return super().forward(self.padded(input))
+
+    def padded(self, features: Tensor) -> Tensor:
+        """The features with the zeros that the kernel needs around them."""
         (kernel, _), (stride, _) = self.kernel_size, self.stride
-        rows, columns = (same_padding(size, kernel, stride) for size in input.shape[-2:])
-        return super().forward(pad(input, (*columns, *rows)))
+        rows, columns = (same_padding(size, kernel, stride) for size in features.shape[-2:])
+        return pad(features, (*columns, *rows)) if any((*rows, *columns)) else features
+
+
+def normalised(conv: SameConv2d, norm: nn.BatchNorm2d, features: Tensor) -> Tensor:
+    """A convolution and its batch norm; in evaluation as one convolution, which saves a pass over the features."""
+    if norm.training or norm.running_var is None or norm.running_mean is None:
+        found: Tensor = norm(conv(features))
+        return found
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    weight, bias = conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+    return conv2d(conv.padded(features), weight, bias, conv.stride, groups=conv.groups)

@@ -14,7 +14,7 @@ from torch.nn.functional import pad, relu
 from tavlo_pl.nn.audio import AudioEncoder
 from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.files import load_weights
-from tavlo_pl.nn.pretrained.same_padding import SameConv2d
+from tavlo_pl.nn.pretrained.same_padding import SameConv2d, normalised
 from tavlo_pl.nn.pretrained.training import PartlyTrained, Trained
 from tavlo_pl.nn.waveform import from_columns
 
@@ -101,9 +101,10 @@ class YAMNet(AudioEncoder):
 
     def embed(self, patches: Tensor) -> Tensor:
         """(N, 96, 64) log-mel patches to (N, 1024) embeddings, at least 0."""
-        features = relu(self.b0(self.c0(patches[:, None])))
+        features = relu(normalised(self.c0, self.b0, patches[:, None]), inplace=True)
         for dw, bd, pw, bp in zip(self.dw, self.bd, self.pw, self.bp, strict=True):
-            features = relu(bp(pw(relu(bd(dw(features))))))
+            features = relu(normalised(dw, bd, features), inplace=True)  # type: ignore[arg-type]
+            features = relu(normalised(pw, bp, features), inplace=True)  # type: ignore[arg-type]
         return features.mean((-2, -1))
 
     def classify(self, embedding: Tensor) -> Tensor:
