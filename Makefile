@@ -70,7 +70,7 @@ recommended: $(RESULTS)/world/.done ## train and test the recommended configurat
 	$(SWEEP) $(PAGED) --seeds "[0,1,2,3,4]" $(BASELINES) \
 		--variants "['configs/ablation/reference.yaml']"
 
-peers: $(RESULTS)/world/.done ## train and test the image-level peers and a model without audio, three seeds each
+peers: $(RESULTS)/world/.done ## train and test the image-level peers, three seeds each
 	$(SWEEP) $(PAGED) $(BASELINES) --variants "['configs/peers/*.yaml','configs/ablation/reference.yaml']"
 
 ablations: $(RESULTS)/world/.done ## train and test the ablations of configs/ablation, three seeds each
