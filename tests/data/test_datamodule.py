@@ -337,3 +337,8 @@ def test_the_models_device_sets_the_colours_apart() -> None:
     batch: Any = {"frames": frames, "waveform": torch.randn(2, 16_000), "index": torch.arange(2)}
     given = ClipDataModule(**SMALL).on_after_batch_transfer(batch, 0)["frames"]
     assert given.is_contiguous() and torch.equal(given, frames)
+
+
+def test_masks_need_a_spectrogram() -> None:
+    with pytest.raises(ConfigError, match="need spectrograms"):
+        ClipDataModule(augment=Augment(mask_bands=2), clip=ClipSpec(frequencies="none"))

@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.functional.pooled import universal_threshold
 from tavlo_pl.metrics.protocols import AVATAR_PER_FRAME
-from tavlo_pl.models.base import TRAINING_DRAWS, VALIDATION_DRAWS, AVLocalizer, _with_source, seed_draws
+from tavlo_pl.models.base import (
+    TRAINING_DRAWS,
+    VALIDATION_DRAWS,
+    AVLocalizer,
+    _with_source,
+    remove_downloads,
+    seed_draws,
+)
 from tavlo_pl.types import Batch, Scenario, Targets
 from tests.helpers.suite import flags
 
@@ -122,3 +129,13 @@ def test_threshold_uses_frames_with_a_visible_source() -> None:
         model.val_threshold.reset()
     model.val_threshold.update(maps_of_all[:0, 1], torch.zeros(0, dtype=torch.int64))
     assert model.val_threshold.compute() is None
+
+
+def test_sources_of_weights_are_removed_at_any_depth() -> None:
+    yamnet = {"class_path": "YAMNet", "init_args": {"weights": "a.safetensors", "cache": "features"}}
+    arguments = {"init_from": "b.pth", "width": 8, "audio": {"class_path": "Mean", "init_args": {"encoder": yamnet}}}
+    remove_downloads(arguments)
+    (encoder,) = arguments["audio"]["init_args"].values()  # type: ignore[index]
+    assert encoder["init_args"] == {"weights": "none", "cache": None}
+    assert arguments["init_from"] is None and arguments["width"] == 8
+    assert yamnet["init_args"] == {"weights": "a.safetensors", "cache": "features"}  # the caller's own

@@ -16,7 +16,7 @@ from tavlo_pl.models.lvs import LVS
 from tavlo_pl.models.released import Renaming, load_released
 from tavlo_pl.models.slavc import SLAVC
 from tavlo_pl.models.ssltie import SSLTIE
-from tavlo_pl.models.weights_file import write_safe
+from tavlo_pl.models.weights_file import read_plain, write_safe
 from tavlo_pl.nn.clip_audio import AudioResNet18, SmallAudio
 from tavlo_pl.nn.visual import ResNet18, ShuffleNet
 from tests.helpers.cli import tavlo
@@ -150,3 +150,11 @@ def test_run_from_released_weights_needs_their_file_only_once(
     assert "init_from: best.pth" in (tmp_path / "run/config.yaml").read_text()
     assert tavlo("test", "--ckpt_path", tmp_path / "run/checkpoints/best.ckpt").code == 0
     assert len(loaded) == 2
+
+
+def test_weights_are_stored_in_16_bits_where_that_is_exact(tmp_path: Path) -> None:
+    exact, other = torch.tensor([0.5, -3.0]), torch.tensor([0.1, 1.0])
+    write_safe({"exact": exact, "other": other}, {}, tmp_path / "x.safetensors")
+    stored = read_plain(tmp_path / "x.safetensors", "")["state_dict"]
+    assert stored["exact"].dtype == torch.float16 and stored["other"].dtype == torch.float32
+    assert torch.equal(stored["exact"].float(), exact) and torch.equal(stored["other"], other)

@@ -78,16 +78,15 @@ class YAMNet(AudioEncoder):
         self.patches = LogMelPatches()
         self.c0, self.b0 = SameConv2d(1, 32, 3, 2), _norm(32)
         inputs = (32, *(channels for channels, _ in LAYERS[:-1]))
-        self.dw = nn.ModuleList(
-            SameConv2d(n, n, 3, stride, groups=n) for n, (_, stride) in zip(inputs, LAYERS, strict=True)
-        )
-        self.bd = nn.ModuleList(_norm(n) for n in inputs)
-        self.pw = nn.ModuleList(SameConv2d(n, channels, 1) for n, (channels, _) in zip(inputs, LAYERS, strict=True))
-        self.bp = nn.ModuleList(_norm(channels) for channels, _ in LAYERS)
+        dw = [SameConv2d(n, n, 3, stride, groups=n) for n, (_, stride) in zip(inputs, LAYERS, strict=True)]
+        pw = [SameConv2d(n, channels, 1) for n, (channels, _) in zip(inputs, LAYERS, strict=True)]
+        bd, bp = [_norm(n) for n in inputs], [_norm(channels) for channels, _ in LAYERS]
+        self.layers = list(zip(dw, bd, pw, bp, strict=True))
+        self.dw, self.bd, self.pw, self.bp = (nn.ModuleList(parts) for parts in (dw, bd, pw, bp))
         self.fc = nn.Linear(self.width, CLASSES)
         if weights != "none":
             load_weights(self, weights, renamed=str)
-        layers = [nn.ModuleList(parts) for parts in zip(self.dw, self.bd, self.pw, self.bp, strict=True)]
+        layers = [nn.ModuleList(parts) for parts in self.layers]
         self.fc.requires_grad_(requires_grad=False)
         parts = nn.ModuleList([self.c0, self.b0, self.dw, self.bd, self.pw, self.bp])
         self.cache = FeatureCache(cache, trained)
@@ -102,9 +101,9 @@ class YAMNet(AudioEncoder):
     def embed(self, patches: Tensor) -> Tensor:
         """(N, 96, 64) log-mel patches to (N, 1024) embeddings, at least 0."""
         features = relu(normalised(self.c0, self.b0, patches[:, None]), inplace=True)
-        for dw, bd, pw, bp in zip(self.dw, self.bd, self.pw, self.bp, strict=True):
-            features = relu(normalised(dw, bd, features), inplace=True)  # type: ignore[arg-type]
-            features = relu(normalised(pw, bp, features), inplace=True)  # type: ignore[arg-type]
+        for dw, bd, pw, bp in self.layers:
+            features = relu(normalised(dw, bd, features), inplace=True)
+            features = relu(normalised(pw, bp, features), inplace=True)
         return features.mean((-2, -1))
 
     def classify(self, embedding: Tensor) -> Tensor:

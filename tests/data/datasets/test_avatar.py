@@ -209,3 +209,15 @@ def test_missing_folders_say_what_was_expected(tmp_path: Path) -> None:
     (tmp_path / "metadata").mkdir()
     with pytest.raises(DatasetNotFoundError, match="no clip has both"):
         AVATAR(str(tmp_path)).clips()
+
+
+def test_a_list_of_ids_chooses_clips(tmp_path: Path) -> None:
+    other = "aaaaaaaaaaa_00001"
+    write_avatar(tmp_path, {name: {"00003": [instance("Single-Sound")]} for name in (CLIP, other)}, empty=True)
+    listed = tmp_path / "ids.txt"
+    listed.write_text(f"{other}\n")
+    source = AVATAR(str(tmp_path), ids=str(listed))
+    assert [clip.sample_id for clip in source.clips()] == source.sample_ids() == [other]
+    listed.write_text("bbbbbbbbbbb_00001\n")
+    with pytest.raises(DatasetNotFoundError, match="none of the 2 annotated clips"):
+        source.clips()

@@ -146,3 +146,12 @@ def test_what_a_folder_of_sprites_lacks_is_said(tmp_path: Path) -> None:
         small_world(tmp_path / "a", sprites=str(tmp_path / "none"))
     with pytest.raises(DatasetNotFoundError, match="3 class folders"):
         small_world(tmp_path / "b", sprites=str(sprite_folder(tmp_path / "three", 3)))
+
+
+def test_recordings_begin_at_an_onset() -> None:
+    from tavlo_pl.data.synthetic.materials import _onsets
+
+    recording = 0.001 * np.ones(16_000)
+    recording[4_000:6_000] = recording[12_000:13_000] = 0.5
+    assert _onsets(recording).tolist() == [4_000, 12_000]
+    assert _onsets(np.ones(100)).tolist() == [0]

@@ -39,10 +39,10 @@ def test_strides_become_one_map() -> None:
 def test_frozen_blocks_and_checkpointing() -> None:
     encoder = EfficientNetLite0((16,), trained=1).train()
     assert {name.split(".")[1] for name, p in encoder.named_parameters() if p.requires_grad} == {"11"}
-    assert not encoder.trunk[0][1].training and encoder.trunk[11].training  # type: ignore[index]
+    assert not encoder.trunk[0][1].training and encoder.trunk[11].training
     encoder.activation_checkpointing = True
     encoder(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).sum().backward()
-    assert encoder.trunk[11].bn2.weight.grad is not None  # type: ignore[union-attr]
+    assert encoder.trunk[11].bn2.weight.grad is not None
 
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:

@@ -28,6 +28,6 @@ def test_one_pass_equals_convolution_and_norm(groups: int) -> None:
     norm.eval()
     torch.testing.assert_close(normalised(conv, norm, features), norm(conv(features)), rtol=1e-5, atol=1e-5)
     norm.train()
-    before = norm.running_mean.clone()  # type: ignore[union-attr]
+    before = norm.running_mean.clone()
     normalised(conv, norm, features)
-    assert not torch.equal(norm.running_mean, before)  # type: ignore[arg-type]
+    assert not torch.equal(norm.running_mean, before)
