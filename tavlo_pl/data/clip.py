@@ -4,7 +4,7 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
@@ -80,6 +80,14 @@ class Clip:
             MediaError: the audio cannot be read.
         """
         return media.read_waveform(self.file, self.start_s, duration_s)
+
+    def part(self, offset_s: float) -> "Clip":
+        """The clip from a later moment on, without annotations.
+
+        Args:
+            offset_s: seconds after the start of the span.
+        """
+        return replace(self, start_s=self.start_s + offset_s, annotations=())
 
     def frame_times(self) -> NDArray[np.float64]:
         """(N,) presentation times of all frames of the file.

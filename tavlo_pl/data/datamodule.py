@@ -7,6 +7,7 @@ after an interruption and for any number of workers.
 import logging
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ class ClipDataModule(LightningDataModule):
         root: folder, file or glob pattern of the videos to predict.
         clip: the clip format; it is stored with checkpoints and used by prediction too.
         augment: the transforms of training clips.
+        train_segments: segments of a training item, a random part of a clip; None takes whole clips. At equal cost, a
+            batch of shorter parts has more clips, and so more negatives.
         batch_size: clips of a batch on one process.
         num_workers: processes that read clips.
         bad_clips: what happens to clips that cannot be read.
@@ -82,6 +85,7 @@ class ClipDataModule(LightningDataModule):
         root: str | None = None,
         clip: ClipSpec = DEFAULT_CLIP,
         augment: Augment = DEFAULT_AUGMENT,
+        train_segments: int | None = None,
         batch_size: int = 16,
         num_workers: int = 2,
         bad_clips: BadClipPolicy = DEFAULT_POLICY,
@@ -102,7 +106,11 @@ class ClipDataModule(LightningDataModule):
             "test": test,
         }
         self.root = root
+        if train_segments is not None and not 1 <= train_segments <= clip.segments:
+            raise ConfigError(f"data.train_segments is {train_segments}; it must be 1 to {clip.segments}, or null")
         self.clip = clip
+        part = train_segments or clip.segments
+        self.train_clip = replace(clip, segments=part, duration_s=clip.duration_s * part / clip.segments)
         self.augment = augment
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -112,6 +120,7 @@ class ClipDataModule(LightningDataModule):
         if augment.has_masks and clip.frequencies == "none":
             raise ConfigError("data.augment.mask_time_s and mask_bands need spectrograms, not frequencies none")
         self.audio_transform = clip.audio_transform()
+        self.train_audio_transform = self.train_clip.audio_transform()
         self.datasets: dict[Stage, ClipDataset] = {}
         self.test_protocol = PROTOCOLS[test.protocol] if test is not None else AVATAR
         self.reporter = BadClipReporter(bad_clips)
@@ -131,7 +140,10 @@ class ClipDataModule(LightningDataModule):
                 clips = source.clips()
                 tries = self.bad_clips.max_tries(len(clips))
                 protocol = self.test_protocol if name == "test" else VALIDATION
-                self.datasets[name] = ClipDataset(clips, name, self.clip, self.augment, tries, self.seed, protocol)
+                spec = self.train_clip if name == "train" else self.clip
+                self.datasets[name] = ClipDataset(
+                    clips, name, spec, self.augment, tries, self.seed, protocol, self.clip.segments
+                )
                 log.info("%s: %d clips.", name, len(clips))
         if stage == "fit":
             check_leakage(self._sample_ids, ("val", "test"), allowed=self.allow_leak)
@@ -221,7 +233,9 @@ class ClipDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Adds the spectrograms and makes the frames contiguous, on the batch's device."""
         batch["frames"] = batch["frames"].contiguous()
-        audio_transform = self.audio_transform.to(batch["waveform"].device)
+        is_part = batch["frames"].shape[1] == self.train_clip.segments
+        transform = self.train_audio_transform if is_part else self.audio_transform
+        audio_transform = transform.to(batch["waveform"].device)
         with torch.no_grad():
             batch["spectrogram"] = audio_transform(batch["waveform"])
             if "mismatched_waveform" in batch:
@@ -235,7 +249,7 @@ class ClipDataModule(LightningDataModule):
         """(B, 1, F, W) spectrograms with time spans and bands masked, drawn from (seed, epoch, index)."""
         keys = [(self.seed, epoch, clip, 3) for clip in index.tolist()]
         masked = [
-            self.augment.mask_spectrogram(one, self.clip.duration_s, np.random.default_rng(key))
+            self.augment.mask_spectrogram(one, self.train_clip.duration_s, np.random.default_rng(key))
             for one, key in zip(spectrogram, keys, strict=True)
         ]
         return torch.stack(masked)

@@ -110,6 +110,8 @@ class ClipDataset(Dataset[Item]):
         max_tries: number of clips that are tried for one training item; None for all.
         seed: of all draws.
         protocol: decides the samples of annotated frames and the size of their masks.
+        clip_segments: segments of a whole clip, if a training item is a random part of a clip with the
+            ``spec.segments`` segments of ``spec``; None for whole clips.
 
     Raises:
         AnnotationError: an annotated frame does not exist in the video or lies outside the clip.
@@ -124,6 +126,7 @@ class ClipDataset(Dataset[Item]):
         max_tries: int | None = None,
         seed: int = 0,
         protocol: Protocol = AVATAR_PER_FRAME,
+        clip_segments: int | None = None,
     ) -> None:
         self.clips = clips
         self.stage = stage
@@ -132,6 +135,7 @@ class ClipDataset(Dataset[Item]):
         self.max_tries = max_tries
         self.seed = seed
         self.protocol = protocol
+        self.clip_segments = clip_segments or spec.segments
         evaluates = stage in ("val", "test")
         self.entries: Sequence[Entry] = list(self._plan()) if evaluates else LazyEntries(clips)
 
@@ -203,7 +207,7 @@ class ClipDataset(Dataset[Item]):
         for candidate in islice(self._candidates(epoch, index), self.max_tries):
             rng = np.random.default_rng((self.seed, epoch, candidate))
             offsets = segments.draw(self.spec.segments, self.spec.duration_s, rng)
-            clip = self.entries[candidate].clip
+            clip = self._part(epoch, candidate)
             size = self.augment.read_size(self.spec.image_size)
             try:
                 item = self._read(candidate, clip, clip.start_s + offsets, size)
@@ -220,6 +224,15 @@ class ClipDataset(Dataset[Item]):
         blank = self._blank(index, bad[0].reason)
         blank.bad_clips = bad
         return blank
+
+    def _part(self, epoch: int, index: int) -> Clip:
+        """A clip, or the part of it that a training item shows."""
+        clip = self.entries[index].clip
+        if self.clip_segments == self.spec.segments:
+            return clip
+        rng = np.random.default_rng((self.seed, epoch, index, 4))
+        first = int(rng.integers(self.clip_segments - self.spec.segments + 1))
+        return clip.part(first * self.spec.duration_s / self.spec.segments)
 
     def _candidates(self, epoch: int, index: int) -> Iterator[int]:
         """The clip itself, then all others in random order."""

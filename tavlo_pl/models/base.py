@@ -104,6 +104,15 @@ class AVLocalizer(LightningModule, ABC):
         """
         raise ConfigError(f"{type(self).__name__} as configured has no temporal attention")
 
+    @property
+    def sound_names(self) -> tuple[str, ...]:
+        """Names of the C classes of `sound_scores`; empty for a model whose audio encoder tells no classes."""
+        return ()
+
+    def sound_scores(self, spectrogram: Tensor, segments: int) -> Tensor:
+        """(B, T, C) scores of the classes of sounds in each segment, each in 0..1."""
+        return spectrogram.new_zeros(len(spectrogram), segments, 0)
+
     def forward(self, batch: Batch) -> Tensor:
         """(B, T, h, w) raw scores in [-1, 1] of a batch."""
         return self.localize(batch["frames"], batch["spectrogram"])

@@ -77,6 +77,15 @@ class TAVLO(AVLocalizer):
             for part in (*self.visual.trunk, *self.audio.compiled_parts(), *self.attention.blocks):
                 part.compile(backend=compile)
 
+    @property
+    def sound_names(self) -> tuple[str, ...]:
+        """Names of the classes that the audio encoder tells."""
+        return self.audio.class_names
+
+    def sound_scores(self, spectrogram: Tensor, segments: int) -> Tensor:
+        """(B, T, C) scores of the audio encoder's classes; see the base class."""
+        return self.audio.classify(spectrogram, segments)
+
     def encode_audio(self, spectrogram: Tensor, segments: int) -> Tensor:
         """(B, 1, F, W) log-mel to (B, T, D_f) features."""
         features = self.project_audio(self.audio(spectrogram, segments))

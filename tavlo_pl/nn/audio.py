@@ -49,6 +49,23 @@ class AudioEncoder(nn.Module, ABC):
             ConfigError: W is not a multiple of ``segments``, or a piece would have no column.
         """
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the C classes of `classify`; empty for an encoder that tells no classes."""
+        return ()
+
+    def classify(self, spectrogram: Tensor, segments: int) -> Tensor:
+        """Scores the classes of sounds in each segment.
+
+        Args:
+            spectrogram: as for `forward`.
+            segments: T.
+
+        Returns:
+            (B, T, C), each in 0..1; C is 0 for an encoder that tells no classes.
+        """
+        return spectrogram.new_zeros(len(spectrogram), segments, 0)
+
     def compiled_parts(self) -> list[nn.Module]:
         """The modules that ``model.compile`` compiles."""
         return []

@@ -1,6 +1,7 @@
 """``index.html``: all predicted videos of a folder on one page that works offline."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,26 @@ NO_THRESHOLD = (
 THRESHOLD = "Where nothing is coloured, no pixel reaches the checkpoint's threshold: no source is visible."
 
 
+HEARD_SHOWN = 12
+"""Maximum number of time spans whose sound is named on a card; the longest ones."""
+
+
+class Heard(NamedTuple):
+    """A time span with one class of sound.
+
+    Attributes:
+        start_s: start in seconds.
+        end_s: end in seconds.
+        name: the best class of the audio encoder.
+        visible: whether a source is visible; None without a threshold.
+    """
+
+    start_s: float
+    end_s: float
+    name: str
+    visible: bool | None
+
+
 class Card(NamedTuple):
     """Variables of the template for one video.
 
@@ -31,6 +52,8 @@ class Card(NamedTuple):
         facts: content of its ``sources.json``.
         curve: points of the highest score over time in SVG units.
         threshold_y: vertical position of the threshold in SVG units, if there is a threshold.
+        heard: what is heard and whether its source is visible, in order of time; empty for a model that tells no
+            classes of sounds.
     """
 
     name: str
@@ -38,6 +61,7 @@ class Card(NamedTuple):
     facts: dict[str, Any]
     curve: str
     threshold_y: str | None
+    heard: list[Heard]
 
 
 def write_gallery(folder: Path) -> Path:
@@ -79,7 +103,29 @@ def _card(folder: Path, name: str, facts: dict[str, Any]) -> Card:
 
     kept = steps[:: -(-len(steps) // CURVE_POINTS)]
     curve = " ".join(f"{CURVE_WIDTH * step['time_s'] / end_s:.1f},{y(step['score'])}" for step in kept)
-    return Card(name, (folder / f"{name}.mp4").is_file(), facts, curve, None if threshold is None else y(threshold))
+    threshold_y = None if threshold is None else y(threshold)
+    return Card(name, (folder / f"{name}.mp4").is_file(), facts, curve, threshold_y, heard_spans(steps, end_s))
+
+
+def heard_spans(steps: list[dict[str, Any]], end_s: float) -> list[Heard]:
+    """Consecutive steps with the same best class of sound and the same visibility, joined; the longest spans.
+
+    Args:
+        steps: of ``sources.json``.
+        end_s: length of the video in seconds.
+    """
+    spans: list[Heard] = []
+    times_s = [step["time_s"] for step in steps]
+    edges_s = [0.0, *((a + b) / 2 for a, b in pairwise(times_s)), end_s]
+    for step, start_s, stop_s in zip(steps, edges_s, edges_s[1:], strict=False):
+        if not step.get("sounds"):
+            continue
+        span = Heard(start_s, stop_s, step["sounds"][0][0], step["visible"])
+        if spans and spans[-1].end_s == start_s and spans[-1][2:] == span[2:]:
+            span = span._replace(start_s=spans.pop().start_s)
+        spans.append(span)
+    longest = sorted(spans, key=lambda span: span.start_s - span.end_s)[:HEARD_SHOWN]
+    return sorted(longest)
 
 
 def clock(seconds: float) -> str:

@@ -14,7 +14,7 @@ from torch.nn.functional import grid_sample, pad
 from tavlo_pl.data import media
 from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import MediaError
-from tavlo_pl.predict.sources import Localization
+from tavlo_pl.predict.sources import Localization, best_sounds
 from tavlo_pl.predict.windows import WindowAverage, WindowPlan
 
 FRAMES_PER_BATCH = 40
@@ -32,6 +32,13 @@ class Model(Protocol):
 
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, 3, H, W) uint8 frames and (B, 1, F, W) spectrograms to (B, T, h, w) raw scores."""
+
+    @property
+    def sound_names(self) -> tuple[str, ...]:
+        """Names of the C classes of sounds; empty where the audio encoder tells none."""
+
+    def sound_scores(self, spectrogram: Tensor, segments: int) -> Tensor:
+        """(B, T, C) scores of the classes, each in 0..1."""
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, L, 1 + hw, T, T) attention weights."""
@@ -155,8 +162,9 @@ class Localizer:
         with torch.inference_mode():
             spectrogram = self.audio_transform(torch.cat([part.waveform for part in batch]).to(self.device))
             heatmap = self.model.localize(frames, spectrogram).float()
-            tensors = [frames.split(sizes), spectrogram.split(sizes), heatmap.split(sizes)]
-            for part, part_frames, part_spectrogram, scores in zip(batch, *tensors, strict=True):
+            sounds = self.model.sound_scores(spectrogram, frames.shape[1])
+            tensors = [part.split(sizes) for part in (frames, spectrogram, heatmap, sounds)]
+            for part, part_frames, part_spectrogram, scores, heard in zip(batch, *tensors, strict=True):
                 video, plan = part.video, part.video.plan
                 if on_windows is not None:
                     time_s = np.stack([plan.time_s(plan.window_indices(start)) for start in part.starts])
@@ -167,9 +175,12 @@ class Localizer:
                     )
                 for start, window in zip(part.starts, video.fit.crop_maps(scores).cpu().numpy(), strict=True):
                     video.average.add(start, window)
+                for start, window in zip(part.starts, heard[:, :, None].cpu().numpy(), strict=True):
+                    video.sounds.add(start, window)
                 advance(video.info.duration_s * len(part.starts) / len(plan.starts))
         finished = [part.video for part in batch if part.first + len(part.starts) == len(part.video.plan.starts)]
-        return [(video.sample_id, video.localization(self.threshold)) for video in finished]
+        names = self.model.sound_names
+        return [(video.sample_id, video.localization(self.threshold, names)) for video in finished]
 
 
 class _FrameFit(NamedTuple):
@@ -251,10 +262,12 @@ class _OpenVideo:
     fit: _FrameFit
     num_read: int = 0
     average: WindowAverage = field(init=False)
+    sounds: WindowAverage = field(init=False)
     frames: "_FrameReader" = field(init=False)
 
     def __post_init__(self) -> None:
         self.average = WindowAverage(self.plan)
+        self.sounds = WindowAverage(self.plan)
         self.frames = _FrameReader(self.path, self.plan, self.fit)
 
     @classmethod
@@ -283,11 +296,13 @@ class _OpenVideo:
             waveform[: len(window)] = window
         return torch.from_numpy(waveforms)
 
-    def localization(self, threshold: float | None) -> Localization:
+    def localization(self, threshold: float | None, sound_names: tuple[str, ...]) -> Localization:
         """The result, after all windows have been processed."""
         time_s, heatmap = self.plan.resample(self.average.result())
+        _, scores = self.plan.resample(self.sounds.result())
         size = (self.info.height, self.info.width)
-        return Localization(self.sample_id, self.path, self.info.duration_s, size, time_s, heatmap, threshold)
+        sounds = best_sounds(scores[:, 0], sound_names)
+        return Localization(self.sample_id, self.path, self.info.duration_s, size, time_s, heatmap, threshold, sounds)
 
 
 class _FrameReader:

@@ -1,11 +1,12 @@
 """Peak, bounding box and visibility of the sound source for each heatmap of a video."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +21,22 @@ that the centre of a cell, where its own score is located, is one of the samples
 MAPS_PER_BATCH = 64
 """Heatmaps that are interpolated at a time, which limits memory."""
 
+SOUNDS_NAMED = 3
+"""Classes of sounds that are named at each time."""
+
 Box = tuple[float, float, float, float]
+
+
+class Sound(NamedTuple):
+    """A class of sounds that is heard.
+
+    Attributes:
+        name: AudioSet's name of the class.
+        score: in 0..1, of the audio encoder; not a probability.
+    """
+
+    name: str
+    score: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,8 @@ class Localization:
         time_s: (T,) float64, times of the heatmaps in seconds, ascending.
         heatmap: (T, h, w) float32, raw scores in [-1, 1] over the whole frame.
         threshold: pixels with at least this score count as sounding; None for a checkpoint without a threshold.
+        sounds: the classes of sounds heard at each of the T times, best first; empty for a model whose audio encoder
+            tells no classes.
     """
 
     sample_id: str
@@ -66,6 +84,7 @@ class Localization:
     time_s: NDArray[np.float64]
     heatmap: NDArray[np.float32]
     threshold: float | None
+    sounds: tuple[tuple[Sound, ...], ...] = ()
 
     @cached_property
     def moments(self) -> tuple[Moment, ...]:
@@ -108,10 +127,27 @@ class Localization:
                 "score": round(moment.score, 4),
                 "visible": moment.visible,
             }
-            for moment in self.moments
+            | ({"sounds": [[sound.name, round(sound.score, 3)] for sound in sounds]} if sounds else {})
+            for moment, sounds in zip_longest(self.moments, self.sounds)
         ]
         lines = ",\n".join(json.dumps(step) for step in steps)
         return json.dumps(summary, indent=1, ensure_ascii=False)[:-2] + f',\n "steps": [\n{lines}\n]}}\n'
+
+
+def best_sounds(scores: NDArray[np.float32], names: Sequence[str]) -> tuple[tuple[Sound, ...], ...]:
+    """The best classes of sounds at each time.
+
+    Args:
+        scores: (T, C) in 0..1.
+        names: of the C classes.
+
+    Returns:
+        T times up to `SOUNDS_NAMED` classes, best first; empty if C is 0.
+    """
+    if not names:
+        return ()
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :SOUNDS_NAMED]
+    return tuple(tuple(Sound(names[k], float(row[k])) for k in order) for row, order in zip(scores, best, strict=True))
 
 
 def moments_of(

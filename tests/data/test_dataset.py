@@ -239,3 +239,19 @@ def test_annotated_frames_outside_the_clip_are_named(tmp_path: Path) -> None:
     assert len(ClipDataset(AVATAR(str(root), frame_base=1).clips(), "test", SPEC)) == 1
     with pytest.raises(AnnotationError, match=r"frame 00050 is shown at 1\.960 s, outside the span of 1\.5 s"):
         ClipDataset(AVATAR(str(root), frame_base=1).clips(), "test", replace(SPEC, duration_s=1.5))
+
+
+def test_a_part_of_a_clip_has_its_frames_and_its_sound(clips: list[Clip]) -> None:
+    part = replace(SPEC, segments=2, duration_s=1.0)
+    whole, parts = ClipDataset(clips, "train", SPEC), ClipDataset(clips, "train", part, clip_segments=4)
+    starts = set()
+    for epoch in range(12):
+        item = parts[epoch, 1]
+        assert item.frames.shape[0] == 2 and item.waveform.shape == (16_000,)
+        first = round(2 * (item.clip.start_s - clips[1].start_s))
+        shown = numbers(whole[epoch, 1])[first : first + 2]
+        assert np.abs(np.array(numbers(item)) - shown).max() <= 1  # the same moments, rounded in another way
+        sound = whole[epoch, 1].waveform[8_000 * first :][:16_000]
+        assert (item.waveform - sound).abs().max() < 0.02
+        starts.add(first)
+    assert starts == {0, 1, 2}

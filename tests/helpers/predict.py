@@ -21,6 +21,12 @@ class Brightness:
         self.windows += len(frames)
         return brightness(frames)
 
+    sound_names = ("bell", "engine")
+
+    def sound_scores(self, spectrogram: Tensor, segments: int) -> Tensor:
+        """(B, T, 2): 0.25 and 0.75."""
+        return torch.tensor([0.25, 0.75]).expand(len(spectrogram), segments, 2)
+
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, 1, 17, T, T): uniform attention over all segments."""
         batch, segments = frames.shape[:2]

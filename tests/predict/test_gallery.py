@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tavlo_pl.predict.folder import PredictionFolder, PredictOptions
-from tavlo_pl.predict.gallery import clock, write_gallery
+from tavlo_pl.predict.gallery import HEARD_SHOWN, clock, heard_spans, write_gallery
 from tavlo_pl.predict.run import predict_all
 from tests.helpers.browser import chromium
 from tests.helpers.clips import write_numbered
@@ -31,11 +31,27 @@ def test_gallery_sorts_by_score_and_escapes_names(tmp_path: Path) -> None:
     write(tmp_path, "loud", 0.9)
     text = write_gallery(tmp_path).read_text()
     assert text.index("loud") < text.index("a &lt;b&gt; &amp; &#34;c&#34; &#39;d&#39;")
-    assert "<b>" not in text and "no visible source" in text and "visible 50% of the time" in text
+    assert "<b>" not in text and "nothing visible matches the sound" in text and "visible 50% of the time" in text
     assert "http:" not in text and "https:" not in text
     assert "has no threshold" not in text
     write(tmp_path, "old", 0.1, threshold=None, visible_share=None)
     assert "has no threshold" in write_gallery(tmp_path).read_text()
+
+
+def test_gallery_names_what_is_heard(tmp_path: Path) -> None:
+    heard = [("Speech", True), ("Speech", True), ("Dog & cat", False), ("Dog & cat", True)]
+    steps = [
+        {"time_s": n + 0.5, "score": 0.1, "visible": visible, "sounds": [[name, 0.9], ["Music", 0.1]]}
+        for n, (name, visible) in enumerate(heard)
+    ]
+    assert heard_spans(steps, 4.0) == [(0, 2, "Speech", True), (2, 3, "Dog & cat", False), (3, 4, "Dog & cat", True)]
+    assert heard_spans([{**step, "sounds": []} for step in steps], 4.0) == []
+    many = [{"time_s": n, "visible": None, "sounds": [[str(n), 0.9]]} for n in range(2 * HEARD_SHOWN)]
+    assert len(heard_spans(many, 4 * HEARD_SHOWN)) == HEARD_SHOWN
+    write(tmp_path, "a", 0.9, duration_s=4.0, steps=steps)
+    text = " ".join(write_gallery(tmp_path).read_text().split())
+    assert 'data-at="2.0">0:02.0</button> Dog &amp; cat<em> · nothing visible matches</em>' in text
+    assert "</button> Speech</li>" in text
 
 
 def test_gallery_works_in_a_browser(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tavlo_pl.predict.sources import Localization, moments_of
+from tavlo_pl.predict.sources import Localization, best_sounds, moments_of
 
 SIZE = (70, 140)  # 10 x 20 pixels a cell
 TIMES_S = np.array([0.5, 1.5])
@@ -53,3 +53,13 @@ def test_to_json_contains_summary_and_steps() -> None:
         json.loads(Localization("a", Path("a.mp4"), 2.0, SIZE, TIMES_S, two_maps(), None).to_json({}))["visible_share"]
         is None
     )
+
+
+def test_sounds_are_named_best_first() -> None:
+    scores = np.array([[0.1, 0.9, 0.3, 0.2], [0.5, 0.0, 0.25, 0.5]], np.float32)
+    sounds = best_sounds(scores, ["bell", "engine", "rain", "wind"])
+    assert [[sound.name for sound in row] for row in sounds] == [["engine", "rain", "wind"], ["bell", "wind", "rain"]]
+    assert best_sounds(np.zeros((2, 0), np.float32), []) == ()
+    found = Localization("a", Path("a.mp4"), 2.0, SIZE, TIMES_S, two_maps().astype(np.float32), None, sounds)
+    steps = json.loads(found.to_json({}))["steps"]
+    assert steps[1]["sounds"] == [["bell", 0.5], ["wind", 0.5], ["rain", 0.25]]

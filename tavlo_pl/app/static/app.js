@@ -2,7 +2,7 @@
 import { drawCurve, drawHeatmap, listSources, setShape } from "./drawing.js";
 import { followOverlay, makeOverlay, noteThreshold } from "./overlay.js";
 import { abortUpload, address, refresh, requestJson, requestScores, send } from "./server.js";
-import { clock, element, makeResult, player, state, threshold } from "./state.js";
+import { clock, element, makeResult, nearestStep, player, state, threshold } from "./state.js";
 
 // ---- from a file to its result ----
 
@@ -109,8 +109,18 @@ function onTime(seconds) {
   const { duration_s } = state.result;
   drawHeatmap(seconds);
   element("seek").value = seconds;
+  showHeard(seconds);
   element("cursor").style.left = `${Math.min(100, (100 * seconds) / Math.max(duration_s, 1e-3))}%`;
   element("clock").textContent = `${clock(seconds)} / ${clock(duration_s)}`;
+}
+
+// What is heard at a time, and whether its source is visible; hidden for a model that tells no classes of sounds.
+function showHeard(seconds) {
+  const step = nearestStep(seconds);
+  element("heard").hidden = !step.sounds;
+  if (!step.sounds) return;
+  const names = step.sounds.map(([name, score]) => `${name} ${Math.round(100 * score)} %`).join(", ");
+  element("heard").textContent = `Heard now: ${names}${step.score < threshold() ? " · nothing visible matches" : ""}`;
 }
 
 // Draws the map of each frame of the playing video.

@@ -40,3 +40,9 @@ export function visibleSpans() {
   });
   return spans;
 }
+
+// The step whose time is nearest to a time in seconds.
+export function nearestStep(seconds) {
+  return state.result.steps.reduce((best, step) =>
+    (Math.abs(step.time_s - seconds) < Math.abs(best.time_s - seconds) ? step : best));
+}

@@ -10,7 +10,7 @@ import math
 import os
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import overload
@@ -105,21 +105,33 @@ class StoredClip(Clip):
     Args:
         store: the folder of shards.
         place: location in the folder.
+        offset_s: seconds between the start of the stored span and that of the clip, which is later in a part of it.
     """
 
     store: Store = Store("")
     place: Place = Place(0, 0, 0, 0)
+    offset_s: float = 0.0
 
     @override
     def read(self, times_s: Sequence[float], size: tuple[int, int] | None, duration_s: float) -> DecodedClip:
         """The stored frames nearest to some times, and the audio; see `Clip.read`."""
-        offsets_s = np.asarray(times_s, np.float64) - self.start_s
-        return self._load(self.store.spec.nearest(offsets_s).tolist(), size)
+        offsets_s = np.asarray(times_s, np.float64) - self.start_s + self.offset_s
+        clip = self._load(self.store.spec.nearest(offsets_s).tolist(), size)
+        return replace(clip, waveform=self._span(clip.waveform, duration_s))
 
     @override
     def read_waveform(self, duration_s: float) -> NDArray[np.float32]:
         """The audio of the span; see `Clip.read_waveform`."""
-        return self._load((), None).waveform
+        return self._span(self._load((), None).waveform, duration_s)
+
+    @override
+    def part(self, offset_s: float) -> "StoredClip":
+        """The clip from a later moment on; see `Clip.part`."""
+        return replace(self, start_s=self.start_s + offset_s, offset_s=self.offset_s + offset_s)
+
+    def _span(self, waveform: NDArray[np.float32], duration_s: float) -> NDArray[np.float32]:
+        first = round(self.offset_s * SAMPLE_RATE_HZ)
+        return waveform[first : first + round(duration_s * SAMPLE_RATE_HZ)]
 
     def check_video_length(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
         """Does nothing: the length was checked when the shard was written."""

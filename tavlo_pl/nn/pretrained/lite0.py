@@ -4,8 +4,10 @@ The layers are those of the released ImageNet weights (Apache-2.0): "same" paddi
 epsilon of 0.001. In plain PyTorch, so that the packaged checkpoint needs no other library.
 """
 
+import math
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
@@ -38,6 +40,9 @@ LEVELS = {8: 5, 16: 11, 32: 16}
 """Number of the block, from 1, after which the features of a stride are complete."""
 
 CHANNELS = {8: 40, 16: 112, 32: 320}
+
+HEAD = 1280
+"""Channels of the last convolution, from which ImageNet's classes are read."""
 
 
 class Block(nn.Module):
@@ -74,13 +79,15 @@ class EfficientNetLite0(VisualEncoder):
 
     Args:
         strides: 8 (40 channels), 16 (112) or 32 (320), finest first.
+        head: at stride 32, the 1280 features of the last convolution instead of the 320 before it: nearer to classes.
         weights: path of a ``.safetensors`` file with the released weights, or ``none`` for random ones.
         trained: ``none`` keeps the encoder as it is, ``all`` trains it, a number N trains the last N of 17 parts (the
-            first convolution and 16 blocks).
+            first convolution and 16 blocks), or of 18 with the last convolution.
         cache: folder in which the features of a frozen encoder are stored and found again (`cache`); None stores none.
 
     Raises:
-        ConfigError: a stride that there is not, or not in ascending order; a cache for an encoder that is trained.
+        ConfigError: a stride that there is not, or not in ascending order; ``head`` without stride 32; a cache for an
+            encoder that is trained.
         CheckpointError: the weights cannot be read or do not fit.
     """
 
@@ -90,18 +97,23 @@ class EfficientNetLite0(VisualEncoder):
         weights: str = "none",
         trained: Trained = "none",
         cache: str | None = None,
+        head: bool = False,
     ) -> None:
         if not strides or not set(strides) <= set(LEVELS) or list(strides) != sorted(set(strides)):
             raise ConfigError(f"strides {list(strides)} of EfficientNetLite0: give some of 8, 16 and 32, ascending")
-        width = sum(CHANNELS[stride] for stride in strides)
+        if head and strides[-1] != 32:
+            raise ConfigError("EfficientNetLite0: head needs stride 32")
+        channels, ends = CHANNELS | {32: HEAD if head else CHANNELS[32]}, LEVELS | {32: LEVELS[32] + head}
+        width = sum(channels[stride] for stride in strides)
         super().__init__(_network(), width, strides[0], pretrained=weights != "none", shift=0)
         self.strides = tuple(strides)
-        self._ends = {LEVELS[stride] for stride in strides}
+        self._ends = {ends[stride] for stride in strides}
+        self._channels = [channels[stride] for stride in strides]
         self.mean.fill_(127 / 255)
         self.std.fill_(128 / 255)
         if weights != "none":
             load_weights(self.trunk, weights, renamed=_in_trunk)
-        del self.trunk[1 + LEVELS[strides[-1]] :]
+        del self.trunk[1 + ends[strides[-1]] :]
         self.partly = PartlyTrained(self.trunk, list(self.trunk), trained)
         self.cache = FeatureCache(cache, trained)
 
@@ -119,19 +131,24 @@ class EfficientNetLite0(VisualEncoder):
                 "(data.clip.image_size)"
             )
         self.cache.open(self, str(self.strides))
-        return self.cache.get(frames, self._encode)
+        stored = self.cache.get(frames, lambda found: torch.cat([part.flatten(1) for part in self._levels(found)], 1))
+        height, width = frames.shape[-2:]
+        shapes = [(n, height // s, width // s) for n, s in zip(self._channels, self.strides, strict=True)]
+        levels = stored.split([math.prod(shape) for shape in shapes], 1)
+        return with_finest([level.unflatten(1, shape) for level, shape in zip(levels, shapes, strict=True)])
 
-    def _encode(self, frames: Tensor) -> Tensor:
+    def _levels(self, frames: Tensor) -> list[Tensor]:
+        """The features of each stride."""
         features, levels = self.pixels(frames), []
         for number, part in enumerate(self.trunk):
             features = checkpointed(part, features) if self.activation_checkpointing else part(features)
             if number in self._ends:
                 levels.append(features)
-        return with_finest(levels)
+        return levels
 
 
 def _network() -> nn.Sequential:
-    """The first convolution and all blocks."""
+    """The first convolution, all blocks, and the last convolution."""
     parts: list[nn.Module] = [nn.Sequential(SameConv2d(3, 32, 3, 2), _norm(32), nn.ReLU6())]
     inputs = 32
     for stage in STAGES:
@@ -139,6 +156,7 @@ def _network() -> nn.Sequential:
             stride = stage.stride if repeat == 0 else 1
             parts.append(Block(inputs, stage.channels, stage.kernel, stride, stage.expansion))
             inputs = stage.channels
+    parts.append(nn.Sequential(SameConv2d(inputs, HEAD, 1), _norm(HEAD), nn.ReLU6()))
     return nn.Sequential(*parts)
 
 
@@ -152,4 +170,5 @@ def _in_trunk(name: str) -> str | None:
     if first == "blocks":
         number, _, rest = rest.partition(".")
         return f"{int(number) + 1}.{rest}"
-    return {"conv_stem": f"0.0.{rest}", "bn0": f"0.1.{rest}"}.get(first)
+    ends = {"conv_stem": "0.0", "bn0": "0.1", "conv_head": f"{LEVELS[32] + 1}.0", "bn1": f"{LEVELS[32] + 1}.1"}
+    return f"{ends[first]}.{rest}" if first in ends else None

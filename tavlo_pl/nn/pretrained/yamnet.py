@@ -5,12 +5,15 @@ MobileNet-v1 (Howard et al., arXiv 1704.04861) on log-mel patches of 0.975 s. Th
 """
 
 import math
+from functools import cache
+from importlib.resources import files
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
+from tavlo_pl.errors import ConfigError
 from tavlo_pl.nn.audio import AudioEncoder
 from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.files import load_weights
@@ -72,6 +75,8 @@ class YAMNet(AudioEncoder):
     """
 
     takes: Literal["waveform"] = "waveform"
+    tells_classes: Tensor
+    """Scalar bool: whether the last layer is a trained one; it is part of a checkpoint."""
 
     def __init__(self, weights: str = "none", trained: Trained = "none", cache: str | None = None) -> None:
         super().__init__(width=LAYERS[-1][0])
@@ -86,6 +91,7 @@ class YAMNet(AudioEncoder):
         self.fc = nn.Linear(self.width, CLASSES)
         if weights != "none":
             load_weights(self, weights, renamed=str)
+        self.register_buffer("tells_classes", torch.tensor(weights != "none"))
         layers = [nn.ModuleList(parts) for parts in self.layers]
         self.fc.requires_grad_(requires_grad=False)
         parts = nn.ModuleList([self.c0, self.b0, self.dw, self.bd, self.pw, self.bp])
@@ -106,9 +112,20 @@ class YAMNet(AudioEncoder):
             features = relu(normalised(pw, bp, features), inplace=True)
         return features.mean((-2, -1))
 
-    def classify(self, embedding: Tensor) -> Tensor:
-        """(..., 1024) embeddings to (..., 521) scores of AudioSet's classes, each in 0..1."""
-        scores: Tensor = self.fc(embedding).sigmoid()
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """AudioSet's classes in the order of the scores; empty while the weights are random."""
+        return sound_classes() if self.tells_classes else ()
+
+    def classify(self, spectrogram: Tensor, segments: int) -> Tensor:
+        """(B, T, 521) scores of AudioSet's classes, each in 0..1; see the base class.
+
+        Raises:
+            ConfigError: the weights are random.
+        """
+        if not self.tells_classes:
+            raise ConfigError("YAMNet with random weights tells no classes; give its released weights")
+        scores: Tensor = self.fc(self(spectrogram, segments)).sigmoid()
         return scores
 
     def forward(self, spectrogram: Tensor, segments: int) -> Tensor:
@@ -127,6 +144,12 @@ def patch_starts(samples: int, segments: int) -> list[list[int]]:
     length = samples / segments
     count = math.ceil(length / (FRAMES * HOP))
     return [[round((t + (n + 0.5) / count) * length - PATCH / 2) for n in range(count)] for t in range(segments)]
+
+
+@cache
+def sound_classes() -> tuple[str, ...]:
+    """The 521 names of AudioSet's classes that YAMNet scores."""
+    return tuple((files(__package__) / "yamnet_classes.txt").read_text(encoding="utf-8").splitlines())
 
 
 def _mel(frequency_hz: float) -> float:

@@ -1,4 +1,4 @@
-// Sorts the cards of the gallery and plays a video from the time of its highest score.
+// Sorts the cards of the gallery and plays a video from the time of a button.
 (() => {
   const list = document.getElementById("videos");
   const order = document.getElementById("order");
@@ -10,11 +10,12 @@
   order.addEventListener("change", () => list.append(...[...list.children].sort(comparators[order.value])));
   for (const card of list.children) {
     const video = card.querySelector("video");
-    const button = card.querySelector("button");
     if (!video) continue;
-    button.addEventListener("click", () => {
-      video.currentTime = button.dataset.at;
-      video.play();
-    });
+    for (const button of card.querySelectorAll("button")) {
+      button.addEventListener("click", () => {
+        video.currentTime = button.dataset.at;
+        video.play();
+      });
+    }
   }
 })();

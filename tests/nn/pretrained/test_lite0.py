@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from tavlo_pl.errors import CheckpointError, ConfigError
 from tavlo_pl.nn.pretrained import EfficientNetLite0
@@ -22,6 +22,21 @@ def test_golden_values(stride: int) -> None:
         found = encoder(image).numpy()
     assert encoder.pretrained
     assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
+
+
+def test_head_gives_the_classes_of_the_golden_image() -> None:
+    golden = np.load(shared_file("weights", "efficientnet_lite0_golden.npz"))
+    file = shared_file("weights", "efficientnet_lite0.safetensors")
+    encoder = EfficientNetLite0((16, 32), str(file), head=True).eval()
+    image = torch.from_numpy(golden["image"]).permute(2, 0, 1)[None]
+    classifier = load_file(file)
+    with torch.no_grad():
+        head = encoder(image)[:, 112:]
+        assert head.shape == (1, 1280, 14, 14)
+        pooled = head.mean((-2, -1))  # of a map that is resampled from 7 x 7 to 14 x 14 cells
+        logits = pooled @ classifier["_fc.weight"].float().T + classifier["_fc.bias"].float()
+    assert logits.argmax() == golden["logits"].argmax()
+    assert np.abs(logits.numpy() - golden["logits"]).max() < 0.1 * np.abs(golden["logits"]).max()
 
 
 def test_strides_become_one_map() -> None:
@@ -48,6 +63,8 @@ def test_frozen_blocks_and_checkpointing() -> None:
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="8, 16 and 32"):
         EfficientNetLite0((16, 8))
+    with pytest.raises(ConfigError, match="head needs stride 32"):
+        EfficientNetLite0((8, 16), head=True)
     with pytest.raises(ConfigError, match="multiples of 32"):
         EfficientNetLite0()(torch.zeros(1, 3, 64, 48, dtype=torch.uint8))
     save_file({"_conv_stem.weight": torch.zeros(3)}, tmp_path / "other.safetensors")

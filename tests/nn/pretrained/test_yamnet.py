@@ -7,7 +7,7 @@ import torch
 from tavlo_pl.data.spectrogram import WaveformColumns
 from tavlo_pl.errors import CheckpointError, ConfigError
 from tavlo_pl.nn.pretrained import YAMNet
-from tavlo_pl.nn.pretrained.yamnet import FRAMES, HOP, PATCH, patch_starts
+from tavlo_pl.nn.pretrained.yamnet import FRAMES, HOP, PATCH, patch_starts, sound_classes
 from tests.helpers.shared import shared_file
 
 SEGMENTS, SAMPLES = 4, 32_000
@@ -33,9 +33,24 @@ def test_golden_values() -> None:
     with torch.no_grad():
         log_mel = network.patches(waveform)
         embedding = network.embed(network.patches(patches))
-        scores = network.classify(embedding)
+        scores = network.fc(embedding).sigmoid()
     for found, name in ((log_mel, "log_mel"), (embedding, "embedding"), (scores, "scores")):
         assert np.abs(found.numpy() - golden[name]).max() < 1e-4 * np.abs(golden[name]).max(), name
+
+
+def test_classes_are_told_with_trained_weights_alone(yamnet: YAMNet) -> None:
+    audio = columns(torch.zeros(1, SAMPLES))
+    assert yamnet.class_names == ()
+    with pytest.raises(ConfigError, match="random weights"):
+        yamnet.classify(audio, SEGMENTS)
+    network = YAMNet(str(shared_file("weights", "yamnet.safetensors"))).eval()
+    yamnet.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        scores = yamnet.classify(audio, SEGMENTS)
+    assert scores.shape == (1, SEGMENTS, len(yamnet.class_names))
+    assert {yamnet.class_names[k] for k in scores[0].argmax(1)} == {"Silence"}
+    assert yamnet.class_names[0] == "Speech" and len(set(yamnet.class_names)) == len(sound_classes()) == 521
+    yamnet.tells_classes.fill_(value=False)
 
 
 @pytest.mark.parametrize("segment", range(SEGMENTS))
