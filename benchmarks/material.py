@@ -1,8 +1,7 @@
 """Prepares images and recordings for ``tavlo data synth --sprites``: a folder of classes, with more images and speech.
 
-``python -m benchmarks.material --material DIR --out DIR`` links the files of a folder of classes and adds, from the
-packages
-of the ordinary registries (``npm``, ``apt-get`` and ``dpkg-deb`` must be there):
+``python -m benchmarks.material --material DIR --out DIR`` links the files of a folder of classes and adds, from
+packages of the ordinary registries (``npm``, ``apt-get`` and ``dpkg-deb`` must be there):
 
 - images of the same classes: npm ``@lobehub/fluent-emoji-3d`` (MIT), Debian ``openclipart-png`` (public domain);
 - the class ``person``: images of both, speech of Debian ``klettres-data``, ``ktuberling-data`` (GPL),
