@@ -11,6 +11,7 @@ import yaml
 from tavlo_pl.config import security
 from tavlo_pl.errors import CheckpointError, ConfigError
 from tavlo_pl.io.files import read_text
+from tavlo_pl.io.parsing import brief
 from tavlo_pl.run import directory
 
 ReadConfig = Callable[[Path, Sequence[str] | None], str | None]
@@ -22,6 +23,9 @@ SOURCE = {"validate": "val", "test": "test", "diagnose": "test"}
 
 DATA_OF_RUN = ("batch_size", "num_workers", "bad_clips", "seed")
 """Options of the data, besides `SOURCE`, that are taken from the run folder of a checkpoint."""
+
+LARGEST_NUMBER = 2**32
+"""Largest absolute number in the configuration inside a checkpoint; seeds have 32 bits."""
 
 ADDRESS = re.compile(r"^[A-Za-z][\w.+-]*:(//|:)")
 """An address such as ``s3://bucket`` or ``filecache::s3://bucket``."""
@@ -158,7 +162,7 @@ def data_of_run(config: Path, command: str) -> str | None:
     if not isinstance(data, Mapping):
         return None
     kept = {name: data[name] for name in (*DATA_OF_RUN, SOURCE.get(command)) if name in data}
-    if address := next(filter(ADDRESS.match, _texts(kept)), None):
+    if address := next((text for text in _leaves(kept) if isinstance(text, str) and ADDRESS.match(text)), None):
         raise ConfigError(f"{config} names clips at {address}; to read them, give --data.{SOURCE[command]} yourself")
     return str(yaml.safe_dump({"data": kept}))
 
@@ -173,26 +177,33 @@ def allowed_part(config: Any) -> dict[str, Any]:
         config: plain values of the stored configuration.
 
     Raises:
-        ConfigError: it is not a configuration with a model.
+        ConfigError: it is not a configuration with a model, or a number in it is not finite or too large.
     """
     if not isinstance(config, Mapping) or not isinstance(config.get("model"), Mapping):
         raise ConfigError("its configuration has no model; give a checkpoint written by tavlo fit")
     data = config.get("data") or {}
     clip = data.get("clip") if isinstance(data, Mapping) else None
     seed = config.get("seed_everything")
-    return (
+    kept = (
         {"model": dict(config["model"])}
         | ({"data": {"clip": dict(clip)}} if isinstance(clip, Mapping) else {})
         | ({"seed_everything": seed} if isinstance(seed, int) and not isinstance(seed, bool) else {})
     )
+    for value in _leaves(kept):
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            raise ConfigError(
+                f"its configuration has the number {brief(value)}; give a checkpoint written by tavlo fit"
+            )
+    return kept
 
 
-def _texts(value: Any) -> list[str]:
-    """All texts in plain values."""
-    if isinstance(value, str):
-        return [value]
-    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return [text for part in parts for text in _texts(part)]
+def _leaves(value: Any) -> list[Any]:
+    """All values in plain values that are no lists and maps."""
+    if isinstance(value, Mapping):
+        if odd := next((key for key in value if not isinstance(key, str)), None):
+            raise ConfigError(f"a configuration has the key {brief(odd)}, which is no name")
+        return [leaf for part in value.values() for leaf in _leaves(part)]
+    return [leaf for part in value for leaf in _leaves(part)] if isinstance(value, list) else [value]
 
 
 def to_stored_config(config: dict[str, Any]) -> str:

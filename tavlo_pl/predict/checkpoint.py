@@ -14,14 +14,19 @@ from torch import Tensor
 from tavlo_pl.config import security, stored
 from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import CheckpointError
+from tavlo_pl.io.parsing import brief
+from tavlo_pl.models.allocation import limited_allocation
 from tavlo_pl.models.base import AVLocalizer, remove_downloads
-from tavlo_pl.models.weights_file import read_plain, write_safe
+from tavlo_pl.models.weights_file import check_weights, read_plain, write_safe
 from tavlo_pl.predict.localizer import Localizer
 
 NO_THRESHOLD = (
     "the checkpoint has no threshold (an earlier version of tavlo wrote it), so the results do not state whether a "
     "source is visible"
 )
+LARGEST_SCORE = 1e6
+"""Largest absolute threshold; scores are in [-1, 1], those of models elsewhere may have another range."""
+
 PACKAGED_FILE = "world.safetensors"
 
 
@@ -90,12 +95,9 @@ def weights_of(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
         path: the file, for the message.
 
     Raises:
-        CheckpointError: it contains no weights.
+        CheckpointError: it contains no finite weights.
     """
-    weights = content.get("state_dict")
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise CheckpointError(f"{path} contains no table of weights; give a checkpoint written by tavlo fit")
-    return weights
+    return check_weights(content.get("state_dict"), f"{path} contains")
 
 
 def config_text(content: dict[str, Any], path: Path) -> str | None:
@@ -141,10 +143,18 @@ def threshold_of(content: dict[str, Any]) -> float | None:
 
     Args:
         content: from `read_checkpoint`.
+
+    Raises:
+        CheckpointError: the threshold is no score.
     """
     about = content.get("tavlo")
     threshold = about.get("threshold") if isinstance(about, dict) else None
-    return float(threshold) if isinstance(threshold, int | float) else None
+    if threshold is None:
+        return None
+    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if not is_number or not abs(threshold) <= LARGEST_SCORE:
+        raise CheckpointError(f"the threshold of the checkpoint is {brief(threshold)}, no score; train it again")
+    return float(threshold)
 
 
 def load_model(path: Path, device: torch.device | str | None = None, allow_import: Sequence[str] = ()) -> AVLocalizer:
@@ -184,7 +194,7 @@ def _load(
         raise CheckpointError(f"{path} contains no configuration; give a checkpoint written by tavlo fit")
     config = _read_config(text, path)
     parser, parsed = _parse_model(config, path, allow_import)
-    with _as_checkpoint_error(f"{path}: its model cannot be created"):
+    with _as_checkpoint_error(f"{path}: its model cannot be created"), limited_allocation(path):
         model: AVLocalizer = parser.instantiate(parsed).model
     try:
         model.load_state_dict(weights_of(content, path))

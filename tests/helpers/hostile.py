@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tavlo_pl.commands import LONGEST_MESSAGE, one_line
 from tavlo_pl.errors import ConfigError, TavloError
 
@@ -15,15 +17,13 @@ MOST_MIB = 1024
 def refusal(read: Callable[[], object]) -> str:
     """The message with which a reader refuses a file; fails if it is read, takes too long, or ends in another way."""
     began_s = time.process_time()
-    try:
-        found = read()
-    except TavloError as error:
-        assert time.process_time() - began_s < MOST_S
-        assert error.exit_code == ConfigError.exit_code, error
-        message = one_line(error)
-        assert message.isprintable() and 10 < len(message) <= LONGEST_MESSAGE + 3
-        return message
-    raise AssertionError(f"read as {found!r:.200}")
+    with pytest.raises(TavloError) as refused:
+        read()
+    assert time.process_time() - began_s < MOST_S
+    assert refused.value.exit_code == ConfigError.exit_code, refused.value
+    message = one_line(refused.value)
+    assert message.isprintable() and 10 < len(message) <= LONGEST_MESSAGE + 3
+    return message
 
 
 @contextmanager

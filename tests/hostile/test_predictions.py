@@ -33,9 +33,11 @@ def memory() -> Iterator[None]:
 
 
 ONE_NUMBER: dict[str, Any] = {
-    "zero": 0.0, "negative": -25.0, "NaN": np.nan, "infinite": np.inf, "minus infinite": -np.inf, 
-    "huge": 1e300, "tiny": 1e-300, "text": "25", "bytes": b"25", "complex": 25 + 1j, "true": True, "date": np.datetime64("2026-01-01"),
-    "duration": np.timedelta64(3, "s"), "not a time": np.datetime64("NaT"), "two": [25.0, 25.0], "three": [1.0, 2.0, 3.0],
+    "zero": 0.0, "negative": -25.0, "NaN": np.nan, "infinite": np.inf, "minus infinite": -np.inf,
+    "huge": 1e300, "tiny": 1e-300, "text": "25", "bytes": b"25", "complex": 25 + 1j, "true": True,
+    "date": np.datetime64("2026-01-01"),
+    "duration": np.timedelta64(3, "s"), "not a time": np.datetime64("NaT"), "two": [25.0, 25.0],
+    "three": [1.0, 2.0, 3.0],
     "none": [], "a table": [[25.0]], "structure": STRUCTS[0], "object": np.array(None, object),
     "long double": np.longdouble(25), "largest integer": np.uint64(2**64 - 1), "empty text": "",
     "text that is NaN": "nan",
@@ -94,7 +96,7 @@ def header(text: str, version: bytes = b"\x01\x00") -> bytes:
 
 
 def of_shape(shape: str, descr: str = "'<f4'", more: str = "") -> bytes:
-    return header("{'descr': %s, 'fortran_order': False, 'shape': %s, %s}\n" % (descr, shape, more)) + bytes(196)
+    return header(f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, {more}}}\n") + bytes(196)
 
 
 def encrypted() -> bytes:
