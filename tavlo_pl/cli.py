@@ -28,7 +28,7 @@ from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.models.optimizers import WarmupCosine
-from tavlo_pl.predict.checkpoint import packaged_checkpoint, read_checkpoint, stored_config
+from tavlo_pl.predict.checkpoint import packaged_checkpoint, stored_config
 from tavlo_pl.predict.command import predict
 from tavlo_pl.run.logging import RunLogger, hide_messages
 from tavlo_pl.run.session import RunSession
@@ -88,7 +88,7 @@ class TavloCLI(LightningCLI):
         options, early, self.uses_packaged_checkpoint = stored.add_defaults(
             self.command,
             [packaged.find(argument) for argument in args[1:]],
-            lambda path: stored_config(read_checkpoint(path), path),
+            stored_config,
             packaged_checkpoint,
         )
         security.restrict_imports(early.allow_import)  # from the command line: a configuration cannot allow itself more

@@ -3,7 +3,6 @@
 Nothing here imports torch or Lightning, so that these commands and ``--help`` start fast.
 """
 
-import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -46,13 +45,7 @@ class ShortErrors(ArgumentParser):
             super().error(message, ex)
         parser = vars(ex).get("subcommand_parser", self) if ex else self  # jsonargparse sets it for an unknown option
         program = parser.prog.replace(" [options]", "")
-        if denied := re.search(
-            r"Importing '([^']*)' is not allowed", message
-        ):  # jsonargparse's advice is for programmers
-            message = (
-                f"the configuration names {denied[1]}, and importing a class runs its module: that is done only for "
-                f"{', '.join(security.IMPORTABLE)}; if you trust it, add --allow_import {denied[1].split('.')[0]}"
-            )
+        message = security.denied_import(message) or message
         print(f"{program}: {one_line(message)} (options: {program} --help)", file=sys.stderr)
         sys.exit(2)
 

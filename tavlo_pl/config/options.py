@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tavlo_pl.config.security import IMPORTABLE
+from tavlo_pl.config.security import PACKAGES
 
 RUN_OPTIONS: dict[str, dict[str, Any]] = {
     "out": {
@@ -22,7 +22,7 @@ RUN_OPTIONS: dict[str, dict[str, Any]] = {
         "nargs": "+",
         "default": [],
         "metavar": "PKG",
-        "help": f"Packages whose classes a configuration may name, besides {', '.join(IMPORTABLE)}.",
+        "help": f"Packages whose classes a configuration may name, besides {', '.join(PACKAGES)}.",
     },
 }
 """Settings of ``add_argument`` by name."""

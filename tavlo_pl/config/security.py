@@ -1,15 +1,16 @@
 """Limits on untrusted configurations: which classes they may name, and how large they may be.
 
 A configuration may come from an untrusted file, by itself or inside a checkpoint. Two things in it could run code. To
-resolve a class path imports its module, so the module must belong to a known package (`IMPORTABLE`) or to one that the
-user allows. To instantiate a class path calls what it names, so that must be a class, and one of the kinds that a run
-consists of (`KINDS`): no function such as ``torch.load`` or ``torch.hub.load``, and nothing where an option accepts any
-value.
+resolve a class path imports its module, so the module must be one whose import runs nothing (`IMPORTABLE`) or one that
+the user allows. To instantiate a class path calls what it names, so that must be a class, and one of the kinds that a
+run consists of (`KINDS`): no function such as ``torch.load`` or ``torch.hub.load``, and nothing where an option accepts
+any value.
 
 The settings hold for all parsers of the process, because jsonargparse stores them globally.
 """
 
 import inspect
+import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Collection, Mapping, Sequence
@@ -22,9 +23,20 @@ from jsonargparse.typing import Path
 
 from tavlo_pl.config.moved import check_moved
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.io.files import read_text
 
-IMPORTABLE = ("tavlo_pl", "torch", "torchvision", "torchaudio", "lightning", "torchmetrics")
-"""Packages whose classes a configuration may name."""
+PACKAGES = ("tavlo_pl", "torch", "torchvision", "torchaudio", "lightning", "torchmetrics")
+"""Packages whose classes a configuration may name, as far as their modules are `IMPORTABLE`."""
+
+IMPORTABLE = (
+    "tavlo_pl", "torch.nn", "torch.optim", "torchvision.models", "torchvision.ops", "torchvision.transforms",
+    "torchaudio.models", "torchaudio.transforms", "torchmetrics", "lightning.pytorch.accelerators",
+    "lightning.pytorch.callbacks", "lightning.pytorch.cli", "lightning.pytorch.loggers", "lightning.pytorch.plugins",
+    "lightning.pytorch.profilers", "lightning.pytorch.strategies", "lightning.fabric.accelerators",
+    "lightning.fabric.loggers", "lightning.fabric.plugins", "lightning.fabric.strategies",
+)  # fmt: skip
+"""Modules whose classes a configuration may name. Other modules of these packages run a program when they are imported,
+such as ``torch.utils.model_dump.__main__``, or change settings."""
 
 KINDS = (
     "lightning.pytorch.callbacks.callback.Callback",
@@ -52,6 +64,15 @@ MOST_NODES = 100_000
 
 MOST_DEPTH = 32
 """Largest nesting depth of lists and maps; the packaged configurations have 8."""
+
+MOST_BYTES = 4 * 2**20
+"""Largest size of a file with a configuration."""
+
+MOST_LETTERS = 5_000
+"""Largest length of a value without quotes; the time to read a number grows with the square of its length."""
+
+BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
+"""What YAML 1.1 reads as a number of base 60."""
 
 SHORT_SCALAR = 64
 """Length in characters up to which a scalar is too short to hold a YAML text that exceeds the limits."""
@@ -85,6 +106,30 @@ def restrict_imports(allow_import: Sequence[str] = ()) -> None:
         raise ConfigError(f"--allow_import takes package names, such as mypackage: {error}") from error
     _allowed_before.update(allow_import)
     set_loader("yaml", read_yaml, (yaml.YAMLError,))
+    Path.read_text = _read_file  # type: ignore[method-assign, assignment]
+
+
+def _read_file(path: Path) -> str:
+    """Replaces the method by which jsonargparse reads configuration files, which opens pipes and devices too."""
+    return read_text(path.absolute, MOST_BYTES)
+
+
+def denied_import(message: str) -> str | None:
+    """Returns what to do about a class path that may not be imported; None for any other message.
+
+    Args:
+        message: of jsonargparse, whose own advice is for programmers.
+    """
+    found = re.search(r"Importing '([^']*)' is not allowed", message)
+    if found is None:
+        return None
+    package, _, _ = found[1].partition(".")
+    trusted = found[1].rpartition(".")[0] if package in PACKAGES else package
+    return (
+        f"the configuration names {found[1]}, and importing a class runs its module: that is done only for models, "
+        f"layers, data, optimizers and parts of the Trainer of {', '.join(PACKAGES)}; if you trust it, add "
+        f"--allow_import {trusted}"
+    )
 
 
 def take_allowed(args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -135,6 +180,8 @@ def _check_size(text: str) -> None:
             nodes += 1
             if event.anchor:
                 sizes[event.anchor] = 1
+            if event.style is None:
+                _check_plain(event.value)
             if SHORT_SCALAR < len(event.value) < len(text):  # a scalar may be parsed again, as YAML
                 with suppress(yaml.reader.ReaderError, yaml.MarkedYAMLError):  # not YAML
                     _check_size(event.value)
@@ -142,6 +189,16 @@ def _check_size(text: str) -> None:
             raise yaml.YAMLError(
                 f"more than {MOST_NODES:,} values or {MOST_DEPTH} levels, which no configuration needs"
             )
+
+
+def _check_plain(value: str) -> None:
+    """Checks a value without quotes."""
+    if len(value) > MOST_LETTERS:
+        raise yaml.YAMLError(
+            f"a value of {len(value):,} letters without quotes, more than {MOST_LETTERS:,}: {value[:20]}…"
+        )
+    if BASE_60.fullmatch(value):
+        raise yaml.YAMLError(f"{value} without quotes is a number of base 60; put it in quotes")
 
 
 def check_named(config: Any, allow_import: Sequence[str] = ()) -> None:

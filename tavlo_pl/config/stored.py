@@ -1,14 +1,34 @@
 """Configurations that checkpoints and run folders hold, which become the defaults of a command line."""
 
+import re
 from argparse import ArgumentError, ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from tavlo_pl.errors import CheckpointError
+from tavlo_pl.config import security
+from tavlo_pl.errors import CheckpointError, ConfigError
+from tavlo_pl.io.files import read_text
+from tavlo_pl.io.parsing import brief
 from tavlo_pl.run import directory
+
+ReadConfig = Callable[[Path, Sequence[str] | None], str | None]
+"""Returns the YAML text that a checkpoint may set, given its path and the packages of ``--allow_import``; None in place
+of the packages only checks that the file can be read. Raises ``CheckpointError`` for an unreadable file."""
+
+SOURCE = {"validate": "val", "test": "test", "diagnose": "test"}
+"""Clips that a command reads."""
+
+DATA_OF_RUN = ("batch_size", "num_workers", "bad_clips", "seed")
+"""Options of the data, besides `SOURCE`, that are taken from the run folder of a checkpoint."""
+
+LARGEST_NUMBER = 2**32
+"""Largest absolute number in the configuration inside a checkpoint; seeds have 32 bits."""
+
+ADDRESS = re.compile(r"^[A-Za-z][\w.+-]*:(//|:)")
+"""An address such as ``s3://bucket`` or ``filecache::s3://bucket``."""
 
 
 class EarlyOptions(NamedTuple):
@@ -62,7 +82,7 @@ class Defaults(NamedTuple):
 def add_defaults(
     command: str,
     options: list[str],
-    read_config: Callable[[Path], str | None],
+    read_config: ReadConfig,
     find_packaged: Callable[[], Path],
 ) -> Defaults:
     """Puts what a checkpoint or the run to resume was made with in front of a command line, so that flags override it.
@@ -70,7 +90,7 @@ def add_defaults(
     Args:
         command: fit, validate, test, predict or diagnose.
         options: command line without the command.
-        read_config: returns the YAML text that a checkpoint holds; raises ``CheckpointError`` for an unreadable one.
+        read_config: see `ReadConfig`.
         find_packaged: returns the packaged checkpoint, which ``predict`` uses without ``--ckpt_path`` and ``--config``.
 
     Raises:
@@ -86,38 +106,104 @@ def add_defaults(
         early = early._replace(ckpt_path=str(find_packaged()))
         options = ["--ckpt_path", str(early.ckpt_path), *options]
     found = find_stored_config(command, early, read_config)
-    return Defaults([*(["--config", found] if found else []), *options], early, is_packaged)
+    return Defaults([*(word for text in found for word in ("--config", text)), *options], early, is_packaged)
 
 
-def find_stored_config(command: str, options: EarlyOptions, read_config: Callable[[Path], str | None]) -> str | None:
-    """Finds the configuration that a checkpoint or the run to resume was made with.
+def find_stored_config(command: str, options: EarlyOptions, read_config: ReadConfig) -> list[str]:
+    """Finds the configurations that a checkpoint or the run to resume was made with.
 
     Args:
         command: fit, validate, test, predict or diagnose.
         options: of the command line.
-        read_config: returns the YAML text that a checkpoint holds; raises ``CheckpointError`` for an unreadable one.
+        read_config: see `ReadConfig`.
 
     Returns:
-        A YAML text, or for ``fit --ckpt_path last`` the path of the run's ``config.yaml``; None without a checkpoint,
-        and for ``fit`` with any other one.
+        For ``fit --ckpt_path last`` the path of the run's ``config.yaml``, for ``fit`` with any other checkpoint
+        nothing; otherwise the YAML texts of `data_of_run` and of the checkpoint, as far as there are any.
 
     Raises:
         CheckpointError: the checkpoint is missing or unreadable.
+        ConfigError: the run folder's ``config.yaml`` names clips at an address.
     """
     checkpoint = directory.find_checkpoint(options.ckpt_path, options.out, command)
     if checkpoint is None:
-        return None
+        return []
     resumes = options.ckpt_path == directory.LAST
     try:
-        stored = read_config(checkpoint)
+        stored = read_config(checkpoint, None if command == "fit" else options.allow_import)
     except CheckpointError as error:
         if resumes:
             raise CheckpointError(f"{error}; to resume from best.ckpt, copy best.ckpt to {checkpoint.name}") from error
         raise
-    if command != "fit":
-        return stored
     config = checkpoint.parent.parent / directory.CONFIG
-    return str(config) if resumes and config.is_file() else None
+    has_config = checkpoint.parent.name == directory.CHECKPOINTS and config.is_file()
+    if command != "fit":
+        return [text for text in (data_of_run(config, command) if has_config else None, stored) if text]
+    return [str(config)] if resumes and has_config else []
+
+
+def data_of_run(config: Path, command: str) -> str | None:
+    """Returns what a command takes from the run folder of its checkpoint: the clips that it reads, and how.
+
+    Nothing else of ``config.yaml`` is used, and no address: a run folder may come from someone else.
+
+    Args:
+        config: ``config.yaml`` of the run folder.
+        command: validate, test, predict or diagnose.
+
+    Raises:
+        ConfigError: the file is not a configuration, or names clips at an address.
+    """
+    try:
+        content = security.read_yaml(read_text(config, security.MOST_BYTES))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{config}: no configuration ({' '.join(str(error).split())}); restore it") from error
+    data = content.get("data") if isinstance(content, Mapping) else None
+    if not isinstance(data, Mapping):
+        return None
+    kept = {name: data[name] for name in (*DATA_OF_RUN, SOURCE.get(command)) if name in data}
+    if address := next((text for text in _leaves(kept) if isinstance(text, str) and ADDRESS.match(text)), None):
+        raise ConfigError(f"{config} names clips at {address}; to read them, give --data.{SOURCE[command]} yourself")
+    return str(yaml.safe_dump({"data": kept}))
+
+
+def allowed_part(config: Any) -> dict[str, Any]:
+    """Returns what the configuration inside a checkpoint may set: the model, the form of the clips, the seed.
+
+    Everything else (trainer, loggers, callbacks, folders, addresses, other options) is ignored: it comes from the
+    command line, from a file that the user names, or from the run folder (`data_of_run`).
+
+    Args:
+        config: plain values of the stored configuration.
+
+    Raises:
+        ConfigError: it is not a configuration with a model, or a number in it is not finite or too large.
+    """
+    if not isinstance(config, Mapping) or not isinstance(config.get("model"), Mapping):
+        raise ConfigError("its configuration has no model; give a checkpoint written by tavlo fit")
+    data = config.get("data") or {}
+    clip = data.get("clip") if isinstance(data, Mapping) else None
+    seed = config.get("seed_everything")
+    kept = (
+        {"model": dict(config["model"])}
+        | ({"data": {"clip": dict(clip)}} if isinstance(clip, Mapping) else {})
+        | ({"seed_everything": seed} if isinstance(seed, int) and not isinstance(seed, bool) else {})
+    )
+    for value in _leaves(kept):
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            raise ConfigError(
+                f"its configuration has the number {brief(value)}; give a checkpoint written by tavlo fit"
+            )
+    return kept
+
+
+def _leaves(value: Any) -> list[Any]:
+    """All values in plain values that are no lists and maps."""
+    if isinstance(value, Mapping):
+        if odd := next((key for key in value if not isinstance(key, str)), None):
+            raise ConfigError(f"a configuration has the key {brief(odd)}, which is no name")
+        return [leaf for part in value.values() for leaf in _leaves(part)]
+    return [leaf for part in value for leaf in _leaves(part)] if isinstance(value, list) else [value]
 
 
 def to_stored_config(config: dict[str, Any]) -> str:

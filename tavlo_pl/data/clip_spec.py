@@ -1,6 +1,8 @@
 """The clip format that a model is trained on: segments, frame size and spectrogram."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import get_args
 
 from torch import nn
 
@@ -10,6 +12,19 @@ from tavlo_pl.errors import ConfigError
 
 LEAST_SEGMENT_S = 0.02
 """Minimum length of a segment of a waveform: it has more samples than a spectrogram has bands (`nn.waveform`)."""
+
+
+LARGEST = {
+    "segments": (Integral, 10_000),
+    "duration_s": (Real, 3600),
+    "image_size": (Integral, 8192),
+    "mel_bands": (Integral, 1024),
+    "columns_per_segment": (Integral, 10_000),
+}
+"""Type and largest value of each number."""
+
+MOST_PIXELS = 2**28
+"""Largest number of pixels of all frames of a clip, some 0.8 GB."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +41,8 @@ class ClipSpec:
             the waveform, which pretrained audio encoders need; the two options before are then ignored.
 
     Raises:
-        ConfigError: a number is not positive, the spectrogram columns do not cover the audio, or the segments of a
-            waveform are shorter than 20 ms.
+        ConfigError: a number is out of its range (`LARGEST`), the spectrogram columns do not cover the audio, or the
+            segments of a waveform are shorter than 20 ms.
     """
 
     segments: int = 10
@@ -38,11 +53,22 @@ class ClipSpec:
     frequencies: Frequencies = "mel"
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "frequencies" and value <= 0:
-                raise ConfigError(f"data.clip.{field.name} is {value}; it must be positive.")
+        for name, (kind, largest) in LARGEST.items():
+            value = getattr(self, name)
+            is_number = isinstance(value, kind) and not isinstance(value, bool)
+            if not is_number:
+                raise ConfigError(f"data.clip.{name} is {value!r}; it must be a number.")
+            if not 0 < value <= largest:  # False for NaN
+                raise ConfigError(f"data.clip.{name} is {value}; it must be positive, and at most {largest:,}.")
+        if self.frequencies not in get_args(Frequencies):
+            raise ConfigError(f"data.clip.frequencies is {self.frequencies!r}; give one of {get_args(Frequencies)}.")
+        if self.segments * self.image_size**2 > MOST_PIXELS:
+            raise ConfigError(
+                f"data.clip.segments frames of data.clip.image_size have more than {MOST_PIXELS:,} pixels."
+            )
         segment_s = self.duration_s / self.segments
+        if segment_s * SAMPLE_RATE_HZ < 1:
+            raise ConfigError(f"data.clip.duration_s is {self.duration_s}, so a segment has no audio sample.")
         if self.frequencies == "none":
             if segment_s < LEAST_SEGMENT_S:
                 raise ConfigError(f"data.clip.segments is {self.segments}, so a segment has less than 20 ms of audio")

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from tavlo_pl.data.heatmap_folder import BROKEN, HeatmapFolder, check_cells
 from tavlo_pl.data.scored_samples import ScoredSample
 from tavlo_pl.errors import PredictionError
+from tavlo_pl.io.arrays import describe, read_header
+from tavlo_pl.io.files import check_regular
 from tavlo_pl.metrics.functional.in_time import Blend
 from tavlo_pl.metrics.protocols import TimeChoice
 
@@ -52,15 +54,18 @@ class AvatarHeatmapFolder(HeatmapFolder):
         return self._choose(FRAME_STRIDE * np.arange(count, dtype=np.float64), number)
 
     def _read(self, path: Path) -> dict[str, NDArray[np.float32]]:
+        check_regular(path, None, PredictionError)
         try:
+            with path.open("rb") as file:
+                header = read_header(file)
             maps = np.load(path, mmap_mode="r", allow_pickle=False)
         except BROKEN as error:
             raise PredictionError(f"{path}: no array of numbers ({error}); write it with numpy.save.") from error
-        is_map = isinstance(maps, np.ndarray) and maps.size and maps.dtype.kind == "f" and maps.dtype.itemsize <= 8
+        is_map = maps.size and maps.dtype.kind == "f" and maps.dtype.itemsize <= 8
         if not is_map or not (maps.ndim == 3 or (maps.ndim == 4 and maps.shape[1] == 1)):
-            found = f"{maps.dtype}{list(maps.shape)}" if isinstance(maps, np.ndarray) else "an archive"
             raise PredictionError(
-                f"{path}: needs maps (T, h, w) or (T, 1, h, w) of type float16, float32 or float64, found {found}."
+                f"{path}: needs maps (T, h, w) or (T, 1, h, w) of type float16, float32 or float64, found "
+                f"{describe(header)}."
             )
         check_cells(maps, path)
         return {"heatmap": maps.reshape(-1, *maps.shape[-2:])}

@@ -11,8 +11,8 @@ The file of a sample is searched by the name of the sample (``<clip>/<frame>/<sc
 image are supported.
 """
 
-import os
 import re
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 from tavlo_pl.data import media
 from tavlo_pl.data.scored_samples import ScoredSample
 from tavlo_pl.errors import DatasetNotFoundError, PredictionError
+from tavlo_pl.io.arrays import ArrayFile, Schema
+from tavlo_pl.io.files import check_regular
+from tavlo_pl.io.walk import walk_files
 from tavlo_pl.metrics.functional.in_time import Blend, blend_in_time
 from tavlo_pl.metrics.protocols import TimeChoice
 
@@ -37,8 +40,15 @@ MOST_CELLS = 2**24
 MAPS_A_PIECE = 4096
 """Maximum number of maps of an array; longer videos are stored in pieces. 17 minutes at four maps per second."""
 
-ARRAYS = ("heatmap", "frame_time_s", "frame_number", "frame_rate")
-"""Arrays that are read from a file."""
+MAPS = Schema("fiu", (2, 3))
+"""Of the maps; values are checked where they are used."""
+
+ABOUT = {
+    "frame_time_s": Schema("fiu", (1,), -1e9, 1e9),
+    "frame_number": Schema("fiu", (1,), 0, 1e12),
+    "frame_rate": Schema("fiu", (0, 1), 1e-3, 1e6),
+}
+"""Further arrays that are read from a file."""
 
 NAMED = 5
 """Number of other arrays that a message names if there is no heatmap."""
@@ -50,6 +60,9 @@ BROKEN = (
     MemoryError,
     NotImplementedError,
     SyntaxError,
+    RuntimeError,
+    OverflowError,
+    struct.error,
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
@@ -90,8 +103,7 @@ class HeatmapFolder:
         self.folder = folder
         self.frame_rate = frame_rate
         self.time = time
-        walk = os.walk(folder, followlinks=True)
-        paths = (Path(place, name) for place, _, names in walk for name in names if name.endswith(self.suffix))
+        paths = (path for path in walk_files(folder) if path.name.endswith(self.suffix))
         self.names = {path.relative_to(folder).as_posix().removesuffix(self.suffix) for path in paths}
         if not self.names:
             raise DatasetNotFoundError(f"{folder}: no heatmaps there; expected {self.expected}.")
@@ -113,7 +125,8 @@ class HeatmapFolder:
         path = self.folder / f"{name}{self.suffix}"
         arrays = self._arrays(path)
         maps, places = arrays["heatmap"], self._places(arrays, sample, path)
-        first, second = (maps[at[0]].astype(np.float32) for at in (places.first, places.second))
+        with np.errstate(over="ignore"):  # becomes infinity, which is refused below
+            first, second = (maps[at[0]].astype(np.float32) for at in (places.first, places.second))
         weight = places.weight[0]
         blended: NDArray[np.float32] = (1 - weight) * first + weight * second if weight else first
         if not np.isfinite(blended).all():
@@ -137,7 +150,7 @@ class HeatmapFolder:
         name = self.file_of(sample)
         if name is None or "frame_rate" not in (arrays := self._arrays(self.folder / f"{name}{self.suffix}")):
             return None
-        return float(arrays["frame_rate"])
+        return float(arrays["frame_rate"].item())
 
     def _places(self, arrays: dict[str, NDArray[np.float32]], sample: ScoredSample, path: Path) -> Blend:
         """The maps of a sequence that give the map of a sample."""
@@ -210,32 +223,34 @@ class HeatmapFolder:
     def _read(self, path: Path) -> dict[str, NDArray[np.float32]]:
         """The arrays of a file, ``heatmap`` as (T, h, w)."""
         try:
-            with zipfile.ZipFile(path) as archive:
-                unpacked = sum(member.file_size for member in archive.infolist())
-            if unpacked > LARGEST_BYTES:
-                raise ValueError(f"it would unpack to {unpacked} bytes")
-            with np.load(path) as arrays_in_it:
-                there = arrays_in_it.files
-                pieces = sorted(name for name in there if re.fullmatch(r"heatmap_\d{4}", name))
-                known = "heatmap" in there or pieces
-                wanted = [name for name in ARRAYS if name in there] if known else there[:NAMED]
-                arrays = {name: arrays_in_it[name] for name in wanted}
-                if pieces and "heatmap" not in there:
-                    arrays["heatmap"] = np.concatenate([arrays_in_it[name] for name in pieces])
+            check_regular(path, None, PredictionError)
+            file = ArrayFile(path, LARGEST_BYTES)
+            if "heatmap" in file.members:
+                raise ValueError("heatmap is no array")
+            pieces = sorted(name for name in file.names if re.fullmatch(r"heatmap_\d{4}", name))
+            maps = ["heatmap"] if "heatmap" in file.names else pieces
+            if not maps:
+                found = ", ".join(file.described(NAMED)) or "nothing"
+                raise PredictionError(f"{path}: needs an array heatmap (T, h, w) of numbers, found {found}.")
+            about = {name: schema for name, schema in ABOUT.items() if name in file.names}
+            arrays = file.read(dict.fromkeys(maps, MAPS) | about)
+            for name in maps:
+                check_cells(arrays[name], path)
+            parts = [arrays.pop(name) for name in maps]
+            arrays["heatmap"] = np.concatenate(parts) if len(parts) > 1 else parts[0]
         except BROKEN as error:
             raise PredictionError(f"{path}: no archive of arrays ({error}); write it again.") from error
-        maps = arrays.get("heatmap")
-        if maps is None or maps.ndim not in (2, 3) or not maps.size or maps.dtype.kind not in "fiu":
-            found = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in arrays.items())
-            raise PredictionError(f"{path}: needs an array heatmap (T, h, w) of numbers, found {found or 'nothing'}.")
-        check_cells(maps, path)
-        arrays["heatmap"] = maps.reshape(-1, *maps.shape[-2:])
+        arrays["heatmap"] = arrays["heatmap"].reshape(-1, *arrays["heatmap"].shape[-2:])
         for name in ("frame_time_s", "frame_number"):
             if name in arrays and arrays[name].shape != (len(arrays["heatmap"]),):
                 raise PredictionError(
                     f"{path}: {name} must have one number for each of the {len(arrays['heatmap'])} maps, found shape "
                     f"{list(arrays[name].shape)}."
                 )
+        if "frame_rate" in arrays and arrays["frame_rate"].size != 1:
+            raise PredictionError(
+                f"{path}: frame_rate must be one number, found shape {list(arrays['frame_rate'].shape)}."
+            )
         return arrays
 
 

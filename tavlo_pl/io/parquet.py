@@ -1,12 +1,14 @@
 """Parquet tables: columns are checked for their names and types before they are used."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tavlo_pl.errors import AnnotationError
+from tavlo_pl.io.files import check_regular
 
 MOST_ROWS = 20_000_000
 """Largest number of rows, a hundred times that of VGGSound; a few bytes can encode any number of equal rows."""
@@ -25,6 +27,8 @@ def read_columns(source: Any, fields: Collection[pa.Field], problem: str, remedy
         AnnotationError: the file is not a Parquet table, or lacks one of the columns.
         OSError: the file cannot be read.
     """
+    if isinstance(source, Path):
+        check_regular(source, None, AnnotationError)
     try:
         with pq.ParquetFile(source) as file:
             if file.metadata.num_rows > MOST_ROWS:

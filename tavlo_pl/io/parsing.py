@@ -2,16 +2,21 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 from tavlo_pl.errors import AnnotationError
+from tavlo_pl.io import files
 
 LARGEST_FILE_BYTES = 256 * 2**20
 """Largest size of a list or an annotation; the longest published list, that of VGGSound, has 15 MB."""
 
 LARGEST_FRAME_BYTES = 16 * 2**20
 """Largest size of the annotation of one frame; a hundred times that of the largest one in AVATAR."""
+
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""Part of a character beyond 16 bits as JSON may write it; alone it is no character."""
 
 LARGEST_NUMBER = 1e18
 """Largest absolute coordinate of an edge or a point. VGG-SS has an edge at -3e16."""
@@ -28,15 +33,9 @@ def read_text(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
         largest_bytes: that it may have.
 
     Raises:
-        AnnotationError: the file is too large or not UTF-8.
+        AnnotationError: there is no such regular file, or it is too large or not UTF-8.
     """
-    size = path.stat().st_size
-    if size > largest_bytes:
-        raise AnnotationError(f"{path}: {size:,} bytes are more than any annotation has; is it the right file?")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path}: no text in UTF-8 ({error}); unpack or download it again.") from error
+    return files.read_text(path, largest_bytes, AnnotationError)
 
 
 def read_json(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> Any:
@@ -47,12 +46,25 @@ def read_json(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> Any:
         largest_bytes: that it may have.
 
     Raises:
-        AnnotationError: the file is not valid JSON.
+        AnnotationError: the file is not valid JSON, or a text in it is not Unicode.
     """
+    text = read_text(path, largest_bytes)
     try:
-        return json.loads(read_text(path, largest_bytes))
+        value = json.loads(text)
+        if SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()  # fails for half of a pair, which no file can store
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: no JSON file ({error}); unpack or download it again.") from error
+    return value
+
+
+def is_unicode(name: str) -> bool:
+    """Whether a name of a file can be written to a UTF-8 file; the names of a disk may be any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_number(value: Any) -> bool:

@@ -1,22 +1,39 @@
-"""Recursive listing of files that follows links."""
+"""Recursive listing of files that follows links, within a limit."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tavlo_pl.errors import ConfigError
+
+MOST_ENTRIES = 20_000_000
+"""Largest number of files and folders of a tree, a hundred times that of VGGSound; a link to ``/`` leads to as many."""
+
 
 def walk_files(root: Path) -> Iterator[Path]:
     """Yields all files below a folder; links are followed, and each folder is visited once.
 
+    Links to a folder above the root, such as ``/``, are not followed.
+
     Args:
         root: a folder.
+
+    Raises:
+        ConfigError: there are more than `MOST_ENTRIES` files and folders.
     """
-    seen: set[tuple[int, int]] = set()
+    above = (os.stat(folder) for folder in root.resolve().parents)
+    seen = {(stat.st_dev, stat.st_ino) for stat in above}
+    count = 0
     for folder, below, names in os.walk(root, followlinks=True):
         stat = os.stat(folder)
         if (stat.st_dev, stat.st_ino) in seen:  # a link to a parent folder
             below.clear()
             continue
         seen.add((stat.st_dev, stat.st_ino))
+        count += len(below) + len(names)
+        if count > MOST_ENTRIES:
+            raise ConfigError(
+                f"{root}: more than {MOST_ENTRIES:,} files; is it the right folder, without links to others?"
+            )
         below.sort()  # sorted, so that of two paths to a folder every machine takes the same one
         yield from (Path(folder, name) for name in names)

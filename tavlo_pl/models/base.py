@@ -25,6 +25,15 @@ UNANNOTATED = 2**40
 TRAINING_DRAWS, VALIDATION_DRAWS = 0, 1
 """First number of the seed of a step's random numbers."""
 
+WITHOUT_FILES: dict[str, Any] = {
+    "init_from": None,
+    "weights": "none",
+    "cache": None,
+    "only_local": True,
+    "compile": None,
+}
+"""Value of each argument of a model or encoder that otherwise reads or writes files, connects or starts processes."""
+
 
 class AVLocalizer(LightningModule, ABC):
     """Base of all models: scores every cell of every frame for the audio of its segment.
@@ -202,24 +211,18 @@ class AVLocalizer(LightningModule, ABC):
 
 
 def remove_downloads(arguments: MutableMapping[str, Any]) -> None:
-    """Removes the sources of initial weights from a model's arguments.
+    """Removes the sources of initial weights from a model's arguments, and what else uses files or other processes.
 
-    Loading a checkpoint then needs no other file and no download of weights.
+    Loading a checkpoint then needs no other file, downloads no weights, and compiles nothing.
 
     Args:
         arguments: of the model, with those of its encoders as ``class_path`` and ``init_args``; changed in place.
     """
-    if "init_from" in arguments:
-        arguments["init_from"] = None
+    arguments.update({name: value for name, value in WITHOUT_FILES.items() if name in arguments})
     for name, value in arguments.items():
         if isinstance(value, dict):
             changed = deepcopy(value)
-            init_args = changed.get("init_args") or {}
-            if "weights" in init_args:
-                init_args["weights"] = "none"
-            if "cache" in init_args:
-                init_args["cache"] = None
-            remove_downloads(init_args)
+            remove_downloads(changed.get("init_args") or {})
             arguments[name] = changed
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from tavlo_pl.errors import CheckpointError
-from tavlo_pl.models.weights_file import read_plain
+from tavlo_pl.models.weights_file import check_weights, read_plain
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +119,5 @@ def _read(file: str) -> dict[str, Tensor]:
     content = read_plain(Path(file), f"model.init_from {file} cannot be read")
     if isinstance(content, dict):
         content = next((content[key] for key in CONTAINERS if key in content), content)
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(f"model.init_from {file} holds no table of weights; give the authors' file")
-    return {key.removeprefix("module."): value for key, value in content.items()}
+    weights = check_weights(content, f"model.init_from {file} holds")
+    return {key.removeprefix("module."): value for key, value in weights.items()}

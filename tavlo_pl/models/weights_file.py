@@ -1,11 +1,12 @@
 """Reads and writes files of weights as plain data, so that an untrusted file cannot execute code.
 
 ``.safetensors`` files contain tensors and metadata only; all other files are read by ``torch.load`` with
-``weights_only``.
+``weights_only``. Sizes that a file claims are compared with the size of the file before anything is allocated.
 """
 
 import json
 import pickle
+import pickletools
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +18,26 @@ from safetensors.torch import save
 
 from tavlo_pl.errors import CheckpointError
 from tavlo_pl.io.atomic import atomic_path
+from tavlo_pl.io.files import check_regular
+from tavlo_pl.io.zip_file import checked_members
 
 SAFETENSORS = ".safetensors"
 METADATA_KEY = "tavlo"
 """Key of tavlo's configuration, stored as JSON in the metadata of a ``.safetensors`` file."""
+
+MOST_RECORDS = 200_000
+"""Largest number of members of a checkpoint; torch writes one for each tensor."""
+
+LEGACY_PICKLES = 4
+"""Pickles at the beginning of a file from before torch 1.6: a number, a version, the system, the content."""
+
+LEAST_CLAIM = 2**24
+"""Number in a file from before torch 1.6 up to which it cannot be a size that matters."""
+
+REAL_TYPES = {
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool),
+    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+}
 
 
 def read_plain(path: Path, problem: str) -> Any:
@@ -33,12 +50,15 @@ def read_plain(path: Path, problem: str) -> Any:
     Raises:
         CheckpointError: the file cannot be read, or contains objects other than plain values.
     """
+    check_regular(path, None, CheckpointError)
     try:
         if path.suffix == SAFETENSORS:
             return _read_safetensors(path)
         zipped = _is_zip(path)
         if zipped:
-            _verify_checksums(path)
+            _verify_records(path)
+        else:
+            _check_legacy_sizes(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
@@ -77,15 +97,60 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     return {"state_dict": weights} | ({} if metadata is None else {METADATA_KEY: json.loads(metadata)})
 
 
-def _verify_checksums(path: Path) -> None:
-    """Verifies the checksums of a zip file; torch does not.
+def check_weights(weights: Any, problem: str) -> dict[str, torch.Tensor]:
+    """Checks that a value is a table of finite real weights by name.
+
+    Args:
+        weights: from a file.
+        problem: start of the error message.
+
+    Raises:
+        CheckpointError: it is something else.
+    """
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
+    ):
+        raise CheckpointError(f"{problem} no table of weights; give a checkpoint written by tavlo fit")
+    for name, value in weights.items():
+        plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+        if not plain or value.dtype not in REAL_TYPES:
+            raise CheckpointError(f"{problem} weights that are no real numbers ({name}: {value.dtype})")
+        if value.numel() * value.itemsize > value.untyped_storage().nbytes():
+            raise CheckpointError(f"{problem} a weight of more numbers than are stored ({name})")
+        if not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"{problem} weights that are NaN or infinite ({name}); train again from an earlier one"
+            )
+    return weights
+
+
+def _verify_records(path: Path) -> None:
+    """Verifies directory and checksums of a zip file; torch does not.
 
     Raises:
         zipfile.BadZipFile: a checksum is wrong.
+        ValueError: the directory is not one that torch writes.
     """
+    records = checked_members(path, MOST_RECORDS, path.stat().st_size)
+    if packed := next((name for name, info in records.items() if info.compress_type != zipfile.ZIP_STORED), None):
+        raise ValueError(f"{packed} is compressed, which torch does not do")
     with zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
             raise zipfile.BadZipFile(f"{damaged} is damaged")
+
+
+def _check_legacy_sizes(path: Path) -> None:
+    """Compares the numbers in a file from before torch 1.6, among them sizes of storages, with the size of the file.
+
+    Raises:
+        ValueError: a number is larger, or the file is not one of torch.
+    """
+    most = max(path.stat().st_size, LEAST_CLAIM)
+    with path.open("rb") as file:
+        for number in range(LEGACY_PICKLES):
+            for _, value, _ in pickletools.genops(file):
+                if number == LEGACY_PICKLES - 1 and isinstance(value, int) and value > most:
+                    raise ValueError(f"it contains the number {value}, larger than a size in it can be")
 
 
 def _is_zip(path: Path) -> bool:

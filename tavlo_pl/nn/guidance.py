@@ -29,20 +29,13 @@ class ObjectPrior(nn.Module):
     """Object prior of a frozen ImageNet network (`object_prior`).
 
     Args:
-        visual: encoder with ImageNet weights.
-
-    Raises:
-        ConfigError: the encoder has no ImageNet weights.
+        visual: encoder with ImageNet weights; those of a checkpoint count.
     """
 
     def __init__(self, visual: VisualEncoder) -> None:
         super().__init__()
-        if not visual.pretrained:
-            raise ConfigError(
-                "the object prior needs an encoder with ImageNet weights: set weights: imagenet, download the weights "
-                "once on a machine with network access and keep torch's cache, or remove the prior"
-            )
         self.visual = visual.requires_grad_(False).eval()
+        self.register_load_state_dict_post_hook(_set_pretrained)  # type: ignore[no-untyped-call]
 
     @override
     def train(self, mode: bool = True) -> Self:
@@ -50,9 +43,22 @@ class ObjectPrior(nn.Module):
         return super().train(False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(B, T, 3, H, W) uint8 to (B, T, h, w) values >= 0."""
+        """(B, T, 3, H, W) uint8 to (B, T, h, w) values >= 0.
+
+        Raises:
+            ConfigError: the encoder has random weights.
+        """
+        if not self.visual.pretrained:
+            raise ConfigError(
+                "the object prior needs an encoder with ImageNet weights: set weights: imagenet, download the weights "
+                "once on a machine with network access and keep torch's cache, or remove the prior"
+            )
         prior = object_prior(self.visual(frames.flatten(0, 1)))  # (BT, h, w)
         return prior.view(*frames.shape[:2], *prior.shape[1:])
+
+
+def _set_pretrained(prior: ObjectPrior, _: object) -> None:
+    prior.visual.pretrained = True
 
 
 class ObjectGuidance(ObjectPrior):
@@ -68,7 +74,7 @@ class ObjectGuidance(ObjectPrior):
         scale: ``frame`` normalises each map by its minimum and maximum, ``fixed`` uses the fixed ranges.
 
     Raises:
-        ConfigError: the encoder has no ImageNet weights, or ``weight`` is out of range.
+        ConfigError: ``weight`` is out of range.
     """
 
     def __init__(self, visual: VisualEncoder, weight: float = 0.4, scale: Literal["frame", "fixed"] = "frame") -> None:

@@ -1,25 +1,32 @@
 """Loads a checkpoint as a model or a `Localizer`; finds the packaged checkpoint; writes released weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ArgumentParser, Namespace
 from torch import Tensor
 
-from tavlo_pl.config import security
+from tavlo_pl.config import security, stored
 from tavlo_pl.data.clip_spec import ClipSpec
-from tavlo_pl.errors import CheckpointError, TavloError
+from tavlo_pl.errors import CheckpointError
+from tavlo_pl.io.parsing import brief
+from tavlo_pl.models.allocation import limited_allocation
 from tavlo_pl.models.base import AVLocalizer, remove_downloads
-from tavlo_pl.models.weights_file import read_plain, write_safe
+from tavlo_pl.models.weights_file import check_weights, read_plain, write_safe
 from tavlo_pl.predict.localizer import Localizer
 
 NO_THRESHOLD = (
     "the checkpoint has no threshold (an earlier version of tavlo wrote it), so the results do not state whether a "
     "source is visible"
 )
+LARGEST_SCORE = 1e6
+"""Largest absolute threshold; scores are in [-1, 1], those of models elsewhere may have another range."""
+
 PACKAGED_FILE = "world.safetensors"
 
 
@@ -61,7 +68,7 @@ def release(checkpoint: str | Path, path: str | Path) -> None:
         CheckpointError: the checkpoint is missing, unreadable, or not of this package.
     """
     content = read_checkpoint(Path(checkpoint))
-    if stored_config(content, Path(checkpoint)) is None:
+    if config_text(content, Path(checkpoint)) is None:
         raise CheckpointError(f"{checkpoint} contains no configuration; give a checkpoint written by tavlo fit")
     write_safe(weights_of(content, Path(checkpoint)), content["tavlo"], Path(path))
 
@@ -88,15 +95,12 @@ def weights_of(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
         path: the file, for the message.
 
     Raises:
-        CheckpointError: it contains no weights.
+        CheckpointError: it contains no finite weights.
     """
-    weights = content.get("state_dict")
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise CheckpointError(f"{path} contains no table of weights; give a checkpoint written by tavlo fit")
-    return weights
+    return check_weights(content.get("state_dict"), f"{path} contains")
 
 
-def stored_config(content: dict[str, Any], path: Path) -> str | None:
+def config_text(content: dict[str, Any], path: Path) -> str | None:
     """Returns the configuration of a checkpoint as YAML text; None if it contains none.
 
     Args:
@@ -109,9 +113,29 @@ def stored_config(content: dict[str, Any], path: Path) -> str | None:
     match content.get("tavlo"):
         case None:
             return None
-        case {"config": str(stored)}:
-            return stored
+        case {"config": str(text)}:
+            return text
     raise CheckpointError(f"{path}: its configuration is not a text; give a checkpoint written by tavlo fit")
+
+
+def stored_config(path: Path, allow_import: Sequence[str] | None) -> str | None:
+    """Returns what the configuration of a checkpoint may set (`stored.allowed_part`) as YAML text; None without one.
+
+    The arguments of the model are those of `remove_downloads`: it loads the weights of the checkpoint next.
+
+    Args:
+        path: a checkpoint written by ``tavlo fit``.
+        allow_import: as for `load_model`; None only checks that the file can be read.
+
+    Raises:
+        CheckpointError: the file is missing or unreadable, or its configuration is not one.
+    """
+    text = config_text(read_checkpoint(path), path)
+    if text is None or allow_import is None:
+        return None
+    parser, parsed = _parse_model(config := _read_config(text, path), path, allow_import)
+    resolved = yaml.safe_load(parser.dump(parsed, skip_none=False))
+    return str(yaml.safe_dump(config | resolved, sort_keys=False))
 
 
 def threshold_of(content: dict[str, Any]) -> float | None:
@@ -119,10 +143,18 @@ def threshold_of(content: dict[str, Any]) -> float | None:
 
     Args:
         content: from `read_checkpoint`.
+
+    Raises:
+        CheckpointError: the threshold is no score.
     """
-    stored = content.get("tavlo")
-    threshold = stored.get("threshold") if isinstance(stored, dict) else None
-    return float(threshold) if isinstance(threshold, int | float) else None
+    about = content.get("tavlo")
+    threshold = about.get("threshold") if isinstance(about, dict) else None
+    if threshold is None:
+        return None
+    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if not is_number or not abs(threshold) <= LARGEST_SCORE:
+        raise CheckpointError(f"the threshold of the checkpoint is {brief(threshold)}, no score; train it again")
+    return float(threshold)
 
 
 def load_model(path: Path, device: torch.device | str | None = None, allow_import: Sequence[str] = ()) -> AVLocalizer:
@@ -131,7 +163,7 @@ def load_model(path: Path, device: torch.device | str | None = None, allow_impor
     Args:
         path: a checkpoint written by ``tavlo fit``, which contains its configuration.
         device: where to run; by default a GPU if there is one.
-        allow_import: packages besides `security.IMPORTABLE` whose classes the configuration may name. Naming a class
+        allow_import: packages besides `security.PACKAGES` whose classes the configuration may name. Naming a class
             imports its module, which runs it.
 
     Raises:
@@ -147,13 +179,8 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
         CheckpointError: the checkpoint is missing, unreadable, or not of this package.
     """
     model, content, config = _load(path, device, allow_import)
-    try:
+    with _as_checkpoint_error(f"{path}: its clip format cannot be used"):
         spec = ClipSpec(**config["data"]["clip"])
-    except TavloError:
-        raise
-    except Exception as error:  # an untrusted configuration can raise any exception
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: its clip format cannot be used: {reason}") from error
     return Localizer(model, spec, threshold_of(content), next(model.parameters()).device)
 
 
@@ -162,18 +189,13 @@ def _load(
 ) -> tuple[AVLocalizer, dict[str, Any], dict[str, Any]]:
     """The model, the content of the checkpoint and its configuration."""
     content = read_checkpoint(path)
-    stored = stored_config(content, path)
-    if stored is None:
+    text = config_text(content, path)
+    if text is None:
         raise CheckpointError(f"{path} contains no configuration; give a checkpoint written by tavlo fit")
-    security.restrict_imports(allow_import)
-    try:
-        config = security.read_yaml(stored)
-        model = _model(config["model"], allow_import)
-    except TavloError:
-        raise
-    except Exception as error:  # an untrusted configuration can raise any exception
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: its model cannot be created: {reason}") from error
+    config = _read_config(text, path)
+    parser, parsed = _parse_model(config, path, allow_import)
+    with _as_checkpoint_error(f"{path}: its model cannot be created"), limited_allocation(path):
+        model: AVLocalizer = parser.instantiate(parsed).model
     try:
         model.load_state_dict(weights_of(content, path))
     except RuntimeError as error:
@@ -182,12 +204,36 @@ def _load(
     return model.eval().to(chosen), content, config
 
 
-def _model(config: dict[str, Any], allow_import: Sequence[str]) -> AVLocalizer:
-    if isinstance(config.get("init_args"), dict):
-        remove_downloads(config["init_args"])  # the weights of the checkpoint are loaded next
+def _read_config(text: str, path: Path) -> dict[str, Any]:
+    """What a stored configuration may set, as plain values."""
+    with _as_checkpoint_error(f"{path}: its model cannot be created"):
+        return stored.allowed_part(security.read_yaml(text))
+
+
+def _parse_model(config: dict[str, Any], path: Path, allow_import: Sequence[str]) -> tuple[ArgumentParser, Namespace]:
+    """The parser of a model, and its arguments with all defaults, without `remove_downloads`."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(AVLocalizer, "model")
-    parsed = parser.parse_object({"model": config})
-    security.check_named(parsed, allow_import)
-    model: AVLocalizer = parser.instantiate(parsed).model
-    return model
+    with _as_checkpoint_error(f"{path}: its model cannot be created"):
+        security.restrict_imports(allow_import)
+        parsed = parser.parse_object({"model": config["model"]})
+        security.check_named(parsed, allow_import)
+        plain = {"init_args": yaml.safe_load(parser.dump(parsed, skip_none=False))["model"].get("init_args", {})}
+        remove_downloads(plain["init_args"])
+        return parser, parser.parse_object({"model": {"class_path": parsed.model.class_path, **plain}})
+
+
+@contextmanager
+def _as_checkpoint_error(problem: str) -> Iterator[None]:
+    """Converts any exception of an untrusted configuration into a `CheckpointError`.
+
+    Args:
+        problem: beginning of the message.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{problem}: {security.denied_import(reason) or reason}") from error

@@ -13,7 +13,7 @@ from torch.nn.functional import grid_sample, pad
 
 from tavlo_pl.data import media
 from tavlo_pl.data.clip_spec import ClipSpec
-from tavlo_pl.errors import MediaError
+from tavlo_pl.errors import CheckpointError, MediaError
 from tavlo_pl.predict.sources import Localization, best_sounds
 from tavlo_pl.predict.windows import WindowAverage, WindowPlan
 
@@ -134,6 +134,9 @@ class Localizer:
         Yields:
             The name of a finished video, and its heatmaps or the error: the file cannot be read, or has no video or
             audio stream.
+
+        Raises:
+            CheckpointError: a score of the model is not finite.
         """
         batch_size = max(1, FRAMES_PER_BATCH // self.spec.segments)
         batch: list[_VideoWindows] = []
@@ -162,6 +165,8 @@ class Localizer:
         with torch.inference_mode():
             spectrogram = self.audio_transform(torch.cat([part.waveform for part in batch]).to(self.device))
             heatmap = self.model.localize(frames, spectrogram).float()
+            if not bool(torch.isfinite(heatmap).all()):
+                raise CheckpointError("the scores of the model are NaN or infinite; use a checkpoint of another epoch")
             sounds = self.model.sound_scores(spectrogram, frames.shape[1])
             tensors = [part.split(sizes) for part in (frames, spectrogram, heatmap, sounds)]
             for part, part_frames, part_spectrogram, scores, heard in zip(batch, *tensors, strict=True):

@@ -106,7 +106,8 @@ def test_released_safetensors_give_the_same_results(run: Path, world: Path, tmp_
     best, safe = run / "checkpoints" / "best.ckpt", tmp_path / "best.safetensors"
     checkpoint.release(best, safe)
     for path, out in ((best, "one"), (safe, "two")):
-        outcome = tavlo("test", "--ckpt_path", path, "--out", tmp_path / out)
+        data = () if path == best else ("-c", tiny_config(world, tmp_path))  # the data of a run is in its folder
+        outcome = tavlo("test", *data, "--ckpt_path", path, "--out", tmp_path / out)
         assert outcome.code == 0, outcome.err
     assert (tmp_path / "one" / "per_sample.csv").read_text() == (tmp_path / "two" / "per_sample.csv").read_text()
     assert json.loads((tmp_path / "two" / "results.json").read_text())["checkpoint"]["path"] == str(safe)

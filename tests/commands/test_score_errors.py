@@ -53,7 +53,7 @@ def test_score_counts_samples_left_out_by_clip(tmp_path: Path) -> None:
     ("arrays", "words"),
     [
         ({"map": np.zeros((1, 4, 4))}, r"needs an array heatmap \(T, h, w\) of numbers, found map float64\[1, 4, 4\]"),
-        ({"heatmap": np.zeros(4)}, "needs an array heatmap"),
+        ({"heatmap": np.zeros(4)}, r"heatmap is float64\[4\], not numbers with 2 or 3 axes"),
         ({"heatmap": np.full((1, 4, 4), np.nan)}, "map 0 of heatmap holds NaN"),
         ({"heatmap": np.zeros((2, 4, 4))}, "2 maps and neither frame_time_s nor frame_number"),
         ({"heatmap": np.zeros((2, 4, 4)), "frame_time_s": [1.0]}, r"frame_time_s must have one number .* shape \[1\]"),

@@ -105,23 +105,14 @@ def test_model_cannot_be_a_function(world: Path, tmp_path: Path, bomb: Path, pat
     content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
     content["model"] = named(path, checkpoint_path=str(bomb), weights_only=False)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
-    assert_refused(tavlo("fit", "-c", tmp_path / "tiny.yaml", "--out", tmp_path / "out"), path, tmp_path)
-
-
-@pytest.mark.parametrize("command", ["test", "predict", "diagnose"])
-def test_config_in_a_checkpoint_calls_no_function(world: Path, tmp_path: Path, bomb: Path, command: str) -> None:
-    content = yaml.safe_load(tiny_config(world, tmp_path).read_text())
-    content["trainer"]["callbacks"] = [lightning("callbacks.LambdaCallback", on_predict_start=loaded(bomb))]
-    stored = {"config": yaml.safe_dump(content), "version": "0", "threshold": 0.5}
-    torch.save({"state_dict": {}, "tavlo": stored}, tmp_path / "untrusted.ckpt")
-    outcome = tavlo(command, "--ckpt_path", tmp_path / "untrusted.ckpt", "--out", tmp_path / "out")
-    assert_refused(outcome, "names torch.load", tmp_path)
+    name = path.rpartition(".")[2]
+    assert_refused(tavlo("fit", "-c", tmp_path / "tiny.yaml", "--out", tmp_path / "out"), name, tmp_path)
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", "model: {class_path: 3}", "!!python/name:os.system", "a: &a [*a]"])
 def test_localize_names_a_checkpoint_with_odd_config(tmp_path: Path, content: str) -> None:
     torch.save({"state_dict": {}, "tavlo": {"config": content}}, tmp_path / "odd.ckpt")
-    with pytest.raises(CheckpointError, match=r"odd\.ckpt: its model cannot be created"):
+    with pytest.raises(CheckpointError, match=r"odd\.ckpt: its model cannot be created: "):
         tavlo_pl.localize(tmp_path / "clip.mp4", checkpoint=tmp_path / "odd.ckpt")
 
 
@@ -199,7 +190,7 @@ REPEATED = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("seed_everything: " + "9" * 10_000, "4300 digits"),
         ("!!python/object/apply:os.mkdir [owned]", "could not determine a constructor"),
         ("model: a\0b", "control characters"),
-        (b"\xff\xfe\x00\x01", "cannot be read"),
+        (b"\xff\xfe\x00\x01", "no text in UTF-8"),
     ],
     ids=[
         "deep list",

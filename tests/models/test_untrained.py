@@ -31,7 +31,7 @@ def test_sliding_correlation_uses_the_window_of_each_segment() -> None:
 
 def test_saliency_needs_weights_and_ignores_the_audio(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="ImageNet weights"):
-        ImageSaliency(ShuffleNet("none"))
+        ImageSaliency(ShuffleNet("none")).localize(torch.zeros(1, 2, 3, 32, 32, dtype=torch.uint8), torch.zeros(1))
     encoder = ShuffleNet("none")
     encoder.pretrained = True
     frames = torch.randint(0, 256, (1, 2, 3, 32, 32), dtype=torch.uint8)

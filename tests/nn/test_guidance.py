@@ -44,9 +44,19 @@ def test_guide_equals_hand_computed_values(scale: str, by_hand: list[list[float]
 
 def test_guidance_rejects_random_weights_and_a_large_weight() -> None:
     with pytest.raises(ConfigError, match="ImageNet weights"):
-        ObjectGuidance(ShuffleNet("none"))
+        ObjectGuidance(ShuffleNet("none"))(torch.zeros(1, 1, 3, 32, 32, dtype=torch.uint8))
     with pytest.raises(ConfigError, match=r"guidance.weight is 1.5"):
         ObjectGuidance(Brightness(), weight=1.5)
+
+
+def test_weights_of_a_checkpoint_count_as_trained() -> None:
+    encoder = ShuffleNet("none")
+    encoder.pretrained = True
+    stored = torch.nn.Sequential(ObjectGuidance(encoder)).state_dict()
+    loaded = torch.nn.Sequential(ObjectGuidance(ShuffleNet("none")))
+    loaded.load_state_dict(stored)
+    frames = torch.randint(0, 256, (1, 1, 3, 32, 32), dtype=torch.uint8)
+    assert loaded(frames).shape == (1, 1, 4, 4)
 
 
 def test_guidance_is_frozen_and_stays_in_evaluation_mode() -> None:

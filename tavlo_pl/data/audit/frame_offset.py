@@ -14,6 +14,9 @@ import numpy as np
 from PIL import Image
 
 from tavlo_pl.data import media
+from tavlo_pl.errors import ConfigError
+from tavlo_pl.io.files import check_regular
+from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES
 
 Fit = Literal["n-1", "n", "n+1", "alike", "none", "past_end", "no_video", "unreadable"]
 """Which decoded frame the image of frame n is, or why it is unknown: the frames are equal (``alike``), it is another
@@ -64,12 +67,13 @@ def fit_frames(video: Path, metadata: Path) -> dict[str, Fit]:
 
 
 def _fit(path: Path, candidates: dict[Fit, np.ndarray]) -> Fit:
+    if not path.exists():
+        return "no_video"
     try:
+        check_regular(path, LARGEST_FRAME_BYTES)
         with Image.open(path) as file:
             image = file.convert("RGB")
-    except FileNotFoundError:
-        return "no_video"
-    except OSError:
+    except (ConfigError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return "unreadable"
     errors = {fit: _mean_square(image, frame) for fit, frame in candidates.items()}
     best, *others = sorted(errors, key=errors.__getitem__)

@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 
 from tavlo_pl.data.annotations import AnnotatedFrame, Instance, RunLengths
 from tavlo_pl.data.clip import Clip, ClipSource
-from tavlo_pl.data.clip_ids import clip_key, is_listed, read_ids
+from tavlo_pl.data.clip_ids import MOST_DIGITS, clip_key, is_listed, read_ids
 from tavlo_pl.data.video_files import report_missing
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
-from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES, are_sizes, brief, is_image_size, is_number, read_json
+from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES, are_sizes, brief, is_image_size, is_number, is_unicode, read_json
 from tavlo_pl.types import CUES, SCENARIOS, Cue, Scenario
 
 MOST_POINTS = 100_000
@@ -94,6 +94,8 @@ class AVATAR(ClipSource):
 
     def _annotated(self) -> list[Path]:
         found = sorted(path for path in _folder(self.root, "metadata").iterdir() if path.is_dir())
+        if odd := next((path for path in found if not is_unicode(path.name)), None):
+            raise AnnotationError(f"{odd}: the name of the folder is no text in UTF-8; rename it.")
         if self.ids is None:
             return found
         ids = read_ids(self.ids)
@@ -110,7 +112,7 @@ class AVATAR(ClipSource):
         return tuple(sorted((frame for frame in frames if frame.instances), key=lambda frame: int(frame.name)))
 
     def _frame(self, path: Path) -> AnnotatedFrame:
-        if not path.stem.isdecimal():
+        if not path.stem.isdecimal() or len(path.stem) > MOST_DIGITS:
             raise AnnotationError(f"{path}: the name of an annotation must be a frame number, as in 00254.json.")
         number = int(path.stem) - self.frame_base
         if number < 0:

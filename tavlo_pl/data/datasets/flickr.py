@@ -12,11 +12,15 @@ from tavlo_pl.data.annotations import AnnotatedFrame, Instance
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.datasets.json_list import box_of
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
+from tavlo_pl.io.files import read_bytes
 from tavlo_pl.types import Scenario
 
 CANVAS_PIXELS = 256
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 ANNOTATORS_NEEDED = 2
+
+LARGEST_BYTES = 2**20
+"""Largest size of an annotation; those of the set have a few kB."""
 
 
 class FlickrSoundNet(ClipSource):
@@ -47,8 +51,9 @@ class FlickrSoundNet(ClipSource):
 
 def _clip(path: Path) -> Clip:
     try:
-        root = ElementTree.parse(path).getroot()  # noqa: S314  # expat limits entity expansion
-    except ElementTree.ParseError as error:
+        content = read_bytes(path, LARGEST_BYTES, AnnotationError)
+        root = ElementTree.fromstring(content)  # noqa: S314  # expat limits entity expansion
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # an encoding that there is not
         raise AnnotationError(f"{path}: no XML file ({error}); unpack it again.") from error
     instances = tuple(_instance(element, f"{path}: bbox[{n}]") for n, element in enumerate(root.iter("bbox")))
     if not instances:

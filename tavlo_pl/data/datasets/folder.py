@@ -2,11 +2,13 @@
 
 import os
 from collections import Counter
-from glob import glob
+from fnmatch import fnmatchcase
+from glob import glob, has_magic
 from pathlib import Path
 
 from tavlo_pl.data.media.container import VIDEO_SUFFIXES
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError
+from tavlo_pl.io.walk import walk_files
 
 
 class VideoFolder:
@@ -37,9 +39,11 @@ class VideoFolder:
         if root.is_file():
             return [root]
         if root.is_dir():
-            found = [path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES]
+            found = [path for path in walk_files(root) if path.suffix.lower() in VIDEO_SUFFIXES]
+        elif "**" in root.parts:
+            found = _match(root)
         else:
-            found = [Path(name) for name in glob(self.root, recursive=True)]
+            found = [Path(name) for name in glob(self.root)]
         paths = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
         if not paths:
             raise DatasetNotFoundError(
@@ -47,6 +51,25 @@ class VideoFolder:
                 f"({', '.join(sorted(VIDEO_SUFFIXES))}), a file, or a quoted pattern such as 'clips/*.mp4'."
             )
         return paths
+
+
+def _match(pattern: Path) -> list[Path]:
+    """Files that match a pattern with ``**``, which stands for any folders; each once, whatever links there are."""
+    number = next(n for n, part in enumerate(pattern.parts) if has_magic(part))
+    base = Path(*pattern.parts[:number])
+    if not base.is_dir():
+        return []
+    parts = pattern.parts[number:] if pattern.name != "**" else (*pattern.parts[number:], "*")
+    return [path for path in walk_files(base) if _is_match(path.relative_to(base).parts, parts)]
+
+
+def _is_match(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    """Whether the parts of a path match those of a pattern."""
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        return any(_is_match(names[skipped:], patterns[1:]) for skipped in range(len(names) + 1))
+    return bool(names) and fnmatchcase(names[0], patterns[0]) and _is_match(names[1:], patterns[1:])
 
 
 def _sample_ids(paths: list[Path], base: str) -> list[str]:

@@ -28,6 +28,7 @@ from tavlo_pl.errors import (
     NotMediaError,
     NoVideoError,
 )
+from tavlo_pl.io.files import check_regular
 from tavlo_pl.io.timeout import too_slow
 
 # First boxes of MP4 and MOV files, the containers whose index may be at the end.
@@ -139,6 +140,7 @@ def first_bytes(path: MediaFile, count: int = 12) -> bytes:
     """
     if isinstance(path, MemoryFile):
         return path.content[:count]
+    check_regular(path, None, MediaError)
     try:
         with path.open("rb") as file:
             return file.read(count)

@@ -201,7 +201,8 @@ def _good_rows(table: pa.Table, path: str) -> pa.Table:
     ends = {"shard": len(table), "offset": 2**63, "bytes": LARGEST_RECORD_BYTES, "crc32": 2**32, "start_s": math.inf}
     for name, end in ends.items():
         low, high = pc.min_max(good[name]).as_py().values()
-        if good[name].null_count or not 0 <= low <= high < end:
+        finite = name != "start_s" or pc.all(pc.is_finite(good[name])).as_py()  # min_max ignores NaN
+        if good[name].null_count or not finite or not 0 <= low <= high < end:
             raise AnnotationError(f"{path}: the column {name} has invalid values; {REMEDY}")
     if good["sample_id"].null_count:
         raise AnnotationError(f"{path}: a clip has no name; {REMEDY}")

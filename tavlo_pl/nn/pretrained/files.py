@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tavlo_pl.errors import CheckpointError
+from tavlo_pl.io.files import check_regular
 
 
 def load_weights(network: nn.Module, file: str | Path, renamed: Callable[[str], str | None]) -> None:
@@ -23,11 +24,14 @@ def load_weights(network: nn.Module, file: str | Path, renamed: Callable[[str], 
     Raises:
         CheckpointError: the file is missing, unreadable, or of another network.
     """
+    check_regular(file, None, CheckpointError)
     try:
         stored = load_file(file)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file}: weights cannot be read: {' '.join(str(error).split())}") from error
     names = {name: renamed(".".join(part.removeprefix("_") for part in name.split("."))) for name in stored}
+    if bad := next((name for name, value in stored.items() if not bool(torch.isfinite(value).all())), None):
+        raise CheckpointError(f"{file}: weights are NaN or infinite ({bad})")
     weights = {new: stored[name].to(torch.float32) for name, new in names.items() if new is not None}
     wanted = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     wrong = [name for name, value in wanted.items() if name not in weights or weights[name].shape != value.shape]

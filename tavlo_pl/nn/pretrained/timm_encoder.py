@@ -77,6 +77,10 @@ class TimmEncoder(VisualEncoder):
         self.levels, self.channels = tuple(levels), tuple(channels)
         self.partly = PartlyTrained(network, _layers(network), trained)
         self.shift = measured_shift(self)
+        self.register_buffer(
+            "measured_shift", torch.tensor(self.shift)
+        )  # initial weights of a checkpoint's model differ
+        self.register_load_state_dict_pre_hook(_set_stored_shift)  # type: ignore[no-untyped-call]
         self.cache = FeatureCache(cache, trained)
         self.name = name
 
@@ -99,6 +103,12 @@ class TimmEncoder(VisualEncoder):
         found = self.trunk(pixels)
         chosen = zip(self.levels, self.channels, strict=True)
         return [found[n] if found[n].shape[1] == channels else found[n].movedim(-1, 1) for n, channels in chosen]
+
+
+def _set_stored_shift(encoder: TimmEncoder, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Sets the shift that is stored with weights; those of an earlier version have none."""
+    stored = state_dict.setdefault(f"{prefix}measured_shift", torch.tensor(encoder.shift))
+    encoder.shift = max(-encoder.stride, min(encoder.stride, int(stored)))
 
 
 @torch.enable_grad()

@@ -33,6 +33,7 @@ class TransformersAudioEncoder(AudioEncoder):
         weights: ``hub`` downloads the weights, or reads them from the folder; ``none`` keeps random ones.
         trained: ``none`` keeps the model as it is, ``all`` trains it, a number N its last N layers.
         cache: folder in which the features of a frozen encoder are stored and found again (`cache`); None stores none.
+        only_local: read only what is on this machine, for example from an earlier download; checkpoints set it.
 
     Raises:
         ConfigError: transformers is not installed, or the model has no hidden states of audio.
@@ -48,26 +49,33 @@ class TransformersAudioEncoder(AudioEncoder):
         weights: Literal["hub", "none"] = "none",
         trained: Trained = "none",
         cache: str | None = None,
+        only_local: bool = False,
     ) -> None:
         transformers = require("transformers", "transformers")
         if context_s is not None and context_s <= 0:
             raise ConfigError(f"context_s of {name} is {context_s}; it must be positive")
         try:
-            extractor = transformers.AutoFeatureExtractor.from_pretrained(name)
-            config = transformers.AutoConfig.from_pretrained(name)
+            source: dict[str, Any] = {"local_files_only": only_local, "trust_remote_code": False}
+            extractor = transformers.AutoFeatureExtractor.from_pretrained(name, **source)
+            config = transformers.AutoConfig.from_pretrained(name, **source)
             config = getattr(config, "audio_config", config)  # CLAP has a part for audio
             model_class = transformers.AutoModel
             if config.model_type == "clap_audio_model":
                 model_class = transformers.ClapAudioModel
             if weights == "hub":
-                model = model_class.from_pretrained(name)
+                model = model_class.from_pretrained(name, **source)
             elif model_class is transformers.AutoModel:
                 model = model_class.from_config(config)
             else:
                 model = model_class(config)
         except (OSError, ValueError, KeyError, AttributeError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise CheckpointError(f"{name}: transformers cannot read it (no network?): {reason}") from error
+            remedy = (
+                "a checkpoint downloads nothing: set only_local of the encoder to false"
+                if only_local
+                else "no network?"
+            )
+            raise CheckpointError(f"{name}: transformers cannot read it ({remedy}): {reason}") from error
         width = getattr(config, "hidden_size", None)
         if not isinstance(width, int):
             raise ConfigError(f"{name}: its configuration has no hidden_size, so it is no encoder of audio")
