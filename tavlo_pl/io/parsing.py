@@ -20,8 +20,15 @@ LARGEST_IMAGE_PIXELS = 2**26
 """Largest number of pixels of an annotated image or a mask."""
 
 
+BYTE_ORDER_MARK = "\ufeff"
+"""Written by Notepad and Excel at the start of a text in UTF-8; programs that concatenate files leave it inside."""
+
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""First bytes of a text in UTF-16, as PowerShell and Notepad write it."""
+
+
 def read_text(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
-    """Reads a text file.
+    """Reads a text file in UTF-8, without byte-order marks.
 
     Args:
         path: of the file.
@@ -33,10 +40,14 @@ def read_text(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
     size = path.stat().st_size
     if size > largest_bytes:
         raise AnnotationError(f"{path}: {size:,} bytes are more than any annotation has; is it the right file?")
+    content = path.read_bytes()
+    if content.startswith(UTF_16):
+        raise AnnotationError(f"{path}: the text is in UTF-16; save it as UTF-8.")
     try:
-        return path.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: no text in UTF-8 ({error}); unpack or download it again.") from error
+    return text.replace(BYTE_ORDER_MARK, "").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> Any:

@@ -220,7 +220,7 @@ def _read_made_with(sources: Path) -> dict[str, Any]:
         PredictionError: the file is no ``sources.json`` of this package.
     """
     try:
-        made_with: dict[str, Any] = json.loads(sources.read_text(encoding="utf-8"))["made_with"]
+        made_with: dict[str, Any] = json.loads(sources.read_text(encoding="utf-8-sig"))["made_with"]
     except (ValueError, KeyError, TypeError) as error:
         raise PredictionError(f"{sources}: cannot be read ({error}); remove the file to write it again.") from error
     return made_with

@@ -49,7 +49,7 @@ def write_gallery(folder: Path) -> Path:
     Returns:
         Path of the page.
     """
-    found = [(path, json.loads(path.read_text(encoding="utf-8"))) for path in folder.glob("*.sources.json")]
+    found = [(path, json.loads(path.read_text(encoding="utf-8-sig"))) for path in folder.glob("*.sources.json")]
     found.sort(key=lambda item: (-item[1]["score"], item[1]["sample_id"]))
     cards = [_card(folder, path.name.removesuffix(".sources.json"), facts) for path, facts in found]
     notes = sorted({note for card in cards if (note := card.facts["made_with"].get("note"))})

@@ -25,6 +25,7 @@ from tavlo_pl.data.leakage import video_of
 from tavlo_pl.data.segments import TOLERANCE_S
 from tavlo_pl.data.video_files import video_files, videos_below
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError, MediaError
+from tavlo_pl.io.parsing import read_text
 
 Side = Literal["train", "test"]
 
@@ -158,11 +159,7 @@ def _read_index(path: Path, side: Side) -> Listing:
 
 
 def _read_ids(path: Path) -> Iterator[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path}: no text file; give a list of ids, a .csv, a .json or a folder.") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         words = line.split()
         if len(words) > 1:
             raise AnnotationError(
