@@ -81,16 +81,17 @@ class Localization:
         """The moment that is nearest to a time in seconds."""
         return self.moments[int(np.abs(self.time_s - time_s).argmin())]
 
-    def to_json(self, made_with: Mapping[str, Any]) -> str:
+    def to_json(self, made_with: Mapping[str, Any], source: Mapping[str, Any] | None = None) -> str:
         """Returns the text of ``<id>.sources.json``, see ``docs/predict.md``.
 
         Args:
             made_with: checkpoint and options, stored with the results.
+            source: size, time and fingerprint of the file, stored too.
         """
         known = [moment.visible for moment in self.moments if moment.visible is not None]
         summary = {
             "sample_id": self.sample_id,
-            "video": self.path.name,
+            "video": source_text(self.path),
             "duration_s": round(self.duration_s, 3),
             "width": self.size[1],
             "height": self.size[0],
@@ -99,7 +100,7 @@ class Localization:
             "best_s": self.best.time_s,
             "visible_share": sum(known) / len(known) if known else None,
             "made_with": dict(made_with),
-        }
+        } | ({"source": dict(source)} if source is not None else {})
         steps = [
             {
                 "time_s": round(moment.time_s, 4),
@@ -112,6 +113,11 @@ class Localization:
         ]
         lines = ",\n".join(json.dumps(step) for step in steps)
         return json.dumps(summary, indent=1, ensure_ascii=False)[:-2] + f',\n "steps": [\n{lines}\n]}}\n'
+
+
+def source_text(path: Path) -> str:
+    """Name of a video as valid UTF-8; bytes that are not are written as escapes."""
+    return path.name.encode("utf-8", "backslashreplace").decode()
 
 
 def moments_of(
