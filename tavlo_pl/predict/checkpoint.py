@@ -14,6 +14,7 @@ from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import CheckpointError, TavloError
 from tavlo_pl.models.base import AVLocalizer, remove_downloads
 from tavlo_pl.models.weights_file import read_plain, write_safe
+from tavlo_pl.predict.checks import check_packages, to_device
 from tavlo_pl.predict.localizer import Localizer
 
 NO_THRESHOLD = (
@@ -161,6 +162,8 @@ def _load(
     path: Path, device: torch.device | str | None, allow_import: Sequence[str]
 ) -> tuple[AVLocalizer, dict[str, Any], dict[str, Any]]:
     """The model, the content of the checkpoint and its configuration."""
+    check_packages(allow_import)
+    chosen = to_device(device)
     content = read_checkpoint(path)
     stored = stored_config(content, path)
     if stored is None:
@@ -178,7 +181,6 @@ def _load(
         model.load_state_dict(weights_of(content, path))
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from error
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return model.eval().to(chosen), content, config
 
 

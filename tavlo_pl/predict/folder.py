@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from tavlo_pl.data.sample_names import NAME_BYTES, is_valid_name
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
 from tavlo_pl.predict.attention import write_attention
+from tavlo_pl.predict.checks import Aspect, check_options
 from tavlo_pl.predict.gallery import write_gallery
-from tavlo_pl.predict.localizer import Aspect, Model, ModelWindows
+from tavlo_pl.predict.localizer import Model, ModelWindows
 from tavlo_pl.predict.overlay_video import write_overlay_video, write_poster
 from tavlo_pl.predict.source_file import is_same_source
 from tavlo_pl.predict.sources import Localization
@@ -47,6 +48,9 @@ class PredictOptions:
         save_attention: Write the temporal attention of each block as an array and as images.
         layout: Files to write. tavlo: for each video a heatmap archive, a poster, the source positions and an overlay
             video. avatar: heatmap/<video>.npy alone, a map every eighth frame, as the evaluator of AVATAR reads them.
+
+    Raises:
+        ConfigError: an option has a value that is not possible.
     """
 
     maps_per_second: float | None = None
@@ -56,6 +60,11 @@ class PredictOptions:
     spectrogram: bool = False
     save_attention: bool = False
     layout: Layout = "tavlo"
+
+    def __post_init__(self) -> None:
+        check_options(self.maps_per_second, self.aspect)
+        if self.layout not in get_args(Layout):
+            raise ConfigError(f"layout is {self.layout!r}; it must be one of {', '.join(get_args(Layout))}.")
 
 
 class PredictionFolder:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.nn.functional import grid_sample, pad
 from tavlo_pl.data import media
 from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import MediaError
+from tavlo_pl.predict.checks import Aspect, check_options
 from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.sources import Localization
 from tavlo_pl.predict.windows import WindowAverage, WindowPlan
@@ -23,9 +24,6 @@ FRAMES_PER_BATCH = 40
 
 READ_AHEAD_S = 10.0
 """Seconds of frames that are decoded at a time; each read decodes from the key frame before it."""
-
-Aspect = Literal["squash", "keep"]
-"""``squash`` resizes frames to the square input of the model, ``keep`` pads them with black bars."""
 
 
 class Model(Protocol):
@@ -101,6 +99,7 @@ class Localizer:
             advance: called with the seconds of video that were processed since the last call.
 
         Raises:
+            ConfigError: an option has a value that is not possible.
             MediaError: the file cannot be read, or has no video or audio stream.
         """
         _, found = next(self.localize_all([(sample_id or path.stem, path)], maps_per_second, aspect, advance))
@@ -129,6 +128,7 @@ class Localizer:
             The name of a finished video, and its heatmaps or the error: the file cannot be read, or has no video or
             audio stream.
         """
+        check_options(maps_per_second, aspect)
         batch_size = max(1, FRAMES_PER_BATCH // self.spec.segments)
         batch: list[_VideoWindows] = []
         for sample_id, path in videos:
