@@ -43,6 +43,9 @@ def main(args: list[str] | None = None) -> int:
         0 on success, 2 after a mistake of the user, 1 after a failed run, 130 after Ctrl-C.
     """
     args = sys.argv[1:] if args is None else args
+    for stream in (sys.stdout, sys.stderr):  # names of files that are not UTF-8, terminals without Unicode
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     command = args[0] if args else "--help"
     if command == "--version":
         print(f"tavlo {__version__}")

@@ -134,7 +134,7 @@ class TavloCLI(LightningCLI):
         if self.command == "fit":
             text = stored.to_stored_config(self.resolved)
             return fit_callbacks(self.session, text, config.monitor, has_logger=has_logger)
-        return evaluation_callbacks(self.session, self._test_data(), config.seed_everything, config.ckpt_path)
+        return evaluation_callbacks(self.session, self._test_data(), config, self.resolved)
 
     @staticmethod
     @override

@@ -8,11 +8,11 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tavlo_pl.commands import one_line
 from tavlo_pl.config import security
 from tavlo_pl.data.annotations import read_mask
 from tavlo_pl.data.datasets.avatar import AVATAR
 from tavlo_pl.errors import AnnotationError, ConfigError, TavloError
+from tavlo_pl.io.messages import one_line
 from tavlo_pl.predict.folder import checked_name
 from tests.fuzz import guided, run, targets
 from tests.helpers.trees import instance, sample_of, write_avatar

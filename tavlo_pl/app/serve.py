@@ -7,9 +7,8 @@ from aiohttp import web
 
 from tavlo_pl.app.server import ADDRESS, listen, make_app, working_folder
 from tavlo_pl.app.videos import Videos
-from tavlo_pl.errors import ConfigError
 from tavlo_pl.predict.checkpoint import NO_THRESHOLD, load_localizer, packaged_checkpoint, packaged_checkpoint_note
-from tavlo_pl.predict.localizer import Aspect
+from tavlo_pl.predict.checks import Aspect, check_options
 from tavlo_pl.run import directory
 
 
@@ -35,8 +34,7 @@ def serve(
         ConfigError: the port is in use, or an option is invalid.
         CheckpointError: the checkpoint is missing or unreadable.
     """
-    if maps_per_second is not None and maps_per_second <= 0:
-        raise ConfigError(f"--maps_per_second {maps_per_second} must be above 0, 4 for example")
+    check_options(maps_per_second, aspect)
     listener = listen(port)
     with listener, working_folder() as folder:
         localizer = load_localizer(checkpoint or packaged_checkpoint(), allow_import=allow_import)

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from tavlo_pl.app.videos import OVERLAY, Video, Videos
+from tavlo_pl.data.media.recognise import VIDEO_SUFFIXES
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.viz.colormap import INFERNO
 from tavlo_pl.viz.page import render, static_text
@@ -157,6 +158,7 @@ class _Server:
             note=self.note,
             styles=[f"/static/{name}" for name in STYLES],
             script=f"/static/{SCRIPTS[0]}",
+            accept=",".join(["video/*", *sorted(VIDEO_SUFFIXES)]),
         )
         return web.Response(text=text, content_type="text/html", charset="utf-8")
 

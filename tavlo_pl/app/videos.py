@@ -15,8 +15,9 @@ import numpy as np
 
 from tavlo_pl.data import media
 from tavlo_pl.errors import ConfigError, TavloError
+from tavlo_pl.predict.checks import Aspect
 from tavlo_pl.predict.folder import write_archive
-from tavlo_pl.predict.localizer import Aspect, Localizer
+from tavlo_pl.predict.localizer import Localizer
 from tavlo_pl.predict.overlay_video import write_overlay_video, write_poster
 from tavlo_pl.predict.sources import Localization
 

@@ -1,5 +1,10 @@
 """The callbacks of every run; those of the configuration come in addition."""
 
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import LearningRateMonitor
 
@@ -10,7 +15,9 @@ from tavlo_pl.callbacks.fresh_loader import FreshTrainLoader
 from tavlo_pl.callbacks.gallery import Gallery
 from tavlo_pl.callbacks.non_finite import NonFiniteGuard
 from tavlo_pl.callbacks.results import ResultsWriter
+from tavlo_pl.metrics.protocols import ProtocolOptions
 from tavlo_pl.run import directory
+from tavlo_pl.run.results import RESULTS, refuse_to_replace
 from tavlo_pl.run.session import RunSession
 
 
@@ -34,14 +41,27 @@ def fit_callbacks(session: RunSession, config: str, monitor: str | None, *, has_
     ]
 
 
-def evaluation_callbacks(session: RunSession, data: str, seed: int, checkpoint: str | None) -> list[Callback]:
+def evaluation_callbacks(
+    session: RunSession, data: str, config: Mapping[str, Any], resolved: Mapping[str, Any]
+) -> list[Callback]:
     """Returns the callbacks of all commands but ``fit``.
 
     Args:
         session: the run.
         data: configuration of the test clips on one line.
-        seed: of the run.
-        checkpoint: its weights are evaluated.
+        config: the parsed command line.
+        resolved: the resolved configuration as plain values.
+
+    Raises:
+        ConfigError: ``test`` would replace the results of other options.
     """
-    results = [ResultsWriter(session.folder, data, seed, session.command_line, checkpoint)]
-    return [*(results if session.command == "test" else []), DataFingerprint(session.folder)]
+    fingerprint = DataFingerprint(session.folder)
+    if session.command != "test":
+        return [fingerprint]
+    seed, checkpoint = config["seed_everything"], config["ckpt_path"]
+    options = {name: config[name] for name in ProtocolOptions.__dataclass_fields__}
+    options |= {"data": data, "seed": seed, "checkpoint": checkpoint and os.path.abspath(checkpoint)}
+    options |= {"model": resolved["model"], "clip": resolved["data"]["clip"]}
+    options = json.loads(json.dumps(options))
+    refuse_to_replace(session.folder / RESULTS, options, overwrite=config["overwrite"])
+    return [ResultsWriter(session.folder, data, seed, session.command_line, checkpoint, options), fingerprint]

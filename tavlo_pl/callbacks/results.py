@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ class ResultsWriter(Callback):
     ``results.json`` holds ``metrics`` (what ``LocalizationSuite.compute()`` returns), ``checkpoint``
     (``path`` and ``sha256``; null for random weights), ``data_fingerprint`` (``samples`` and ``sha256`` of their names
     and masks; null where none were seen), ``version``, ``seed``, ``data``, ``command``, ``wall_time_s``,
-    ``parameters`` (their number, frozen ones too) and ``inference_s`` (seconds a clip in the model alone; null where
-    nothing was tested).
+    ``options`` (what determines the results), ``parameters`` (their number, frozen ones too) and ``inference_s``
+    (seconds a clip in the model alone; null where nothing was tested).
 
     The model hands its maps over: ``test_step`` returns ``{"heatmap": (B, T, h, w)}``, or None for a batch without
     annotated samples.
@@ -41,6 +42,7 @@ class ResultsWriter(Callback):
         seed: of the run.
         command: the command line.
         checkpoint: whose weights are tested.
+        options: what determines the results, see `refuse_to_replace`.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class ResultsWriter(Callback):
         seed: int | None = None,
         command: str = "",
         checkpoint: str | Path | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.data = data
         self.seed = seed
         self.command = command
         self.checkpoint = checkpoint
+        self.options = dict(options or {})
         self._maps = MapKeeper()
         self._started_s = 0.0
         self._clock: ForwardClock
@@ -96,6 +100,7 @@ class ResultsWriter(Callback):
             "seed": self.seed,
             "data": self.data,
             "command": self.command,
+            "options": self.options,
             "wall_time_s": round(time.monotonic() - self._started_s, 3),
             "parameters": sum(p.numel() for p in pl_module.parameters()),
             "inference_s": self._clock.stop(),

@@ -14,10 +14,8 @@ from jsonargparse import ArgumentParser
 from tavlo_pl import env
 from tavlo_pl.config import security
 from tavlo_pl.errors import INTERRUPTED, RunFailedError, TavloError
+from tavlo_pl.io.messages import one_line
 from tavlo_pl.io.os_errors import describe_os_error
-
-LONGEST_MESSAGE = 4_000
-"""Largest length of a message in characters; a list of missing weights is about as long."""
 
 
 class ShortErrors(ArgumentParser):
@@ -93,10 +91,3 @@ def to_exit_code(command: str, run: Callable[[], object], allow_import: Sequence
         )
         return RunFailedError.exit_code
     return 0
-
-
-def one_line(message: object) -> str:
-    """Returns a message as one printable line: names in untrusted files may hold control sequences of terminals."""
-    text = " ".join(str(message).split())
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}..."

@@ -35,7 +35,7 @@ def audit(
     folder is known: given, or part of what is audited.
 
     Args:
-        train: clips to train on: an index, a text file of ids, vggsound.csv, or a folder of a data set or of mp4 files.
+        train: clips to train on: an index, a text file of ids, vggsound.csv, or a folder of a data set or of videos.
         test: clips to test on: the same, vggsound_test.csv, vggss.json, or AVATAR's root or its metadata.
         train_videos: folder of the training videos <id>_<start>.mp4, where train is a mere list.
         test_videos: folder of the test videos, where test is a mere list.
@@ -66,7 +66,12 @@ def audit(
     content = {**counts, "overlap": _overlaps(overlap), "duration_s": duration_s, **sides}
     write_text_atomic(folder / AUDIT, json.dumps(content, indent=2) + "\n")
     framed = {side: found for side, found in sides.items() if found["frames"] is not None and found["files"]}
-    tables = [_sides_table(sides, duration_s), *([_frames_table(framed)] if framed else []), _overlap_table(overlap)]
+    left_out = {side: str(each.left_out) for side, each in listings.items() if each.left_out.reasons}
+    tables = [
+        _sides_table(sides, left_out, duration_s),
+        *([_frames_table(framed)] if framed else []),
+        _overlap_table(overlap),
+    ]
     print("\n" + "\n\n".join(table.to_text() for table in tables) + "\n")
     if overlap.youtube:
         leaking = {video_of(clip_key(name)) for name in overlap.youtube}
@@ -94,7 +99,7 @@ def _overlap_table(overlap: Overlap) -> Table:
     )
 
 
-def _sides_table(sides: dict[str, dict[str, Any]], duration_s: float) -> Table:
+def _sides_table(sides: dict[str, dict[str, Any]], left_out: dict[str, str], duration_s: float) -> Table:
     """Counts of both sides, and below them the first names of whatever is wrong."""
     wrong = {
         "entries of a clip listed before": "duplicates",
@@ -119,6 +124,7 @@ def _sides_table(sides: dict[str, dict[str, Any]], duration_s: float) -> Table:
         for what, key in wrong.items()
         if found[key]
     ]
+    notes += [f"{side}: files: {text}" for side, text in left_out.items()]
     if any(found["missing"] is None for found in sides.values()):
         notes.append(f"{NOTHING}: no folder of videos given (--train_videos, --test_videos).")
     return Table(title="Lists and files", header=["", *sides], rows=rows, notes=notes)

@@ -15,6 +15,7 @@ from tavlo_pl.data.index.select import Filter, make_rows
 from tavlo_pl.data.index.table import Row, read_probed, write_index
 from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.media.archive import is_archive
+from tavlo_pl.data.video_files import LeftOut
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.viz.table import Table
 
@@ -71,7 +72,8 @@ def index(
     lists = {name: set(read_listing(Path(name), "test").clips) for name in _several(held_out)}
     wanted = read_ids(Path(ids)) if ids is not None else None
     path = Path(out)
-    files = find_files(_several(root))
+    left_out = LeftOut()
+    files = find_files(_several(root), left_out)
     packed = any(is_archive(Path(file.path)) for file in files)
     with Journal(path.with_name(path.name + ".journal"), read_probed(path) if path.is_file() else ()) as journal:
         videos = list(tqdm(probe_files(files, journal, jobs), "videos", None if packed else len(files), unit="video"))
@@ -81,7 +83,8 @@ def index(
     write_index(path, rows, {"tavlo data index": json.dumps(options)})
     journal.remove()
     tables = [_categories(rows), _reasons(rows, table)]
-    print("\n" + "\n\n".join(each.to_text() for each in tables) + f"\n\nindex: {path}")
+    others = f"\n\nfiles: {left_out}" if left_out.reasons else ""
+    print("\n" + "\n\n".join(each.to_text() for each in tables) + f"{others}\n\nindex: {path}")
 
 
 def _several(names: str | list[str] | None) -> list[str]:

@@ -1,6 +1,7 @@
 """``tavlo score``: scores saved heatmaps of any model against annotations, without the model or the videos."""
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,7 @@ from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.metrics.figure import ALL, FORMATS, MISMATCHED_ROW, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Unit, read_figures
 from tavlo_pl.metrics.protocols import Protocol, ProtocolOptions
 from tavlo_pl.report.avatar_files import write_avatar_results
-from tavlo_pl.run.results import MAPS, PER_SAMPLE, SampleMaps, to_csv
+from tavlo_pl.run.results import MAPS, PER_SAMPLE, SampleMaps, refuse_to_replace, to_csv
 from tavlo_pl.types import BadClip, Scenario
 from tavlo_pl.viz.table import NOTHING, Table, results_tables
 
@@ -39,6 +40,7 @@ def score(
     silence: str | None = None,
     noise: str | None = None,
     mismatched: str | None = None,
+    overwrite: bool = False,
     **protocol_options: Any,
 ) -> None:
     """Scores saved heatmaps and writes results.json, per_sample.csv and maps.npz.
@@ -56,10 +58,11 @@ def score(
         silence: folder of heatmaps of the same names for the same frames with silence, for pIA.
         noise: the same with white noise.
         mismatched: the same with the audio of another clip.
+        overwrite: replace the results of other options in the folder of out.
         protocol_options: see `ProtocolOptions`.
 
     Raises:
-        ConfigError: an option has a value that is not possible.
+        ConfigError: an option has a value that is not possible, or results of other options would be replaced.
         DatasetNotFoundError: annotations or predictions are not there.
         AnnotationError: an annotation cannot be read.
         PredictionError: predictions are missing or cannot be read.
@@ -70,6 +73,12 @@ def score(
         raise ConfigError(
             f"--out {out} must be a file, such as results.json; per_sample.csv is written to the same folder."
         )
+    given = {"dataset": dataset, "missing": missing, "frame_rate": frame_rate, **protocol_options}
+    folders = {"annotations": annotations, MODEL_ROW: predictions, MISMATCHED_ROW: mismatched}
+    folders |= {"silence": silence, "white_noise": noise}
+    given |= {name: folder and os.path.abspath(folder) for name, folder in folders.items()}
+    options = json.loads(json.dumps(given))
+    refuse_to_replace(Path(out), options, overwrite=overwrite, flag="--overwrite true")
     from tavlo_pl.data.annotations import original_size
 
     source = _source(dataset, annotations)
@@ -83,7 +92,7 @@ def score(
     from tavlo_pl.metrics.suite import LocalizationSuite
 
     samples = samples_of(clips, protocol)
-    folders = {MODEL_ROW: predictions, MISMATCHED_ROW: mismatched, "silence": silence, "white_noise": noise}
+    del folders["annotations"]
     heatmaps = {
         name: open_heatmaps(Path(folder), frame_rate, protocol.time)
         for name, folder in folders.items()
@@ -112,6 +121,7 @@ def score(
         **_summary(metrics, dataset),
         "fingerprint": loader.fingerprint(),
         "version": __version__,
+        "options": options,
         "metrics": metrics,
     }
     path = Path(out)

@@ -292,7 +292,7 @@ class Commands:
                 return f"{run.name} with seed {run.seed}: {arguments[0]} failed with exit code {code} (see {run.log})"
         from tavlo_pl.report.records import RunRecord
 
-        sha256 = json.loads(run.config_record.read_text(encoding="utf-8"))["sha256"]
+        sha256 = json.loads(run.config_record.read_text(encoding="utf-8-sig"))["sha256"]
         RunRecord.of_test(run.name, run.seed, sha256, run.test_folder, run.fit_s()).write(run.record)
         return None
 
@@ -316,7 +316,7 @@ def _with_table(page: Path, name: str, table: str) -> str:
     Raises:
         ConfigError: the page does not exist, or has no table with that name.
     """
-    text = page.read_text() if page.is_file() else ""
+    text = page.read_text(encoding="utf-8-sig") if page.is_file() else ""
     if name not in {found[2] for found in PLACE.finditer(text)}:
         raise ConfigError(f"--page {page}: no page with a line <!-- table: {name} --> and a line <!-- end --> below it")
     return PLACE.sub(lambda found: found[1] + table + found[3] if found[2] == name else found[0], text)

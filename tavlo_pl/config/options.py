@@ -15,7 +15,8 @@ RUN_OPTIONS: dict[str, dict[str, Any]] = {
     },
     "overwrite": {
         "action": "store_true",
-        "help": "fit: remove an earlier run in --out; predict: write finished videos again.",
+        "help": "fit: remove an earlier run in --out; test: replace results of other options; predict: write finished "
+        "videos again.",
     },
     "allow_untrained": {"action": "store_true", "help": "All commands but fit: run with random weights."},
     "allow_import": {

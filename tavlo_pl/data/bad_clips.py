@@ -110,7 +110,7 @@ def append_csv(path: Path, bad_clips: Sequence[BadClip]) -> None:
     """
     known: set[str] = set()
     if path.is_file():
-        with path.open(newline="", encoding="utf-8") as lines:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
             known = {row[0] for row in csv.reader(lines) if row}
     fresh = [bad for bad in bad_clips if bad.sample_id not in known]
     if fresh:

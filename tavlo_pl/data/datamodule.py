@@ -52,7 +52,7 @@ class ClipDataModule(LightningDataModule):
         train: training clips.
         val: validation clips; without them ``fit`` does not validate.
         test: test clips.
-        root: folder, file or glob pattern of the videos to predict.
+        root: folder, file or glob pattern of the videos to predict, or a list of them.
         clip: the clip format; it is stored with checkpoints and used by prediction too.
         augment: the transforms of training clips.
         train_segments: segments of a training item, a random part of a clip; None takes whole clips. At equal cost, a
@@ -82,7 +82,7 @@ class ClipDataModule(LightningDataModule):
         train: ClipSource | None = None,
         val: ClipSource | None = None,
         test: ClipSource | None = None,
-        root: str | None = None,
+        root: str | list[str] | None = None,
         clip: ClipSpec = DEFAULT_CLIP,
         augment: Augment = DEFAULT_AUGMENT,
         train_segments: int | None = None,
@@ -163,16 +163,18 @@ class ClipDataModule(LightningDataModule):
             raise ConfigError("--size original needs test clips: set data.test.")
         return original_size(frame for clip in source.clips() for frame in clip.annotations)
 
-    def videos(self) -> list[tuple[str, Path]]:
-        """Name and path of each video to predict.
+    def video_folder(self, out: Path | None = None) -> VideoFolder:
+        """The videos to predict.
+
+        Args:
+            out: output folder, whose videos are left out.
 
         Raises:
-            ConfigError: ``root`` is not set, or two videos would have the same name.
-            DatasetNotFoundError: there is no video.
+            ConfigError: ``root`` is not set.
         """
-        if self.root is None:
-            raise ConfigError("predict needs videos: set data.root to a folder, a file or a quoted pattern.")
-        return VideoFolder(self.root).videos()
+        if not self.root:
+            raise ConfigError("predict needs videos: tavlo predict VIDEO..., with files, folders or quoted patterns.")
+        return VideoFolder(self.root, out)
 
     @override
     def train_dataloader(self) -> DataLoader[Item]:

@@ -10,6 +10,12 @@ from pathlib import Path
 
 from tavlo_pl.errors import ConfigError, TavloError
 
+BYTE_ORDER_MARK = "\ufeff"
+"""Written by Notepad and Excel at the start of a text in UTF-8; programs that concatenate files leave it inside."""
+
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""First bytes of a text in UTF-16, as PowerShell and Notepad write it."""
+
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -64,9 +70,15 @@ def read_bytes(path: str | Path, largest_bytes: int, error: type[TavloError] = C
 
 
 def read_text(path: str | Path, largest_bytes: int, error: type[TavloError] = ConfigError) -> str:
-    """Reads a regular UTF-8 file, with the line ends of Unix; arguments and errors as for `check_regular`."""
+    """Reads a regular UTF-8 file, with the line ends of Unix and without byte-order marks.
+
+    Arguments and errors are those of `check_regular`.
+    """
+    content = read_bytes(path, largest_bytes, error)
+    if content.startswith(UTF_16):
+        raise error(f"{path}: the text is in UTF-16; save it as UTF-8.")
     try:
-        text = read_bytes(path, largest_bytes, error).decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as problem:
         raise error(f"{path}: no text in UTF-8 ({problem}); unpack or download it again.") from problem
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace(BYTE_ORDER_MARK, "").replace("\r\n", "\n").replace("\r", "\n")

@@ -26,7 +26,7 @@ LARGEST_IMAGE_PIXELS = 2**26
 
 
 def read_text(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
-    """Reads a text file.
+    """Reads a text file in UTF-8, without byte-order marks.
 
     Args:
         path: of the file.

@@ -1,7 +1,7 @@
 """Recursive listing of files that follows links, within a limit."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tavlo_pl.errors import ConfigError
@@ -10,13 +10,19 @@ MOST_ENTRIES = 20_000_000
 """Largest number of files and folders of a tree, a hundred times that of VGGSound; a link to ``/`` leads to as many."""
 
 
-def walk_files(root: Path) -> Iterator[Path]:
-    """Yields all files below a folder; links are followed, and each folder is visited once.
+def ignore(path: Path, reason: str) -> None:
+    """The default of ``leave_out``."""
+    del path, reason
+
+
+def walk_files(root: Path, leave_out: Callable[[Path, str], object] = ignore) -> Iterator[Path]:
+    """Yields all files below a folder; links are followed, each folder is visited once, hidden folders are not.
 
     Links to a folder above the root, such as ``/``, are not followed.
 
     Args:
         root: a folder.
+        leave_out: called with each folder that is not visited, and the reason.
 
     Raises:
         ConfigError: there are more than `MOST_ENTRIES` files and folders.
@@ -24,7 +30,11 @@ def walk_files(root: Path) -> Iterator[Path]:
     above = (os.stat(folder) for folder in root.resolve().parents)
     seen = {(stat.st_dev, stat.st_ino) for stat in above}
     count = 0
-    for folder, below, names in os.walk(root, followlinks=True):
+
+    def unreadable(error: OSError) -> None:
+        leave_out(Path(error.filename or root), "unreadable folder")
+
+    for folder, below, names in os.walk(root, unreadable, followlinks=True):
         stat = os.stat(folder)
         if (stat.st_dev, stat.st_ino) in seen:  # a link to a parent folder
             below.clear()
@@ -35,5 +45,8 @@ def walk_files(root: Path) -> Iterator[Path]:
             raise ConfigError(
                 f"{root}: more than {MOST_ENTRIES:,} files; is it the right folder, without links to others?"
             )
+        for name in [name for name in below if name.startswith(".")]:
+            leave_out(Path(folder, name), "hidden folder")
+            below.remove(name)
         below.sort()  # sorted, so that of two paths to a folder every machine takes the same one
         yield from (Path(folder, name) for name in names)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import load_localizer, load_model, packaged_checkpoint, packaged_checkpoint_note
-from tavlo_pl.predict.localizer import Aspect, Localizer
+from tavlo_pl.predict.checks import Aspect, check_options, check_packages, to_device
+from tavlo_pl.predict.localizer import Localizer
 from tavlo_pl.predict.sources import Localization
 
 
@@ -21,6 +22,7 @@ def load(checkpoint: str | Path, device: str | None = None, allow_import: tuple[
 
     Raises:
         CheckpointError: the checkpoint is missing, unreadable or not of this package.
+        ConfigError: there is no such device.
 
     Example::
 
@@ -56,22 +58,27 @@ def localize(
     Raises:
         MediaError: the video cannot be read, or has no video or audio stream.
         CheckpointError: the checkpoint is missing or unreadable.
-        ConfigError: an option is out of range.
+        ConfigError: an option has a value that is not possible, or there is no such device.
 
     Example::
 
         found = tavlo_pl.localize("clip.mp4", checkpoint="runs/mine/checkpoints/best.ckpt", maps_per_second=4)
         print(found.best.time_s, found.best.x, found.best.y, found.best.visible)
     """
+    check_options(maps_per_second, aspect)
+    check_packages(allow_import)
+    used = str(to_device(device))
     if checkpoint is None:
         warnings.warn(packaged_checkpoint_note("checkpoint="), stacklevel=2)
     chosen = packaged_checkpoint() if checkpoint is None else Path(checkpoint)
     modified_ns = chosen.stat().st_mtime_ns if chosen.is_file() else 0
-    return _load_cached(chosen, modified_ns, device, allow_import).localize(Path(path), None, maps_per_second, aspect)
+    return _load_cached(chosen, modified_ns, used, tuple(allow_import)).localize(
+        Path(path), None, maps_per_second, aspect
+    )
 
 
 @lru_cache(maxsize=1)
-def _load_cached(checkpoint: Path, modified_ns: int, device: str | None, allow_import: tuple[str, ...]) -> Localizer:
+def _load_cached(checkpoint: Path, modified_ns: int, device: str, allow_import: tuple[str, ...]) -> Localizer:
     """Loads a checkpoint; `modified_ns` is part of the cache key, so that a changed file is loaded again."""
     del modified_ns
     return load_localizer(checkpoint, device, allow_import)

@@ -15,7 +15,7 @@ from tavlo_pl.data.heatmap_avatar import FRAME_STRIDE, HEATMAPS
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
 from tavlo_pl.metrics.functional.in_time import blend_in_time
 from tavlo_pl.predict.folder import PredictionFolder, PredictOptions, checked_name
-from tavlo_pl.predict.sources import Localization
+from tavlo_pl.predict.sources import Localization, source_text
 
 MADE_WITH = "made_with"
 """Folder of the files that state with which checkpoint and options a video was made, and that it is finished."""
@@ -42,14 +42,12 @@ class AvatarPredictionFolder(PredictionFolder):
         return [self.path / HEATMAPS / f"{name}.npy", self.path / MADE_WITH / f"{name}.json"]
 
     @override
-    def write(self, found: Localization, advance: Callable[[float], object]) -> None:
-        maps, mark = self.files(found.sample_id)
-        mark.unlink(missing_ok=True)
-        for path in (maps, mark):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(maps) as part, part.open("wb") as file:
-            np.save(file, maps_of_every_eighth_frame(found))
-        write_text_atomic(mark, json.dumps({"made_with": self.made_with}, indent=1) + "\n")
+    def write(self, found: Localization, source: Mapping[str, Any], advance: Callable[[float], object]) -> None:
+        content = {"sample_id": found.sample_id, "video": source_text(found.path), "source": dict(source)}
+        with self.new_files(found.sample_id) as (maps, mark):
+            with atomic_path(maps) as part, part.open("wb") as file:
+                np.save(file, maps_of_every_eighth_frame(found))
+            write_text_atomic(mark, json.dumps(content | {"made_with": self.made_with}, indent=1) + "\n")
 
     @override
     def write_page(self) -> None:

@@ -18,6 +18,7 @@ from tavlo_pl.io.parsing import brief
 from tavlo_pl.models.allocation import limited_allocation
 from tavlo_pl.models.base import AVLocalizer, remove_downloads
 from tavlo_pl.models.weights_file import check_weights, read_plain, write_safe
+from tavlo_pl.predict.checks import check_packages, to_device
 from tavlo_pl.predict.localizer import Localizer
 
 NO_THRESHOLD = (
@@ -188,6 +189,8 @@ def _load(
     path: Path, device: torch.device | str | None, allow_import: Sequence[str]
 ) -> tuple[AVLocalizer, dict[str, Any], dict[str, Any]]:
     """The model, the content of the checkpoint and its configuration."""
+    check_packages(allow_import)
+    chosen = to_device(device)
     content = read_checkpoint(path)
     text = config_text(content, path)
     if text is None:
@@ -200,7 +203,6 @@ def _load(
         model.load_state_dict(weights_of(content, path))
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from error
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return model.eval().to(chosen), content, config
 
 

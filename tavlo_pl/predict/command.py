@@ -46,6 +46,8 @@ def predict(
         ConfigError: a file of the folder would be replaced.
         RunFailedError: some videos failed; all others are written.
     """
+    videos = datamodule.video_folder(folder)
+    found = videos.videos()
     options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
     threshold = threshold_of(read_checkpoint(Path(ckpt_path))) if ckpt_path else None
     note = f"Note: {packaged_checkpoint_note()}." if is_packaged else None
@@ -62,4 +64,6 @@ def predict(
     has_bar = config["trainer"]["enable_progress_bar"] is not False
     made_folder = AvatarPredictionFolder if options.layout == "avatar" else PredictionFolder
     predictions = made_folder(folder, options, made_with)
-    predict_all(datamodule.videos(), make_localizer, predictions, config["overwrite"], progress=has_bar)
+    for line in videos.notes():
+        print(line, flush=True)
+    predict_all(found, make_localizer, predictions, config["overwrite"], progress=has_bar)

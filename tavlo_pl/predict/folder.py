@@ -3,32 +3,35 @@
 import fcntl
 import json
 import os
-import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from tavlo_pl.data.heatmap_folder import in_pieces
-from tavlo_pl.errors import ConfigError, PredictionError
+from tavlo_pl.data.sample_names import NAME_BYTES, is_valid_name
+from tavlo_pl.errors import ConfigError
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
 from tavlo_pl.predict.attention import write_attention
+from tavlo_pl.predict.checks import Aspect, check_options
 from tavlo_pl.predict.gallery import write_gallery
-from tavlo_pl.predict.localizer import Aspect, Model, ModelWindows
+from tavlo_pl.predict.localizer import Model, ModelWindows
 from tavlo_pl.predict.overlay_video import write_overlay_video, write_poster
+from tavlo_pl.predict.source_file import is_same_source
 from tavlo_pl.predict.sources import Localization
-
-NAME_BYTES = 230
-"""Maximum length of a sample's name; file systems allow 255 bytes, and suffixes are appended."""
 
 Layout = Literal["tavlo", "avatar"]
 """Which files a folder of predictions has."""
 
 LOCKS = ".locks"
 """Folder of lock files, one for each video in work; the system releases the lock of a process that ends."""
+
+UNFINISHED = ".unfinished"
+"""Folder of the files of videos in work; they are renamed together when all of them are complete."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class PredictOptions:
         save_attention: Write the temporal attention of each block as an array and as images.
         layout: Files to write. tavlo: for each video a heatmap archive, a poster, the source positions and an overlay
             video. avatar: heatmap/<video>.npy alone, a map every eighth frame, as the evaluator of AVATAR reads them.
+
+    Raises:
+        ConfigError: an option has a value that is not possible.
     """
 
     maps_per_second: float | None = None
@@ -54,6 +60,11 @@ class PredictOptions:
     spectrogram: bool = False
     save_attention: bool = False
     layout: Layout = "tavlo"
+
+    def __post_init__(self) -> None:
+        check_options(self.maps_per_second, self.aspect)
+        if self.layout not in get_args(Layout):
+            raise ConfigError(f"layout is {self.layout!r}; it must be one of {', '.join(get_args(Layout))}.")
 
 
 class PredictionFolder:
@@ -86,16 +97,24 @@ class PredictionFolder:
         suffixes = [".npz", ".jpg", *([".mp4"] if self.options.overlay_videos else []), ".sources.json"]
         return [self.file(sample_id, suffix) for suffix in suffixes]
 
-    def is_finished(self, sample_id: str) -> bool:
-        """Returns whether all files exist and were made with the same checkpoint and options.
+    def is_finished(self, sample_id: str, video: Path) -> bool:
+        """Returns whether all files exist and were made of this very file with the same checkpoint and options.
 
         A video that was finished with an overlay video is also finished without.
+
+        Args:
+            sample_id: name of the video.
+            video: the file, compared by size, time and fingerprint.
         """
         *others, sources = self.files(sample_id)
         if not all(path.is_file() for path in [*others, sources]):
             return False
-        stored = _read_made_with(sources)
-        return all(stored.get(key) == value for key, value in self.made_with.items())
+        stored = _read_sources(sources)
+        made_with = stored.get("made_with")
+        is_equal = isinstance(made_with, dict) and all(
+            made_with.get(key) == value for key, value in self.made_with.items()
+        )
+        return is_equal and is_same_source(stored.get("source"), video)
 
     def check(self, videos: Sequence[tuple[str, Path]]) -> None:
         """Checks that no file of another origin is replaced, in particular no video by its own overlay video.
@@ -104,28 +123,54 @@ class PredictionFolder:
             ConfigError: a file of another origin has the name of a file that will be written.
         """
         for sample_id, video in videos:
-            archive, *others = self.files(sample_id)
-            for path in others:
-                if path.is_file() and (not archive.is_file() or path.samefile(video)):
+            archive, *others, sources = self.files(sample_id)
+            is_own = archive.is_file() or sources.is_file()
+            for path in [*others, sources]:
+                if path.is_file() and (not is_own or is_same_path(path, video)):
                     raise ConfigError(f"{path} was not written by tavlo and would be replaced; give another --out")
 
-    def write(self, found: Localization, advance: Callable[[float], object]) -> None:
-        """Writes the files of one video; ``sources.json``, which marks it as finished, is written last.
+    def write(self, found: Localization, source: Mapping[str, Any], advance: Callable[[float], object]) -> None:
+        """Writes the files of one video: first beside their place, then all are renamed, the heatmaps last.
+
+        After a kill there are all files or no heatmaps.
 
         Args:
             found: the heatmaps.
+            source: `describe_source` of the video.
             advance: called with the seconds of the overlay video that were processed since the last call.
 
         Raises:
             MediaError: a frame of the video is damaged.
         """
-        archive, poster, *overlay, sources = self.files(found.sample_id)
-        sources.unlink(missing_ok=True)
-        write_archive(found, archive)
-        write_poster(found, poster)
-        for path in overlay:
-            write_overlay_video(found, path, self.options.box, self.options.spectrogram, advance)
-        write_text_atomic(sources, found.to_json(self.made_with))
+        with self.new_files(found.sample_id) as (archive, poster, *overlay, sources):
+            write_archive(found, archive)
+            write_poster(found, poster)
+            for path in overlay:
+                write_overlay_video(found, path, self.options.box, self.options.spectrogram, advance)
+            write_text_atomic(sources, found.to_json(self.made_with, source))
+
+    @contextmanager
+    def new_files(self, sample_id: str) -> Iterator[list[Path]]:
+        """Replaces the files of a video when the block has ended without error.
+
+        Args:
+            sample_id: name of the video.
+
+        Yields:
+            The paths to write, in the order of `files`.
+        """
+        final = self.files(sample_id)
+        new = [self.path / UNFINISHED / path.name for path in final]
+        for path in {path.parent for path in [*final, *new]}:
+            path.mkdir(parents=True, exist_ok=True)
+        try:
+            yield new
+            final[0].unlink(missing_ok=True)
+            for made, path in reversed(list(zip(new, final, strict=True))):
+                made.replace(path)
+        finally:
+            for path in new:
+                path.unlink(missing_ok=True)
 
     def write_page(self) -> Path | None:
         """Writes the page of all finished videos.
@@ -173,10 +218,11 @@ class PredictionFolder:
             path.unlink(missing_ok=True)
             os.close(handle)
 
-    def remove_locks(self) -> None:
-        """Removes the folder of locks if no process works on a video."""
+    def clean_up(self) -> None:
+        """Removes the folders of locks and of unfinished files if no process works on a video."""
         locks = self.path / LOCKS
         if locks.is_dir() and not any(locks.iterdir()):
+            shutil.rmtree(self.path / UNFINISHED, ignore_errors=True)  # of processes that were killed
             with suppress(OSError):  # another process has just locked a video
                 locks.rmdir()
 
@@ -204,23 +250,26 @@ def checked_name(sample_id: str) -> str:
     Raises:
         ConfigError: it is empty, too long, or contains a separator or control character.
     """
-    is_valid = 0 < len(os.fsencode(sample_id)) <= NAME_BYTES
-    if not is_valid or re.search(r"[/\\\x00-\x1f\x7f]", sample_id):
+    if not is_valid_name(sample_id):
         raise ConfigError(
-            f"sample {sample_id!r} cannot be a file name (empty, over {NAME_BYTES} bytes, or with a "
+            f"sample {sample_id!r} cannot be a file name (empty, over {NAME_BYTES} bytes, not UTF-8, or with a "
             "separator or control character in it); rename the video"
         )
     return sample_id
 
 
-def _read_made_with(sources: Path) -> dict[str, Any]:
-    """Checkpoint and options that a video was made with.
-
-    Raises:
-        PredictionError: the file is no ``sources.json`` of this package.
-    """
+def is_same_path(path: Path, other: Path) -> bool:
+    """Whether two paths are the same file; False if one does not exist."""
     try:
-        made_with: dict[str, Any] = json.loads(sources.read_text(encoding="utf-8"))["made_with"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise PredictionError(f"{sources}: cannot be read ({error}); remove the file to write it again.") from error
-    return made_with
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+def _read_sources(path: Path) -> dict[str, Any]:
+    """The content of a ``sources.json``; empty if it cannot be read, so that the video is written again."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -73,9 +73,8 @@ def write_gallery(folder: Path) -> Path:
     Returns:
         Path of the page.
     """
-    found = [(path, json.loads(path.read_text(encoding="utf-8"))) for path in folder.glob("*.sources.json")]
-    found.sort(key=lambda item: (-item[1]["score"], item[1]["sample_id"]))
-    cards = [_card(folder, path.name.removesuffix(".sources.json"), facts) for path, facts in found]
+    cards = [card for path in folder.glob("*.sources.json") if (card := _read_card(path)) is not None]
+    cards.sort(key=lambda card: (-card.facts["score"], card.facts["sample_id"]))
     notes = sorted({note for card in cards if (note := card.facts["made_with"].get("note"))})
     notes.append(NO_THRESHOLD if any(card.facts["threshold"] is None for card in cards) else THRESHOLD)
     path = folder / "index.html"
@@ -90,6 +89,19 @@ def write_gallery(folder: Path) -> Path:
     )
     write_text_atomic(path, text)
     return path
+
+
+def _read_card(path: Path) -> Card | None:
+    """The card of a ``sources.json``; None if it is of another program, or its heatmaps are not complete."""
+    name = path.name.removesuffix(".sources.json")
+    if not path.with_name(f"{name}.npz").is_file():
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8-sig"))
+        facts["made_with"].get("note")
+        return _card(path.parent, name, {**facts, "score": float(facts["score"]), "video": str(facts["video"])})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _card(folder: Path, name: str, facts: dict[str, Any]) -> Card:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch.nn.functional import grid_sample, pad
 from tavlo_pl.data import media
 from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import CheckpointError, MediaError
+from tavlo_pl.predict.checks import Aspect, check_options
+from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.sources import Localization, best_sounds
 from tavlo_pl.predict.windows import WindowAverage, WindowPlan
 
@@ -22,9 +24,6 @@ FRAMES_PER_BATCH = 40
 
 READ_AHEAD_S = 10.0
 """Seconds of frames that are decoded at a time; each read decodes from the key frame before it."""
-
-Aspect = Literal["squash", "keep"]
-"""``squash`` resizes frames to the square input of the model, ``keep`` pads them with black bars."""
 
 
 class Model(Protocol):
@@ -107,6 +106,7 @@ class Localizer:
             advance: called with the seconds of video that were processed since the last call.
 
         Raises:
+            ConfigError: an option has a value that is not possible.
             MediaError: the file cannot be read, or has no video or audio stream.
         """
         _, found = next(self.localize_all([(sample_id or path.stem, path)], maps_per_second, aspect, advance))
@@ -138,13 +138,16 @@ class Localizer:
         Raises:
             CheckpointError: a score of the model is not finite.
         """
+        check_options(maps_per_second, aspect)
         batch_size = max(1, FRAMES_PER_BATCH // self.spec.segments)
         batch: list[_VideoWindows] = []
         for sample_id, path in videos:
             try:
-                video = _OpenVideo.open(sample_id, path, self.spec, maps_per_second, aspect)
-                while video.num_read < len(video.plan.starts):
-                    batch.append(video.read(batch_size - sum(len(part.starts) for part in batch)))
+                with as_media_error(path):
+                    video = _OpenVideo.open(sample_id, path, self.spec, maps_per_second, aspect)
+                while video.num_read < len(video.plan.starts) and not video.has_failed:
+                    with as_media_error(path):
+                        batch.append(video.read(batch_size - sum(len(part.starts) for part in batch)))
                     if sum(len(part.starts) for part in batch) == batch_size:
                         yield from self._process(batch, advance, on_windows)
                         batch = []
@@ -153,39 +156,52 @@ class Localizer:
         if batch:
             yield from self._process(batch, advance, on_windows)
 
+    @torch.inference_mode()
     def _process(
         self,
         batch: list["_VideoWindows"],
         advance: Callable[[float], object],
         on_windows: Callable[[ModelWindows], None] | None,
-    ) -> list[tuple[str, Localization]]:
-        """Computes the heatmaps of a batch; returns the videos that are finished."""
+    ) -> list[tuple[str, Localization | MediaError]]:
+        """Computes the heatmaps of a batch; returns the videos that are finished or have failed."""
+        done: list[tuple[str, Localization | MediaError]] = []
+        for part, computed in self._compute(batch):
+            video = part.video
+            try:
+                with as_media_error(video.path):
+                    if isinstance(computed, Exception):
+                        raise computed
+                    frames, spectrogram, scores, sounds = computed
+                    if on_windows is not None:
+                        on_windows(part.to_model_windows(frames, spectrogram, scores))
+                    for start, window in zip(part.starts, video.fit.crop_maps(scores).cpu().numpy(), strict=True):
+                        video.average.add(start, window)
+                    for start, window in zip(part.starts, sounds[:, :, None].cpu().numpy(), strict=True):
+                        video.sounds.add(start, window)
+                    if part.is_last:
+                        done.append((video.sample_id, video.localization(self.threshold, self.model.sound_names)))
+            except MediaError as error:
+                video.has_failed = True
+                done.append((video.sample_id, error))
+            advance(video.info.duration_s * len(part.starts) / len(video.plan.starts))
+        return done
+
+    def _compute(self, batch: list["_VideoWindows"]) -> list[tuple["_VideoWindows", tuple[Tensor, ...] | Exception]]:
+        """Frames, spectrograms, heatmaps and scores of sounds; if the batch fails, each video is computed alone."""
         sizes = [len(part.starts) for part in batch]
-        frames = torch.cat([part.frames for part in batch]).to(self.device)
-        with torch.inference_mode():
+        try:
+            frames = torch.cat([part.frames for part in batch]).to(self.device)
             spectrogram = self.audio_transform(torch.cat([part.waveform for part in batch]).to(self.device))
             heatmap = self.model.localize(frames, spectrogram).float()
             if not bool(torch.isfinite(heatmap).all()):
                 raise CheckpointError("the scores of the model are NaN or infinite; use a checkpoint of another epoch")
             sounds = self.model.sound_scores(spectrogram, frames.shape[1])
-            tensors = [part.split(sizes) for part in (frames, spectrogram, heatmap, sounds)]
-            for part, part_frames, part_spectrogram, scores, heard in zip(batch, *tensors, strict=True):
-                video, plan = part.video, part.video.plan
-                if on_windows is not None:
-                    time_s = np.stack([plan.time_s(plan.window_indices(start)) for start in part.starts])
-                    on_windows(
-                        ModelWindows(
-                            video.sample_id, part.first, len(plan.starts), time_s, part_frames, part_spectrogram, scores
-                        )
-                    )
-                for start, window in zip(part.starts, video.fit.crop_maps(scores).cpu().numpy(), strict=True):
-                    video.average.add(start, window)
-                for start, window in zip(part.starts, heard[:, :, None].cpu().numpy(), strict=True):
-                    video.sounds.add(start, window)
-                advance(video.info.duration_s * len(part.starts) / len(plan.starts))
-        finished = [part.video for part in batch if part.first + len(part.starts) == len(part.video.plan.starts)]
-        names = self.model.sound_names
-        return [(video.sample_id, video.localization(self.threshold, names)) for video in finished]
+        except Exception as error:  # noqa: BLE001  # the caller reports it for the video
+            if len(batch) == 1:
+                return [(batch[0], error)]
+            return [result for part in batch for result in self._compute([part])]
+        computed = (tensor.split(sizes) for tensor in (frames, spectrogram, heatmap, sounds))
+        return list(zip(batch, zip(*computed, strict=True), strict=True))
 
 
 class _FrameFit(NamedTuple):
@@ -254,6 +270,17 @@ class _VideoWindows:
     frames: Tensor
     waveform: Tensor
 
+    @property
+    def is_last(self) -> bool:
+        """Whether the video has no further windows."""
+        return self.first + len(self.starts) == len(self.video.plan.starts)
+
+    def to_model_windows(self, frames: Tensor, spectrogram: Tensor, heatmap: Tensor) -> ModelWindows:
+        """The windows with the output of the model, see `ModelWindows`."""
+        plan = self.video.plan
+        time_s = np.stack([plan.time_s(plan.window_indices(start)) for start in self.starts])
+        return ModelWindows(self.video.sample_id, self.first, len(plan.starts), time_s, frames, spectrogram, heatmap)
+
 
 @dataclass
 class _OpenVideo:
@@ -266,6 +293,7 @@ class _OpenVideo:
     plan: WindowPlan
     fit: _FrameFit
     num_read: int = 0
+    has_failed: bool = False
     average: WindowAverage = field(init=False)
     sounds: WindowAverage = field(init=False)
     frames: "_FrameReader" = field(init=False)

@@ -3,17 +3,21 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from tavlo_pl.data import media
 from tavlo_pl.errors import MediaError, RunFailedError
+from tavlo_pl.io.messages import one_line
+from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.folder import PredictionFolder
 from tavlo_pl.predict.localizer import Localizer
+from tavlo_pl.predict.source_file import describe_source
 from tavlo_pl.predict.sources import Localization
 
 REASONS_SHOWN = 3
@@ -80,7 +84,7 @@ def predict_all(
         RunFailedError: some videos failed; all others are written. The message contains the first errors.
     """
     folder.check(videos)
-    todo = [video for video in videos if overwrite or not folder.is_finished(video[0])]
+    todo = [video for video in videos if overwrite or not folder.is_finished(*video)]
     outcome = Outcome(kept=len(videos) - len(todo))
     lengths_s = {sample_id: _length_s(path) for sample_id, path in todo}
     maps_share = MAPS_SHARE if folder.options.overlay_videos else 1.0
@@ -95,41 +99,31 @@ def predict_all(
         bar.set_postfix_str(f"{bar.n / max(time.monotonic() - began_s, 1e-3):.1f} times real time", refresh=False)
         bar.update(max(0.0, min(seconds, bar.total - bar.n)))
 
-    with bar, ExitStack() as all_locks:
-        locks: dict[str, ExitStack] = {}
+    def report(sample_id: str, error: MediaError) -> None:
+        outcome.failed[sample_id] = str(error)
+        bar.write(f"failed: {one_line(error)}", file=sys.stderr)
 
-        def locked_videos() -> Iterator[tuple[str, Path]]:
-            """Yields the videos that this process locks; each stays locked until it is written."""
-            for sample_id, path in todo:
-                lock = all_locks.enter_context(ExitStack())
-                if not lock.enter_context(folder.locked(sample_id)):
-                    outcome.elsewhere += 1
-                elif not overwrite and folder.is_finished(sample_id):
-                    outcome.kept += 1  # another process has finished it in the meantime
-                    lock.close()
-                else:
-                    locks[sample_id] = lock
-                    yield sample_id, path
-
+    with bar, ExitStack() as locks:
+        queue = VideoQueue(todo, folder, overwrite, outcome, report, locks)
         localizer = make_localizer() if todo else None
-        results = _localize(localizer, locked_videos(), folder, lambda seconds: advance(maps_share * seconds))
+        results = _localize(localizer, iter(queue), folder, lambda seconds: advance(maps_share * seconds))
         for sample_id, found in results:
             bar.set_description(sample_id[:24], refresh=False)
-            with locks.pop(sample_id):
+            with queue.locked(sample_id) as source:
                 try:
                     if isinstance(found, MediaError):
                         raise found
-                    folder.write(found, lambda seconds: advance((1 - maps_share) * seconds))
+                    with as_media_error(found.path):
+                        folder.write(found, source, lambda seconds: advance((1 - maps_share) * seconds))
                 except MediaError as error:
-                    outcome.failed[sample_id] = str(error)
-                    bar.write(f"failed: {error}", file=sys.stderr)
+                    report(sample_id, error)
                 else:
                     outcome.written.append(sample_id)
                     done_s += lengths_s[sample_id]
     summary = outcome.summary(done_s / max(time.monotonic() - began_s, 1e-3))
     if folder.path.is_dir():
         page = folder.write_page()
-        folder.remove_locks()
+        folder.clean_up()
         summary += f"; open {page} to see them" if page else f"; the files are in {folder.path}"
     print(summary, flush=True)
     if outcome.failed:
@@ -138,6 +132,64 @@ def predict_all(
             f"{len(outcome.failed)} of {len(videos)} videos failed, all others are written: {'; '.join(shown)}"
         )
     return outcome
+
+
+class VideoQueue:
+    """The videos that are left to write; each is locked when it is taken, and stays locked until it is written.
+
+    Args:
+        videos: (sample_id, path) of each.
+        folder: the output folder.
+        overwrite: write videos again that another process has finished in the meantime.
+        outcome: counts the videos that are not taken.
+        report: called with the name of a video that cannot be opened, and the error.
+        locks: releases the locks that are left.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[tuple[str, Path]],
+        folder: PredictionFolder,
+        overwrite: bool,
+        outcome: Outcome,
+        report: Callable[[str, MediaError], None],
+        locks: ExitStack,
+    ) -> None:
+        self._videos = videos
+        self._folder = folder
+        self._overwrite = overwrite
+        self._outcome = outcome
+        self._report = report
+        self._locks = locks
+        self._taken: dict[str, tuple[ExitStack, dict[str, Any]]] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, Path]]:
+        """Yields the videos that this process takes."""
+        for sample_id, path in self._videos:
+            lock = self._locks.enter_context(ExitStack())
+            try:
+                with as_media_error(path):
+                    is_locked = lock.enter_context(self._folder.locked(sample_id))
+                    source = describe_source(path)
+            except MediaError as error:
+                lock.close()
+                self._report(sample_id, error)
+                continue
+            if not is_locked:
+                self._outcome.elsewhere += 1
+            elif not self._overwrite and self._folder.is_finished(sample_id, path):
+                self._outcome.kept += 1
+                lock.close()
+            else:
+                self._taken[sample_id] = lock, source
+                yield sample_id, path
+
+    @contextmanager
+    def locked(self, sample_id: str) -> Iterator[dict[str, Any]]:
+        """Yields the description of a taken file, and releases its lock when the block ends."""
+        lock, source = self._taken.pop(sample_id)
+        with lock:
+            yield source
 
 
 def _localize(
@@ -157,6 +209,7 @@ def _localize(
 def _length_s(path: Path) -> float:
     """Length of a video for the progress bar; 0 for an unreadable one, whose error is reported when it is opened."""
     try:
-        return media.probe(path).duration_s
+        with as_media_error(path):
+            return media.probe(path).duration_s
     except MediaError:
         return 0.0

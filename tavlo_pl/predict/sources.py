@@ -100,16 +100,17 @@ class Localization:
         """The moment that is nearest to a time in seconds."""
         return self.moments[int(np.abs(self.time_s - time_s).argmin())]
 
-    def to_json(self, made_with: Mapping[str, Any]) -> str:
+    def to_json(self, made_with: Mapping[str, Any], source: Mapping[str, Any] | None = None) -> str:
         """Returns the text of ``<id>.sources.json``, see ``docs/predict.md``.
 
         Args:
             made_with: checkpoint and options, stored with the results.
+            source: size, time and fingerprint of the file, stored too.
         """
         known = [moment.visible for moment in self.moments if moment.visible is not None]
         summary = {
             "sample_id": self.sample_id,
-            "video": self.path.name,
+            "video": source_text(self.path),
             "duration_s": round(self.duration_s, 3),
             "width": self.size[1],
             "height": self.size[0],
@@ -118,7 +119,7 @@ class Localization:
             "best_s": self.best.time_s,
             "visible_share": sum(known) / len(known) if known else None,
             "made_with": dict(made_with),
-        }
+        } | ({"source": dict(source)} if source is not None else {})
         steps = [
             {
                 "time_s": round(moment.time_s, 4),
@@ -148,6 +149,11 @@ def best_sounds(scores: NDArray[np.float32], names: Sequence[str]) -> tuple[tupl
         return ()
     best = np.argsort(-scores, axis=1, kind="stable")[:, :SOUNDS_NAMED]
     return tuple(tuple(Sound(names[k], float(row[k])) for k in order) for row, order in zip(scores, best, strict=True))
+
+
+def source_text(path: Path) -> str:
+    """Name of a video as valid UTF-8; bytes that are not are written as escapes."""
+    return path.name.encode("utf-8", "backslashreplace").decode()
 
 
 def moments_of(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tavlo_pl.data.segments import WINDOW_TAIL_S
-from tavlo_pl.errors import ConfigError
+from tavlo_pl.predict.checks import check_rate
 
 _TOLERANCE = 1e-6
 """Times in seconds and positions on the grid that differ by less are equal."""
@@ -56,10 +56,9 @@ class WindowPlan:
             maps_per_second: requested rate; None for one heatmap a segment.
 
         Raises:
-            ConfigError: the rate is not positive and finite.
+            ConfigError: see `check_rate`.
         """
-        if maps_per_second is not None and not 0 < maps_per_second < math.inf:
-            raise ConfigError(f"maps_per_second is {maps_per_second}; it must be positive, 4 for example.")
+        check_rate(maps_per_second)
         segment_s = window_s / segments
         phases = max(1, math.ceil((maps_per_second or 0) * segment_s - _TOLERANCE))
         step_s = segment_s / phases

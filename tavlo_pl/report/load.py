@@ -149,7 +149,7 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 def _read(name: str, file: Path) -> RunResults:
     try:
-        results = json.loads(file.read_text(encoding="utf-8"))
+        results = json.loads(file.read_text(encoding="utf-8-sig"))
         run = RunResults(name, file.parent, results, _read_samples(file.with_name(PER_SAMPLE)), _read_maps(file.parent))
         _ = run.rules, run.figures, run.metrics["scenarios"], run.metrics["protocol"]  # other files lack them
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
@@ -164,7 +164,7 @@ def _read_maps(folder: Path) -> SampleMaps | None:
 
 
 def _read_samples(path: Path) -> Samples:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         lines = list(csv.DictReader(file))
     columns = {name: [line[name] for line in lines] for name in (lines[0] if lines else NAMES)}
     return Samples(

@@ -83,8 +83,8 @@ class RunRecord:
             test_folder: with ``results.json`` and ``per_sample.csv``.
             fit_s: seconds of training.
         """
-        results = json.loads((test_folder / RESULTS).read_text(encoding="utf-8"))
-        with (test_folder / PER_SAMPLE).open(newline="", encoding="utf-8") as file:
+        results = json.loads((test_folder / RESULTS).read_text(encoding="utf-8-sig"))
+        with (test_folder / PER_SAMPLE).open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file))
         rule = results["metrics"]["rules"][0]
         columns = {
@@ -120,7 +120,7 @@ class RunRecord:
             PredictionError: the file is not JSON.
         """
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
+            fields = json.loads(path.read_text(encoding="utf-8-sig"))
             for name in NAMED:
                 fields[name] = [fields[name]["names"][number] for number in fields[name]["index"]]
             return cls(**fields)

@@ -66,7 +66,7 @@ def record(folder: Path, **values: Any) -> None:
 def read(folder: Path) -> list[dict[str, Any]]:
     """Returns the starts of a run; an empty list where ``run.json`` is missing or was changed to something else."""
     try:
-        starts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        starts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return []
     return starts if isinstance(starts, list) and all(isinstance(start, dict) for start in starts) else []

@@ -12,18 +12,60 @@
 import csv
 import hashlib
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tavlo_pl.errors import ConfigError
 from tavlo_pl.io.atomic import atomic_path
 from tavlo_pl.io.masks import unpack_mask
 
 RESULTS = "results.json"
 PER_SAMPLE = "per_sample.csv"
 MAPS = "maps.npz"
+
+
+def refuse_to_replace(path: Path, options: Mapping[str, Any], *, overwrite: bool, flag: str = "--overwrite") -> None:
+    """Makes sure that an evaluation does not replace the results of another one in its folder.
+
+    The same evaluation may be repeated, and an interrupted one that left no results.
+
+    Args:
+        path: the file with the figures, ``results.json``.
+        options: what determines the results, plain values; stored there as ``options``.
+        overwrite: replace whatever is there.
+        flag: option of the command that replaces, for the message.
+
+    Raises:
+        ConfigError: the folder holds the results of another evaluation.
+    """
+    if overwrite:
+        return
+    for other in sorted(path.parent.glob("*.json")):
+        stored = _read_results(other)
+        if stored is None:
+            continue
+        known = stored.get("options")
+        known = known if isinstance(known, dict) else {}
+        differing = sorted(name for name in options if name not in known or known[name] != options[name])
+        if other.name != path.name or differing:
+            reason = f"with other options ({', '.join(differing)})" if known and differing else "of another evaluation"
+            raise ConfigError(
+                f"{other} holds results {reason}, which would be replaced; choose another folder with --out, or "
+                f"replace them with {flag}"
+            )
+
+
+def _read_results(path: Path) -> dict[str, Any] | None:
+    """The content of a file with the figures of an evaluation; None for any other file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) and {"metrics", "version"} <= content.keys() else None
 
 
 class SampleMaps(NamedTuple):

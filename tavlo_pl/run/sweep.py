@@ -102,7 +102,7 @@ class SweepRun:
             config: from `comparable`.
         """
         try:
-            stored = json.loads(self.config_record.read_text(encoding="utf-8"))
+            stored = json.loads(self.config_record.read_text(encoding="utf-8-sig"))
             sha256, before = stored["sha256"], dict(stored["config"])
         except (OSError, ValueError, KeyError, TypeError):
             return "the configuration it was made with is not stored"

@@ -131,6 +131,18 @@ def test_flags_and_configs_override_the_checkpoint(run: Path, tmp_path: Path) ->
     assert ran["data"]["batch_size"] == 2  # from the checkpoint
 
 
+def test_test_does_not_replace_results_of_other_options(run: Path, tmp_path: Path) -> None:
+    args = ("test", "--ckpt_path", run / "checkpoints" / "best.ckpt", "--out", tmp_path / "out")
+    assert tavlo(*args).code == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    refused = tavlo(*args, "--rule", "top_half")
+    assert refused.code == 2 and "with other options (rule)" in refused.err
+    assert tavlo(*args[:2], run / "checkpoints" / "last.ckpt", *args[3:]).code == 2
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    assert tavlo(*args).code == 0
+    assert tavlo(*args, "--rule", "top_half", "--overwrite").code == 0
+
+
 def test_lightning_reads_hyperparameters_in_parse_ckpt_path() -> None:
     """The override is needed since the checkpoint's values override flags in Lightning 2.6."""
     assert callable(lightning_cli.LightningCLI._parse_ckpt_path)

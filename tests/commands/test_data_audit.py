@@ -98,3 +98,14 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
         assert told in outcome.err
         assert outcome.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_list_with_a_byte_order_mark_has_the_same_leak(tmp_path: Path) -> None:
+    (tmp_path / "plain.txt").write_text(f"{A}\n")
+    (tmp_path / "marked.txt").write_text(f"{A}\n", "utf-8-sig")
+    (tmp_path / "test.txt").write_text(f"{A}_000001\n{B}_000002\n", "utf-8-sig")
+    for name in ("plain", "marked"):
+        words = ["--train", tmp_path / f"{name}.txt", "--test", tmp_path / "test.txt"]
+        outcome, found = audit(tmp_path / name, *words)
+        assert found["overlap"]["youtube"] == [f"{A}_000001"]
+        assert row(outcome.out, "the same YouTube video")[:2] == ["1", "50.0%"]

@@ -7,7 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers.cli import tavlo
 from tests.helpers.score import FRAME_RATE, TREE, run, save, write_tree, write_vggss
+
+
+def test_score_does_not_replace_another_score(tmp_path: Path) -> None:
+    annotations = write_vggss(tmp_path, {"a": [[0.0, 0.0, 0.5, 0.5]]})
+    save(tmp_path, "a", heatmap=np.eye(4)[None])
+    words = ["--dataset", "vggss", "--annotations", annotations, "--predictions", tmp_path / "maps", "--out"]
+    one, two = tmp_path / "out" / "one.json", tmp_path / "out" / "two.json"
+    assert tavlo("score", *words, one).code == 0
+    before = {path.name: path.read_bytes() for path in one.parent.iterdir()}
+    for refused in (tavlo("score", *words, two), tavlo("score", *words, one, "--rule", "fixed:0.5")):
+        assert refused.code == 2
+        assert "one.json holds results" in refused.err and "--overwrite true" in refused.err
+    assert before == {path.name: path.read_bytes() for path in one.parent.iterdir()}
+    assert tavlo("score", *words, one).code == 0, "the same options"
+    assert tavlo("score", *words, two, "--overwrite", "true").code == 0
 
 
 def test_score_lists_skips_or_zeroes_missing_predictions(tmp_path: Path) -> None:

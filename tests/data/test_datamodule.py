@@ -297,7 +297,7 @@ def test_a_stage_without_clips_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=rf"{stage} needs clips: set data\.{option}\."):
             data.setup(stage)
     with pytest.raises(DatasetNotFoundError):
-        ClipDataModule(root=str(tmp_path), **SMALL).videos()
+        ClipDataModule(root=str(tmp_path), **SMALL).video_folder().videos()
 
 
 @pytest.mark.parametrize("option", ["batch_size"])

@@ -22,6 +22,8 @@ CODECS: dict[str, tuple[str, dict[str, str]]] = {
     "libvpx-vp9": ("yuv420p", {"deadline": "realtime", "cpu-used": "8", "crf": "20"}),
     "mjpeg": ("yuvj420p", {}),
     "prores_ks": ("yuv422p10le", {}),
+    "mpeg2video": ("yuv420p", {"qscale": "2"}),
+    "dvvideo": ("yuv420p", {}),
 }
 """Pixel format and options by encoder."""
 AAC_FRAME = 1024

@@ -34,6 +34,7 @@ def run(folder: Path, dataset: str, annotations: Path, *options: object) -> tupl
     """Runs the command; returns its outcome, ``results.json`` and the lines of ``per_sample.csv``."""
     out = folder / "out" / "results.json"
     words = ["--dataset", dataset, "--annotations", annotations, "--predictions", folder / "maps", "--out", out]
+    words += ["--overwrite", "true"]
     outcome = tavlo("score", *words, *options)
     if outcome.code:
         return outcome, {}, []

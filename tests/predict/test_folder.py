@@ -1,22 +1,34 @@
 """Names of files, and which videos of a folder are finished."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from tavlo_pl.errors import ConfigError, PredictionError
+from tavlo_pl.errors import ConfigError
 from tavlo_pl.predict.folder import PredictionFolder, PredictOptions, checked_name
+from tavlo_pl.predict.source_file import describe_source
 
 MADE_WITH = {"checkpoint": "one"}
 
 
-def write_files(folder: PredictionFolder, made_with: str) -> None:
+def write_files(folder: PredictionFolder, video: Path, **changed: object) -> None:
     """Writes the files of the video ``a``, all empty but ``a.sources.json``."""
     *others, sources = folder.files("a")
     for path in others:
         path.write_bytes(b"")
-    sources.write_text(made_with)
+    content = {"made_with": folder.made_with, "source": describe_source(video)}
+    sources.write_text(json.dumps(content | changed))
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """A file in the place of a video."""
+    path = tmp_path / "in" / "a.mkv"
+    path.parent.mkdir()
+    path.write_bytes(bytes(range(256)) * 8192)
+    return path
 
 
 def test_files_depend_on_the_options(tmp_path: Path) -> None:
@@ -26,22 +38,46 @@ def test_files_depend_on_the_options(tmp_path: Path) -> None:
     assert [path.name for path in without.files("a")] == ["a.npz", "a.jpg", "a.sources.json"]
 
 
-def test_is_finished_compares_checkpoint_and_options(tmp_path: Path) -> None:
+def test_is_finished_compares_checkpoint_and_options(tmp_path: Path, video: Path) -> None:
     folder = PredictionFolder(tmp_path, PredictOptions(box=True), MADE_WITH)
-    assert not folder.is_finished("a")
-    write_files(folder, json.dumps({"made_with": folder.made_with}))
-    assert folder.is_finished("a")
-    assert PredictionFolder(tmp_path, PredictOptions(overlay_videos=False), MADE_WITH).is_finished("a")
-    assert not PredictionFolder(tmp_path, PredictOptions(), MADE_WITH).is_finished("a")
-    assert not PredictionFolder(tmp_path, PredictOptions(box=True), {"checkpoint": "two"}).is_finished("a")
+    assert not folder.is_finished("a", video)
+    write_files(folder, video)
+    assert folder.is_finished("a", video)
+    assert PredictionFolder(tmp_path, PredictOptions(overlay_videos=False), MADE_WITH).is_finished("a", video)
+    assert not PredictionFolder(tmp_path, PredictOptions(), MADE_WITH).is_finished("a", video)
+    assert not PredictionFolder(tmp_path, PredictOptions(box=True), {"checkpoint": "two"}).is_finished("a", video)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}"])
-def test_is_finished_raises_for_unreadable_sources(text: str, tmp_path: Path) -> None:
+def test_is_finished_compares_size_time_and_content(tmp_path: Path, video: Path) -> None:
     folder = PredictionFolder(tmp_path, PredictOptions(), MADE_WITH)
-    write_files(folder, text)
-    with pytest.raises(PredictionError, match=r"a\.sources\.json: cannot be read .*; remove the file"):
-        folder.is_finished("a")
+    write_files(folder, video)
+    before, content = video.stat(), bytearray(video.read_bytes())
+    video.write_bytes(content + b"1")
+    os.utime(video, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not folder.is_finished("a", video), "another size"
+    video.write_bytes(content)
+    os.utime(video, ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
+    assert not folder.is_finished("a", video), "another time"
+    content[-1] ^= 1
+    video.write_bytes(content)
+    os.utime(video, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not folder.is_finished("a", video), "another content"
+    video.unlink()
+    assert not folder.is_finished("a", video), "gone"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"made_with": 3}', "[" * 100_000])
+def test_unreadable_sources_are_written_again(text: str, tmp_path: Path, video: Path) -> None:
+    folder = PredictionFolder(tmp_path, PredictOptions(), MADE_WITH)
+    write_files(folder, video)
+    folder.files("a")[-1].write_text(text)
+    assert not folder.is_finished("a", video)
+
+
+def test_is_finished_ignores_results_of_earlier_versions(tmp_path: Path, video: Path) -> None:
+    folder = PredictionFolder(tmp_path, PredictOptions(), MADE_WITH)
+    write_files(folder, video, source=None)
+    assert not folder.is_finished("a", video)
 
 
 def test_locked_excludes_other_holders(tmp_path: Path) -> None:

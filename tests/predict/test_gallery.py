@@ -23,7 +23,8 @@ def write(folder: Path, name: str, score: float, **changed: Any) -> None:
         "steps": [{"time_s": 0.5, "score": 0.1}, {"time_s": 1.25, "score": score}],
     }  # fmt: skip
     (folder / f"{name}.sources.json").write_text(json.dumps(facts | changed))
-    (folder / f"{name}.jpg").write_bytes(b"")
+    for suffix in (".jpg", ".npz"):
+        (folder / f"{name}{suffix}").write_bytes(b"")
 
 
 def test_gallery_sorts_by_score_and_escapes_names(tmp_path: Path) -> None:
@@ -52,6 +53,18 @@ def test_gallery_names_what_is_heard(tmp_path: Path) -> None:
     text = " ".join(write_gallery(tmp_path).read_text().split())
     assert 'data-at="2.0">0:02.0</button> Dog &amp; cat<em> · nothing visible matches</em>' in text
     assert "</button> Speech</li>" in text
+
+
+@pytest.mark.parametrize("damage", ["[]", '{"score": "x"}', '{"score": 1', "no heatmaps"])
+def test_gallery_leaves_out_what_is_not_complete(damage: str, tmp_path: Path) -> None:
+    for name, score in (("whole", 0.9), ("half", 0.3)):
+        write(tmp_path, name, score)
+    if damage == "no heatmaps":
+        (tmp_path / "half.npz").unlink()
+    else:
+        (tmp_path / "half.sources.json").write_text(damage)
+    text = write_gallery(tmp_path).read_text()
+    assert "whole" in text and "half" not in text
 
 
 def test_gallery_works_in_a_browser(tmp_path: Path) -> None:

@@ -73,3 +73,11 @@ def test_read_runs_rejects_the_same_folder_twice(tmp_path: Path) -> None:
     folder = write_results(tmp_path / "run" / "test", {"a": 0.5})
     with pytest.raises(ConfigError, match="twice"):
         read_runs([folder, folder.parent])
+
+
+def test_read_runs_accepts_files_saved_with_a_mark(tmp_path: Path) -> None:
+    folder = write_results(tmp_path / "run", {"a": 0.5})
+    for name in ("results.json", "per_sample.csv"):
+        (folder / name).write_text((folder / name).read_text(), "utf-8-sig")
+    (run,) = read_runs([folder])
+    assert run.samples.clip.tolist() == ["a"]

@@ -1,12 +1,14 @@
 """Maps, fingerprints and tables of results."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tavlo_pl.errors import ConfigError
 from tavlo_pl.io.masks import pack_mask
-from tavlo_pl.run.results import SampleMaps, to_csv
+from tavlo_pl.run.results import SampleMaps, refuse_to_replace, to_csv
 
 SIZE = (11, 9)
 """99 pixels, not a multiple of 8."""
@@ -74,3 +76,36 @@ def test_fingerprint_depends_on_names_and_masks_only() -> None:
 
 def test_to_csv_has_the_columns_of_all_rows() -> None:
     assert to_csv([{"a": 1, "b": None}, {"a": "x,y", "c": 2}]) == 'a,b,c\n1,,\n"x,y",,2\n'
+
+
+OPTIONS = {"rule": None, "checkpoint": "/runs/a/best.ckpt"}
+
+
+def write_figures(path: Path, **changed: object) -> None:
+    path.write_text(json.dumps({"metrics": {}, "version": "0", "options": OPTIONS} | changed))
+
+
+def test_same_evaluation_may_be_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    refuse_to_replace(path, OPTIONS, overwrite=False)
+    write_figures(path)
+    for name in ("evaluation_results.json", "audit.json"):
+        (tmp_path / name).write_text("[]")
+    (tmp_path / "per_sample.csv").write_text("of an interrupted run")
+    refuse_to_replace(path, OPTIONS, overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "words"),
+    [
+        ("results.json", {"options": OPTIONS | {"rule": "top_half"}}, r"with other options \(rule\)"),
+        ("results.json", {"options": OPTIONS | {"checkpoint": "/runs/a/last.ckpt"}}, r"\(checkpoint\)"),
+        ("results.json", {"options": None}, "of another evaluation"),
+        ("other.json", {}, "other.json holds results of another evaluation"),
+    ],
+)
+def test_other_evaluation_is_not_replaced(name: str, changed: dict[str, object], words: str, tmp_path: Path) -> None:
+    write_figures(tmp_path / name, **changed)
+    with pytest.raises(ConfigError, match=f"{words}.*replace them with --overwrite"):
+        refuse_to_replace(tmp_path / "results.json", OPTIONS, overwrite=False)
+    refuse_to_replace(tmp_path / "results.json", OPTIONS, overwrite=True)

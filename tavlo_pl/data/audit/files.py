@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,7 @@ from tavlo_pl.data.datasets.vggsound import read_table
 from tavlo_pl.data.index.table import Index
 from tavlo_pl.data.leakage import video_of
 from tavlo_pl.data.segments import TOLERANCE_S
-from tavlo_pl.data.video_files import video_files, videos_below
+from tavlo_pl.data.video_files import LeftOut, video_files, videos_below
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError, MediaError
 from tavlo_pl.io.parsing import read_text
 
@@ -40,6 +40,7 @@ class Listing:
         names: ``<id>_<start>`` or ``<id>`` of each entry, in order, with duplicates.
         files: the file of each clip that exists; None if no folder of videos is known.
         metadata: folder of AVATAR's annotations.
+        left_out: files of the folder that are no videos to read.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Listing:
     names: tuple[str, ...]
     files: dict[ClipKey, Path] | None = None
     metadata: Path | None = None
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     @cached_property
     def clips(self) -> dict[ClipKey, str]:
@@ -94,12 +96,12 @@ def read_listing(path: Path, side: Side, videos: Path | None = None) -> Listing:
 
     Supported are an index of ``tavlo data index`` (its selected clips of the side's split); a text file of ids, one per
     line; ``vggsound.csv`` (the rows of the side's split) and ``vggsound_test.csv``; ``vggss.json``; AVATAR's root or
-    its ``metadata``; VGGSound's root, with its table; and any folder of mp4 files.
+    its ``metadata``; VGGSound's root, with its table; and any folder of videos.
 
     Args:
         path: a file or folder of one of these kinds.
         side: which split of a table with both.
-        videos: folder of the mp4 files, if the list is not in the same place.
+        videos: folder of the videos, if the list is not in the same place.
 
     Raises:
         DatasetNotFoundError: the path does not exist or has no clips.
@@ -122,19 +124,22 @@ def read_listing(path: Path, side: Side, videos: Path | None = None) -> Listing:
         raise DatasetNotFoundError(f"--{side} {path}: no clip in it; expected clips <id>_<start>, or ids, one a line.")
     if videos is None:
         return listing
-    return Listing(path, listing.kind, listing.names, videos_below(videos), listing.metadata)
+    left_out = LeftOut()
+    return replace(listing, files=videos_below(videos, left_out), left_out=left_out)
 
 
 def _read_folder(path: Path, side: Side) -> Listing:
     root = path.parent if path.name == "metadata" else path
     metadata, video, table = find_part(root, "metadata"), find_part(root, "video"), path / "vggsound.csv"
+    left_out = LeftOut()
     if metadata is not None:
-        files = videos_below(video) if video is not None else None
-        return Listing(path, "AVATAR", tuple(AVATAR(str(root)).sample_ids()), files, metadata)
+        files = videos_below(video, left_out) if video is not None else None
+        return Listing(path, "AVATAR", tuple(AVATAR(str(root)).sample_ids()), files, metadata, left_out)
+    found = video_files(path, left_out)
+    files = {clip_key(file.stem): file for file in reversed(found)}
     if table.is_file():
-        rows = _read_csv(table, side)
-        return Listing(path, rows.kind, rows.names, videos_below(path))
-    return Listing(path, "folder of videos", tuple(file.stem for file in video_files(path)), videos_below(path))
+        return replace(_read_csv(table, side), path=path, files=files, left_out=left_out)
+    return Listing(path, "folder of videos", tuple(file.stem for file in found), files, left_out=left_out)
 
 
 def _read_csv(path: Path, side: Side) -> Listing:
@@ -236,6 +241,7 @@ def report(listing: Listing, checked: Sequence[Checked], duration_s: float) -> d
         "without_youtube_id": listing.other_names,
         "duplicates": listing.repeated,
         "files": len(checked),
+        "left_out": dict(listing.left_out.reasons),
         "missing": listing.missing,
         "unreadable": {clip.name: clip.unreadable for clip in checked if clip.unreadable is not None},
         "without_sound": [clip.name for clip in readable if clip.audio_s is None],

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from tavlo_pl.data.annotations import AnnotatedFrame, Instance, RunLengths
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.clip_ids import MOST_DIGITS, clip_key, is_listed, read_ids
-from tavlo_pl.data.video_files import report_missing
+from tavlo_pl.data.video_files import report_missing, video_files
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES, are_sizes, brief, is_image_size, is_number, is_unicode, read_json
 from tavlo_pl.types import CUES, SCENARIOS, Cue, Scenario
@@ -67,7 +67,7 @@ class AVATAR(ClipSource):
     def clips(self) -> list[Clip]:
         """All annotated clips with video, sorted by id."""
         folder = _folder(self.root, "video") if self.videos else find_part(self.root, "video") or self.root / "video"
-        videos = {path.stem: path for path in folder.glob("*.mp4")}
+        videos = {path.stem: path for path in reversed(video_files(folder))} if folder.is_dir() else {}
         folders = self._annotated()
         listed = read_ids(Path(self.cross_event_list)) if self.cross_event_list is not None else None
         clips, missing = [], []

@@ -1,53 +1,87 @@
-"""Plain video files, the input of ``tavlo predict``: a folder, one file, or a pattern."""
+"""Plain video files, the input of ``tavlo predict``: folders, files, or patterns."""
 
 import os
-from collections import Counter
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from glob import glob, has_magic
 from pathlib import Path
+from typing import Any
 
-from tavlo_pl.data.media.container import VIDEO_SUFFIXES
-from tavlo_pl.errors import ConfigError, DatasetNotFoundError
+from tavlo_pl.data.media.recognise import VIDEO_SUFFIXES
+from tavlo_pl.data.sample_names import plain_names, sample_names
+from tavlo_pl.data.video_files import LeftOut, find_videos, select_videos
+from tavlo_pl.errors import DatasetNotFoundError
+from tavlo_pl.io.messages import one_line
+from tavlo_pl.io.parsing import read_json
 from tavlo_pl.io.walk import walk_files
 
 
 class VideoFolder:
-    """All videos of a folder, a file or a pattern.
+    """All videos of some folders, files and patterns.
 
     Args:
-        root: a folder (searched recursively), a file, or a glob pattern (``**`` allowed).
+        roots: folders (searched recursively, links are followed), files, or glob patterns (``**`` allowed).
+        out: folder of predictions; videos in it are left out, unless it is a root itself.
+
+    Attributes:
+        left_out: the other files of the last search.
+        renamed: path -> name of the videos whose own name cannot be used.
     """
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    def __init__(self, roots: str | Sequence[str], out: Path | None = None) -> None:
+        self.roots = [roots] if isinstance(roots, str) else list(roots)
+        self.out = out
+        self.left_out = LeftOut()
+        self.renamed: dict[Path, str] = {}
 
     def videos(self) -> list[tuple[str, Path]]:
-        """``sample_id`` and path of every video, sorted; no file is opened.
+        """``sample_id`` and path of every video, sorted; see `sample_names`.
 
-        The ``sample_id`` is the path below the root without the suffix, ``/`` written as ``__``.
+        Names are relative to the folder, or to the deepest common one of several files or folders.
 
         Raises:
-            DatasetNotFoundError: the path does not exist or has no video.
-            ConfigError: two files whose names give the same ``sample_id``.
+            DatasetNotFoundError: a path does not exist or has no video.
         """
-        paths = self._paths()
-        base = self.root if os.path.isdir(self.root) else os.path.commonpath([path.parent for path in paths])
-        return sorted(zip(_sample_ids(paths, base), paths, strict=True))
-
-    def _paths(self) -> list[Path]:
-        root = Path(self.root)
-        if root.is_file():
-            return [root]
-        if root.is_dir():
-            found = [path for path in walk_files(root) if path.suffix.lower() in VIDEO_SUFFIXES]
-        elif "**" in root.parts:
-            found = _match(root)
+        self.left_out = LeftOut()
+        found = (path for root in self.roots for path in self._paths(root))
+        paths = sorted({os.path.abspath(path): path for path in found}.values())
+        if len(self.roots) == 1 and os.path.isdir(self.roots[0]):
+            base = os.path.abspath(self.roots[0])
         else:
-            found = [Path(name) for name in glob(self.root)]
-        paths = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+            base = os.path.commonpath([os.path.abspath(path.parent) for path in paths])
+        below = [Path(os.path.relpath(os.path.abspath(path), base)).as_posix() for path in paths]
+        names = sample_names(below)
+        named = zip(names, paths, below, strict=True)
+        self.renamed = {path: name for name, path, place in named if name not in plain_names(place)}
+        return sorted(zip(names, paths, strict=True))
+
+    def notes(self) -> list[str]:
+        """Lines for the user about the last search: other files, and videos whose results have another name."""
+        lines = [f"Files: {self.left_out}."] if self.left_out.reasons else []
+        return lines + [
+            one_line(f"Name: the results of {path} are called {name}.") for path, name in self.renamed.items()
+        ]
+
+    def _paths(self, root: str) -> list[Path]:
+        if os.path.isfile(root):
+            return [Path(root)]
+        out = os.path.realpath(self.out) if self.out is not None and not _is_folder(root, self.out) else None
+        if os.path.isdir(root):
+            found = find_videos(Path(root), self.left_out, out=out)
+        else:
+            matches = _match(Path(root)) if "**" in Path(root).parts else map(Path, glob(root))
+            files = (path for path in matches if not path.is_dir())
+            found = select_videos(files, self.left_out, out=out)
+        paths = []
+        for path in found:
+            if is_overlay_video(path):
+                self.left_out.add(path, "overlay video of tavlo predict")
+            else:
+                paths.append(path)
         if not paths:
+            more = f" ({self.left_out})" if self.left_out.reasons else ""
             raise DatasetNotFoundError(
-                f"{self.root}: no video there; give a folder with videos "
+                f"{root}: no video there{more}; give a folder with videos "
                 f"({', '.join(sorted(VIDEO_SUFFIXES))}), a file, or a quoted pattern such as 'clips/*.mp4'."
             )
         return paths
@@ -72,14 +106,18 @@ def _is_match(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
     return bool(names) and fnmatchcase(names[0], patterns[0]) and _is_match(names[1:], patterns[1:])
 
 
-def _sample_ids(paths: list[Path], base: str) -> list[str]:
-    """A name for each file: without the suffix, unless two files would have the same name."""
-    full = ["__".join(path.relative_to(base).parts) for path in paths]
-    stems = [name.removesuffix(path.suffix) for name, path in zip(full, paths, strict=True)]
-    shared = Counter(stems)
-    names = [stem if shared[stem] == 1 else name for stem, name in zip(stems, full, strict=True)]
-    for name, count in Counter(names).items():
-        if count > 1:
-            twins = [str(path) for path, other in zip(paths, names, strict=True) if other == name]
-            raise ConfigError(f"{' and '.join(twins)} would both be called {name!r}; rename one of them.")
-    return names
+def _is_folder(root: str, folder: Path) -> bool:
+    return os.path.realpath(root) == os.path.realpath(folder)
+
+
+def is_overlay_video(path: Path) -> bool:
+    """Whether ``<id>.sources.json`` beside a file states that ``<id>.mp4`` is an overlay video."""
+    sources = path.with_name(f"{path.stem}.sources.json")
+    if path.suffix != ".mp4" or not os.path.isfile(sources):
+        return False
+    try:
+        content: Any = read_json(sources)
+    except Exception:  # noqa: BLE001  # no file of this package
+        return False
+    made_with = content.get("made_with") if isinstance(content, dict) else None
+    return isinstance(made_with, dict) and "spectrogram" in made_with

@@ -15,7 +15,7 @@ from typing import Self
 
 from tavlo_pl.data import media
 from tavlo_pl.data.media import archive
-from tavlo_pl.data.media.container import is_video
+from tavlo_pl.data.video_files import LeftOut, find_videos
 from tavlo_pl.errors import (
     CorruptMediaError,
     DatasetNotFoundError,
@@ -27,7 +27,6 @@ from tavlo_pl.errors import (
     RunFailedError,
     SlowMediaError,
 )
-from tavlo_pl.io.walk import walk_files
 from tavlo_pl.io.workers import exit_with_parent
 
 FAULTS: dict[type[MediaError], str] = {
@@ -94,32 +93,32 @@ class Probed:
         return self.file.path if self.member is None else archive.label(Path(self.file.path), self.member)
 
 
-def find_files(roots: Iterable[str]) -> list[File]:
-    """Videos and archives below some folders, by path; links are followed, each folder is visited once.
+def find_files(roots: Iterable[str], left_out: LeftOut) -> list[File]:
+    """Videos and archives below some folders, by path; see `find_videos`.
 
     Args:
         roots: folders, archives or videos.
+        left_out: all other files are counted there.
 
     Raises:
         DatasetNotFoundError: a file or folder does not exist, or none contains a video or an archive.
     """
     roots = list(roots)
-    paths = {path for root in roots for path in _walk(Path(os.path.abspath(root)))}
+    paths = {path for root in roots for path in _walk(Path(os.path.abspath(root)), left_out)}
     if not paths:
-        raise DatasetNotFoundError(f"{', '.join(roots)}: no video and no tar archive there; check --root.")
+        more = f" ({left_out})" if left_out.reasons else ""
+        raise DatasetNotFoundError(f"{', '.join(roots)}: no video and no tar archive there{more}; check --root.")
     stats = ((str(path), path.stat()) for path in sorted(paths))
     return [File(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def _walk(root: Path, left_out: LeftOut) -> Iterator[Path]:
     if root.is_file():
         yield root
         return
     if not root.is_dir():
         raise DatasetNotFoundError(f"{root}: no such folder or archive; check --root.")
-    for path in walk_files(root):
-        if path.is_file() and (archive.is_archive(path) or is_video(path.name, path)):
-            yield path
+    yield from find_videos(root, left_out, with_archives=True)
 
 
 class Journal:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from tavlo_pl.data.media import MemoryFile
-from tavlo_pl.data.media.container import is_video
+from tavlo_pl.data.media.recognise import is_video
 from tavlo_pl.errors import ConfigError, CorruptMediaError, MediaError
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import av
 import numpy as np
@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from tavlo_pl import env
 from tavlo_pl.data.media.limits import FORMATS, limits
+from tavlo_pl.data.media.refused import HEAD_BYTES, refusal
 from tavlo_pl.errors import (
     CorruptMediaError,
     EmptyMediaError,
@@ -35,13 +36,6 @@ from tavlo_pl.io.timeout import too_slow
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 # Formats that can store a display rotation.
 _ROTATABLE = {"mov", "matroska"}
-# First bytes of Matroska and WebM files.
-_MATROSKA = b"\x1aE\xdf\xa3"
-
-
-VIDEO_SUFFIXES = frozenset(
-    [".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"]
-)
 
 
 @dataclass(frozen=True)
@@ -98,7 +92,7 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
             raise CorruptMediaError(
                 f"{path}: truncated or damaged: an MP4 without its index; fetch it again or leave it out"
             ) from error
-        raise NotMediaError(f"{path}: not a media file; fetch it again") from error
+        raise NotMediaError(f"{path}: {refusal(first_bytes(path, HEAD_BYTES))}") from error
     except av.FFmpegError as error:
         raise MediaError(f"{path}: cannot be opened: {error.strerror}; check the file") from error
     with container:
@@ -114,22 +108,6 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
             raise CorruptMediaError(
                 f"{path}: damaged: {error.strerror}; fetch the file again or leave it out"
             ) from error
-
-
-def is_video(name: str, file: MediaFile) -> bool:
-    """Whether a file is a video, by its suffix or its first bytes; hidden files are not.
-
-    Args:
-        name: name of the file, with or without folders.
-        file: the file, which is opened only if its suffix is not that of a video.
-    """
-    last = PurePosixPath(name)
-    if last.name.startswith("."):
-        return False
-    if last.suffix.lower() in VIDEO_SUFFIXES:
-        return True
-    head = first_bytes(file)
-    return head[4:8] in _MP4_BOXES or head[:4] == _MATROSKA
 
 
 def first_bytes(path: MediaFile, count: int = 12) -> bytes:

@@ -14,6 +14,7 @@ from tavlo_pl.errors import ConfigError, MediaError
 
 FORMATS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h264", "flv", "ogg", "asf"),
+    *("mxf", "dv", "gif"),
     *("wav", "flac", "mp3", "aac", "aiff"),
 )
 """FFmpeg's names of the accepted containers. Others, such as concat, hls, dash, image2 and sdp, open further files by

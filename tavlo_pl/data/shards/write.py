@@ -166,7 +166,7 @@ def _claim(folder: Path, spec: ShardSpec, clips: Sequence[Clip], clips_per_shard
     note = {"spec": asdict(spec), "clips": len(clips), "clips_per_shard": clips_per_shard, "list_sha256": named}
     path = folder / NOTE
     if path.exists():
-        known = json.loads(path.read_text())
+        known = json.loads(path.read_text(encoding="utf-8-sig"))
         if known != note:
             other = ", ".join(sorted(key for key in note if known.get(key) != note[key]))
             raise ConfigError(f"{folder} holds shards of another kind (another {other}: {path}); choose another --out.")
