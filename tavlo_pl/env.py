@@ -17,6 +17,9 @@ The options ``--data.limits`` and ``--limits`` set it, for the processes that re
 CLIP_TIMEOUT_S = "TAVLO_CLIP_TIMEOUT_S"
 """Time in seconds after which reading one clip counts as failed; 120 by default, 0 for no limit."""
 
+STREAMS = {"video": "TAVLO_VIDEO_STREAM", "audio": "TAVLO_AUDIO_STREAM"}
+"""Number of the video or audio stream to read in every file, counted from 0 among the streams of its kind."""
+
 LONGEST_TIMEOUT_S = 1e6
 """Upper bound of the time limit, eleven days: a system timer accepts no infinity."""
 
@@ -35,6 +38,23 @@ def clip_timeout_s() -> float:
     if not 0 <= seconds < LONGEST_TIMEOUT_S:
         raise ConfigError(f"{CLIP_TIMEOUT_S} is {value!r}; give seconds, or 0 for no limit")
     return seconds
+
+
+def stream_number(kind: str) -> int | None:
+    """Returns the number of the video or audio stream to read; None for the one that players choose.
+
+    Args:
+        kind: ``video`` or ``audio``.
+
+    Raises:
+        ConfigError: the variable is not a number.
+    """
+    value = os.environ.get(STREAMS[kind], "")
+    if not value:
+        return None
+    if not value.isdecimal():
+        raise ConfigError(f"{STREAMS[kind]} is {value!r}; give the number of a {kind} stream, counted from 0")
+    return int(value)
 
 
 def debug() -> bool:

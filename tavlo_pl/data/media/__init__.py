@@ -3,18 +3,10 @@
 from tavlo_pl.data.media.audio import SAMPLE_RATE_HZ
 from tavlo_pl.data.media.container import MediaFile, MemoryFile
 from tavlo_pl.data.media.limits import DEFAULT_LIMITS, Limits, set_limits
-from tavlo_pl.data.media.read import (
-    DecodedClip,
-    MediaInfo,
-    browser_type,
-    frame_times,
-    probe,
-    probe_audio_duration,
-    read_clip,
-    read_waveform,
-    video_end_s,
-)
-from tavlo_pl.data.media.write import map_frames, write_clip
+from tavlo_pl.data.media.probe import MediaInfo, browser_type, probe, probe_audio_duration, video_end_s
+from tavlo_pl.data.media.read import DecodedClip, frame_times, read_clip, read_waveform
+from tavlo_pl.data.media.redraw import map_frames
+from tavlo_pl.data.media.write import write_clip
 
 __all__ = [
     "DEFAULT_LIMITS",

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+from av.stream import Stream
 
 from tavlo_pl import env
 from tavlo_pl.data.media.limits import FORMATS, limits
@@ -25,17 +21,17 @@ from tavlo_pl.errors import (
     CorruptMediaError,
     EmptyMediaError,
     MediaError,
-    NoAudioError,
     NotMediaError,
-    NoVideoError,
 )
 from tavlo_pl.io.files import check_regular
 from tavlo_pl.io.timeout import too_slow
 
 # First boxes of MP4 and MOV files, the containers whose index may be at the end.
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
-# Formats that can store a display rotation.
-_ROTATABLE = {"mov", "matroska"}
+# First bytes of Matroska and WebM files.
+_MATROSKA = b"\\x1aE\\xdf\\xa3"
+_SEGMENT = b"\\x18S\\x80g"
+_MATROSKA_HEAD = 4096
 
 
 @dataclass(frozen=True)
@@ -137,6 +133,26 @@ def _check_container(container: InputContainer, path: MediaFile) -> None:
         entries = stream.index_entries
         if len(entries) and entries[-1].pos + entries[-1].size > container.size:
             raise CorruptMediaError(f"{path}: truncated; fetch the file again or leave it out")
+    if "matroska" in container.format.name and _matroska_end(first_bytes(path, _MATROSKA_HEAD)) > container.size:
+        raise CorruptMediaError(f"{path}: truncated; fetch the file again or leave it out")
+
+
+def _matroska_end(head: bytes) -> int:
+    """Position after the first segment of a Matroska file, which holds all frames; 0 if the file does not state it."""
+    size, begin = _matroska_size(head, len(_MATROSKA))
+    segment = begin + size
+    if head[segment : segment + len(_SEGMENT)] != _SEGMENT:
+        return 0
+    size, begin = _matroska_size(head, segment + len(_SEGMENT))
+    return begin + size if size else 0
+
+
+def _matroska_size(head: bytes, at: int) -> tuple[int, int]:
+    """Size of a Matroska element, 0 if unknown, and the position after it; the leading zero bits state its length."""
+    first = head[at] if at < len(head) else 0
+    length = 9 - first.bit_length()
+    size = int.from_bytes(head[at : at + length]) & ~(1 << 7 * length)
+    return (0 if size == (1 << 7 * length) - 1 else size), at + length
 
 
 def is_avi(container: InputContainer) -> bool:
@@ -167,76 +183,6 @@ def demux(container: InputContainer, path: MediaFile, streams: Sequence[Stream] 
         if avi and packet.size:
             packet.pts = packet.dts
         yield packet
-
-
-def quarter_turns(frame: VideoFrame) -> int:
-    """Number of counterclockwise rotations by 90° that turn a decoded frame upright; phones store rotated frames."""
-    return round(frame.rotation / 90) % 4
-
-
-def display_size(path: MediaFile) -> tuple[int, int]:
-    """(height, width) in pixels of the upright frames; the rotation is read from the first frame.
-
-    Raises:
-        MediaError: the errors of `open_media`, or there is no video stream.
-    """
-    with open_media(path) as container:
-        video = video_stream(container, path)
-        size = (video.codec_context.height, video.codec_context.width)
-        if not _ROTATABLE & {*container.format.name.split(",")}:
-            return size
-        try:
-            frame = next(container.decode(video), None)
-        except av.FFmpegError:  # damage is reported when the frames are read
-            frame = None
-        return size[::-1] if frame is not None and quarter_turns(frame) % 2 else size
-
-
-def pixel_aspect_ratio(video: VideoStream, size: tuple[int, int]) -> Fraction:
-    """Width divided by height of a pixel of the upright frames, whose (height, width) is that of `display_size`."""
-    pixel = video.codec_context.sample_aspect_ratio or Fraction(1)  # None and 0: not stated
-    is_rotated = size != (video.codec_context.height, video.codec_context.width)
-    return 1 / pixel if is_rotated else pixel
-
-
-def video_stream(container: InputContainer, path: MediaFile) -> VideoStream:
-    """The first video stream that is not a cover image, configured for one decoder thread."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            _check_decoder(stream, path)
-            if (
-                not stream.codec_context.width * stream.codec_context.height
-            ):  # 0 where the size exceeds FFmpeg's max_pixels
-                raise CorruptMediaError(
-                    f"{path}: damaged: its video states no size, or more than the {limits().pixels:,} pixels that "
-                    "limits.pixels allows; leave the file out"
-                )
-            stream.codec_context.thread_count = 1  # more threads cost CPU time and do not help beside other workers
-            stream.codec_context.options = limits().for_decoder  # frames may be larger than the header states
-            return stream
-    raise NoVideoError(f"{path}: no video stream; leave the file out or use one with video")
-
-
-def audio_stream(container: InputContainer, path: MediaFile) -> AudioStream:
-    """The first audio stream."""
-    for stream in container.streams.audio:
-        _check_decoder(stream, path)
-        return stream
-    raise NoAudioError(f"{path}: no audio stream; leave the file out or use one with audio")
-
-
-def _check_decoder(stream: Stream, path: MediaFile) -> None:
-    if stream.codec_context is None:
-        raise CorruptMediaError(
-            f"{path}: damaged, or its {stream.type} codec is unknown; fetch it again or convert it to H.264"
-        )
-
-
-def origin_s(container: InputContainer) -> float:
-    """Time 0 of the clip's clock, in seconds on the file's clock: the earlier start of video and audio, at least 0."""
-    first = [*container.streams.video[:1], *container.streams.audio[:1]]
-    starts = [float(to_seconds(np.int64(s.start_time), s)) for s in first if s.start_time is not None]
-    return max(0.0, min(starts, default=0.0))
 
 
 def to_seconds(timestamps: np.ndarray | np.int64, stream: Stream) -> np.ndarray:

@@ -16,9 +16,9 @@ from tavlo_pl.data.media import (
     probe_audio_duration,
     read_clip,
     read_waveform,
+    timed_file,
     write_clip,
 )
-from tavlo_pl.data.media import read as media_read
 from tavlo_pl.errors import (
     CorruptMediaError,
     EmptyMediaError,
@@ -285,16 +285,17 @@ def test_a_seek_gives_the_very_frames_and_sound_of_reading_on(
         form["options"] = {"movflags": "frag_keyframe+empty_moov"}
     path = write_numbered(tmp_path / f"clip{suffix}", seconds=8.0, click_s=(0.5, 4.5, 7.5), **form).path
     spans = [(start_s, start_s + np.arange(4) * 0.25) for start_s in (3.0, 4.37, 6.9)]
+    assert len(frame_times(path)) == 200  # a file that was not read before is read from its start
 
     def read_all() -> list[Any]:
         return [read_clip(path, times_s, None, start_s, 1.0) for start_s, times_s in spans]
 
     sought: list[float] = []
-    real = media_read._seek
-    monkeypatch.setattr(media_read, "_seek", lambda *place: (sought.append(place[-1]), real(*place))[1])
+    real = timed_file.seek
+    monkeypatch.setattr(timed_file, "seek", lambda *place: (sought.append(place[-1]), real(*place))[1])
     with_seek = read_all()
     assert len(sought) == (0 if suffix == ".ts" else len(spans))
-    monkeypatch.setattr(media_read, "_seek", lambda *_: False)  # a container that cannot
+    monkeypatch.setattr(timed_file, "seek", lambda *_: False)  # a container that cannot
     for (start_s, times_s), one, two in zip(spans, with_seek, read_all(), strict=True):
         shown = np.searchsorted(frame_times(path), times_s + 1e-6, side="right") - 1
         assert numbers(one.frames) == shown.tolist(), start_s
@@ -307,8 +308,9 @@ def test_a_seek_that_lands_behind_the_span_is_not_believed(
     lands_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_numbered(tmp_path / "clip.mp4", seconds=8.0, click_s=(3.5,)).path
-    real = media_read._seek
-    monkeypatch.setattr(media_read, "_seek", lambda container, stream, time_s: real(container, stream, lands_s))
+    assert len(frame_times(path)) == 200
+    real = timed_file.seek
+    monkeypatch.setattr(timed_file, "seek", lambda container, stream, time_s: real(container, stream, lands_s))
     result = read_clip(path, [3.1, 3.9], None, 3.0, 1.0)
     assert numbers(result.frames) == [77, 97] and peaks_s(result.waveform) == pytest.approx([0.5], abs=1e-3)
 

@@ -1,0 +1,117 @@
+"""Chooses the video and the audio stream of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from tavlo_pl import env
+from tavlo_pl.data.media.container import MediaFile
+from tavlo_pl.data.media.limits import limits
+from tavlo_pl.errors import ConfigError, CorruptMediaError, NoAudioError, NoVideoError
+
+
+def candidates(container: InputContainer) -> list[Stream]:
+    """The video and audio streams that could be chosen: cover images and unknown codecs are left out."""
+    return [
+        stream
+        for stream in (*container.streams.video, *container.streams.audio)
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    ]
+
+
+def choose(container: InputContainer, kind: str, count: Mapping[int, int]) -> int | None:
+    """Index of the stream that players show: the default one, and among several the first.
+
+    Streams without packets are left out, and single images if there is a video. The environment variables
+    ``TAVLO_VIDEO_STREAM`` and ``TAVLO_AUDIO_STREAM`` select another stream by its number among those of its kind.
+
+    Args:
+        container: an open file.
+        kind: ``video`` or ``audio``.
+        count: number of packets of each candidate by index.
+
+    Raises:
+        ConfigError: the file has no stream of the number that the environment selects.
+    """
+    of_kind = [stream for stream in container.streams if stream.type == kind]
+    number = env.stream_number(kind)
+    if number is not None and of_kind:
+        if not number < len(of_kind):
+            raise ConfigError(
+                f"{env.STREAMS[kind]} is {number}, but the file has {len(of_kind)} {kind} streams, counted from 0."
+            )
+        return of_kind[number].index
+    usable = [stream for stream in of_kind if count.get(stream.index)]
+    if kind == "video" and any(count[stream.index] > 1 for stream in usable):
+        usable = [stream for stream in usable if count[stream.index] > 1]
+    usable.sort(key=lambda stream: not stream.disposition & Disposition.default)  # stable
+    if usable:
+        return usable[0].index
+    rest = [stream.index for stream in of_kind if not stream.disposition & Disposition.attached_pic]
+    return rest[0] if rest else None
+
+
+def stream_note(container: InputContainer, kind: str, index: int | None) -> str | None:
+    """One sentence that names the chosen stream of several; None if there was no choice."""
+    indices = [
+        stream.index
+        for stream in container.streams
+        if stream.type == kind and not stream.disposition & Disposition.attached_pic
+    ]
+    if index is None or len(indices) < 2:
+        return None
+    return (
+        f"{len(indices)} {kind} streams: number {indices.index(index)} is used, counted from 0 "
+        f"({env.STREAMS[kind]} selects another)"
+    )
+
+
+def video_stream(container: InputContainer, index: int | None, path: MediaFile) -> VideoStream:
+    """The video stream of an index, configured for one decoder thread.
+
+    Raises:
+        NoVideoError: the index is None.
+        CorruptMediaError: its codec or its size is unknown.
+    """
+    if index is None:
+        raise NoVideoError(f"{path}: no video stream; leave the file out or use one with video")
+    stream = container.streams[index]
+    assert isinstance(stream, VideoStream), "the index is that of a video stream"
+    _check_decoder(stream, path)
+    context = stream.codec_context
+    if not context.width * context.height:  # 0 where the size exceeds FFmpeg's max_pixels
+        raise CorruptMediaError(
+            f"{path}: damaged: its video states no size, or more than the {limits().pixels:,} pixels that "
+            "limits.pixels allows; leave the file out"
+        )
+    if not context.is_open and context.thread_count != 1:
+        context.thread_count = 1  # more threads cost CPU time and do not help beside other workers
+        context.options = limits().for_decoder  # frames may be larger than the header states
+    return stream
+
+
+def audio_stream(container: InputContainer, index: int | None, path: MediaFile) -> AudioStream:
+    """The audio stream of an index.
+
+    Raises:
+        NoAudioError: the index is None.
+        CorruptMediaError: its codec is unknown.
+    """
+    if index is None:
+        raise NoAudioError(f"{path}: no audio stream; leave the file out or use one with audio")
+    stream = container.streams[index]
+    assert isinstance(stream, AudioStream), "the index is that of an audio stream"
+    _check_decoder(stream, path)
+    return stream
+
+
+def _check_decoder(stream: Stream, path: MediaFile) -> None:
+    if stream.codec_context is None:
+        raise CorruptMediaError(
+            f"{path}: damaged, or its {stream.type} codec is unknown; fetch it again or convert it to H.264"
+        )

@@ -1,0 +1,311 @@
+"""Maps the presentation times of a file to one rising clock, which all readers use.
+
+A file may hold several **parts** with clocks of their own: recordings that were concatenated byte by byte restart the
+clock, overlap by some frames or jump by hours, and the 33-bit clock of MPEG wraps. Players close such discontinuities;
+so does this clock:
+
+- Time 0 is the earliest start of the video and the audio of the first part.
+- A part begins where the times of a stream go back, or where an MPEG clock leaves a gap of more than 10 s in which
+  neither stream has a packet. Both streams change to the new part, each at its own first packet.
+- All times of a part are shifted by one amount, which keeps its frames and its audio together: its first frame follows
+  the last frame of the part before it. Audio of the two parts may overlap by 0.1 s, the padding of encoders; if it
+  overlaps by more, the part begins later.
+- A part is shown from its first key frame on; the frames that depend on earlier ones are left out.
+
+Edit lists repeat and reorder packets: FFmpeg has given these packets the times of the edited video, and marked those
+to discard that are needed for decoding only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_GAP_S = 10.0
+"""Gap in an MPEG clock above which the clock was reset; FFmpeg's command line uses the same value."""
+
+MAX_AUDIO_OVERLAP_S = 0.1
+"""Audio of two parts may overlap by this much: encoders pad the last block."""
+
+MAX_PARTS_PER_SECOND = 2.0
+"""Files with more parts have meaningless timestamps."""
+
+_BACK_S = 0.1  # decoding times that go back by less are rounding errors of the muxer
+_TOLERANCE_S = 1e-3  # Matroska rounds to milliseconds
+_SMALL_JUMP_S = 1.0  # a packet cannot be assigned by its time to one of two clocks that differ by less
+_TOLERATED_PACKETS = 3  # packets at the end of a part which the start of the next one makes look damaged
+
+
+@dataclass(frozen=True)
+class Packets:
+    """Headers of the N packets of one stream, in decoding order.
+
+    Attributes:
+        order: (N,) int64, position among the packets of the file.
+        pts: (N,) int64, presentation timestamps in units of the stream.
+        pts_s: (N,) float64, presentation times in seconds on the file's clock.
+        dts_s: (N,) float64, decoding times; NaN where unknown.
+        duration_s: (N,) float64, in seconds; 0 where unknown.
+        key: (N,) bool, whether decoding can begin with the packet.
+        discard: (N,) bool, whether the packet is decoded and not shown.
+        corrupt: (N,) bool, whether FFmpeg noticed that a piece of the packet is missing.
+    """
+
+    order: NDArray[np.int64]
+    pts: NDArray[np.int64]
+    pts_s: NDArray[np.float64]
+    dts_s: NDArray[np.float64]
+    duration_s: NDArray[np.float64]
+    key: NDArray[np.bool_]
+    discard: NDArray[np.bool_]
+    corrupt: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+
+@dataclass(frozen=True)
+class Track:
+    """The packets of one stream on the rising clock.
+
+    Attributes:
+        packets: the headers.
+        part: (N,) int64, number of the part of each packet, ascending.
+        shift_s: (P,) float64, what is added to the times of a part to get times on the rising clock.
+        shown: (M,) int64, packets whose frames are shown, in the order of time.
+        shown_s: (M,) float64, their times in seconds, strictly ascending.
+        end_s: end of the last frame or audio block in seconds.
+    """
+
+    packets: Packets
+    part: NDArray[np.int64]
+    shift_s: NDArray[np.float64]
+    shown: NDArray[np.int64]
+    shown_s: NDArray[np.float64]
+    end_s: float
+
+    @property
+    def time_s(self) -> NDArray[np.float64]:
+        """(N,) time of each packet in seconds."""
+        return self.packets.pts_s + self.shift_s[self.part]
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """(N,) position of each packet in `shown`; unique negative numbers for packets that are not shown."""
+        positions = -1 - np.arange(len(self.packets))
+        positions[self.shown] = np.arange(len(self.shown))
+        return positions
+
+    @property
+    def restarts(self) -> NDArray[np.bool_]:
+        """(N,) whether decoding starts anew at a packet: at the start of a part, and where an edit list goes back."""
+        before = np.roll(self.packets.pts_s, 1)
+        starts = self.packets.key & (self.packets.pts_s < before) | (self.part != np.roll(self.part, 1))
+        starts[:1] = True
+        return np.asarray(starts, bool)
+
+    @property
+    def damaged(self) -> NDArray[np.bool_]:
+        """(N,) whether a piece of a packet is missing.
+
+        FFmpeg also marks the last packets of a part, since the packet counter of a transport stream restarts after
+        them. These are complete, or the decoder reports that they are not.
+        """
+        ahead = np.append(self.part[_TOLERATED_PACKETS:], np.full(min(_TOLERATED_PACKETS, len(self.part)), -1))
+        is_last = (ahead[: len(self.part)] != self.part) & (self.part < self.part[-1:])
+        return np.asarray(self.packets.corrupt & ~is_last, bool)
+
+    def begin_part_at(self, part: int, time_s: float) -> Track:
+        """Returns the track without the frames of a part that are shown before a time."""
+        kept = (self.part[self.shown] != part) | (self.shown_s >= time_s)
+        return replace(self, shown=self.shown[kept], shown_s=self.shown_s[kept])
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The video and the audio of a file on one rising clock.
+
+    Attributes:
+        video: None without a video stream.
+        audio: None without an audio stream.
+        parts: number of parts with clocks of their own.
+    """
+
+    video: Track | None
+    audio: Track | None
+    parts: int
+
+    @property
+    def end_s(self) -> float:
+        """Length of the file: the later end of video and audio, in seconds."""
+        return max((track.end_s for track in (self.video, self.audio) if track is not None), default=0.0)
+
+
+def make_timeline(video: Packets | None, audio: Packets | None, start_s: float, has_resets: bool) -> Timeline:
+    """Places the packets of a file on one rising clock.
+
+    Args:
+        video: packets of the video stream, if there is one.
+        audio: packets of the audio stream, if there is one.
+        start_s: start of the first part in seconds on the file's clock.
+        has_resets: whether the container's clock may be reset within a file, as that of MPEG-TS and MPEG-PS.
+    """
+    streams = {name: packets for name, packets in (("video", video), ("audio", audio)) if packets is not None}
+    part = _assign_parts(streams, has_resets)
+    shown = {name: _shown(packets, part[name], name == "video") for name, packets in streams.items()}
+    parts = 1 + max((int(numbers.max(initial=0)) for numbers in part.values()), default=0)
+    shift_s = _shifts(streams, part, shown, parts) - start_s
+    tracks = {name: _track(packets, part[name], shift_s, shown[name]) for name, packets in streams.items()}
+    return Timeline(tracks.get("video"), tracks.get("audio"), parts)
+
+
+def _track(packets: Packets, part: NDArray[np.int64], shift_s: NDArray[np.float64], shown: NDArray[np.int64]) -> Track:
+    time_s = packets.pts_s + shift_s[part]
+    ordered = shown[np.argsort(time_s[shown], kind="stable")]
+    shown_s = time_s[ordered]
+    is_last = np.append(np.diff(shown_s) > 0, True)[: len(ordered)]  # of frames with one time, the last one remains
+    end_s = float((shown_s + _durations(packets, ordered, shown_s)).max(initial=0.0))
+    return Track(packets, part, shift_s, ordered[is_last], shown_s[is_last], end_s)
+
+
+def _durations(packets: Packets, shown: NDArray[np.int64], shown_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Durations in seconds of shown packets; the median distance where the file states none."""
+    median_s = float(np.median(np.diff(shown_s))) if len(shown_s) > 1 else 0.0
+    stated_s = packets.duration_s[shown]
+    return np.where(stated_s > 0, stated_s, median_s)
+
+
+def _shown(packets: Packets, part: NDArray[np.int64], is_video: bool) -> NDArray[np.int64]:
+    """Packets that are shown, in decoding order: those of each part from its first key frame on."""
+    is_shown = ~packets.discard
+    if is_video:
+        for number in np.unique(part):
+            members = np.flatnonzero(part == number)
+            keys = members[packets.key[members]]
+            first = keys[0] if len(keys) else members[0]
+            is_shown[members[(members < first) | (packets.pts_s[members] < packets.pts_s[first])]] = False
+    return np.flatnonzero(is_shown)
+
+
+def _shifts(
+    streams: dict[str, Packets], part: dict[str, NDArray[np.int64]], shown: dict[str, NDArray[np.int64]], parts: int
+) -> NDArray[np.float64]:
+    """(parts,) seconds to add to the times of each part, so that it begins where the part before it ends."""
+    shift_s = np.zeros(parts)
+    end_s: dict[str, float] = {}
+    for number in range(parts):
+        spans = {}
+        for name, packets in streams.items():
+            members = shown[name][part[name][shown[name]] == number]
+            if len(members):
+                times_s = packets.pts_s[members]
+                ordered = np.sort(times_s)
+                last_s = float((times_s + _durations(packets, members, ordered)).max())
+                spans[name] = (float(ordered[0]), last_s)
+        needed_s = {name: end_s[name] - begin_s for name, (begin_s, _) in spans.items() if name in end_s}
+        if number:
+            shift_s[number] = _closing_shift(needed_s, shift_s[number - 1])
+        end_s |= {name: last_s + shift_s[number] for name, (_, last_s) in spans.items()}
+    return shift_s
+
+
+def _closing_shift(needed_s: dict[str, float], default_s: float) -> float:
+    """Shift of a part, from the shift that closes the gap in each stream."""
+    if not needed_s:
+        return default_s
+    latest_s = max(needed_s.values())
+    video_s = needed_s.get("video", latest_s)
+    return video_s if latest_s - video_s <= MAX_AUDIO_OVERLAP_S else latest_s
+
+
+@dataclass
+class _Clock:
+    """The clock of one stream while its packets are assigned to parts; times in seconds on the file's clock."""
+
+    part: int = -1
+    dts_s: float = -np.inf
+    latest_s: float = -np.inf
+    end_s: float = -np.inf
+
+    def goes_back(self, name: str, pts_s: float, dts_s: float, key: bool, only_keys: bool) -> bool:
+        """Whether a packet is shown or decoded before earlier packets of the stream."""
+        if name == "audio":
+            return pts_s < self.end_s - MAX_AUDIO_OVERLAP_S
+        if key and pts_s < self.latest_s - _TOLERANCE_S:  # all frames decoded before a key frame are shown before it
+            return True
+        return not only_keys and dts_s < self.dts_s - _BACK_S
+
+    def advance(self, pts_s: float, dts_s: float, end_s: float) -> None:
+        """Adds a packet of the same part."""
+        self.dts_s = dts_s if np.isfinite(dts_s) else self.dts_s
+        self.latest_s, self.end_s = max(self.latest_s, pts_s), max(self.end_s, end_s)
+
+
+def _assign_parts(streams: dict[str, Packets], has_resets: bool) -> dict[str, NDArray[np.int64]]:
+    """(N,) number of the part of each packet of each stream."""
+    part = {name: np.zeros(len(packets), np.int64) for name, packets in streams.items()}
+    if not _may_have_parts(streams, has_resets):
+        return part
+    names = [name for name, packets in streams.items() for _ in range(len(packets))]
+    places = np.concatenate([np.arange(len(packets)) for packets in streams.values()])
+    order = np.argsort(np.concatenate([packets.order for packets in streams.values()]), kind="stable")
+    clocks = {name: _Clock() for name in streams}
+    # Only the MPEG containers can be cut between key frames; elsewhere, such a step is damage or an edit list.
+    only_keys = not has_resets
+    newest, jump_s, begin_s, covered_s = 0, 0.0, -np.inf, -np.inf  # of the newest part
+    for position in order.tolist():
+        name, place = names[position], int(places[position])
+        packets, clock = streams[name], clocks[name]
+        if packets.discard[place]:
+            part[name][place] = max(clock.part, 0)
+            continue
+        pts_s, dts_s = float(packets.pts_s[place]), float(packets.dts_s[place])
+        end_s, key = pts_s + float(packets.duration_s[place]), bool(packets.key[place])
+        if clock.part < newest:
+            away_s = max(begin_s - pts_s, pts_s - covered_s, 0.0)  # from the times of the newest part
+            if clock.part < 0 or abs(jump_s) < _SMALL_JUMP_S or away_s <= abs(pts_s - clock.end_s):
+                clock = clocks[name] = _Clock(newest)
+        elif (
+            clock.goes_back(name, pts_s, dts_s, key, only_keys)
+            or (has_resets and np.isfinite(covered_s) and pts_s > covered_s + MAX_GAP_S)
+        ) and _is_confirmed(packets, place, clock.end_s):
+            jump_s, begin_s, covered_s = pts_s - clock.end_s, pts_s, pts_s
+            newest += 1
+            clock = clocks[name] = _Clock(newest)
+        clock.part = max(clock.part, 0)
+        clock.advance(pts_s, dts_s, end_s)
+        part[name][place] = clock.part
+        if clock.part == newest:
+            covered_s = max(covered_s, end_s)
+    return part
+
+
+def _is_confirmed(packets: Packets, place: int, end_s: float) -> bool:
+    """Whether the packet after one that leaves the clock stays there; a single one has a damaged timestamp."""
+    if abs(packets.pts_s[place] - end_s) < _SMALL_JUMP_S:
+        return True
+    after_s = packets.pts_s[place + 1 : place + 2]
+    return bool((np.abs(after_s - packets.pts_s[place]) <= np.abs(after_s - end_s)).all())
+
+
+def _may_have_parts(streams: dict[str, Packets], has_resets: bool) -> bool:
+    """Whether a file needs to be divided into parts; nearly all files do not."""
+    for name, packets in streams.items():
+        shown = ~packets.discard
+        pts_s, dts_s = packets.pts_s[shown], packets.dts_s[shown]
+        if not len(pts_s):
+            continue
+        latest_s = np.maximum.accumulate(pts_s + (packets.duration_s[shown] if name == "audio" else 0))
+        limit_s = MAX_AUDIO_OVERLAP_S if name == "audio" else _TOLERANCE_S
+        is_back = (pts_s[1:] < latest_s[:-1] - limit_s) & (packets.key[shown][1:] | (name == "audio"))
+        steps_s = np.diff(dts_s[np.isfinite(dts_s)])
+        if is_back.any() or (has_resets and (steps_s < -_BACK_S).any()):
+            return True
+    if not has_resets or not streams:
+        return False
+    order = np.argsort(np.concatenate([packets.order for packets in streams.values()]), kind="stable")
+    begin_s = np.concatenate([packets.pts_s for packets in streams.values()])[order]
+    end_s = begin_s + np.concatenate([packets.duration_s for packets in streams.values()])[order]
+    return bool((begin_s[1:] > np.maximum.accumulate(end_s)[:-1] + MAX_GAP_S).any())
