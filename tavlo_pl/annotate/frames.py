@@ -147,7 +147,7 @@ def instance_to_json(instance: Instance) -> dict[str, Any]:
         found["segmentation"] = [[round(number, 3) for number in polygon] for polygon in instance.polygons]
     box = instance.bbox or _box_of(instance)
     if box is not None:
-        found["bbox"] = [round(number, 3) for number in box]
+        found["bbox"] = [round(float(number), 3) for number in box]
     return found
 
 
