@@ -217,9 +217,10 @@ def _parse(line: bytes, where: str) -> Decision:
         raise AnnotationError(f"{where} is no JSON ({error}); {remedy}.") from error
     if not isinstance(record, dict):
         raise AnnotationError(f"{where} must be an object, found {brief(record)}; {remedy}.")
-    number, action, by, at = (record.get(name) for name in ("frame", "action", "by", "at"))
+    number, action = record.get("frame"), record.get("action")
+    by, at = record.get("by"), record.get("at")
     if type(number) is not int or not 0 <= number < 10**9 or action not in ("set", "undo"):
         raise AnnotationError(f"{where}: frame must be a number and action set or undo; {remedy}.")
-    if not all(isinstance(text, str) and len(text) <= LONGEST_NAME for text in (by, at)):
+    if not isinstance(by, str) or not isinstance(at, str) or max(len(by), len(at)) > LONGEST_NAME:
         raise AnnotationError(f"{where}: by and at must be texts; {remedy}.")
     return Decision(parse_frame(record.get("state"), number, where), action, by, at)
