@@ -8,10 +8,11 @@ from typing import Any
 from jsonargparse import auto_cli
 
 from tavlo_pl.commands import ShortErrors, to_exit_code
+from tavlo_pl.commands.annotate_agreement import agreement
 from tavlo_pl.commands.annotate_exchange import export, import_
 from tavlo_pl.commands.annotate_propose import propose
 
-COMMANDS: dict[str, Any] = {"propose": propose, "export": export, "import": import_}
+COMMANDS: dict[str, Any] = {"propose": propose, "export": export, "import": import_, "agreement": agreement}
 
 
 def main(args: list[str]) -> int:
