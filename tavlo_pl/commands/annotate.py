@@ -11,8 +11,15 @@ from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.commands.annotate_agreement import agreement
 from tavlo_pl.commands.annotate_exchange import export, import_
 from tavlo_pl.commands.annotate_propose import propose
+from tavlo_pl.commands.annotate_serve import serve
 
-COMMANDS: dict[str, Any] = {"propose": propose, "export": export, "import": import_, "agreement": agreement}
+COMMANDS: dict[str, Any] = {
+    "propose": propose,
+    "serve": serve,
+    "agreement": agreement,
+    "export": export,
+    "import": import_,
+}
 
 
 def main(args: list[str]) -> int:
