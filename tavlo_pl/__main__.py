@@ -15,6 +15,7 @@ TRAINER_COMMANDS = {
 }
 OTHER_COMMANDS = {
     "data": "generate, index, shard and audit datasets: tavlo data synth --out DIR",
+    "annotate": "propose, decide, exchange and compare annotations: make a benchmark from one's own videos",
     "score": "score saved heatmaps of any method on AVATAR, VGG-SS, Flickr, IS3 or AVSBench",
     "report": "write an HTML page about a test, or a comparison of several: tavlo report RUN [RUN...]",
     "app": "serve a local page that localizes the sound sources of a video",

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from tavlo_pl.app.server import ADDRESS, listen, make_app, working_folder
+from tavlo_pl.app.local import ADDRESS, listen
+from tavlo_pl.app.server import make_app, working_folder
 from tavlo_pl.app.videos import Videos
 from tavlo_pl.predict.checkpoint import NO_THRESHOLD, load_localizer, packaged_checkpoint, packaged_checkpoint_note
 from tavlo_pl.predict.checks import Aspect, check_options

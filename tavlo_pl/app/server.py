@@ -1,8 +1,7 @@
 """The server of the page: its routes and its access control.
 
-The server is bound to 127.0.0.1. Requests from pages of other sites in a browser on this machine are refused by their
-``Host`` and ``Origin`` headers, and the address of a video contains a random key. No part of a request becomes part of
-a path.
+The address of a video contains a random key, and no part of a request becomes part of a path; `local` has the guards
+that all pages share.
 """
 
 import asyncio
@@ -10,68 +9,30 @@ import fcntl
 import math
 import os
 import shutil
-import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from aiohttp import web
 
+from tavlo_pl.app.local import add_static, guarded_app, refusal
 from tavlo_pl.app.videos import OVERLAY, Video, Videos
 from tavlo_pl.data.media.recognise import VIDEO_SUFFIXES
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.viz.colormap import INFERNO
-from tavlo_pl.viz.page import render, static_text
+from tavlo_pl.viz.page import render
 
 PACKAGE = "tavlo_pl.app"
-ADDRESS = "127.0.0.1"
 PREFIX = "tavlo-app-"
 LOCK = ".lock"
 BLOCK_BYTES = 2**20
 SPARE_BYTES = 2**29
 """Free disk space that an upload must leave for a playable copy, an overlay video and other programs."""
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-
 STYLES = ("page.css", "app.css")
 SCRIPTS = ("app.js", "drawing.js", "overlay.js", "server.js", "state.js")
-STATIC = {f"/static/{name}": name for name in (*STYLES, *SCRIPTS)}
-"""Address -> name of each static file; the page has no others."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def listen(port: int) -> socket.socket:
-    """Opens a socket on 127.0.0.1.
-
-    Args:
-        port: 0 for a free one.
-
-    Raises:
-        ConfigError: the port is in use or not permitted.
-    """
-    if not 0 <= port <= 65535:
-        raise ConfigError(f"--port {port}: a port is a number from 0 to 65535")
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((ADDRESS, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"port {port} cannot be used ({error.strerror}); give --port 0 for one that is free"
-        ) from error
-    return listener
 
 
 @contextmanager
@@ -108,13 +69,12 @@ def make_app(videos: Videos, port: int, most_bytes: int, note: str = "") -> web.
         most_bytes: maximum size of a video.
         note: text at the top of the page.
     """
-    server = _Server(videos, port, most_bytes, note)
-    app = web.Application(middlewares=[server.guard])
-    app.on_response_prepare.append(_add_headers)
+    server = _Server(videos, most_bytes, note)
+    app = guarded_app(port)
+    add_static(app, PACKAGE, STYLES, SCRIPTS)
     app.add_routes(
         [
             web.get("/", server.page),
-            *(web.get(address, server.static) for address in STATIC),
             web.get("/settings", server.settings),
             web.post("/videos", server.upload),
             web.get("/videos/{key}", server.state),
@@ -131,24 +91,11 @@ def make_app(videos: Videos, port: int, most_bytes: int, note: str = "") -> web.
     return app
 
 
-async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
-
-
 class _Server:
-    def __init__(self, videos: Videos, port: int, most_bytes: int, note: str) -> None:
+    def __init__(self, videos: Videos, most_bytes: int, note: str) -> None:
         self.videos = videos
-        self.hosts = {f"{ADDRESS}:{port}", f"localhost:{port}"}
         self.most_bytes = most_bytes
         self.note = note
-
-    @web.middleware
-    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuses requests for another host name and requests from pages of other sites."""
-        origin = request.headers.get("Origin")
-        if request.host not in self.hosts or (origin is not None and origin != f"http://{request.host}"):
-            return _refusal(403, "this server answers requests of its own page only")
-        return await handler(request)
 
     async def page(self, _: web.Request) -> web.Response:
         text = render(
@@ -161,11 +108,6 @@ class _Server:
             accept=",".join(["video/*", *sorted(VIDEO_SUFFIXES)]),
         )
         return web.Response(text=text, content_type="text/html", charset="utf-8")
-
-    async def static(self, request: web.Request) -> web.Response:
-        name = STATIC[request.path]
-        kind = "text/css" if name in STYLES else "text/javascript"
-        return web.Response(text=static_text(PACKAGE, name), content_type=kind, charset="utf-8")
 
     async def settings(self, _: web.Request) -> web.Response:
         """Values that the scripts of the page need."""
@@ -181,22 +123,22 @@ class _Server:
         stated_bytes = request.content_length
         too_large = f"the video is larger than {self.most_bytes / 2**20:.0f} MiB; start tavlo app with --max_mib"
         if stated_bytes is not None and stated_bytes > self.most_bytes:
-            return _refusal(413, too_large)
+            return refusal(413, too_large)
         if shutil.disk_usage(self.videos.folder).free < (stated_bytes or 0) + SPARE_BYTES:
-            return _refusal(507, f"the disk of {self.videos.folder} is full; make room, or set TMPDIR to another disk")
+            return refusal(507, f"the disk of {self.videos.folder} is full; make room, or set TMPDIR to another disk")
         try:
             video = self.videos.add(request.query.get("name", ""))
         except ConfigError as error:
-            return _refusal(429, str(error))
+            return refusal(429, str(error))
         complete, size = False, 0
         try:
             with video.source.open("wb") as file:
                 async for block in request.content.iter_chunked(BLOCK_BYTES):
                     size += len(block)
                     if size > self.most_bytes:
-                        return _refusal(413, too_large)
+                        return refusal(413, too_large)
                     if video.removed.is_set():
-                        return _refusal(410, "the video was removed from the page")
+                        return refusal(410, "the video was removed from the page")
                     file.write(block)
             complete = True
             self.videos.start(video)
@@ -242,7 +184,7 @@ class _Server:
     async def make_overlay(self, request: web.Request) -> web.Response:
         video = self._found(request)
         if video.overlay is not None and not video.overlay.task.done():
-            return _refusal(409, "the overlay video is already being made")
+            return refusal(409, "the overlay video is already being made")
         box, spectrogram = (request.query.get(name) == "true" for name in ("box", "spectrogram"))
         self.videos.start_overlay(video, self._threshold(request), box, spectrogram)
         return web.json_response(video.to_dict())
@@ -283,10 +225,6 @@ class _Server:
 
 def _not_found() -> web.HTTPNotFound:
     return web.HTTPNotFound(text="no such video, or it is not ready")
-
-
-def _refusal(status: int, reason: str) -> web.Response:
-    return web.json_response({"error": reason}, status=status)
 
 
 def _save_as(video: Video, suffix: str) -> dict[str, str]:

@@ -32,6 +32,14 @@ class RunLengths:
     width: int
     counts: tuple[int, ...]
 
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> "RunLengths":
+        """The run lengths of an (h, w) mask."""
+        flat = np.concatenate([[False], mask.T.reshape(-1), [False]])
+        runs = np.diff(np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]), [mask.size]]))
+        counts = runs if runs[-1] else runs[:-1]
+        return cls(mask.shape[0], mask.shape[1], tuple(counts.tolist()))
+
     def raster(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         """(h, w) mask; each pixel has the value of the original pixel at its centre."""
         height, width = size
@@ -189,6 +197,13 @@ class FrameSample:
 
     def _scale(self, size: tuple[int, int]) -> tuple[float, float]:
         return size[1] / self.frame.width, size[0] / self.frame.height
+
+
+def box_of_mask(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """(left, top, width, height) of the pixels of an (h, w) mask, which must not be empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    left, top = int(columns[0]), int(rows[0])
+    return left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
 
 
 def original_size(frames: Iterable[AnnotatedFrame]) -> Size:

@@ -17,7 +17,8 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 import pytest
 
-from tavlo_pl.app.server import LOCK, PREFIX, STATIC, listen, working_folder
+from tavlo_pl.app.local import listen
+from tavlo_pl.app.server import LOCK, PREFIX, SCRIPTS, STYLES, working_folder
 from tavlo_pl.app.videos import MAX_VIDEOS, Videos, shown_name
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.viz.colormap import INFERNO
@@ -205,12 +206,13 @@ def test_page_loads_only_its_static_files(server: tuple[str, Videos]) -> None:
     assert "<style" not in page and " style=" not in page and "<script>" not in page  # forbidden by the policy
     loaded = set(re.findall(r'(?:src|href)="(/[^"]*)"', page))
     assert loaded == {"/static/page.css", "/static/app.css", "/static/app.js"}
-    for path in STATIC:
+    static = [f"/static/{name}" for name in (*STYLES, *SCRIPTS)]
+    for path in static:
         answer = ask(address, path)
         kind = "text/css" if path.endswith(".css") else "text/javascript"
         assert answer.status == 200 and answer.headers["content-type"].startswith(kind)
         for name in re.findall(r'from "\./([^"]*)"', answer.body.decode()):
-            assert f"/static/{name}" in STATIC
+            assert f"/static/{name}" in static
 
 
 def test_settings_contain_the_colormap(server: tuple[str, Videos]) -> None:

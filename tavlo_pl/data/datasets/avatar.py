@@ -126,7 +126,7 @@ class AVATAR(ClipSource):
         annotations = record.get("annotations")
         if not isinstance(annotations, list):
             raise AnnotationError(f"{path}: annotations must be a list, found {brief(annotations)}.")
-        instances = tuple(_instance(item, f"{path}: annotations[{n}]") for n, item in enumerate(annotations))
+        instances = tuple(parse_instance(item, f"{path}: annotations[{n}]") for n, item in enumerate(annotations))
         return AnnotatedFrame(number, path.stem, width, height, instances)
 
 
@@ -157,7 +157,16 @@ def _pixels(record: dict[str, Any], field: str, path: Path) -> int:
     return value
 
 
-def _instance(record: Any, where: str) -> Instance:
+def parse_instance(record: Any, where: str) -> Instance:
+    """Checks and converts one entry of ``annotations``.
+
+    Args:
+        record: the JSON value.
+        where: file and position, for messages.
+
+    Raises:
+        AnnotationError: a field is missing or invalid.
+    """
     if not isinstance(record, dict):
         raise AnnotationError(f"{where} must be an object, found {brief(record)}.")
     scenario = _scenario(record.get("task", record.get("scenario")), where)

@@ -29,6 +29,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from tavlo_pl.data.annotations import RunLengths, box_of_mask
 from tavlo_pl.data.media import write_clip
 from tavlo_pl.data.synthetic import version1, version2
 from tavlo_pl.data.synthetic.annotate import LEAST_VISIBLE, View, choose_frames
@@ -232,16 +233,12 @@ def _annotate(
 
 
 def _geometry(mask: np.ndarray) -> dict[str, object]:
-    """Exact mask as COCO run lengths (column by column, background first) and its box; nothing for an empty mask."""
+    """Exact mask as COCO run lengths and its box; nothing for an empty mask."""
     if not mask.any():
         return {}
-    flat = mask.T.reshape(-1).astype(np.int8)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flat, [0]])))
-    runs = np.diff(np.concatenate([[0], edges, [flat.size]]))
-    counts = (runs[:-1] if edges[-1] == flat.size else runs).tolist()
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)]
-    return {"segmentation": {"size": list(mask.shape), "counts": counts}, "bbox": box}
+    lengths = RunLengths.of(mask)
+    segmentation = {"size": [lengths.height, lengths.width], "counts": list(lengths.counts)}
+    return {"segmentation": segmentation, "bbox": list(box_of_mask(mask))}
 
 
 def _write_list(file: Path, split: Split, names: list[tuple[str, str]]) -> None:

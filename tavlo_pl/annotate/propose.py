@@ -1,0 +1,277 @@
+"""Proposes frames and instances of clips: in parallel, and an interrupted run resumes."""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from tavlo_pl.annotate.activity import Activity, active_regions
+from tavlo_pl.annotate.detectors import Detector, make_detector
+from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, Provenance, with_mask
+from tavlo_pl.annotate.project import ClipProposals, Project, ProposedFrame
+from tavlo_pl.annotate.sharpness import sharpest, sharpness
+from tavlo_pl.annotate.taggers import WINDOW_S, Tagger, make_tagger
+from tavlo_pl.data import media
+from tavlo_pl.data.annotations import Instance
+from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.index import Index
+from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
+from tavlo_pl.io.atomic import atomic_path, write_text_atomic
+from tavlo_pl.io.workers import exit_with_parent
+from tavlo_pl.predict.checkpoint import load_localizer, packaged_checkpoint
+from tavlo_pl.predict.localizer import Localizer
+from tavlo_pl.predict.sources import Localization
+from tavlo_pl.types import Scenario
+from tavlo_pl.viz.overlay import map_at, upsample
+
+CANDIDATES_PER_S = 10.0
+"""Frames a second whose sharpness is measured."""
+
+MEASURED_WIDTH = 640
+"""Wider frames are scaled down to this width for the measurement of sharpness, which limits memory."""
+
+READ_AHEAD_S = 10.0
+"""Seconds of frames in memory at a time."""
+
+TAGS = 5
+PACKAGED = "packaged"
+HEATMAP = "heatmap"
+UNNAMED = "object"
+"""Category of a proposal without a class, a tag and a label."""
+
+
+@dataclass(frozen=True)
+class ProposalOptions:
+    """How proposals are made.
+
+    Attributes:
+        activity: when audio counts as active.
+        frames_per_region: maximum number of frames of a region.
+        apart_s: minimum distance of two frames of a clip in seconds.
+        detector: name of the detector.
+        detector_weights: its weights.
+        min_score: lowest score of a detection.
+        most_instances: maximum number of detections in a frame.
+        tagger: name of the audio tagger.
+        tagger_weights: its weights.
+        tagger_classes: file of the names of its classes.
+        checkpoint: whose heatmaps are proposed, ``packaged`` for the packaged one; None for none.
+        allow_import: packages that the checkpoint may import.
+    """
+
+    activity: Activity = field(default_factory=Activity)
+    frames_per_region: int = 2
+    apart_s: float = 1.0
+    detector: str = "none"
+    detector_weights: str = "none"
+    min_score: float = 0.3
+    most_instances: int = 20
+    tagger: str = "none"
+    tagger_weights: str = "none"
+    tagger_classes: str | None = None
+    checkpoint: str | None = None
+    allow_import: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.frames_per_region < 1 or self.apart_s < 0 or self.most_instances < 1:
+            raise ConfigError("--frames_per_region and --most_instances must be at least 1, --apart_s at least 0")
+
+
+class Proposers(NamedTuple):
+    """The models of a process."""
+
+    detector: Detector
+    tagger: Tagger
+    localizer: Localizer | None
+
+
+@cache
+def load_proposers(options: ProposalOptions) -> Proposers:
+    """Loads the models once in a process."""
+    localizer = None
+    if options.checkpoint is not None:
+        path = packaged_checkpoint() if options.checkpoint == PACKAGED else Path(options.checkpoint)
+        localizer = load_localizer(path, allow_import=options.allow_import)
+    return Proposers(
+        make_detector(options.detector, options.detector_weights, options.min_score, options.most_instances),
+        make_tagger(options.tagger, options.tagger_weights, options.tagger_classes),
+        localizer,
+    )
+
+
+def propose_all(project: Project, options: ProposalOptions, jobs: int) -> Iterator[tuple[str, str]]:
+    """Writes the proposals of all clips of the project's index that have none.
+
+    Args:
+        project: whose ``clips.parquet`` lists the clips.
+        options: how proposals are made.
+        jobs: number of processes; 1 for this process only.
+
+    Yields:
+        The name of a finished clip, and the reason if it failed, in any order.
+
+    Raises:
+        ConfigError: clips are in compressed archives, or a model cannot be used.
+        RunFailedError: a process died.
+    """
+    source = Index(str(project.folder / "clips.parquet"), split=None)
+    source.check_spec(1, 0.0)
+    missing = []
+    for clip in source.clips():
+        if project.proposals_path(clip.sample_id).is_file():
+            yield clip.sample_id, ""
+        else:
+            missing.append(clip)
+    if not missing:
+        return
+    if jobs == 1:
+        for clip in missing:
+            yield propose_clip(project, clip, options)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(missing)), context, _begin_worker) as pool:
+        running = {pool.submit(propose_clip, project, clip, options): clip for clip in missing}
+        try:
+            for task in as_completed(running):
+                yield task.result()
+        except BrokenProcessPool as error:
+            raise RunFailedError(
+                "a process that makes proposals died, perhaps for lack of memory; run the same command again to resume"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    exit_with_parent()
+    torch.set_num_threads(1)
+
+
+def propose_clip(project: Project, clip: Clip, options: ProposalOptions) -> tuple[str, str]:
+    """Writes the proposals of one clip; returns its name, and the reason if it cannot be read."""
+    try:
+        _link_video(project.video(clip.sample_id), clip)
+        found = _proposals(project, clip, options, load_proposers(options))
+    except MediaError as error:
+        return clip.sample_id, str(error)
+    path = project.proposals_path(clip.sample_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(path, json.dumps(found.to_json()) + "\n")
+    return clip.sample_id, ""
+
+
+def _link_video(path: Path, clip: Clip) -> None:
+    """Makes the video available under AVATAR's name: a link, or a copy of a video in an archive."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = clip.file
+    if isinstance(file, media.MemoryFile):
+        with atomic_path(path) as part:
+            part.write_bytes(file.content)
+        return
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    os.symlink(Path(file).absolute(), part)
+    part.replace(path)
+
+
+def _proposals(project: Project, clip: Clip, options: ProposalOptions, models: Proposers) -> ClipProposals:
+    path = project.video(clip.sample_id)
+    info = media.probe(path)
+    waveform = media.read_waveform(path, 0.0, info.duration_s)
+    regions = active_regions(waveform, options.activity)
+    times_s = media.frame_times(path)
+    located = models.localizer.localize(path) if models.localizer is not None and regions else None
+    chosen: dict[int, tuple[int, float, NDArray[np.uint8]]] = {}
+    for region, span in enumerate(regions):
+        taken_s = [float(times_s[number]) for number in chosen]
+        chosen |= {
+            number: (region, sharp, image)
+            for number, sharp, image in _sharpest_frames(path, info, times_s, span, taken_s, options)
+        }
+    frames = []
+    for number, (region, sharp, image) in sorted(chosen.items()):
+        time_s = float(times_s[number])
+        record = FrameRecord(number, time_s, image.shape[1], image.shape[0])
+        first = max(0, round((time_s - WINDOW_S / 2) * media.SAMPLE_RATE_HZ))
+        tags = models.tagger.tag(waveform[first : first + round(WINDOW_S * media.SAMPLE_RATE_HZ)], TAGS)
+        heatmap = None if located is None else map_at(located.heatmap, located.time_s, time_s)
+        category = tags[0][0] if tags else clip.category or UNNAMED
+        instances = models.detector.detect(image)
+        if heatmap is not None and located is not None:
+            instances += _of_heatmap(heatmap, located, image.shape[:2], category)
+        instances = [replace(each, span_s=regions[region]) for each in instances]
+        rows = None if heatmap is None else tuple(tuple(np.round(row, 3).tolist()) for row in heatmap.astype(float))
+        frames.append(ProposedFrame(replace(record, instances=tuple(instances)), region, sharp, tuple(tags), rows))
+        file = project.image(clip.sample_id, record.name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file, "jpeg", quality=92)
+    return ClipProposals(clip.sample_id, info.duration_s, clip.category, tuple(regions), tuple(frames))
+
+
+def _sharpest_frames(
+    path: Path,
+    info: media.MediaInfo,
+    times_s: NDArray[np.float64],
+    span: tuple[float, float],
+    taken_s: Sequence[float],
+    options: ProposalOptions,
+) -> list[tuple[int, float, NDArray[np.uint8]]]:
+    """Number, sharpness and full image of the sharpest frames of a region, away from the times of taken ones."""
+    numbers = _candidates(times_s, span)
+    free = [n for n in numbers if all(abs(times_s[n] - other) >= options.apart_s for other in taken_s)]
+    if not free:
+        return []
+    scale = min(1.0, MEASURED_WIDTH / info.width)
+    size = None if scale == 1 else (max(3, round(info.height * scale)), MEASURED_WIDTH)
+    per_read = max(1, round(READ_AHEAD_S * CANDIDATES_PER_S))
+    values: list[float] = []
+    images: dict[int, NDArray[np.uint8]] = {}
+    for start in range(0, len(free), per_read):
+        some = free[start : start + per_read]
+        frames = media.read_clip(path, times_s[some], size, 0.0, 0.0).frames
+        values += sharpness(frames).tolist()
+        kept = sharpest(values, times_s[free[: len(values)]].tolist(), options.frames_per_region, options.apart_s)
+        images |= dict(zip(some, frames, strict=True))
+        images = {free[n]: images[free[n]] for n in kept}
+    best = sorted(images)
+    if size is not None:
+        images = dict(zip(best, media.read_clip(path, times_s[best], None, 0.0, 0.0).frames, strict=True))
+    return [(number, values[free.index(number)], images[number].copy()) for number in best]
+
+
+def _candidates(times_s: NDArray[np.float64], span: tuple[float, float]) -> list[int]:
+    """Frames of a span at most every 1 / `CANDIDATES_PER_S` seconds; the one shown at its start if it has none."""
+    inside = np.flatnonzero((times_s >= span[0]) & (times_s < span[1])).tolist()
+    if not inside:
+        return [max(0, int(np.searchsorted(times_s, span[0], side="right")) - 1)]
+    kept = [inside[0]]
+    for number in inside[1:]:
+        if times_s[number] - times_s[kept[-1]] >= 1 / CANDIDATES_PER_S - 1e-6:
+            kept.append(number)
+    return kept
+
+
+def _of_heatmap(
+    heatmap: NDArray[np.float32], located: Localization, size: tuple[int, int], category: str
+) -> list[FrameInstance]:
+    """The region of a heatmap that reaches the checkpoint's threshold, if there is one."""
+    if located.threshold is None:
+        return []
+    mask = upsample(heatmap, size) >= located.threshold
+    if not mask.any():
+        return []
+    instance = with_mask(Instance(category, Scenario.SINGLE_SOUND), mask)
+    return [FrameInstance("h0", instance, "proposed", Provenance(HEATMAP))]
