@@ -29,8 +29,8 @@ from tavlo_pl.io.timeout import too_slow
 # First boxes of MP4 and MOV files, the containers whose index may be at the end.
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 # First bytes of Matroska and WebM files.
-_MATROSKA = b"\\x1aE\\xdf\\xa3"
-_SEGMENT = b"\\x18S\\x80g"
+_MATROSKA = b"\x1aE\xdf\xa3"
+_SEGMENT = b"\x18S\x80g"
 _MATROSKA_HEAD = 4096
 
 
