@@ -11,7 +11,7 @@ TAVLO := $(BIN)/tavlo
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
-.PHONY: help setup demo results recommended search ablations peers material weights test test-slow lint bench fuzz clean
+.PHONY: help setup demo results recommended search ablations peers material weights world-weights test test-slow lint bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,7 +46,7 @@ $(DEMO)/predict/.done: $(RUN)/.done
 	$(TAVLO) predict --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root $(DEMO)/world/test/video --out $(DEMO)/predict
 	@touch $@
 
-weights: $(RUN)/test/results.json ## replace the packaged checkpoint by that of the demo; its figures are in tavlo_pl/weights/world.md
+world-weights: $(RUN)/test/results.json ## replace the small checkpoint of the tests by that of the demo; its card: tavlo_pl/weights/world.md
 	$(BIN)/python -c "from tavlo_pl.predict.checkpoint import release; \
 	release('$(RUN)/checkpoints/best.ckpt', 'tavlo_pl/weights/world.safetensors')"
 
@@ -81,24 +81,43 @@ search: $(RESULTS)/world/.done ## train and test the objectives of configs/searc
 	$(SWEEP) $(PAGED) --variants "['configs/search/*.yaml']"
 
 # Real images and recordings with frozen pretrained encoders. SPRITES has one folder a class (docs/data.md), WEIGHTS the files
-# of EfficientNet-lite0 and YAMNet.
+# of EfficientNet-lite0 and YAMNet. In $(PEOPLE), every eighth object is a person.
 MATERIAL := $(RESULTS)/material
+PEOPLE := $(RESULTS)/people
 SPRITES = ../shared/material
 WEIGHTS = ../shared/weights
 ENCODERS = --model.init_args.visual.init_args.weights $(WEIGHTS)/efficientnet_lite0.safetensors \
 	--model.init_args.audio.init_args.weights $(WEIGHTS)/yamnet.safetensors \
 	--model.init_args.visual.init_args.cache $(MATERIAL)/features --model.init_args.audio.init_args.cache $(MATERIAL)/features
 
-$(MATERIAL)/.done: | $(STAMP)
-	$(TAVLO) data synth --out $(MATERIAL) --sprites $(SPRITES) --frame_rate 12 --width 640 --height 360 \
-		--train_clips 2400 --clips_per_scenario 40 --val_clips_per_scenario 16
-	$(TAVLO) data shard --source tavlo_pl.data.datasets.VGGSound --source.root $(MATERIAL)/train --out $(MATERIAL)/shards \
-		--segments 8 --frames_per_segment 1 --duration_s 4 --image_size 224
+$(RESULTS)/sprites/.done: | $(STAMP)
+	$(BIN)/python -m benchmarks.material --material $(SPRITES) --out $(RESULTS)/sprites
+	$(BIN)/python -m benchmarks.material --material $(SPRITES) --out $(RESULTS)/sprites_people --people 13
 	@touch $@
 
-material: $(MATERIAL)/.done ## train on real images and recordings (SPRITES, WEIGHTS) and test on new ones
+SYNTH = $(TAVLO) data synth --frame_rate 8 --width 640 --height 360
+SHARD = $(TAVLO) data shard --segments 8 --frames_per_segment 1 --duration_s 4 --image_size 224 \
+	--source tavlo_pl.data.datasets.VGGSound --source.root
+
+$(MATERIAL)/.done: | $(RESULTS)/sprites/.done
+	$(SYNTH) --out $(MATERIAL) --sprites $(RESULTS)/sprites --seed 1 \
+		--train_clips 3000 --clips_per_scenario 40 --val_clips_per_scenario 16
+	$(SYNTH) --out $(PEOPLE) --sprites $(RESULTS)/sprites_people --seed 2 \
+		--train_clips 1200 --clips_per_scenario 0 --val_clips_per_scenario 0
+	$(SHARD) $(MATERIAL)/train --out $(MATERIAL)/shards
+	$(SHARD) $(PEOPLE)/train --out $(PEOPLE)/shards
+	@touch $@
+
+$(MATERIAL)/run/.done: $(MATERIAL)/.done configs/exp/material.yaml configs/model/tavlo_lite0_yamnet.yaml
 	$(TAVLO) fit -c configs/exp/material.yaml $(ENCODERS) --out $(MATERIAL)/run --overwrite
+	@touch $@
+
+material: $(MATERIAL)/run/.done ## train on real images and recordings (SPRITES, WEIGHTS) and test on others
 	$(TAVLO) test --ckpt_path $(MATERIAL)/run/checkpoints/best.ckpt
+
+weights: $(MATERIAL)/run/.done ## replace the packaged checkpoint by that of make material; its card: tavlo_pl/weights/real.md
+	$(BIN)/python -c "from tavlo_pl.predict.checkpoint import release; \
+	release('$(MATERIAL)/run/checkpoints/best.ckpt', 'tavlo_pl/weights/real.safetensors')"
 
 test: $(STAMP) ## run the fast tests on all cores, at most 8 (under 5 minutes on 2)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
