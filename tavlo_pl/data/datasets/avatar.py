@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tavlo_pl.data.annotation_units import check_units, placed_boxes
 from tavlo_pl.data.annotations import AnnotatedFrame, Instance, RunLengths
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.clip_ids import MOST_DIGITS, clip_key, is_listed, read_ids
@@ -23,6 +24,12 @@ from tavlo_pl.data.video_files import report_missing, video_files
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES, are_sizes, brief, is_image_size, is_number, is_unicode, read_json
 from tavlo_pl.types import CUES, SCENARIOS, Cue, Scenario
+
+OUTSIDE = (
+    "polygons and boxes are in pixels of original_width x original_height, boxes as [left, top, width, height]: either "
+    "those sizes are of another version of the images, or the boxes are [x0, y0, x1, y1]"
+)
+"""Likely cause of boxes outside of the image."""
 
 MOST_POINTS = 100_000
 """Maximum number of points of a polygon; more than the outline of an 8K image in single pixels."""
@@ -79,6 +86,8 @@ class AVATAR(ClipSource):
             crosses = _changes(frames) if listed is None else is_listed(clip_key(metadata.name), listed)
             path = videos.get(metadata.name, folder / f"{metadata.name}.mp4")
             clips.append(Clip(metadata.name, path, annotations=frames, cross_event=crosses))
+        boxes = (box for clip in clips for box in placed_boxes(clip.sample_id, clip.annotations))
+        check_units(boxes, self.root, OUTSIDE)
         report_missing("AVATAR", missing, len(folders), "video")
         if not clips:
             raise DatasetNotFoundError(
@@ -127,6 +136,9 @@ class AVATAR(ClipSource):
         if not isinstance(annotations, list):
             raise AnnotationError(f"{path}: annotations must be a list, found {brief(annotations)}.")
         instances = tuple(parse_instance(item, f"{path}: annotations[{n}]") for n, item in enumerate(annotations))
+        for n, instance in enumerate(instances):
+            if instance.rle is not None:
+                _check_shape(instance.rle, (height, width), f"{path}: annotations[{n}].segmentation")
         return AnnotatedFrame(number, path.stem, width, height, instances)
 
 
@@ -243,6 +255,22 @@ def _run_lengths(value: dict[str, Any], where: str) -> RunLengths:
             f"product, found {brief(value)}."
         )
     return RunLengths(size[0], size[1], tuple(counts))
+
+
+def _check_shape(mask: RunLengths, size: tuple[int, int], where: str) -> None:
+    """Refuses a mask that has not the shape of its image; it may be smaller or larger as a whole.
+
+    Raises:
+        AnnotationError: width and height have another ratio.
+    """
+    height, width = size
+    if abs(mask.width * height - mask.height * width) <= max(height, width):  # sides are rounded to pixels
+        return
+    likely = "height and width look exchanged" if (mask.width, mask.height) == size else "the mask is of another image"
+    raise AnnotationError(
+        f"{where}.size is [{mask.height}, {mask.width}], which is [height, width], and original_height and "
+        f"original_width are {height} and {width}: {likely}, or they are wrong."
+    )
 
 
 def decode_counts(text: str) -> list[int]:

@@ -8,9 +8,10 @@ mask (also as ``gt_mask`` or ``mask``). Images are ``<clip>_<second>.png``, in M
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from tavlo_pl.data.annotation_units import check_units, placed_boxes
 from tavlo_pl.data.annotations import AnnotatedFrame
 from tavlo_pl.data.clip import Clip, ClipSource
-from tavlo_pl.data.datasets.json_list import CANVAS_PIXELS, image_instances, read_list, text_of
+from tavlo_pl.data.datasets.json_list import CANVAS_PIXELS, OUTSIDE, image_instances, read_list, text_of
 from tavlo_pl.errors import AnnotationError
 
 
@@ -44,6 +45,8 @@ class AVSBench(ClipSource):
             frame = AnnotatedFrame(number, image.stem, CANVAS_PIXELS, CANVAS_PIXELS, instances, time_s=float(number))
             if frames.setdefault(clip.removesuffix(".mp4"), {}).setdefault(number, frame) is not frame:
                 raise AnnotationError(f"{where}: {image.stem} has an earlier entry; keep one.")
+        boxes = (box for name, found in frames.items() for box in placed_boxes(name, found.values()))
+        check_units(boxes, self.annotations, OUTSIDE)
         return [
             Clip(clip, Path(f"{clip}.mp4"), annotations=tuple(found[number] for number in sorted(found)))
             for clip, found in sorted(frames.items())

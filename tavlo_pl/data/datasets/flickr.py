@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 from xml.etree import ElementTree
 
+from tavlo_pl.data.annotation_units import check_units, placed_boxes
 from tavlo_pl.data.annotations import AnnotatedFrame, Instance
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.datasets.json_list import box_of
@@ -16,6 +17,12 @@ from tavlo_pl.io.files import read_bytes
 from tavlo_pl.types import Scenario
 
 CANVAS_PIXELS = 256
+OUTSIDE = (
+    f"boxes are in pixels of images that were resized to {CANVAS_PIXELS} x {CANVAS_PIXELS}, and these look like pixels "
+    f"of the original images: scale them to {CANVAS_PIXELS} x {CANVAS_PIXELS}"
+)
+"""Likely cause of boxes outside of the image."""
+
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 ANNOTATORS_NEEDED = 2
 
@@ -46,7 +53,10 @@ class FlickrSoundNet(ClipSource):
             raise DatasetNotFoundError(
                 f"{self.annotations}: no such folder with files <image>.xml; give Flickr-SoundNet's annotations."
             )
-        return [_clip(path) for path in paths]
+        clips = [_clip(path) for path in paths]
+        boxes = (box for clip in clips for box in placed_boxes(clip.sample_id, clip.annotations))
+        check_units(boxes, self.annotations, OUTSIDE)
+        return clips
 
 
 def _clip(path: Path) -> Clip:

@@ -8,9 +8,10 @@ audio. For IIoU, see `tavlo_pl.metrics.functional.ciou.scene_minimum`.
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from tavlo_pl.data.annotation_units import check_units, placed_boxes
 from tavlo_pl.data.annotations import AnnotatedFrame
 from tavlo_pl.data.clip import Clip, ClipSource
-from tavlo_pl.data.datasets.json_list import CANVAS_PIXELS, image_instances, read_list, text_of
+from tavlo_pl.data.datasets.json_list import CANVAS_PIXELS, OUTSIDE, image_instances, read_list, text_of
 from tavlo_pl.errors import AnnotationError
 
 
@@ -44,4 +45,6 @@ class IS3(ClipSource):
             frame = AnnotatedFrame(0, name, CANVAS_PIXELS, CANVAS_PIXELS, instances, time_s=0.0)
             if frames.setdefault(image, {}).setdefault(name, frame) is not frame:
                 raise AnnotationError(f"{where}: {name} has an earlier entry; keep one.")
+        boxes = (box for name, found in frames.items() for box in placed_boxes(name, found.values()))
+        check_units(boxes, self.annotations, OUTSIDE)
         return [Clip(p, Path(f"{p}.jpg"), annotations=tuple(found.values())) for p, found in sorted(frames.items())]

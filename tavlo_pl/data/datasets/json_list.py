@@ -12,6 +12,12 @@ from tavlo_pl.types import Scenario
 CANVAS_PIXELS = 224
 """The boxes of IS3 and AVSBench are in pixels of images that were resized to 224 x 224."""
 
+OUTSIDE = (
+    f"boxes are [x0, y0, x1, y1] in pixels of images that were resized to {CANVAS_PIXELS} x {CANVAS_PIXELS}, and these "
+    "look like pixels of the original images, or like [left, top, width, height]"
+)
+"""Likely cause of boxes outside of the image."""
+
 MASK_FIELDS = ("gt_box", "gt_mask", "mask")
 """Fields of the ground truth in the published lists: a box or the path of a mask."""
 

@@ -6,9 +6,11 @@ peers, its clip stays in the denominator of 5,158. An empty ``bbox`` means that 
 extension.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tavlo_pl.data.annotation_units import PlacedBox, check_units
 from tavlo_pl.data.annotations import AnnotatedFrame, Instance
 from tavlo_pl.data.clip import Clip, ClipSource
 from tavlo_pl.data.clip_ids import clip_key
@@ -17,6 +19,15 @@ from tavlo_pl.data.video_files import report_missing, videos_below
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.io.parsing import brief
 from tavlo_pl.types import Scenario
+
+PIXELS = (
+    "edges are shares of the frame, 0 to 1, and these look like pixels: divide x by the width of the frame and y by "
+    "its height"
+)
+"""Likely cause of boxes outside of the image."""
+
+MARGIN = 1.0
+"""Boxes may exceed the frame by its size, so that pixels are told from boxes that are clipped."""
 
 
 class VGGSS(ClipSource):
@@ -42,6 +53,7 @@ class VGGSS(ClipSource):
         """All clips with video, sorted by name."""
         entries = read_list(self.annotations, "entries {file, class, bbox} of VGG-SS")
         clips = {clip.sample_id: clip for clip in (_clip(entry, where) for where, entry in entries)}
+        check_units(_placed(entries), self.annotations, PIXELS, MARGIN)
         if len(clips) < len(entries):
             raise AnnotationError(f"{self.annotations}: the same file has two entries; keep one with all of its boxes.")
         kept = list(clips.values())
@@ -57,6 +69,14 @@ class VGGSS(ClipSource):
         if not kept:
             raise DatasetNotFoundError(f"{self.root or self.annotations}: none of the clips of VGG-SS is there.")
         return sorted(kept, key=lambda clip: clip.sample_id)
+
+
+def _placed(entries: list[tuple[str, dict[str, Any]]]) -> Iterator[PlacedBox]:
+    """The boxes of checked entries, before they are clipped."""
+    for where, entry in entries:
+        for number, box in enumerate(entry["bbox"]):
+            x0, y0, x1, y1 = map(float, box)
+            yield PlacedBox(f"{where.rpartition(': ')[2]}.bbox[{number}]", (x0, y0, x1, y1), 1, 1)
 
 
 def _clip(entry: dict[str, Any], where: str) -> Clip:
