@@ -40,7 +40,7 @@ def main(args: list[str] | None = None) -> int:
         args: command line without ``tavlo``; None for that of the process.
 
     Returns:
-        0 on success, 2 after a mistake of the user, 1 after a failed run, 130 after Ctrl-C.
+        0 on success, 2 after a mistake of the user, 1 after a failed run, 70 after a bug, 130 after Ctrl-C.
     """
     args = sys.argv[1:] if args is None else args
     command = args[0] if args else "--help"
