@@ -41,7 +41,7 @@ def main(args: list[str] | None = None) -> int:
         args: command line without ``tavlo``; None for that of the process.
 
     Returns:
-        0 on success, 2 after a mistake of the user, 1 after a failed run, 130 after Ctrl-C.
+        0 on success, 2 after a mistake of the user, 1 after a failed run, 70 after a bug, 130 after Ctrl-C.
     """
     args = sys.argv[1:] if args is None else args
     for stream in (sys.stdout, sys.stderr):  # names of files that are not UTF-8, terminals without Unicode

@@ -32,14 +32,14 @@ from tavlo_pl.predict.checkpoint import packaged_checkpoint, stored_config
 from tavlo_pl.predict.command import predict
 from tavlo_pl.run.logging import RunLogger, hide_messages
 from tavlo_pl.run.session import RunSession
-from tavlo_pl.trainer import COMMAND_OPTIONS, TRAINER_DEFAULTS, TavloTrainer, load_weights, use_protocol
+from tavlo_pl.trainer import COMMAND_OPTIONS, TRAINER_DEFAULTS, LimitedCLI, TavloTrainer, load_weights, use_protocol
 
 
 class Parser(ShortErrors, LightningArgumentParser):
     """Lightning's parser with one-sentence errors."""
 
 
-class TavloCLI(LightningCLI):
+class TavloCLI(LimitedCLI):
     """Parses one command line and runs it in its run folder.
 
     Args:
@@ -188,7 +188,7 @@ def main(args: list[str] | None = None) -> int:
         args: the command and its options; those of the process if None.
 
     Returns:
-        The exit code: 0, 2 for a mistake of the user, 1 for a failed run, 130 after Ctrl-C.
+        The exit code: 0, 2 for a mistake of the user, 1 for a failed run, 70 for a bug, 130 after Ctrl-C.
     """
     args = sys.argv[1:] if args is None else args
 

@@ -10,11 +10,16 @@ TERMINATED = 143
 """Exit code after SIGTERM: 128 + SIGTERM."""
 
 
+INTERNAL = 70
+"""Exit code of a bug of this package: EX_SOFTWARE of sysexits."""
+
+
 class TavloError(Exception):
     """Base of all errors that are shown to the user without a traceback.
 
     Attributes:
-        exit_code: 2 for a mistake of the user (wrong option, bad input, missing file), 1 for a failed run.
+        exit_code: 2 for a mistake of the user (wrong option, bad input, missing file), 1 for a failed run, 70 for a
+            bug.
     """
 
     exit_code = 2
@@ -72,3 +77,9 @@ class RunFailedError(TavloError):
     """The input was valid and the run failed."""
 
     exit_code = 1
+
+
+class InternalError(TavloError):
+    """A bug: an exception that no code expected. The message names the file with its traceback."""
+
+    exit_code = INTERNAL

@@ -7,11 +7,14 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningCLI
+from typing_extensions import override
 
 from tavlo_pl import __version__
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.diagnose import run as diagnosis
 from tavlo_pl.metrics.protocols import ProtocolOptions
+from tavlo_pl.models.allocation import limited_allocation
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import read_checkpoint, weights_of
 from tavlo_pl.predict.folder import PredictOptions
@@ -25,6 +28,16 @@ TRAINER_DEFAULTS = {
     "num_sanity_val_steps": 0,
     "log_every_n_steps": 5,
 }
+
+
+class LimitedCLI(LightningCLI):
+    """Limits what the model allocates to a multiple of its checkpoint, whose configuration is untrusted."""
+
+    @override
+    def instantiate_classes(self) -> None:
+        """Creates data, model and Trainer."""
+        with limited_allocation(self.config[self.config.subcommand].ckpt_path):
+            super().instantiate_classes()
 
 
 class TavloTrainer(Trainer):

@@ -16,6 +16,7 @@ from tavlo_pl.config import security
 from tavlo_pl.errors import INTERRUPTED, RunFailedError, TavloError
 from tavlo_pl.io.messages import one_line
 from tavlo_pl.io.os_errors import describe_os_error
+from tavlo_pl.io.tracebacks import describe_failure
 
 
 class ShortErrors(ArgumentParser):
@@ -57,20 +58,10 @@ def to_exit_code(command: str, run: Callable[[], object], allow_import: Sequence
         allow_import: packages whose classes its configuration may name besides the known ones.
 
     Returns:
-        0, 2 for a mistake of the user, 1 for a failed run, 130 after Ctrl-C.
+        0, 2 for a mistake of the user, 1 for a failed run, 70 for a bug, 130 after Ctrl-C.
     """
     try:
-        try:
-            security.restrict_imports(allow_import)
-            run()
-        except OSError as error:
-            if known := describe_os_error(error):
-                raise known from error
-            raise
-        except BrokenProcessPool as error:
-            raise RunFailedError(
-                "one of its processes was killed, perhaps for lack of memory; run the same command again to continue"
-            ) from error
+        _run(command, run, allow_import)
     except TavloError as error:
         if env.debug():
             traceback.print_exc()
@@ -82,12 +73,19 @@ def to_exit_code(command: str, run: Callable[[], object], allow_import: Sequence
         return INTERRUPTED
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except Exception as error:  # noqa: BLE001  # an unexpected error is not a mistake of the user
-        if env.debug():
-            traceback.print_exc()
-        print(
-            f"tavlo {command}: {type(error).__name__}: {one_line(error)} (set {env.DEBUG}=1 to see the traceback)",
-            file=sys.stderr,
-        )
-        return RunFailedError.exit_code
     return 0
+
+
+def _run(command: str, run: Callable[[], object], allow_import: Sequence[str]) -> None:
+    """Runs a command; an exception that is no ``TavloError`` becomes one."""
+    try:
+        security.restrict_imports(allow_import)
+        run()
+    except TavloError:
+        raise
+    except BrokenProcessPool as error:
+        raise RunFailedError(
+            "one of its processes was killed, perhaps for lack of memory; run the same command again to continue"
+        ) from error
+    except Exception as error:
+        raise describe_os_error(error) or describe_failure(error, command) from error

@@ -64,14 +64,17 @@ def _elements(name: str, args: Any) -> int:
 
 
 @contextmanager
-def limited_allocation(checkpoint: Path) -> Iterator[None]:
+def limited_allocation(checkpoint: str | Path | None) -> Iterator[None]:
     """Limits what the block allocates to a multiple of the size of a checkpoint.
 
     Args:
-        checkpoint: the file.
+        checkpoint: the file; None for no limit.
 
     Raises:
         CheckpointError: the block allocates more.
     """
-    with _LimitedAllocation(max(MOST_BYTES_PER_BYTE * checkpoint.stat().st_size, LEAST_BYTES)):
+    if checkpoint is None:
+        yield
+        return
+    with _LimitedAllocation(max(MOST_BYTES_PER_BYTE * Path(checkpoint).stat().st_size, LEAST_BYTES)):
         yield

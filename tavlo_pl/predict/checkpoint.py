@@ -135,7 +135,7 @@ def stored_config(path: Path, allow_import: Sequence[str] | None) -> str | None:
     if text is None or allow_import is None:
         return None
     parser, parsed = _parse_model(config := _read_config(text, path), path, allow_import)
-    resolved = yaml.safe_load(parser.dump(parsed, skip_none=False))
+    resolved = yaml.safe_load(parser.dump(parsed, skip_unset=False))
     return str(yaml.safe_dump(config | resolved, sort_keys=False))
 
 
@@ -220,7 +220,7 @@ def _parse_model(config: dict[str, Any], path: Path, allow_import: Sequence[str]
         security.restrict_imports(allow_import)
         parsed = parser.parse_object({"model": config["model"]})
         security.check_named(parsed, allow_import)
-        plain = {"init_args": yaml.safe_load(parser.dump(parsed, skip_none=False))["model"].get("init_args", {})}
+        plain = {"init_args": yaml.safe_load(parser.dump(parsed, skip_unset=False))["model"].get("init_args", {})}
         remove_downloads(plain["init_args"])
         return parser, parser.parse_object({"model": {"class_path": parsed.model.class_path, **plain}})
 

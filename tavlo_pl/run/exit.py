@@ -7,9 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +18,7 @@ from torch.distributed import DistError
 from tavlo_pl import env
 from tavlo_pl.errors import CheckpointError, ConfigError, RunFailedError, TavloError
 from tavlo_pl.io.os_errors import describe_os_error
+from tavlo_pl.io.tracebacks import describe_failure
 
 PARENT_CHECK_S = 5.0
 """Interval of the check for the parent process; Lightning's first process checks its children as often."""
@@ -114,12 +114,13 @@ def requeue() -> None:
     print(f"{shlex.join(command)} failed ({reason.strip()}); submit the job again by hand", file=sys.stderr)
 
 
-def to_user_error(error: Exception, log: Path | None) -> TavloError:
+def to_user_error(error: Exception, command: str, log: Path | None) -> TavloError:
     """Converts any error of a command into one whose message and exit code are for the user.
 
     Args:
         error: the exception that parsing or running a command line raised.
-        log: file to which the traceback of a failed run is appended, if its folder exists.
+        command: fit, validate, test, predict or diagnose.
+        log: file to which the traceback of an internal error is appended, see `describe_failure`.
 
     Returns:
         The ``TavloError`` among the error and its causes if there is one, else one that describes the error.
@@ -131,9 +132,7 @@ def to_user_error(error: Exception, log: Path | None) -> TavloError:
             return known
         cause = cause.__cause__
     message = " ".join(str(error).split())
-    return _lightning_error(error, message) or RunFailedError(
-        f"{type(error).__name__}: {message} ({_write_traceback(error, log)})"
-    )
+    return _lightning_error(error, message) or describe_failure(error, command, log)
 
 
 def _lightning_error(error: Exception, message: str) -> TavloError | None:
@@ -150,12 +149,3 @@ def _lightning_error(error: Exception, message: str) -> TavloError | None:
     if message.startswith("Error(s) in loading state_dict"):
         return CheckpointError(f"the checkpoint's weights do not fit the configured model: {message}")
     return None
-
-
-def _write_traceback(error: Exception, log: Path | None) -> str:
-    """Appends the traceback to the log and returns where it can be seen."""
-    if log is None or not log.parent.is_dir():
-        return f"set {env.DEBUG}=1 to see the traceback"
-    with suppress(OSError), log.open("a") as file:
-        traceback.print_exception(error, file=file)
-    return f"traceback in {log}"

@@ -57,7 +57,7 @@ class RunSession:
         """
         self._lock.close()
         if isinstance(error, Exception):
-            raise to_user_error(error, self.error_log) from error
+            raise to_user_error(error, self.command, self.error_log) from error
 
     @property
     def command_line(self) -> str:

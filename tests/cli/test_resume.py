@@ -20,7 +20,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_failed_run_writes_its_traceback(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tiny, "training_loss", lambda *_: 1 / 0)
     outcome = tavlo("fit", "-c", tiny_config(world, tmp_path), "--out", tmp_path / "out")
-    assert outcome.code == 1
+    assert outcome.code == 70
+    assert f"internal error in tavlo fit, please report it with the traceback in {tmp_path}" in outcome.err
     assert "ZeroDivisionError" in outcome.err
     assert "Traceback" not in outcome.err
     assert "Traceback" in (tmp_path / "out" / "error.log").read_text()
@@ -41,7 +42,7 @@ def fail() -> None:
         ("training_step", 6, press(signal.SIGTERM), 143, 6),
         ("training_step", 4, press(signal.SIGINT), 130, 4),  # the last step of an epoch
         ("validation_step", 2, press(signal.SIGINT), 130, 4),
-        ("validation_step", 3, fail, 1, 4),
+        ("validation_step", 3, fail, 70, 4),
         ("training_step", 8, press(signal.SIGINT), 130, 8),  # the last step
     ],
     ids=["early", "term", "epoch-end", "validation", "validation-fails", "end"],

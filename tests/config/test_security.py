@@ -190,7 +190,7 @@ REPEATED = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("seed_everything: " + "9" * 10_000, "4300 digits"),
         ("!!python/object/apply:os.mkdir [owned]", "could not determine a constructor"),
         ("model: a\0b", "control characters"),
-        (b"\xff\xfe\x00\x01", "no text in UTF-8"),
+        (b"\x80\xfe\x00\x01", "no text in UTF-8"),
     ],
     ids=[
         "deep list",
