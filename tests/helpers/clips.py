@@ -22,6 +22,7 @@ CODECS: dict[str, tuple[str, dict[str, str]]] = {
     "libvpx-vp9": ("yuv420p", {"deadline": "realtime", "cpu-used": "8", "crf": "20"}),
     "mjpeg": ("yuvj420p", {}),
     "prores_ks": ("yuv422p10le", {}),
+    "mpeg2video": ("yuv420p", {"qscale": "2"}),
 }
 """Pixel format and options by encoder."""
 AAC_FRAME = 1024
@@ -77,6 +78,7 @@ def write_numbered(
     path: Path,
     *,
     seconds: float = 2.0,
+    first: int = 0,
     rate: Fraction | int = 25,
     times_s: Sequence[float] | None = None,
     size: tuple[int, int] = (64, 96),
@@ -99,6 +101,7 @@ def write_numbered(
     Args:
         path: Destination, for example ``clip.mp4``, ``clip.mkv``, ``clip.ts``.
         seconds: Length of video and audio, before the offsets.
+        first: Number that the first frame shows.
         rate: Frames per second of a clip of constant rate.
         times_s: Time of each frame instead of `rate`, for a variable rate; ascending, before the offset.
         size: Height and width in pixels, even.
@@ -152,7 +155,7 @@ def write_numbered(
             for number, time_s in enumerate(times + video_start_s):
                 until_s = time_s + np.diff(times, append=times[-1] + np.median(np.diff(times)))[number]
                 flash = any(time_s <= click < until_s for click in actual_click_s)
-                stored = np.rot90(draw_number(number, size, flash), -turn_deg // 90)
+                stored = np.rot90(draw_number(first + number, size, flash), -turn_deg // 90)
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(stored), format="rgb24")
                 frame.pts, frame.time_base = round(time_s / TICK), TICK
                 if video_stream.codec_context.time_base != TICK:
