@@ -79,6 +79,7 @@ def write_numbered(
     path: Path,
     *,
     seconds: float = 2.0,
+    first: int = 0,
     rate: Fraction | int = 25,
     times_s: Sequence[float] | None = None,
     size: tuple[int, int] = (64, 96),
@@ -101,6 +102,7 @@ def write_numbered(
     Args:
         path: Destination, for example ``clip.mp4``, ``clip.mkv``, ``clip.ts``.
         seconds: Length of video and audio, before the offsets.
+        first: Number that the first frame shows.
         rate: Frames per second of a clip of constant rate.
         times_s: Time of each frame instead of `rate`, for a variable rate; ascending, before the offset.
         size: Height and width in pixels, even.
@@ -154,7 +156,7 @@ def write_numbered(
             for number, time_s in enumerate(times + video_start_s):
                 until_s = time_s + np.diff(times, append=times[-1] + np.median(np.diff(times)))[number]
                 flash = any(time_s <= click < until_s for click in actual_click_s)
-                stored = np.rot90(draw_number(number, size, flash), -turn_deg // 90)
+                stored = np.rot90(draw_number(first + number, size, flash), -turn_deg // 90)
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(stored), format="rgb24")
                 frame.pts, frame.time_base = round(time_s / TICK), TICK
                 if video_stream.codec_context.time_base != TICK:

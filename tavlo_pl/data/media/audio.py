@@ -43,7 +43,7 @@ def audio_packets(track: Track, start_s: float, duration_s: float) -> NDArray[np
     """Numbers of the packets that decoding a span needs, ascending."""
     begin_s, end_s = track.time_s, track.time_s + track.packets.duration_s
     needed = np.flatnonzero(
-        (end_s >= start_s - 2 * AUDIO_MARGIN_S) & (begin_s <= start_s + duration_s + AUDIO_MARGIN_S)
+        (end_s >= start_s - 2 * AUDIO_MARGIN_S) & (begin_s <= start_s + duration_s + AUDIO_MARGIN_S) & ~track.stray
     )
     return np.arange(needed[0], needed[-1] + 1) if len(needed) else needed
 
@@ -158,6 +158,8 @@ class BlockDecoder:
         self._part = int(self._track.part[number])
         if self._damaged[number]:
             raise self._damage()
+        if self._track.stray[number]:
+            packet.pts = None
         for frame in self._audio.codec_context.decode(packet):
             yield self._timed(frame)
 

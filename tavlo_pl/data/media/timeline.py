@@ -73,6 +73,7 @@ class Track:
     Attributes:
         packets: the headers.
         part: (N,) int64, number of the part of each packet, ascending.
+        stray: (N,) bool, whether the time of a packet is damaged: it fits neither the packets before nor those after.
         shift_s: (P,) float64, what is added to the times of a part to get times on the rising clock.
         shown: (M,) int64, packets whose frames are shown, in the order of time.
         shown_s: (M,) float64, their times in seconds, strictly ascending.
@@ -81,6 +82,7 @@ class Track:
 
     packets: Packets
     part: NDArray[np.int64]
+    stray: NDArray[np.bool_]
     shift_s: NDArray[np.float64]
     shown: NDArray[np.int64]
     shown_s: NDArray[np.float64]
@@ -110,12 +112,17 @@ class Track:
     def damaged(self) -> NDArray[np.bool_]:
         """(N,) whether a piece of a packet is missing.
 
-        FFmpeg also marks the last packets of a part, since the packet counter of a transport stream restarts after
-        them. These are complete, or the decoder reports that they are not.
+        FFmpeg also marks the last packets before a place where streams were joined, since the packet counter of a
+        transport stream restarts there. These are complete, or the decoder reports that they are not.
         """
-        ahead = np.append(self.part[_TOLERATED_PACKETS:], np.full(min(_TOLERATED_PACKETS, len(self.part)), -1))
-        is_last = (ahead[: len(self.part)] != self.part) & (self.part < self.part[-1:])
-        return np.asarray(self.packets.corrupt & ~is_last, bool)
+        key = self.packets.key
+        joins = (
+            np.append(False, np.diff(self.part) > 0) if key.all() else key | np.append(False, np.diff(self.part) > 0)
+        )
+        joins = np.append(joins, np.zeros(_TOLERATED_PACKETS, bool))
+        count = len(self.part)
+        is_joined = np.any([joins[ahead : ahead + count] for ahead in range(1, _TOLERATED_PACKETS + 1)], axis=0)
+        return np.asarray(self.packets.corrupt & ~is_joined, bool)
 
     def begin_part_at(self, part: int, time_s: float) -> Track:
         """Returns the track without the frames of a part that are shown before a time."""
@@ -153,21 +160,27 @@ def make_timeline(video: Packets | None, audio: Packets | None, start_s: float, 
         has_resets: whether the container's clock may be reset within a file, as that of MPEG-TS and MPEG-PS.
     """
     streams = {name: packets for name, packets in (("video", video), ("audio", audio)) if packets is not None}
-    part = _assign_parts(streams, has_resets)
-    shown = {name: _shown(packets, part[name], name == "video") for name, packets in streams.items()}
+    part, stray = _assign_parts(streams, has_resets)
+    shown = {name: _shown(packets, part[name], stray[name], name == "video") for name, packets in streams.items()}
     parts = 1 + max((int(numbers.max(initial=0)) for numbers in part.values()), default=0)
     shift_s = _shifts(streams, part, shown, parts) - start_s
-    tracks = {name: _track(packets, part[name], shift_s, shown[name]) for name, packets in streams.items()}
+    tracks = {name: _track(packets, part[name], stray[name], shift_s, shown[name]) for name, packets in streams.items()}
     return Timeline(tracks.get("video"), tracks.get("audio"), parts)
 
 
-def _track(packets: Packets, part: NDArray[np.int64], shift_s: NDArray[np.float64], shown: NDArray[np.int64]) -> Track:
+def _track(
+    packets: Packets,
+    part: NDArray[np.int64],
+    stray: NDArray[np.bool_],
+    shift_s: NDArray[np.float64],
+    shown: NDArray[np.int64],
+) -> Track:
     time_s = packets.pts_s + shift_s[part]
     ordered = shown[np.argsort(time_s[shown], kind="stable")]
     shown_s = time_s[ordered]
     is_last = np.append(np.diff(shown_s) > 0, True)[: len(ordered)]  # of frames with one time, the last one remains
     end_s = float((shown_s + _durations(packets, ordered, shown_s)).max(initial=0.0))
-    return Track(packets, part, shift_s, ordered[is_last], shown_s[is_last], end_s)
+    return Track(packets, part, stray, shift_s, ordered[is_last], shown_s[is_last], end_s)
 
 
 def _durations(packets: Packets, shown: NDArray[np.int64], shown_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -177,9 +190,9 @@ def _durations(packets: Packets, shown: NDArray[np.int64], shown_s: NDArray[np.f
     return np.where(stated_s > 0, stated_s, median_s)
 
 
-def _shown(packets: Packets, part: NDArray[np.int64], is_video: bool) -> NDArray[np.int64]:
+def _shown(packets: Packets, part: NDArray[np.int64], stray: NDArray[np.bool_], is_video: bool) -> NDArray[np.int64]:
     """Packets that are shown, in decoding order: those of each part from its first key frame on."""
-    is_shown = ~packets.discard
+    is_shown = ~packets.discard & ~stray
     if is_video:
         for number in np.unique(part):
             members = np.flatnonzero(part == number)
@@ -243,11 +256,14 @@ class _Clock:
         self.latest_s, self.end_s = max(self.latest_s, pts_s), max(self.end_s, end_s)
 
 
-def _assign_parts(streams: dict[str, Packets], has_resets: bool) -> dict[str, NDArray[np.int64]]:
-    """(N,) number of the part of each packet of each stream."""
+def _assign_parts(
+    streams: dict[str, Packets], has_resets: bool
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.bool_]]]:
+    """(N,) number of the part of each packet of each stream, and whether its time is damaged."""
     part = {name: np.zeros(len(packets), np.int64) for name, packets in streams.items()}
+    stray = {name: np.zeros(len(packets), bool) for name, packets in streams.items()}
     if not _may_have_parts(streams, has_resets):
-        return part
+        return part, stray
     names = [name for name, packets in streams.items() for _ in range(len(packets))]
     places = np.concatenate([np.arange(len(packets)) for packets in streams.values()])
     order = np.argsort(np.concatenate([packets.order for packets in streams.values()]), kind="stable")
@@ -267,10 +283,12 @@ def _assign_parts(streams: dict[str, Packets], has_resets: bool) -> dict[str, ND
             away_s = max(begin_s - pts_s, pts_s - covered_s, 0.0)  # from the times of the newest part
             if clock.part < 0 or abs(jump_s) < _SMALL_JUMP_S or away_s <= abs(pts_s - clock.end_s):
                 clock = clocks[name] = _Clock(newest)
-        elif (
-            clock.goes_back(name, pts_s, dts_s, key, only_keys)
-            or (has_resets and np.isfinite(covered_s) and pts_s > covered_s + MAX_GAP_S)
-        ) and _is_confirmed(packets, place, clock.end_s):
+        elif clock.goes_back(name, pts_s, dts_s, key, only_keys) or (
+            has_resets and np.isfinite(covered_s) and pts_s > covered_s + MAX_GAP_S
+        ):
+            if not _is_confirmed(packets, place, clock.end_s):
+                part[name][place], stray[name][place] = clock.part, True
+                continue
             jump_s, begin_s, covered_s = pts_s - clock.end_s, pts_s, pts_s
             newest += 1
             clock = clocks[name] = _Clock(newest)
@@ -279,7 +297,7 @@ def _assign_parts(streams: dict[str, Packets], has_resets: bool) -> dict[str, ND
         part[name][place] = clock.part
         if clock.part == newest:
             covered_s = max(covered_s, end_s)
-    return part
+    return part, stray
 
 
 def _is_confirmed(packets: Packets, place: int, end_s: float) -> bool:
