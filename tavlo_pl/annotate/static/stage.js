@@ -155,6 +155,7 @@ export function stop() {
 }
 
 function showTime(seconds) {
+  element("playhead").hidden = element("player").hidden;
   element("playhead").style.left = `${(100 * seconds) / state.frame.duration_s}%`;
   element("clock").textContent = `${seconds.toFixed(2)} s of ${state.frame.duration_s.toFixed(2)} s`;
 }
