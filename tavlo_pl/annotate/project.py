@@ -22,12 +22,14 @@ from typing import Any
 
 from tavlo_pl.annotate.activity import Span
 from tavlo_pl.annotate.frames import FORMAT, FrameRecord, parse_frame
-from tavlo_pl.annotate.taggers import Tag
 from tavlo_pl.errors import AnnotationError, ConfigError, DatasetNotFoundError
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.io.parsing import brief, is_number, read_json
 
 PROJECT_FILE = "project.json"
+Tag = tuple[str, float]
+"""Name of a class of sounds and its score in [0, 1]."""
+
 LARGEST_PROPOSALS_BYTES = 256 * 2**20
 
 

@@ -36,8 +36,7 @@ def make_app(workspace: Workspace, port: int, key: str, annotator: str) -> web.A
         annotator: name that the page proposes.
     """
     server = _Server(workspace, annotator)
-    app = guarded_app(port)
-    app._client_max_size = LARGEST_STATE_BYTES  # noqa: SLF001
+    app = guarded_app(port, LARGEST_STATE_BYTES)
     add_static(app, PACKAGE, STYLES, SCRIPTS)
     root, frame = f"/k/{key}", f"/k/{key}/clips/{{clip:\\d+}}/frames/{{number:\\d+}}"
     app.add_routes(

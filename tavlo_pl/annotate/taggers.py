@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tavlo_pl.annotate.project import Tag
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
 from tavlo_pl.errors import AnnotationError, CheckpointError, ConfigError
 from tavlo_pl.io.parsing import read_text
@@ -19,9 +20,6 @@ YAMNET = "yamnet"
 CLASSES_FILE = "yamnet_classes.csv"
 WINDOW_S = PATCH / SAMPLE_RATE_HZ
 """Length of the audio around a frame that is tagged: one patch of YAMNet."""
-
-Tag = tuple[str, float]
-"""Name of a class and its score in [0, 1]."""
 
 
 class Tagger(Protocol):

@@ -1,4 +1,4 @@
-"""What the page of ``tavlo annotate serve`` reads and saves: the queue of frames, their states, and the sound of clips."""
+"""What the page of ``tavlo annotate serve`` reads and saves: the queue, states of frames, and the sound of clips."""
 
 import hashlib
 import io
@@ -10,24 +10,19 @@ from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image
 
+from tavlo_pl.annotate import sound
 from tavlo_pl.annotate.decisions import Decisions, now
 from tavlo_pl.annotate.frames import PERSON, FrameInstance, FrameRecord, Provenance, parse_frame
 from tavlo_pl.annotate.locks import ClipLocks, Holder
 from tavlo_pl.annotate.project import ClipProposals, Project, ProposedFrame
 from tavlo_pl.data import media
-from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.errors import AnnotationError, ConfigError, TavloError
-from tavlo_pl.viz.overlay import spectrogram_strip
 
 Order = Literal["uncertain", "clips"]
 
-PEAKS = 800
-"""Columns of the waveform and of the spectrogram of a clip."""
-
-SPECTROGRAM_PX = 64
 CLIPS_IN_MEMORY = 64
 LONGEST_NAME = 40
 
@@ -108,12 +103,16 @@ class Workspace:
         proposals, proposed = self._proposed(position, number)
         record = self.decisions.frame(clip, self._initial(proposed))
         hidden = self.blind is not None
+        time_s = record.time_s
+        if time_s is None:  # of an imported frame
+            times_s = media.frame_times(self.project.video(clip))
+            time_s = float(times_s[min(number, len(times_s) - 1)])
         return {
             "clip": clip,
             "state": record.to_json()["tavlo"],
             "width": record.width,
             "height": record.height,
-            "time_s": record.time_s,
+            "time_s": time_s,
             "undo": len(self.decisions.history(clip, number)),
             "duration_s": proposals.duration_s,
             "regions": [list(region) for region in proposals.regions],
@@ -174,19 +173,12 @@ class Workspace:
         return file.getvalue()
 
     def peaks(self, position: int) -> list[float]:
-        """The largest absolute sample of each of `PEAKS` columns of a clip, in [0, 1] of the loudest."""
-        waveform = np.abs(self._waveform(position))
-        columns = [part.max(initial=0.0) for part in np.array_split(waveform, PEAKS)]
-        loudest = max(max(columns), 1e-9)
-        return [round(float(peak / loudest), 3) for peak in columns]
+        """The waveform of a clip; see `sound.peaks`."""
+        return sound.peaks(self._waveform(position))
 
     def spectrogram(self, position: int) -> bytes:
-        """The log-mel spectrogram of a clip as a PNG file of `PEAKS` columns."""
-        waveform = torch.from_numpy(self._waveform(position))[None]
-        mel = LogMel(1, PEAKS, SPECTROGRAM_PX)(waveform)[0, 0].numpy()
-        file = io.BytesIO()
-        Image.fromarray(spectrogram_strip(mel, (SPECTROGRAM_PX, PEAKS))).save(file, "png")
-        return file.getvalue()
+        """The spectrogram of a clip; see `sound.spectrogram_png`."""
+        return sound.spectrogram_png(self._waveform(position))
 
     def take(self, position: int, session: str, annotator: str) -> Holder:
         """Takes or renews the lock of a clip; see `ClipLocks.take`."""
@@ -201,7 +193,7 @@ class Workspace:
         positions = {clip: position for position, clip in enumerate(self.clips)}
         return {positions[clip]: holder for clip, holder in self.locks.holders().items() if clip in positions}
 
-    def _waveform(self, position: int) -> np.ndarray:
+    def _waveform(self, position: int) -> NDArray[np.float32]:
         path = self.project.video(self.clips[position])
         return media.read_waveform(path, 0.0, self._proposals(self.clips[position]).duration_s)
 

@@ -50,11 +50,12 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def guarded_app(port: int) -> web.Application:
+def guarded_app(port: int, most_bytes: int = 2**20) -> web.Application:
     """Makes an application without routes that answers requests of its own page only.
 
     Args:
         port: of the server; requests with another ``Host`` or from another ``Origin`` are refused.
+        most_bytes: maximum size of a request that is read as a whole.
     """
     hosts = {f"{ADDRESS}:{port}", f"localhost:{port}"}
 
@@ -65,7 +66,7 @@ def guarded_app(port: int) -> web.Application:
             return refusal(403, "this server answers requests of its own page only")
         return await handler(request)
 
-    app = web.Application(middlewares=[guard])
+    app = web.Application(middlewares=[guard], client_max_size=most_bytes)
     app.on_response_prepare.append(_add_headers)
     return app
 

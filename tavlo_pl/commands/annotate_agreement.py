@@ -9,7 +9,7 @@ from tavlo_pl.errors import DatasetNotFoundError
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.viz.table import NOTHING, Table
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:
     from tavlo_pl.annotate.agreement import FrameAgreement, ProposerBias, Recall
 
 FILE = "agreement.json"

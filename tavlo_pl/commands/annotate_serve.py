@@ -28,6 +28,6 @@ def serve(
     """
     if find_spec("aiohttp") is None:
         raise ConfigError("the page needs aiohttp, which is not installed: pip install 'tavlo_pl[app]'")
-    from tavlo_pl.annotate.serve import serve as run  # it imports torch, which --help does not need
+    from tavlo_pl.annotate.serve import serve as run
 
     run(Path(project), port, annotator if annotator is not None else getpass.getuser(), blind, share)

@@ -2,7 +2,6 @@
 
 import fcntl
 import io
-import json
 import re
 import socket
 import sys
@@ -11,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -25,30 +24,9 @@ from tavlo_pl.viz.colormap import INFERNO
 from tests.helpers.app import served
 from tests.helpers.cli import tavlo
 from tests.helpers.clips import write_numbered
+from tests.helpers.pages import ask
 
 HOSTILE = "../../etc/<b>\"x'\r\n #1 100% ü.mp4"
-
-
-class Answer(NamedTuple):
-    """A response of the server."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-def ask(address: str, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
-    """Sends one request; `path` is sent unchanged."""
-    connection = HTTPConnection(urlsplit(address).netloc, timeout=30)
-    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-    answer = connection.getresponse()
-    found = Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
-    connection.close()
-    return found
 
 
 def soon(condition: Callable[[], Any]) -> None:

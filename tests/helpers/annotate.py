@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tavlo_pl.annotate.activity import Activity
 from tavlo_pl.annotate.frames import FrameRecord
 from tavlo_pl.annotate.project import ClipProposals, Project, ProposedFrame
-from tavlo_pl.annotate.propose import ProposalOptions
 from tavlo_pl.data import media
 from tests.helpers.cli import Outcome, tavlo
 
@@ -47,7 +47,7 @@ def propose(root: Path, out: Path, *args: object) -> Outcome:
 def make_project(folder: Path, clips: Sequence[str] = CLIPS, frames: Sequence[int] = (7, 12)) -> Project:
     """A project of clips of `write_bursts` with two frames each and without proposed instances."""
     project = Project(folder)
-    project.claim(ProposalOptions())
+    project.claim(Activity())
     for clip in clips:
         write_bursts(project.video(clip))
         records = [FrameRecord(number, number / RATE, SIZE[1], SIZE[0]) for number in frames]
