@@ -32,6 +32,7 @@ class PartlyTrained:
             frozen.requires_grad_(requires_grad=False)
         for layer in self._trained:
             layer.requires_grad_()
+        self.apply_mode(mode=True)  # the Trainer does not call ``train`` before a fit
 
     def apply_mode(self, mode: bool) -> None:
         """Sets frozen parts to evaluation; an encoder calls it at the end of its ``train(mode)``."""
