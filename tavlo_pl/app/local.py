@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from tavlo_pl.errors import ConfigError
+from tavlo_pl.errors import ConfigError, TavloError
 from tavlo_pl.viz.page import static_text
 
 ADDRESS = "127.0.0.1"
@@ -64,9 +64,15 @@ def guarded_app(port: int, most_bytes: int = 2**20) -> web.Application:
         origin = request.headers.get("Origin")
         if request.host not in hosts or (origin is not None and origin != f"http://{request.host}"):
             return refusal(403, "this server answers requests of its own page only")
-        return await handler(request)
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return refusal(415, "send the content as it is, without Content-Encoding")
+        try:
+            return await handler(request)
+        except TavloError as error:
+            return refusal(422, str(error))
 
-    app = web.Application(middlewares=[guard], client_max_size=most_bytes)
+    options = {"auto_decompress": False}  # encoded content is refused, not unpacked
+    app = web.Application(middlewares=[guard], client_max_size=most_bytes, handler_args=options)
     app.on_response_prepare.append(_add_headers)
     return app
 

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 
-from tavlo_pl.app.local import add_static, guarded_app, refusal
+from tavlo_pl.app.local import Handler, add_static, guarded_app, refusal
 from tavlo_pl.app.videos import OVERLAY, Video, Videos
+from tavlo_pl.app.worker import RemovedError
 from tavlo_pl.data.media.recognise import VIDEO_SUFFIXES
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.viz.colormap import INFERNO
@@ -27,7 +28,9 @@ from tavlo_pl.viz.page import render
 PACKAGE = "tavlo_pl.app"
 PREFIX = "tavlo-app-"
 LOCK = ".lock"
-BLOCK_BYTES = 2**20
+STALLED_S = 30.0
+"""Time without a byte after which an upload ends."""
+
 SPARE_BYTES = 2**29
 """Free disk space that an upload must leave for a playable copy, an overlay video and other programs."""
 
@@ -38,12 +41,14 @@ SCRIPTS = ("app.js", "drawing.js", "overlay.js", "server.js", "state.js")
 @contextmanager
 def working_folder() -> Iterator[Path]:
     """A private folder that is deleted when the block ends; folders of killed servers are deleted first."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        _remove_if_abandoned(folder)
-    with (
-        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name,
-        (Path(name) / LOCK).open("w") as lock,
-    ):
+    try:
+        place = Path(tempfile.gettempdir())
+        for folder in place.glob(f"{PREFIX}*"):
+            _remove_if_abandoned(folder)
+        made = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ConfigError(f"no temporary folder can be made ({error}); set TMPDIR to one that is writable") from error
+    with made as name, (Path(name) / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield Path(name)
 
@@ -71,6 +76,7 @@ def make_app(videos: Videos, port: int, most_bytes: int, note: str = "") -> web.
     """
     server = _Server(videos, most_bytes, note)
     app = guarded_app(port)
+    app.middlewares.append(_removed)
     add_static(app, PACKAGE, STYLES, SCRIPTS)
     app.add_routes(
         [
@@ -89,6 +95,15 @@ def make_app(videos: Videos, port: int, most_bytes: int, note: str = "") -> web.
         ]
     )
     return app
+
+
+@web.middleware
+async def _removed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A video that is removed while it is read is not found."""
+    try:
+        return await handler(request)
+    except (RemovedError, FileNotFoundError):
+        raise _not_found() from None
 
 
 class _Server:
@@ -121,31 +136,58 @@ class _Server:
     async def upload(self, request: web.Request) -> web.Response:
         """Stores a video, the body of the request; its size is limited whatever ``Content-Length`` states."""
         stated_bytes = request.content_length
-        too_large = f"the video is larger than {self.most_bytes / 2**20:.0f} MiB; start tavlo app with --max_mib"
         if stated_bytes is not None and stated_bytes > self.most_bytes:
-            return refusal(413, too_large)
-        if shutil.disk_usage(self.videos.folder).free < (stated_bytes or 0) + SPARE_BYTES:
+            return refusal(413, self._too_large)
+        wanted = min(self.most_bytes, stated_bytes if stated_bytes is not None else self.most_bytes)
+        if shutil.disk_usage(self.videos.folder).free < sum(self.videos.reserved.values()) + wanted + SPARE_BYTES:
             return refusal(507, f"the disk of {self.videos.folder} is full; make room, or set TMPDIR to another disk")
         try:
             video = self.videos.add(request.query.get("name", ""))
         except ConfigError as error:
             return refusal(429, str(error))
-        complete, size = False, 0
+        self.videos.reserved[video.key] = wanted
+        started = False
         try:
-            with video.source.open("wb") as file:
-                async for block in request.content.iter_chunked(BLOCK_BYTES):
-                    size += len(block)
-                    if size > self.most_bytes:
-                        return refusal(413, too_large)
-                    if video.removed.is_set():
-                        return refusal(410, "the video was removed from the page")
-                    file.write(block)
-            complete = True
-            self.videos.start(video)
+            refused = await self._receive(request, video)
+            if refused is None:
+                self.videos.start(video)
+                started = True
+        except (
+            ConnectionError,
+            web.HTTPException,
+            ClientPayloadError,
+        ):  # the connection was closed, or a wrong encoding
+            refused = refusal(400, "the upload was interrupted")
+        except OSError as error:
+            refused = refusal(507, f"the video cannot be stored: {error.strerror}; make room, or set TMPDIR")
         finally:
-            if not complete and not video.removed.is_set():  # too large, or the connection was closed
+            del self.videos.reserved[video.key]
+            if not started:
                 self.videos.remove(video.key)
-        return web.json_response(video.to_dict())
+        return refused or web.json_response(video.to_dict())
+
+    async def _receive(self, request: web.Request, video: Video) -> web.Response | None:
+        """Writes the body of a request to a file; returns the answer if that is refused."""
+        size = 0
+        with video.source.open("wb") as file:
+            while True:
+                try:
+                    block = await asyncio.wait_for(request.content.readany(), STALLED_S)
+                except TimeoutError:
+                    return refusal(408, f"no byte arrived for {STALLED_S:g} s; send the video again")
+                if not block:
+                    return None
+                size += len(block)
+                if size > self.most_bytes:
+                    return refusal(413, self._too_large)
+                if video.removed.is_set():
+                    return refusal(410, "the video was removed from the page")
+                file.write(block)
+                self.videos.reserved[video.key] = max(0, self.videos.reserved[video.key] - len(block))
+
+    @property
+    def _too_large(self) -> str:
+        return f"the video is larger than {self.most_bytes / 2**20:.0f} MiB; start tavlo app with --max_mib"
 
     async def state(self, request: web.Request) -> web.Response:
         return web.json_response(self._video(request).to_dict())

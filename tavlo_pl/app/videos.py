@@ -11,14 +11,11 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-import numpy as np
-
-from tavlo_pl.data import media
+from tavlo_pl.app import tasks
+from tavlo_pl.app.worker import RemovedError, run
 from tavlo_pl.errors import ConfigError, TavloError
 from tavlo_pl.predict.checks import Aspect
-from tavlo_pl.predict.folder import write_archive
 from tavlo_pl.predict.localizer import Localizer
-from tavlo_pl.predict.overlay_video import write_overlay_video, write_poster
 from tavlo_pl.predict.sources import Localization
 
 MAX_NAME_LETTERS = 100
@@ -26,10 +23,6 @@ MAX_VIDEOS = 8
 """Maximum number of stored videos; a new video replaces the oldest finished one."""
 
 OVERLAY = "overlay.mp4"
-
-
-class RemovedError(Exception):
-    """Raised to stop the work on a video that was removed from the page."""
 
 
 @dataclass
@@ -41,12 +34,24 @@ class Work:
         step: description of the current step.
         done: completed share of the step in [0, 1].
         speed: seconds of video a second.
+        length_s: length of the video in seconds.
+        done_s: seconds of it that the step has processed.
+        began_s: start of the step on the monotonic clock.
     """
 
     task: Future[None] = field(default_factory=Future)
     step: str = "waiting"
     done: float = 0.0
     speed: float | None = None
+    length_s: float = 0.0
+    done_s: float = 0.0
+    began_s: float = 0.0
+
+    def advance(self, seconds: float) -> None:
+        """Adds processed seconds to the progress of the step."""
+        self.done_s += seconds
+        self.done = min(1.0, self.done_s / max(self.length_s, 1e-3))
+        self.speed = self.done_s / max(monotonic() - self.began_s, 1e-3)
 
     def to_dict(self, hide: Mapping[str, str]) -> dict[str, Any]:
         """Plain values for the page.
@@ -127,6 +132,10 @@ class Videos:
         maps_per_second: None for the segment rate of the model.
         aspect: how frames are fitted to the model's square input.
         made_with: checkpoint and options, stored in ``sources.json``.
+
+    Attributes:
+        by_key: all videos.
+        reserved: bytes of disk that each running upload may still write.
     """
 
     def __init__(
@@ -143,6 +152,7 @@ class Videos:
         self.aspect = aspect
         self.made_with = {**(made_with or {}), "maps_per_second": maps_per_second, "aspect": aspect}
         self.by_key: dict[str, Video] = {}
+        self.reserved: dict[str, int] = {}
         self._workers = ThreadPoolExecutor(1, "videos")
 
     def add(self, name: str) -> Video:
@@ -180,7 +190,9 @@ class Videos:
 
     def remove(self, key: str) -> None:
         """Removes a video and deletes its files, at once or when its running task has stopped."""
-        video = self.by_key.pop(key)
+        video = self.by_key.pop(key, None)
+        if video is None:  # a second request
+            return
         video.removed.set()
         works = [video.work, *([video.overlay] if video.overlay else [])]
         last = works[-1].task
@@ -195,35 +207,25 @@ class Videos:
         self._workers.shutdown(wait=True, cancel_futures=True)
 
     def _localize(self, video: Video) -> None:
-        length_s = media.probe(video.source).duration_s
-        found = self.localizer.localize(
-            video.source,
-            Path(video.name).stem,
-            self.maps_per_second,
-            self.aspect,
-            _progress(video, video.work, "computing the maps", length_s),
-        )
-        found.heatmap.astype("<f4").tofile(video.folder / "maps.f32")
-        write_archive(found, video.folder / "heatmaps.npz")
-        known = media.browser_type(video.source)
+        length_s, known = self._run(tasks.probe, video, video.work, (video.source,))
+        _begin(video.work, "computing the maps", length_s)
+        options = (video.source, Path(video.name).stem, self.maps_per_second, self.aspect)
+        found = self._run(tasks.localize, video, video.work, (self.localizer, *options))
         if known is None:
-            advance = _progress(video, video.work, "making a copy for the browser", length_s)
-            last_s = 0.0
-
-            def keep(frame: np.ndarray, time_s: float) -> np.ndarray:
-                nonlocal last_s
-                advance(time_s - last_s)
-                last_s = time_s
-                return frame
-
-            media.map_frames(video.source, video.folder / "view.mp4", keep)
+            _begin(video.work, "making a copy for the browser", length_s)
+            self._run(tasks.copy_for_browser, video, video.work, (video.source, video.folder / "view.mp4"))
         video.media_type = known or "video/mp4"
-        len(found.moments)  # computed now, while the page shows progress
         video.found = found
 
     def _write_overlay(self, video: Video, work: Work, found: Localization, box: bool, spectrogram: bool) -> None:
-        advance = _progress(video, work, "making the overlay video", found.duration_s)
-        write_overlay_video(found, video.folder / OVERLAY, box, spectrogram, advance)
+        _begin(work, "making the overlay video", found.duration_s)
+        self._run(tasks.overlay, video, work, (found, video.folder / OVERLAY, box, spectrogram))
+
+    def _run(self, task: Callable[..., Any], video: Video, work: Work, arguments: tuple[Any, ...]) -> Any:
+        """Runs a task of a video in a process; see `worker.run`."""
+        if video.removed.is_set():
+            raise RemovedError
+        return run(task, video.folder, arguments, work.advance, video.removed, video.source)
 
     def sources(self, video: Video, threshold: float | None) -> str:
         """The text of ``sources.json`` for a threshold."""
@@ -236,12 +238,16 @@ class Videos:
         Raises:
             MediaError: the frame is damaged.
         """
-        path = video.folder / f"{secrets.token_hex(4)}.jpg"
+        folder = video.folder / secrets.token_hex(4)
+        folder.mkdir()
+        found = replace(_found(video), threshold=threshold)
         try:
-            write_poster(replace(_found(video), threshold=threshold), path)
-            return path.read_bytes()
+            poster: bytes = run(
+                tasks.poster, folder, (found, folder / "poster.jpg"), lambda _: None, video.removed, video.source
+            )
         finally:
-            path.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+        return poster
 
 
 def shown_name(name: str) -> str:
@@ -257,18 +263,7 @@ def _found(video: Video) -> Localization:
     return video.found
 
 
-def _progress(video: Video, work: Work, step: str, length_s: float) -> Callable[[float], None]:
-    """Makes a function that adds processed seconds to the progress, and stops the work on a removed video."""
+def _begin(work: Work, step: str, length_s: float) -> None:
+    """Begins a step of a task."""
     work.step, work.done, work.speed = step, 0.0, None
-    began_s, done_s = monotonic(), 0.0
-
-    def advance(seconds: float) -> None:
-        nonlocal done_s
-        if video.removed.is_set():
-            raise RemovedError
-        done_s += seconds
-        work.done = min(1.0, done_s / max(length_s, 1e-3))
-        work.speed = done_s / max(monotonic() - began_s, 1e-3)
-
-    advance(0.0)
-    return advance
+    work.length_s, work.done_s, work.began_s = length_s, 0.0, monotonic()

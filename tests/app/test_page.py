@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -18,6 +17,7 @@ from tavlo_pl.viz.overlay import Scale, map_at, upsample
 from tests.helpers.app import served
 from tests.helpers.browser import PATIENCE_MS, chromium
 from tests.helpers.clips import write_numbered
+from tests.helpers.predict import Slow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -118,13 +118,11 @@ def test_page_map_equals_the_overlay_and_escapes_names(tmp_path: Path) -> None:
         assert "c.mp4: not a media file" in (page.text_content("#problem") or "")
         assert page.is_hidden("#result")
         # a running localization is cancelled
-        slow, model = threading.Event(), videos.localizer.model.localize
-        videos.localizer.model.localize = lambda *inputs: (slow.wait(), model(*inputs))[1]  # type: ignore[method-assign]
+        videos.localizer.model = Slow()
         page.set_input_files("#file", source.path)
         until(page, "document.getElementById('step').textContent.startsWith('computing the maps')")
         page.click("#cancel")
         page.wait_for_selector("#work", state="hidden")
-        slow.set()
         page.wait_for_timeout(600)
         assert page.is_hidden("#problem") and not videos.by_key and not list(videos.folder.iterdir())
         assert not messages and all(url.startswith((address, "data:")) for url in requested)

@@ -1,5 +1,7 @@
 """A localizer whose map is the brightness of the frame, for tests that do not depend on a model."""
 
+import time
+
 import torch
 from torch import Tensor
 
@@ -31,6 +33,15 @@ class Brightness:
         """(B, 1, 17, T, T): uniform attention over all segments."""
         batch, segments = frames.shape[:2]
         return torch.full((batch, 1, 1 + CELLS**2, segments, segments), 1 / segments)
+
+
+class Slow(Brightness):
+    """A model that takes a minute, in one call."""
+
+    def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
+        """(B, T, 4, 4), after a minute."""
+        time.sleep(60)
+        return super().localize(frames, spectrogram)
 
 
 def brightness(frames: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from typing import IO, Any
 from tavlo_pl.data.media import MemoryFile
 from tavlo_pl.data.media.recognise import is_video
 from tavlo_pl.errors import ConfigError, CorruptMediaError, MediaError
+from tavlo_pl.io.parsing import is_unicode
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -41,7 +42,10 @@ _OPENERS: dict[bytes, Any] = {
 }
 """Function that opens a compressed archive, by the first bytes of the file."""
 
-_DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
+_DAMAGE = (
+    *(tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError),
+    *(RecursionError, ValueError, OverflowError),  # of headers in a row, and of numbers in headers
+)
 
 
 def is_archive(path: Path) -> bool:
@@ -107,9 +111,7 @@ def _offsets(path: Path) -> dict[str, tuple[int, int]]:
     try:
         with _opened(path, MAX_MEMBER_BYTES, allow_compressed=False) as tar:
             return {
-                info.name: (info.offset_data, info.size)
-                for info in _checked(tar, path, MAX_MEMBER_BYTES, MAX_MEMBERS)
-                if not info.issparse()
+                info.name: (info.offset_data, info.size) for info in _checked(tar, path, MAX_MEMBER_BYTES, MAX_MEMBERS)
             }
     except MediaError as error:
         if path.is_file() and path.suffix != ".tar":
@@ -131,6 +133,10 @@ def _checked(tar: tarfile.TarFile, path: Path, max_bytes: int, max_members: int)
             raise ConfigError(
                 f"{where}: the member is a link or a device, not a regular file; do not use this archive."
             )
+        if info.issparse():
+            raise ConfigError(f"{where}: the member is sparse, which no video is; do not use this archive.")
+        if not is_unicode(info.name):
+            raise ConfigError(f"{where}: the member's name is no text in UTF-8; pack the archive again.")
         if info.size > max_bytes:
             raise ConfigError(f"{where}: the member has {info.size:,} bytes, more than {max_bytes:,}.")
         if number > max_members:
