@@ -287,7 +287,8 @@ class _OpenVideo:
         """The result, after all windows have been processed."""
         time_s, heatmap = self.plan.resample(self.average.result())
         size = (self.info.height, self.info.width)
-        return Localization(self.sample_id, self.path, self.info.duration_s, size, time_s, heatmap, threshold)
+        info = self.info
+        return Localization(self.sample_id, self.path, info.duration_s, size, time_s, heatmap, threshold, info.notes)
 
 
 class _FrameReader:

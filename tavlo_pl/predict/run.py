@@ -119,6 +119,8 @@ def predict_all(
                 try:
                     if isinstance(found, MediaError):
                         raise found
+                    for note in found.notes:
+                        bar.write(f"{sample_id}: {note}", file=sys.stderr)
                     folder.write(found, lambda seconds: advance((1 - maps_share) * seconds))
                 except MediaError as error:
                     outcome.failed[sample_id] = str(error)

@@ -57,6 +57,7 @@ class Localization:
         time_s: (T,) float64, times of the heatmaps in seconds, ascending.
         heatmap: (T, h, w) float32, raw scores in [-1, 1] over the whole frame.
         threshold: pixels with at least this score count as sounding; None for a checkpoint without a threshold.
+        notes: sentences about how the file was read, such as which of several streams was used.
     """
 
     sample_id: str
@@ -66,6 +67,7 @@ class Localization:
     time_s: NDArray[np.float64]
     heatmap: NDArray[np.float32]
     threshold: float | None
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def moments(self) -> tuple[Moment, ...]:
@@ -98,6 +100,7 @@ class Localization:
             "score": self.best.score,
             "best_s": self.best.time_s,
             "visible_share": sum(known) / len(known) if known else None,
+            "notes": list(self.notes),
             "made_with": dict(made_with),
         }
         steps = [
