@@ -111,7 +111,7 @@ class Sequential:
     """What FFmpeg decodes from start to end, without a seek and without the reader under test.
 
     Attributes:
-        numbers: the number that each frame shows, in the order of decoding; of frames with one time, the last.
+        numbers: the number that each frame shows, in the order of decoding.
         flashes: positions of the frames with a flash.
         clicks: number of clicks in the audio.
     """
@@ -124,9 +124,7 @@ class Sequential:
 def decode_all(path: Path) -> Sequential:
     """Decodes a file from start to end."""
     with av.open(str(path)) as container:
-        decoded = [(frame.pts, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
-    after = [pts for pts, _ in decoded[1:]] + [None]
-    images = [image for (pts, image), following in zip(decoded, after, strict=True) if pts is None or pts != following]
+        images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     with av.open(str(path)) as container:
         blocks = [np.abs(frame.to_ndarray()).astype(np.float64).max(0) for frame in container.decode(audio=0)]
     loud = np.flatnonzero(np.concatenate(blocks) > 0.2 * np.concatenate(blocks).max())

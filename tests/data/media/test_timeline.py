@@ -67,12 +67,11 @@ def test_edit_list_of_several_segments(name: str, x264: str, tmp_path: Path) -> 
     edit(path, EDITS[name])
     info = assert_same_as_sequential(path)
     expected = [round(start_s * 25) + n for start_s, length_s in EDITS[name] for n in range(round(length_s * 25))]
-    shown = decode_all(path).numbers
-    assert set(shown) <= set(expected) and len(shown) >= len(expected) - 1  # FFmpeg may cut a frame at an edit
+    assert decode_all(path).numbers == expected
     assert info.duration_s == pytest.approx(1.2, abs=0.05)
     map_frames(path, tmp_path / "copy.mp4", lambda frame, time_s: frame)
     time_s = frame_times(tmp_path / "copy.mp4")
-    assert numbers(read_clip(tmp_path / "copy.mp4", time_s, None, 0.0, 0.0).frames) == shown
+    assert numbers(read_clip(tmp_path / "copy.mp4", time_s, None, 0.0, 0.0).frames) == expected
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
