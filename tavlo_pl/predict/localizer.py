@@ -334,8 +334,10 @@ class _OpenVideo:
         time_s, heatmap = self.plan.resample(self.average.result())
         _, scores = self.plan.resample(self.sounds.result())
         size = (self.info.height, self.info.width)
-        sounds = best_sounds(scores[:, 0], sound_names)
-        return Localization(self.sample_id, self.path, self.info.duration_s, size, time_s, heatmap, threshold, sounds)
+        sounds, info = best_sounds(scores[:, 0], sound_names), self.info
+        return Localization(
+            self.sample_id, self.path, info.duration_s, size, time_s, heatmap, threshold, sounds, info.notes
+        )
 
 
 class _FrameReader:

@@ -113,6 +113,8 @@ def predict_all(
                 try:
                     if isinstance(found, MediaError):
                         raise found
+                    for note in found.notes:
+                        bar.write(f"{sample_id}: {note}", file=sys.stderr)
                     with as_media_error(found.path):
                         folder.write(found, source, lambda seconds: advance((1 - maps_share) * seconds))
                 except MediaError as error:

@@ -75,6 +75,7 @@ class Localization:
         threshold: pixels with at least this score count as sounding; None for a checkpoint without a threshold.
         sounds: the classes of sounds heard at each of the T times, best first; empty for a model whose audio encoder
             tells no classes.
+        notes: sentences about how the file was read, such as which of several streams was used.
     """
 
     sample_id: str
@@ -85,6 +86,7 @@ class Localization:
     heatmap: NDArray[np.float32]
     threshold: float | None
     sounds: tuple[tuple[Sound, ...], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def moments(self) -> tuple[Moment, ...]:
@@ -118,6 +120,7 @@ class Localization:
             "score": self.best.score,
             "best_s": self.best.time_s,
             "visible_share": sum(known) / len(known) if known else None,
+            "notes": list(self.notes),
             "made_with": dict(made_with),
         } | ({"source": dict(source)} if source is not None else {})
         steps = [

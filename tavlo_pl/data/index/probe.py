@@ -41,7 +41,6 @@ FAULTS: dict[type[MediaError], str] = {
 """The kind of a reason, its first word, by exception class."""
 
 _WAITING_A_JOB = 4  # videos that are queued for each process; those of archives are in memory
-_ROUNDING_FRAMES = 2  # tolerated disagreement of number, rate and length of frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +255,7 @@ def _done(row: Probed | File, result: Future[Probed] | None, journal: Journal) -
 
 
 def probe_video(row: Probed, file: media.MediaFile) -> Probed:
-    """Opens one video; reads its packets only if the headers lack the number of frames or contradict each other.
+    """Opens one video and reads the headers of its packets.
 
     Args:
         row: known properties.
@@ -268,21 +267,17 @@ def probe_video(row: Probed, file: media.MediaFile) -> Probed:
         return replace(row, fault="bad name: the name is not valid UTF-8; rename the file")
     try:
         info = media.probe(file)
-        frame_count, video_s = info.frame_count, info.video_s
-        if not frame_count or abs(frame_count - info.frame_rate * video_s) > _ROUNDING_FRAMES:
-            times_s = media.frame_times(file)
-            frame_count, video_s = len(times_s), media.video_end_s(times_s)
     except MediaError as error:
         return replace(row, fault=fault_of(error, str(file)))
     return replace(
         row,
         fault="" if info.has_audio else "no sound: no audio stream",
-        video_s=video_s,
+        video_s=info.video_s,
         audio_s=info.audio_s,
         width=info.width,
         height=info.height,
         frame_rate=info.frame_rate,
-        frame_count=frame_count,
+        frame_count=info.frame_count,
     )
 
 

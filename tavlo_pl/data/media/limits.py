@@ -20,6 +20,9 @@ FORMATS = (
 """FFmpeg's names of the accepted containers. Others, such as concat, hls, dash, image2 and sdp, open further files by
 name and are rejected."""
 
+HAS_RESETS = 0x200
+"""FFmpeg's flag AVFMT_TS_DISCONT of a container whose clock may be reset within a file."""
+
 MAX_SAMPLE_RATE_HZ = 768_000
 """Maximum sample rate of audio; the highest rate that recorders write."""
 
@@ -58,7 +61,8 @@ class Limits:
         """
         if len(container.streams) > self.streams:
             raise _too_much(path, f"{len(container.streams)} streams", "streams", self.streams)
-        self.check_duration((container.duration or 0) / 1e6, path)  # FFmpeg states it in microseconds
+        if not container.format.flags & HAS_RESETS:  # there, FFmpeg subtracts the times of different clocks
+            self.check_duration((container.duration or 0) / 1e6, path)  # FFmpeg states it in microseconds
         for stream in container.streams:
             self._check_stream(stream, path)
 

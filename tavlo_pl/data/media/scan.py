@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from tavlo_pl.data.media import streams
 from tavlo_pl.data.media.container import MediaFile, demux, to_seconds
+from tavlo_pl.data.media.limits import HAS_RESETS
 from tavlo_pl.data.media.timeline import MAX_PARTS_PER_SECOND, Packets, Timeline, make_timeline
 from tavlo_pl.errors import MediaError
-
-# FFmpeg's AVFMT_TS_DISCONT: the clock of the container may be reset within a file.
-_HAS_RESETS = 0x200
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,15 @@ def _complete(
     known = [number for number, tick in enumerate(pts) if tick is not None]
     if not known or not has_order:
         raise MediaError(f"{path}: its frames have no presentation times; convert the file to MP4")
-    ticks = np.zeros(len(pts), np.int64)
+    ticks, step = np.zeros(len(pts), np.int64), 1.0
     for begin, end in zip([*known], [*known[1:], len(pts)], strict=True):
         first, count = pts[begin], end - begin
         after = pts[end] if end < len(pts) else None
         assert first is not None, "known packets have a time"
-        step = (after - first) / count if after is not None and after > first else max(duration[begin] / count, 1)
+        if after is not None and after > first:
+            step = (after - first) / count
+        elif duration[begin]:
+            step = duration[begin] / count
         ticks[begin:end] = first + np.rint(step * np.arange(count)).astype(np.int64)
     first_tick = pts[known[0]]
     assert first_tick is not None, "known packets have a time"
@@ -147,7 +148,7 @@ def read_scan(container: InputContainer, path: MediaFile, kept: dict[int, list[P
         if index is not None and count.get(index)
     }
     start_s = _start_s(container, chosen, packets)
-    has_resets = bool(container.format.flags & _HAS_RESETS)
+    has_resets = bool(container.format.flags & HAS_RESETS)
     timeline = make_timeline(packets.get("video"), packets.get("audio"), start_s, has_resets)
     if timeline.parts - 2 > MAX_PARTS_PER_SECOND * timeline.end_s:
         raise MediaError(f"{path}: its timestamps go back {timeline.parts - 1} times; convert the file to MP4")

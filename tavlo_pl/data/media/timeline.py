@@ -13,7 +13,7 @@ so does this clock:
 - A part is shown from its first key frame on; the frames that depend on earlier ones are left out.
 
 Edit lists repeat and reorder packets: FFmpeg has given these packets the times of the edited video, and marked those
-to discard that are needed for decoding only.
+to discard that are needed for decoding only. Segments that overlap are moved apart.
 """
 
 from __future__ import annotations
@@ -159,6 +159,7 @@ def make_timeline(video: Packets | None, audio: Packets | None, start_s: float, 
         start_s: start of the first part in seconds on the file's clock.
         has_resets: whether the container's clock may be reset within a file, as that of MPEG-TS and MPEG-PS.
     """
+    video = None if video is None else _separate_edits(video)
     streams = {name: packets for name, packets in (("video", video), ("audio", audio)) if packets is not None}
     part, stray = _assign_parts(streams, has_resets)
     shown = {name: _shown(packets, part[name], stray[name], name == "video") for name, packets in streams.items()}
@@ -166,6 +167,26 @@ def make_timeline(video: Packets | None, audio: Packets | None, start_s: float, 
     shift_s = _shifts(streams, part, shown, parts) - start_s
     tracks = {name: _track(packets, part[name], stray[name], shift_s, shown[name]) for name, packets in streams.items()}
     return Timeline(tracks.get("video"), tracks.get("audio"), parts)
+
+
+def _separate_edits(packets: Packets) -> Packets:
+    """Lets each segment of an edit list begin after the one before it.
+
+    FFmpeg lets them overlap by some frames where a segment does not begin or end at a frame of a video with B-frames.
+    """
+    if not packets.discard.any():
+        return packets
+    pts_s = packets.pts_s.copy()
+    starts = np.flatnonzero(packets.key & (pts_s < np.roll(pts_s, 1)))
+    end_s = -np.inf
+    for begin, end in zip([0, *starts], [*starts, len(pts_s)], strict=True):
+        shown = begin + np.flatnonzero(~packets.discard[begin:end])
+        if len(shown):
+            overlap_s = end_s - pts_s[shown].min()
+            if overlap_s > _TOLERANCE_S:
+                pts_s[begin:end] += overlap_s
+            end_s = float((pts_s + packets.duration_s)[shown].max())
+    return replace(packets, pts_s=pts_s)
 
 
 def _track(

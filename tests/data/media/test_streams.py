@@ -1,0 +1,146 @@
+"""Streams that change within a file, repeat frames, lack times or begin in their middle, and files with several."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+from tavlo_pl import env
+from tavlo_pl.data.media import frame_times, map_frames, probe, read_clip, read_waveform
+from tavlo_pl.errors import ConfigError
+from tests.helpers.clips import CODECS, draw_number, write_numbered
+from tests.helpers.media_cases import numbers, peaks_s
+from tests.helpers.parts import assert_same_as_sequential, concatenate, renumber
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"audio_codec": "ac3", "channel_gains": [(1.0,) * 6, (1.0, 1.0)]},
+        {"audio_codec": "aac", "channel_gains": [(1.0, 1.0), (1.0,)]},
+        {"audio_codec": "mp2", "sample_rate_hz": [48_000, 44_100]},
+    ],
+)
+def test_audio_format_may_change(form: dict[str, object], tmp_path: Path) -> None:
+    path = concatenate(tmp_path / "joined.ts", [0.0, 1.0], **form)
+    renumber(path)
+    heard_s = peaks_s(read_waveform(path, 0.0, 2.0))
+    assert heard_s == pytest.approx([0.4, 1.4], abs=0.07)
+    map_frames(path, tmp_path / "copy.mp4", lambda frame, time_s: frame)
+    assert peaks_s(read_waveform(tmp_path / "copy.mp4", 0.0, 2.0)) == pytest.approx(heard_s, abs=0.003)
+    assert numbers(read_clip(tmp_path / "copy.mp4", frame_times(path), None, 0.0, 0.0).frames) == list(range(50))
+
+
+def test_frame_size_may_change(tmp_path: Path) -> None:
+    path = concatenate(tmp_path / "sizes.ts", [0.0, 0.0], size=[(64, 96), (128, 160)])
+    renumber(path)
+    time_s = frame_times(path)
+    frames = read_clip(path, time_s, None, 0.0, 0.0).frames
+    assert frames.shape[1:3] == (probe(path).height, probe(path).width) == (64, 96)
+    assert numbers(frames) == list(range(50))
+    map_frames(path, tmp_path / "copy.mp4", lambda frame, time_s: frame)
+    assert numbers(read_clip(tmp_path / "copy.mp4", time_s, None, 0.0, 0.0).frames) == list(range(50))
+
+
+def remux(source: Path, destination: Path, change: object) -> Path:
+    """Copies the packets of a file; ``change(packet)`` returns the packets to write for a video packet."""
+    assert callable(change)
+    with av.open(str(source)) as whole, av.open(str(destination), "w") as copy:
+        copies = {stream.index: copy.add_stream_from_template(stream) for stream in whole.streams}
+        for packet in whole.demux():
+            if packet.dts is None:
+                continue
+            index = packet.stream_index
+            for written in change(packet) if packet.stream.type == "video" else [packet]:
+                written.stream = copies[index]
+                copy.mux(written)
+    return destination
+
+
+def test_two_frames_in_one_packet_of_a_transport_stream(tmp_path: Path) -> None:
+    source = write_numbered(tmp_path / "source.ts", x264="keyint=12:bframes=0:aud=1").path
+    waiting: list[av.Packet] = []
+
+    def pair(packet: av.Packet) -> list[av.Packet]:
+        waiting.append(packet)
+        if len(waiting) < 2:
+            return []
+        first, second = waiting
+        waiting.clear()
+        both = av.Packet(bytes(first) + bytes(second))
+        both.pts, both.dts, both.time_base, both.is_keyframe = first.pts, first.dts, first.time_base, first.is_keyframe
+        return [both]
+
+    path = remux(source, tmp_path / "pairs.ts", pair)
+    assert_same_as_sequential(path)
+    assert np.diff(frame_times(path)) == pytest.approx(0.04, abs=0.001) and probe(path).frame_count == 50
+
+
+def test_stream_cut_within_an_intra_refresh(tmp_path: Path) -> None:
+    refresh = "keyint=25:bframes=0:intra-refresh=1"
+    source = write_numbered(tmp_path / "whole.ts", seconds=5.0, size=(128, 160), x264=refresh).path
+    content = source.read_bytes()
+    path = tmp_path / "cut.ts"
+    path.write_bytes(content[len(content) // 188 // 3 * 188 :])
+    info, time_s = probe(path), frame_times(path)
+    assert any("begins at its first whole frame" in note for note in info.notes)
+    shown = numbers(read_clip(path, time_s, None, 0.0, 0.0).frames)
+    assert shown == list(range(125 - len(shown), 125)) and len(shown) > 40
+    assert numbers(read_clip(path, [0.0], None, 0.0, 0.0).frames) == shown[:1]
+    map_frames(path, tmp_path / "copy.mp4", lambda frame, time_s: frame)
+    assert numbers(read_clip(tmp_path / "copy.mp4", frame_times(path), None, 0.0, 0.0).frames) == shown
+
+
+def write_streams(path: Path, videos: int, default_video: int, default_audio: int, is_still: bool = False) -> Path:
+    """Writes several video streams, which begin at the numbers 0, 100, …, and a silent and a clicking audio stream."""
+    loud = write_numbered(path.with_name("loud.mkv"), seconds=1.0, video=False, click_s=(0.5,)).path
+    quiet = write_numbered(path.with_name("quiet.mkv"), seconds=1.0, video=False, click_s=()).path
+    with av.open(str(path), "w") as container, av.open(str(quiet)) as first, av.open(str(loud)) as second:
+        encoders = []
+        for number in range(videos):
+            encoder = container.add_stream("libx264", rate=25, options=CODECS["libx264"][1])
+            encoder.height, encoder.width, encoder.pix_fmt = 64, 96, "yuv420p"
+            encoder.disposition = Disposition.default if number == default_video else Disposition(0)
+            encoders.append(encoder)
+        copies = []
+        for number, source in enumerate((first, second)):
+            copies.append(container.add_stream_from_template(source.streams.audio[0]))
+            copies[-1].disposition = Disposition.default if number == default_audio else Disposition(0)
+        for source, copy in zip((first, second), copies, strict=True):
+            for packet in source.demux():
+                if packet.dts is not None:
+                    packet.stream = copy
+                    container.mux(packet)
+        for number, encoder in enumerate(encoders):
+            for tick in range(1 if is_still and number == 0 else 25):
+                frame = av.VideoFrame.from_ndarray(draw_number(100 * number + tick), format="rgb24")
+                frame.pts = tick
+                container.mux(encoder.encode(frame))
+            container.mux(encoder.encode(None))
+    return path
+
+
+def test_default_streams_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_streams(tmp_path / "several.mkv", 2, default_video=1, default_audio=1)
+    assert numbers(read_clip(path, [0.2], None, 0.0, 0.0).frames) == [105]
+    assert peaks_s(read_waveform(path, 0.0, 1.0)) == pytest.approx([0.5], abs=0.01)
+    notes = probe(path).notes
+    assert [note.split(":")[0] for note in notes] == ["2 video streams", "2 audio streams"]
+    assert all("number 1 is used" in note for note in notes)
+    monkeypatch.setenv(env.STREAMS["video"], "0")
+    monkeypatch.setenv(env.STREAMS["audio"], "0")
+    assert numbers(read_clip(path, [0.2], None, 0.0, 0.0).frames) == [5]
+    assert not peaks_s(read_waveform(path, 0.0, 1.0))
+    monkeypatch.setenv(env.STREAMS["audio"], "2")
+    with pytest.raises(ConfigError, match="TAVLO_AUDIO_STREAM is 2, but the file has 2 audio streams"):
+        probe(path)
+    monkeypatch.setenv(env.STREAMS["audio"], "first")
+    with pytest.raises(ConfigError, match="TAVLO_AUDIO_STREAM is 'first'"):
+        probe(path)
+
+
+def test_a_video_is_chosen_before_a_single_image(tmp_path: Path) -> None:
+    path = write_streams(tmp_path / "still.mkv", 2, default_video=0, default_audio=1, is_still=True)
+    assert numbers(read_clip(path, [0.2], None, 0.0, 0.0).frames) == [105]
