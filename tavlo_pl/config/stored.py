@@ -98,8 +98,8 @@ def find_stored_config(command: str, options: EarlyOptions, read_config: Callabl
         read_config: returns the YAML text that a checkpoint holds; raises ``CheckpointError`` for an unreadable one.
 
     Returns:
-        A YAML text, or for ``fit --ckpt_path last`` the path of the run's ``config.yaml``; None without a checkpoint,
-        and for ``fit`` with any other one.
+        A YAML text, or for ``fit`` the path of the ``config.yaml`` of the checkpoint's run, if it is there; None
+        without a checkpoint, and for ``fit`` with another one than ``last`` and a configuration file.
 
     Raises:
         CheckpointError: the checkpoint is missing or unreadable.
@@ -116,8 +116,11 @@ def find_stored_config(command: str, options: EarlyOptions, read_config: Callabl
         raise
     if command != "fit":
         return stored
+    if options.config is not None and not resumes:
+        return None
     config = checkpoint.parent.parent / directory.CONFIG
-    return str(config) if resumes and config.is_file() else None
+    is_of_run = checkpoint.parent.name == directory.CHECKPOINTS and config.is_file()
+    return str(config) if is_of_run else None if resumes else stored
 
 
 def to_stored_config(config: dict[str, Any]) -> str:

@@ -115,6 +115,15 @@ def stored_config(content: dict[str, Any], path: Path) -> str | None:
     raise CheckpointError(f"{path}: its configuration is not a text; give a checkpoint written by tavlo fit")
 
 
+def read_stored_config(path: Path) -> str | None:
+    """Reads the configuration of a checkpoint as YAML text; None if it contains none.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or unreadable.
+    """
+    return stored_config(read_checkpoint(path), path)
+
+
 def threshold_of(content: dict[str, Any]) -> float | None:
     """Returns the score from which on a pixel counts as sounding; None in checkpoints of earlier versions.
 
