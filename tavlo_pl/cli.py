@@ -85,7 +85,7 @@ class TavloCLI(LightningCLI):
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the command line, with the configuration of a checkpoint or a resumed run as defaults."""
-        given, videos = arguments.prepare(self.command, args[1:])
+        given, self.videos = arguments.prepare(self.command, args[1:])
         options, early, self.uses_packaged_checkpoint = stored.add_defaults(
             self.command, given, read_stored_config, packaged_checkpoint
         )
@@ -93,7 +93,7 @@ class TavloCLI(LightningCLI):
         self.config = parser.parse_args([self.command, *options])
         config = self.config[self.command]
         config.overwrite = "--overwrite" in options  # for the same reason
-        config.data.root = videos or config.data.root
+        config.data.root = [*map(arguments.printable, self.videos)] or config.data.root
         if self.command != "fit":
             for name in OPTIMIZER_OPTIONS:
                 config.pop(name)
@@ -118,9 +118,9 @@ class TavloCLI(LightningCLI):
     @override
     def instantiate_classes(self) -> None:
         """Reads the lists of the clips before the model is made: then nothing is downloaded if they are missing."""
-        data = read_data(self.parser, self.config, self.command)
+        data = read_data(self.parser, self.config, self.command, self.videos)
         super().instantiate_classes()
-        self.datamodule = data or self.datamodule
+        self.datamodule = data
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -82,26 +82,24 @@ class TavloTrainer(Trainer):
         diagnosis.write(folder, self.diagnose(ckpt_path=ckpt_path, **kwargs), about)
 
 
-def read_data(parser: ArgumentParser, config: Namespace, command: str) -> ClipDataModule | None:
+def read_data(parser: ArgumentParser, config: Namespace, command: str, videos: list[str]) -> ClipDataModule:
     """Makes the data module of a command line, and reads the lists and annotations of its clips.
 
     Args:
         parser: of the command line.
         config: the parsed command line.
         command: fit, validate, test, predict or diagnose.
-
-    Returns:
-        The data module; None for ``predict``, which has no lists.
+        videos: to predict, with their own names, which may not be UTF-8; empty for those of the configuration.
 
     Raises:
         DatasetNotFoundError: clips are missing.
         AnnotationError: a list or an annotation cannot be read.
     """
-    if command not in SETUP_STAGES:
-        return None
     data = Namespace({"subcommand": command, command: Namespace(data=config[command].data)})
     made: ClipDataModule = parser.instantiate_classes(data)[command].data
-    made.setup(SETUP_STAGES[command])
+    made.root = videos or made.root
+    if command in SETUP_STAGES:
+        made.setup(SETUP_STAGES[command])
     return made
 
 

@@ -1,5 +1,6 @@
 """First look at a command line: videos without an option, and mistakes that the full parser would explain badly."""
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,10 @@ def prepare(command: str, options: Sequence[str]) -> tuple[list[str], list[str]]
     """
     rest, videos = split_videos(options) if command == "predict" else (list(options), [])
     rest = [packaged.find(argument) for argument in rest]
+    for number, (option, value) in enumerate(itertools.pairwise(rest)):
+        if option == "--data.root" and printable(value) != value:  # no configuration can hold it
+            rest, videos = rest[:number] + rest[number + 2 :], [*videos, value]
+            break
     for option, value in _values(rest):
         _check_value(command, option, value)
     if videos and any(option == "--data.root" for option, _ in _values(rest)):
@@ -65,6 +70,11 @@ def split_videos(options: Sequence[str]) -> tuple[list[str], list[str]]:
             if not many:
                 break
     return rest, videos
+
+
+def printable(name: str) -> str:
+    """Returns the name of a file as valid UTF-8; bytes that are not are written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def is_option(word: str) -> bool:

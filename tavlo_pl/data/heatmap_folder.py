@@ -16,6 +16,7 @@ import re
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ MAPS_A_PIECE = 4096
 
 ARRAYS = ("heatmap", "frame_time_s", "frame_number", "frame_rate")
 """Arrays that are read from a file."""
+
+OF_PREDICT = {"duration_s", "size", "frame_time_s"}
+"""Arrays by which heatmaps of ``tavlo predict`` are recognised."""
 
 NAMED = 5
 """Number of other arrays that a message names if there is no heatmap."""
@@ -207,6 +211,23 @@ class HeatmapFolder:
             self._opened = (str(path), self._read(path))
         return self._opened[1]
 
+    @staticmethod
+    def _check_finished(path: Path, arrays: Collection[str]) -> None:
+        """Refuses heatmaps of ``tavlo predict`` without the file that it writes with them.
+
+        Args:
+            path: of the archive.
+            arrays: names of its arrays.
+
+        Raises:
+            PredictionError: there is no ``<id>.sources.json`` beside it.
+        """
+        if set(arrays) >= OF_PREDICT and not path.with_name(f"{path.stem}.sources.json").is_file():
+            raise PredictionError(
+                f"{path}: tavlo predict has not finished it, since {path.stem}.sources.json is not beside it; run "
+                "predict again, or copy both files."
+            )
+
     def _read(self, path: Path) -> dict[str, NDArray[np.float32]]:
         """The arrays of a file, ``heatmap`` as (T, h, w)."""
         try:
@@ -216,6 +237,7 @@ class HeatmapFolder:
                 raise ValueError(f"it would unpack to {unpacked} bytes")
             with np.load(path) as arrays_in_it:
                 there = arrays_in_it.files
+                self._check_finished(path, there)
                 pieces = sorted(name for name in there if re.fullmatch(r"heatmap_\d{4}", name))
                 known = "heatmap" in there or pieces
                 wanted = [name for name in ARRAYS if name in there] if known else there[:NAMED]

@@ -1,10 +1,11 @@
 """Videos without an option, and broken configurations."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tavlo_pl.config.arguments import prepare, split_videos
+from tavlo_pl.config.arguments import prepare, printable, split_videos
 from tavlo_pl.errors import ConfigError
 
 
@@ -25,6 +26,16 @@ def test_videos_are_split_from_options(words: str, videos: list[str]) -> None:
     rest, found = split_videos(words.split())
     assert found == videos
     assert [word for word in words.split() if word not in [*videos, "--"]] == rest
+
+
+def test_root_that_no_configuration_can_hold_is_a_video() -> None:
+    name = os.fsdecode(b"caf\xe9")
+    assert prepare("predict", ["--out", "x", "--data.root", name, "--overwrite"]) == (
+        ["--out", "x", "--overwrite"],
+        [name],
+    )
+    assert printable(name) == "caf\\udce9"
+    assert prepare("predict", ["--data.root", "café"]) == (["--data.root", "café"], [])
 
 
 def test_file_with_a_dash_is_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
