@@ -54,7 +54,11 @@ def main(args: list[str] | None = None) -> int:
     if command in ("-h", "--help"):
         print(HELP)
         return 0
+    if command in TRAINER_COMMANDS and {"-h", "--help"} & set(args):
+        print(import_module("tavlo_pl.commands.short_help").short_help(command, TRAINER_COMMANDS[command]))
+        return 0
     if command in TRAINER_COMMANDS:
+        args = ["--help" if argument == "--help_all" else argument for argument in args]
         return int(import_module("tavlo_pl.cli").main(args))
     if command in OTHER_COMMANDS:
         return int(import_module(f"tavlo_pl.commands.{command}").main(args[1:]))

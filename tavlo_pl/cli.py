@@ -22,7 +22,7 @@ from typing_extensions import override
 from tavlo_pl.callbacks.checkpoint_io import AtomicCheckpointIO
 from tavlo_pl.callbacks.defaults import evaluation_callbacks, fit_callbacks
 from tavlo_pl.commands import ShortErrors, to_exit_code
-from tavlo_pl.config import packaged, security, stored
+from tavlo_pl.config import arguments, security, stored
 from tavlo_pl.config.options import NOT_RESOLVED, OPTIMIZER_OPTIONS, RUN_OPTIONS
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.errors import ConfigError
@@ -32,14 +32,14 @@ from tavlo_pl.predict.checkpoint import packaged_checkpoint, stored_config
 from tavlo_pl.predict.command import predict
 from tavlo_pl.run.logging import RunLogger, hide_messages
 from tavlo_pl.run.session import RunSession
-from tavlo_pl.trainer import COMMAND_OPTIONS, TRAINER_DEFAULTS, LimitedCLI, TavloTrainer, load_weights, use_protocol
+from tavlo_pl.trainer import COMMAND_OPTIONS, TRAINER_DEFAULTS, CheckedCLI, TavloTrainer, load_weights, use_protocol
 
 
 class Parser(ShortErrors, LightningArgumentParser):
     """Lightning's parser with one-sentence errors."""
 
 
-class TavloCLI(LimitedCLI):
+class TavloCLI(CheckedCLI):
     """Parses one command line and runs it in its run folder.
 
     Args:
@@ -85,16 +85,15 @@ class TavloCLI(LimitedCLI):
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the command line, with the configuration of a checkpoint or a resumed run as defaults."""
+        given, self.videos = arguments.prepare(self.command, args[1:])
         options, early, self.uses_packaged_checkpoint = stored.add_defaults(
-            self.command,
-            [packaged.find(argument) for argument in args[1:]],
-            stored_config,
-            packaged_checkpoint,
+            self.command, given, stored_config, packaged_checkpoint
         )
         security.restrict_imports(early.allow_import)  # from the command line: a configuration cannot allow itself more
         self.config = parser.parse_args([self.command, *options])
         config = self.config[self.command]
         config.overwrite = "--overwrite" in options  # for the same reason
+        config.data.root = [*map(arguments.printable, self.videos)] or config.data.root
         if self.command != "fit":
             for name in OPTIMIZER_OPTIONS:
                 config.pop(name)
@@ -134,7 +133,7 @@ class TavloCLI(LimitedCLI):
         if self.command == "fit":
             text = stored.to_stored_config(self.resolved)
             return fit_callbacks(self.session, text, config.monitor, has_logger=has_logger)
-        return evaluation_callbacks(self.session, self._test_data(), config, self.resolved)
+        return evaluation_callbacks(self.session, config, self.resolved)
 
     @staticmethod
     @override
@@ -142,11 +141,9 @@ class TavloCLI(LimitedCLI):
         lightning_module: LightningModule, optimizer: Optimizer, lr_scheduler: LRSchedulerTypeUnion | None = None
     ) -> Any:
         """Returns optimizer and schedule; a `WarmupCosine` gets the length of the run and is stepped every batch."""
-        if not isinstance(lr_scheduler, WarmupCosine):
-            return LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
-        if lr_scheduler.total_steps is None:
-            lr_scheduler.set_total_steps(lightning_module.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": lr_scheduler, "interval": "step"}}
+        if isinstance(lr_scheduler, WarmupCosine):
+            return lr_scheduler.to_lightning(lightning_module.trainer.estimated_stepping_batches)
+        return LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
 
     def fit(self, **kwargs: Any) -> None:
         """Trains; ``kwargs`` are the model, the data module and the options of the Trainer's method."""
@@ -173,12 +170,8 @@ class TavloCLI(LimitedCLI):
 
     def diagnose(self, **kwargs: Any) -> None:
         """Runs the probes and writes their report."""
-        stage = partial(self.trainer.write_diagnosis, self.session.folder, self._test_data(), **kwargs)
+        stage = partial(self.trainer.write_diagnosis, self.session.folder, self.resolved, **kwargs)
         self.session.run(stage, self.resolved)
-
-    def _test_data(self) -> str:
-        """Returns the configuration of the test clips on one line."""
-        return str(yaml.safe_dump(self.resolved["data"]["test"], default_flow_style=True, width=10_000)).strip()
 
 
 def main(args: list[str] | None = None) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningCLI
 from typing_extensions import override
@@ -19,9 +20,13 @@ from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import read_checkpoint, weights_of
 from tavlo_pl.predict.folder import PredictOptions
 from tavlo_pl.run import directory
+from tavlo_pl.run.results import describe_test_data
 
 COMMAND_OPTIONS: dict[str, Any] = {"predict": PredictOptions, "test": ProtocolOptions}
 """Command -> dataclass with further options, which are not part of the configuration of a run."""
+
+SETUP_STAGES = {"fit": "fit", "validate": "validate", "test": "test", "diagnose": "test"}
+"""Command -> stage whose clips it reads."""
 
 TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # the samplers of the data module count no clip twice
@@ -30,14 +35,23 @@ TRAINER_DEFAULTS = {
 }
 
 
-class LimitedCLI(LightningCLI):
-    """Limits what the model allocates to a multiple of its checkpoint, whose configuration is untrusted."""
+class CheckedCLI(LightningCLI):
+    """Reads the data before it makes the model, and limits what the model allocates."""
+
+    command: str
+    videos: Sequence[str]
 
     @override
     def instantiate_classes(self) -> None:
-        """Creates data, model and Trainer."""
+        """Creates data, model and Trainer.
+
+        The lists of the clips are read first: then nothing is downloaded if they are missing. The model allocates at
+        most a multiple of its checkpoint, whose configuration is untrusted.
+        """
+        data = read_data(self.parser, self.config, self.command, self.videos)
         with limited_allocation(self.config[self.config.subcommand].ckpt_path):
             super().instantiate_classes()
+        self.datamodule = data
 
 
 class TavloTrainer(Trainer):
@@ -76,17 +90,39 @@ class TavloTrainer(Trainer):
                 lambda frames, spectrogram: model.localize(frames.to(device), spectrogram.to(device)), datamodule
             )
 
-    def write_diagnosis(self, folder: Path, data: str, ckpt_path: str | None, **kwargs: Any) -> None:
+    def write_diagnosis(self, folder: Path, config: Mapping[str, Any], ckpt_path: str | None, **kwargs: Any) -> None:
         """Writes the report of `diagnose`.
 
         Args:
             folder: the run folder.
-            data: configuration of the test clips on one line, for the report.
+            config: the resolved configuration as plain values.
             ckpt_path: checkpoint whose weights are diagnosed.
             kwargs: model and data module.
         """
-        about = {"checkpoint": directory.fingerprint(ckpt_path), "version": __version__, "data": data}
+        about = {"checkpoint": directory.fingerprint(ckpt_path), "version": __version__}
+        about["data"] = describe_test_data(config)
         diagnosis.write(folder, self.diagnose(ckpt_path=ckpt_path, **kwargs), about)
+
+
+def read_data(parser: ArgumentParser, config: Namespace, command: str, videos: list[str]) -> ClipDataModule:
+    """Makes the data module of a command line, and reads the lists and annotations of its clips.
+
+    Args:
+        parser: of the command line.
+        config: the parsed command line.
+        command: fit, validate, test, predict or diagnose.
+        videos: to predict, with their own names, which may not be UTF-8; empty for those of the configuration.
+
+    Raises:
+        DatasetNotFoundError: clips are missing.
+        AnnotationError: a list or an annotation cannot be read.
+    """
+    data = Namespace({"subcommand": command, command: Namespace(data=config[command].data)})
+    made: ClipDataModule = parser.instantiate_classes(data)[command].data
+    made.root = videos or made.root
+    if command in SETUP_STAGES:
+        made.setup(SETUP_STAGES[command])
+    return made
 
 
 def use_protocol(model: AVLocalizer, datamodule: ClipDataModule, options: Mapping[str, Any]) -> None:

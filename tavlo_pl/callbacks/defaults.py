@@ -17,7 +17,7 @@ from tavlo_pl.callbacks.non_finite import NonFiniteGuard
 from tavlo_pl.callbacks.results import ResultsWriter
 from tavlo_pl.metrics.protocols import ProtocolOptions
 from tavlo_pl.run import directory
-from tavlo_pl.run.results import RESULTS, refuse_to_replace
+from tavlo_pl.run.results import RESULTS, describe_test_data, refuse_to_replace
 from tavlo_pl.run.session import RunSession
 
 
@@ -41,14 +41,11 @@ def fit_callbacks(session: RunSession, config: str, monitor: str | None, *, has_
     ]
 
 
-def evaluation_callbacks(
-    session: RunSession, data: str, config: Mapping[str, Any], resolved: Mapping[str, Any]
-) -> list[Callback]:
+def evaluation_callbacks(session: RunSession, config: Mapping[str, Any], resolved: Mapping[str, Any]) -> list[Callback]:
     """Returns the callbacks of all commands but ``fit``.
 
     Args:
         session: the run.
-        data: configuration of the test clips on one line.
         config: the parsed command line.
         resolved: the resolved configuration as plain values.
 
@@ -58,7 +55,7 @@ def evaluation_callbacks(
     fingerprint = DataFingerprint(session.folder)
     if session.command != "test":
         return [fingerprint]
-    seed, checkpoint = config["seed_everything"], config["ckpt_path"]
+    seed, checkpoint, data = config["seed_everything"], config["ckpt_path"], describe_test_data(resolved)
     options = {name: config[name] for name in ProtocolOptions.__dataclass_fields__}
     options |= {"data": data, "seed": seed, "checkpoint": checkpoint and os.path.abspath(checkpoint)}
     options |= {"model": resolved["model"], "clip": resolved["data"]["clip"]}

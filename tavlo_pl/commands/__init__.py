@@ -3,10 +3,12 @@
 Nothing here imports torch or Lightning, so that these commands and ``--help`` start fast.
 """
 
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
@@ -44,9 +46,37 @@ class ShortErrors(ArgumentParser):
             super().error(message, ex)
         parser = vars(ex).get("subcommand_parser", self) if ex else self  # jsonargparse sets it for an unknown option
         program = parser.prog.replace(" [options]", "")
-        message = security.denied_import(message) or message
+        message = security.denied_import(message) or message + nearest_option(message, parser)
+        if missing := re.search(r"arguments are required: (\w+)\.model\b", message):
+            program = f"tavlo {missing[1]}"
+            message = (
+                f"{missing[1]} needs a model and data: give a configuration such as -c configs/exp/demo.yaml (its "
+                "videos: tavlo data synth --out .demo/world) or -c configs/exp/tavlo.yaml (AVATAR)"
+            )
         print(f"{program}: {one_line(message)} (options: {program} --help)", file=sys.stderr)
         sys.exit(2)
+
+
+def nearest_option(message: str, parser: ArgumentParser) -> str:
+    """Returns ``; did you mean --ckpt_path?`` for an unknown option with a similar one; empty otherwise.
+
+    An option is similar if its name or the last part of its name is.
+
+    Args:
+        message: of the parser.
+        parser: of the command.
+    """
+    found = re.search(r"[Uu]nrecognized arguments: .*?(--[\w.]+)", message)
+    if found is None:
+        return ""
+    known = [option for option in vars(parser).get("_option_string_actions", {}) if option.startswith("--")]
+    name = found[1].removeprefix("--")
+    ends = {option.rpartition(".")[2].removeprefix("--"): option for option in reversed(known)}
+    close = get_close_matches(found[1], known, n=1) or [
+        ends[end] for end in get_close_matches(name.rpartition(".")[2], ends, n=1)
+    ]
+    exact = [option for option in known if option.removeprefix("--").endswith(f".{name}")]
+    return "".join(f"; did you mean {option}?" for option in (exact or close)[:1])
 
 
 def to_exit_code(command: str, run: Callable[[], object], allow_import: Sequence[str] = ()) -> int:

@@ -118,8 +118,9 @@ def find_stored_config(command: str, options: EarlyOptions, read_config: ReadCon
         read_config: see `ReadConfig`.
 
     Returns:
-        For ``fit --ckpt_path last`` the path of the run's ``config.yaml``, for ``fit`` with any other checkpoint
-        nothing; otherwise the YAML texts of `data_of_run` and of the checkpoint, as far as there are any.
+        For ``fit`` the path of the ``config.yaml`` of the checkpoint's run, if it is there; nothing for ``fit`` with
+        another checkpoint than ``last`` and a configuration file. Otherwise the YAML texts of `data_of_run` and of the
+        checkpoint, as far as there are any.
 
     Raises:
         CheckpointError: the checkpoint is missing or unreadable.
@@ -130,7 +131,8 @@ def find_stored_config(command: str, options: EarlyOptions, read_config: ReadCon
         return []
     resumes = options.ckpt_path == directory.LAST
     try:
-        stored = read_config(checkpoint, None if command == "fit" else options.allow_import)
+        uses_stored = command != "fit" or (options.config is None and not resumes)
+        stored = read_config(checkpoint, options.allow_import if uses_stored else None)
     except CheckpointError as error:
         if resumes:
             raise CheckpointError(f"{error}; to resume from best.ckpt, copy best.ckpt to {checkpoint.name}") from error
@@ -139,7 +141,9 @@ def find_stored_config(command: str, options: EarlyOptions, read_config: ReadCon
     has_config = checkpoint.parent.name == directory.CHECKPOINTS and config.is_file()
     if command != "fit":
         return [text for text in (data_of_run(config, command) if has_config else None, stored) if text]
-    return [str(config)] if resumes and has_config else []
+    if has_config and (resumes or options.config is None):
+        return [str(config)]
+    return [stored] if stored else []
 
 
 def data_of_run(config: Path, command: str) -> str | None:

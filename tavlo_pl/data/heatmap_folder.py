@@ -16,6 +16,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ ABOUT = {
     "frame_rate": Schema("fiu", (0, 1), 1e-3, 1e6),
 }
 """Further arrays that are read from a file."""
+
+OF_PREDICT = {"duration_s", "size", "frame_time_s"}
+"""Arrays by which heatmaps of ``tavlo predict`` are recognised."""
 
 NAMED = 5
 """Number of other arrays that a message names if there is no heatmap."""
@@ -220,6 +224,23 @@ class HeatmapFolder:
             self._opened = (str(path), self._read(path))
         return self._opened[1]
 
+    @staticmethod
+    def _check_finished(path: Path, arrays: Collection[str]) -> None:
+        """Refuses heatmaps of ``tavlo predict`` without the file that it writes with them.
+
+        Args:
+            path: of the archive.
+            arrays: names of its arrays.
+
+        Raises:
+            PredictionError: there is no ``<id>.sources.json`` beside it.
+        """
+        if set(arrays) >= OF_PREDICT and not path.with_name(f"{path.stem}.sources.json").is_file():
+            raise PredictionError(
+                f"{path}: tavlo predict has not finished it, since {path.stem}.sources.json is not beside it; run "
+                "predict again, or copy both files."
+            )
+
     def _read(self, path: Path) -> dict[str, NDArray[np.float32]]:
         """The arrays of a file, ``heatmap`` as (T, h, w)."""
         try:
@@ -227,6 +248,7 @@ class HeatmapFolder:
             file = ArrayFile(path, LARGEST_BYTES)
             if "heatmap" in file.members:
                 raise ValueError("heatmap is no array")
+            self._check_finished(path, file.names)
             pieces = sorted(name for name in file.names if re.fullmatch(r"heatmap_\d{4}", name))
             maps = ["heatmap"] if "heatmap" in file.names else pieces
             if not maps:

@@ -44,6 +44,16 @@ class WarmupCosine(LRScheduler):
             group["lr"] = rate
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
+    def to_lightning(self, total_steps: float) -> dict[str, Any]:
+        """Returns what ``configure_optimizers`` returns: a step every batch.
+
+        Args:
+            total_steps: see `set_total_steps`; used unless the length is set already.
+        """
+        if self.total_steps is None:
+            self.set_total_steps(total_steps)
+        return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": self, "interval": "step"}}
+
     def state_dict(self) -> dict[str, Any]:
         """The state without the length of the run: a resumed run may be longer."""
         return {name: value for name, value in super().state_dict().items() if name != "total_steps"}

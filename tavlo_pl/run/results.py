@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.io.atomic import atomic_path
@@ -57,6 +58,15 @@ def refuse_to_replace(path: Path, options: Mapping[str, Any], *, overwrite: bool
                 f"{other} holds results {reason}, which would be replaced; choose another folder with --out, or "
                 f"replace them with {flag}"
             )
+
+
+def describe_test_data(config: Mapping[str, Any]) -> str:
+    """The configuration of the test clips on one line.
+
+    Args:
+        config: the resolved configuration as plain values.
+    """
+    return str(yaml.safe_dump(config["data"]["test"], default_flow_style=True, width=10_000)).strip()
 
 
 def _read_results(path: Path) -> dict[str, Any] | None:

@@ -54,6 +54,17 @@ def test_predict_writes_maps_and_overlays_of_each_video(run: Path, world: Path, 
     assert bad.code == 1 and "bad.mp4: not a media file" in bad.err
 
 
+def test_predict_takes_videos_as_arguments(run: Path, world: Path, tmp_path: Path) -> None:
+    video = next((world / "test" / "video").iterdir())
+    odd = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.mp4"))
+    odd.write_bytes(video.read_bytes())
+    words = ("--ckpt_path", run / "checkpoints" / "best.ckpt", "--overlay_videos", "false", "--out", tmp_path / "out")
+    outcome = tavlo("predict", odd, *words, video)
+    assert outcome.code == 0, outcome.err
+    assert "2 videos: 2 written" in outcome.out and "Name: the results of" in outcome.out
+    assert len(yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())["data"]["root"]) == 2
+
+
 def test_predict_uses_the_threshold_of_the_last_validation(run: Path, world: Path, tmp_path: Path) -> None:
     stored = {name: load(run / "checkpoints" / name)["tavlo"]["threshold"] for name in ("best.ckpt", "last.ckpt")}
     assert all(-1 < threshold < 1 for threshold in stored.values())

@@ -97,7 +97,7 @@ def test_whatever_lies_there_is_a_row_with_a_reason(good: bytes, tmp_path: Path)
         "content_decides.txt": "",
         "named_mkv.mkv": "",
         "variable.mkv": "",
-        "page.mp4": "no media: not a media file; fetch it again",
+        "page.mp4": "no media: not a media file but an HTML page; fetch it again",
         "empty.mp4": "empty: the file is empty; fetch it again or leave it out",
         "cut.mp4": rows["cut.mp4"]["reason"],
         "without_index.mp4": rows["without_index.mp4"]["reason"],

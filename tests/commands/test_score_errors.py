@@ -26,6 +26,16 @@ def test_score_does_not_replace_another_score(tmp_path: Path) -> None:
     assert tavlo("score", *words, two, "--overwrite", "true").code == 0
 
 
+def test_score_refuses_unfinished_predictions(tmp_path: Path) -> None:
+    annotations = write_vggss(tmp_path, {"a": [[0.0, 0.0, 0.5, 0.5]]})
+    arrays = {"heatmap": np.eye(4)[None], "frame_time_s": np.zeros(1), "duration_s": 1.0, "size": np.array([4, 4])}
+    save(tmp_path, "a", **arrays)
+    outcome, _, _ = run(tmp_path, "vggss", annotations)
+    assert outcome.code == 2 and "a.npz: tavlo predict has not finished it" in outcome.err
+    (tmp_path / "maps" / "a.sources.json").write_text("{}")
+    assert run(tmp_path, "vggss", annotations)[0].code == 0
+
+
 def test_score_lists_skips_or_zeroes_missing_predictions(tmp_path: Path) -> None:
     box = [[0.0, 0.0, 0.5, 0.5]]
     annotations = write_vggss(tmp_path, {"a": box, "b": box, "c": box})

@@ -1,5 +1,6 @@
 """Which files below a folder are videos, and what is said about the others."""
 
+import json
 import os
 from pathlib import Path
 
@@ -68,6 +69,28 @@ def test_pattern_and_list_use_the_same_rule(root: Path, tmp_path: Path) -> None:
     assert [name for name, _ in listed.videos()] == ["root__b", "store__e"]
     named = VideoFolder(str(root / "notes.txt"))
     assert named.videos() == [("notes", root / "notes.txt")], "a file that is named is taken, whatever it is"
+
+
+@pytest.mark.parametrize(
+    ("options", "names"), [({"spectrogram": False, "box": False}, ["b"]), ({}, ["a", "b"])], ids=["overlay", "none"]
+)
+def test_overlay_videos_are_left_out(options: dict[str, bool], names: list[str], tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4", "maps.npz"):
+        (tmp_path / name).touch()
+    (tmp_path / "a.sources.json").write_text(json.dumps({"made_with": {"checkpoint": "x", **options}}))
+    (tmp_path / "b.sources.json").write_text("of another program")
+    assert [name for name, _ in VideoFolder(str(tmp_path)).videos()] == names
+
+
+def test_output_folder_below_the_root_is_left_out(root: Path) -> None:
+    out = root / "maps"
+    out.mkdir()
+    (out / "a.mp4").touch()
+    (root / "again").symlink_to(out)
+    found = VideoFolder(str(root), out)
+    assert not [path for _, path in found.videos() if path.is_relative_to(out) or path.is_relative_to(root / "again")]
+    assert "in the output folder" not in str(found.left_out)
+    assert [name for name, _ in VideoFolder(str(out), out).videos()] == ["a"], "unless it is the root"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads all folders")
