@@ -1,7 +1,9 @@
-"""One annotator per clip: locks that several servers on one folder share, and that expire without their page."""
+"""One annotator per clip: locks that several servers on one folder share, and that expire without page or server."""
 
 import fcntl
 import json
+import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,11 +27,30 @@ class Holder:
         session: of the page.
         annotator: name that is shown to others.
         until_s: end of the lock, seconds since 1970.
+        machine: of the server.
+        process: of the server; a lock of a server that was killed is free.
     """
 
     session: str
     annotator: str
     until_s: float
+    machine: str
+    process: int
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the lock is not expired, and its server runs as far as this machine can tell."""
+        if not time.time() < self.until_s <= time.time() + 10 * EXPIRES_S:
+            return False
+        if self.machine != socket.gethostname():
+            return True
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return False
+        except (PermissionError, OverflowError):
+            return True
+        return True
 
 
 class ClipLocks:
@@ -52,7 +73,7 @@ class ClipLocks:
             holder = self._read(self._path(clip))
             if holder is not None and holder.session != session:
                 return holder
-            mine = Holder(session, annotator, time.time() + EXPIRES_S)
+            mine = Holder(session, annotator, time.time() + EXPIRES_S, socket.gethostname(), os.getpid())
             write_text_atomic(self._path(clip), json.dumps(asdict(mine)))
             return mine
 
@@ -83,7 +104,10 @@ class ClipLocks:
         """The holder of a lock; None if it is free, expired or damaged."""
         try:
             stored: Any = json.loads(path.read_text(encoding="utf-8"))
-            holder = Holder(str(stored["session"]), str(stored["annotator"]), float(stored["until_s"]))
+            until_s, process = float(stored["until_s"]), int(stored["process"])
+            holder = Holder(
+                str(stored["session"]), str(stored["annotator"]), until_s, str(stored["machine"]), max(1, process)
+            )
         except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
-        return holder if time.time() < holder.until_s <= time.time() + 10 * EXPIRES_S else None
+        return holder if holder.is_alive else None

@@ -81,10 +81,10 @@ class Workspace:
         decided = {frame.number: frame for frame in self.decisions.frames(proposals.clip)}
         initial = {frame.record.number: self._initial(frame) for frame in proposals.frames}
         for number, record in sorted((initial | decided).items()):
-            sources = initial.get(number, record).instances
-            entry = QueueEntry(position, number, record.status, 0.0 if self.blind else uncertainty(sources))
+            asked = record if record.status == "open" else initial.get(number, record)
+            entry = QueueEntry(position, number, record.status, 0.0 if self.blind else uncertainty(asked.instances))
             self.queue[position, number] = entry
-            self.categories |= {each.instance.category for each in (*sources, *record.instances)}
+            self.categories |= {each.instance.category for each in record.instances}
         if self.blind is None:
             self.categories |= {tag for frame in proposals.frames for tag, _ in frame.tags}
 

@@ -10,12 +10,14 @@ from jsonargparse import auto_cli
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.commands.annotate_agreement import agreement
 from tavlo_pl.commands.annotate_exchange import export, import_
+from tavlo_pl.commands.annotate_propagate import propagate
 from tavlo_pl.commands.annotate_propose import propose
 from tavlo_pl.commands.annotate_serve import serve
 
 COMMANDS: dict[str, Any] = {
     "propose": propose,
     "serve": serve,
+    "propagate": propagate,
     "agreement": agreement,
     "export": export,
     "import": import_,

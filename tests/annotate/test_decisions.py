@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +133,19 @@ def test_lock_keeps_other_sessions_out_until_it_expires(tmp_path: Path, monkeypa
     assert other.take(CLIP, "s2", "bob").annotator == "bob"
 
 
+def test_lock_of_a_killed_server_is_free(tmp_path: Path) -> None:
+    child = os.fork()
+    if not child:
+        ClipLocks(tmp_path).take(CLIP, "s1", "ann")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert (tmp_path / f"{CLIP}.lock").is_file() and ClipLocks(tmp_path).holders() == {}
+    assert ClipLocks(tmp_path).take(CLIP, "s2", "bob").annotator == "bob"
+    stored = json.loads((tmp_path / f"{CLIP}.lock").read_text())
+    (tmp_path / f"{CLIP}.lock").write_text(json.dumps(stored | {"process": child, "machine": "another"}))
+    assert ClipLocks(tmp_path).take(CLIP, "s3", "ann").annotator == "bob"
+
+
 def test_locks_are_exclusive_between_processes(tmp_path: Path) -> None:
     folder = tmp_path / "locks"
     children = []
@@ -140,9 +154,14 @@ def test_locks_are_exclusive_between_processes(tmp_path: Path) -> None:
         if not child:
             won = [ClipLocks(folder).take(f"clip{n}", f"s{number}", "x").session == f"s{number}" for n in range(30)]
             (tmp_path / f"{number}.txt").write_text(json.dumps(won))
+            time.sleep(60)  # until it is killed: the locks of a dead process are free
             os.kill(os.getpid(), signal.SIGKILL)
         children.append(child)
+    files = [tmp_path / f"{number}.txt" for number in range(4)]
+    while not all(path.is_file() and path.read_text().endswith("]") for path in files):
+        time.sleep(0.01)
     for child in children:
+        os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    won = [json.loads((tmp_path / f"{number}.txt").read_text()) for number in range(4)]
+    won = [json.loads(path.read_text()) for path in files]
     assert [sum(each) for each in zip(*won, strict=True)] == [1] * 30

@@ -13,6 +13,7 @@ from tavlo_pl.data import media
 from tavlo_pl.data.datasets import AVATAR
 from tavlo_pl.errors import DatasetNotFoundError
 from tests.helpers.annotate import CLIPS, propose, write_bursts
+from tests.helpers.faults import contents, killed_at_write
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -62,6 +63,31 @@ def test_run_resumes_and_refuses_other_options(videos: Path, tmp_path: Path) -> 
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     assert "is not empty" in propose(videos, tmp_path / "full").err
+
+
+@pytest.mark.parametrize(
+    "number", [2, pytest.param(3, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)]
+)
+def test_killed_run_is_continued(videos: Path, tmp_path: Path, number: int) -> None:
+    assert killed_at_write(number, lambda: propose(videos, tmp_path / "out"))
+    outcome = propose(videos, tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    assert propose(videos, tmp_path / "whole").code == 0
+    one, other = (contents(tmp_path / name) for name in ("out", "whole"))
+    assert one.keys() == other.keys()
+    assert {name for name in one if one[name] != other[name]} <= {"clips.parquet"}
+
+
+def test_sounding_moments_are_in_active_regions(world: Path, tmp_path: Path) -> None:
+    assert propose(world / "test" / "video", tmp_path / "out", "--max_frames", 1000).code == 0
+    project, near = Project(tmp_path / "out"), []
+    for clip in AVATAR(str(world / "test")).clips():
+        times_s, regions = media.frame_times(clip.path), project.proposals(clip.sample_id).regions
+        for frame in clip.annotations:
+            assert frame.number is not None
+            at_s = times_s[frame.number]
+            near.append(any(start - 0.3 <= at_s <= end + 0.3 for start, end in regions))
+    assert len(near) >= 5 and np.mean(near) >= 0.9
 
 
 def test_bad_video_stops_no_other(videos: Path, tmp_path: Path) -> None:

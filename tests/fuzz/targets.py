@@ -17,6 +17,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
+from tavlo_pl.annotate.decisions import Decisions
+from tavlo_pl.annotate.exchange.coco import read_coco, to_coco
+from tavlo_pl.annotate.exchange.cvat import read_cvat, to_cvat
+from tavlo_pl.annotate.frames import parse_frame, read_frame
+from tavlo_pl.annotate.project import Project
 from tavlo_pl.data import media
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.data.clip_ids import read_ids
@@ -119,9 +124,44 @@ def targets(folder: Path) -> dict[str, Target]:
             "heatmap/abcdefghijk_00010.npy", lambda draw: mutate_bytes(_npy(draw), draw), _read_avatar_heatmap
         ),
     }
-    found |= _tables() | _of_weights() | {f"archive {packed or 'tar'}": _of_archive(packed) for packed in ("", "gz")}
+    found |= (
+        _of_annotation()
+        | _tables()
+        | _of_weights()
+        | {f"archive {packed or 'tar'}": _of_archive(packed) for packed in ("", "gz")}
+    )
     found["configuration"] = Target("config.yaml", lambda draw: mutate_json(CONFIG, draw), _read_config)
     return found | {f"video {suffix}": _of_media(folder, suffix) for suffix in ("mp4", "mkv", "ts")}
+
+
+def _of_annotation() -> dict[str, Target]:
+    """Files of a project of ``tavlo annotate``, and of other tools that it imports."""
+    shape = instance(segmentation={"size": [64, 96], "counts": [100, 6044]})
+    drawn = instance() | {"id": "p1", "span_s": [0.5, 1.5], "provenance": {"by": "person", "score": 0.5}}
+    frame = {"original_width": 96, "original_height": 64, "time_s": 0.7}
+    state = frame | {"tavlo": {"format": 1, "status": "done", "instances": [drawn, shape]}}
+    proposed = state | {"number": 7, "region": 0, "sharpness": 3.5, "tags": [["Dog", 0.5]], "heatmap": [[0.1, 0.2]]}
+    proposals = {"format": 1, "duration_s": 2.0, "label": None, "regions": [[0.5, 1.5]], "frames": [proposed]}
+    decision = {"at": "2026", "by": "ann", "action": "set", "frame": 7, "state": state}
+    coco = to_coco({"v_1": [parse_frame(state, 7, "v_1")]})
+    cvat = to_cvat("v_1", [parse_frame(state, 7, "v_1")]).encode()
+
+    def read_journal(path: Path) -> None:
+        decisions = Decisions(path.parents[1])
+        decisions.complete(path.stem)
+        decisions.history(path.stem, 7)
+
+    return {
+        "project frame": Target("00007.json", lambda draw: mutate_json(state, draw), read_frame),
+        "proposals": Target(
+            "proposals/v_1.json",
+            lambda draw: mutate_json(proposals, draw),
+            lambda path: Project(path.parents[1]).proposals("v_1"),
+        ),
+        "journal": Target("journal/v_1.jsonl", lambda draw: mutate_json(decision, draw) + b"\n", read_journal),
+        "COCO": Target("coco.json", lambda draw: mutate_json(coco, draw), read_coco),
+        "CVAT": Target("v_1.xml", lambda draw: mutate_bytes(cvat, draw), read_cvat),
+    }
 
 
 def _tables() -> dict[str, Target]:

@@ -19,20 +19,16 @@ export async function go(position) {
   const old = state.position >= 0 ? place()[0] : -1, clip = frames[position][0];
   try {
     const address = frameAddress(frames[position]);
-    const [frame, lock] = await Promise.all([
-      ahead.get(address) || requestJson(address),
-      old === clip && state.mine ? { mine: true } : post(clipAddress(clip, "/lock")),
-    ]);
-    if (old >= 0 && old !== clip) release(old);
+    state.frame = await (ahead.get(address) || requestJson(address));
     state.position = position;
-    state.frame = frame;
     state.selected = state.draft = null;
-    setLock(lock);
+    if (old !== clip) take(old, clip);
+    else showProblem(state.mine ? "" : taken(state.holder));
+    show();
+    drawQueue();
     ahead = new Map();
     for (const next of frames.slice(position + 1, position + 3)) request(next);
     if (position > 0) request(frames[position - 1]);
-    show();
-    drawQueue();
   } catch (error) {
     showProblem(error.message);
   }
@@ -45,10 +41,22 @@ function request(at) {
   new Image().src = frameAddress(at, ".jpg");
 }
 
+const taken = (annotator) => `${annotator} works on this clip; it is shown only.`;
+
 function setLock(lock) {
   state.mine = lock.mine;
   state.holder = lock.annotator || "";
-  showProblem(lock.mine ? "" : `${lock.annotator} works on this clip; it is shown only.`);
+  showProblem(lock.mine ? "" : taken(lock.annotator));
+}
+
+// Takes the lock of a clip. The frame is shown meanwhile; the server saves nothing without the lock.
+function take(old, clip) {
+  setLock({ mine: true });
+  if (old >= 0) release(old);
+  post(clipAddress(clip, "/lock")).then(
+    (lock) => { if (place()[0] === clip) setLock(lock); },
+    (error) => showProblem(error.message),
+  );
 }
 
 const release = (clip) => fetch(`${clipAddress(clip, "/unlock")}?${who()}`, { method: "POST", keepalive: true })

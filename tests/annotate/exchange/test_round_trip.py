@@ -188,6 +188,21 @@ def test_commands_export_and_import_into_a_project(tmp_path: Path) -> None:
     assert len(Decisions(project.folder).history(CLIPS[0], 3)) == 2
     outcome = tavlo("annotate", "export", project.folder, "--out", tmp_path / "out", "--format", "avatar")
     assert outcome.code == 0 and len(AVATAR(str(tmp_path / "out")).clips()) == 2
+    (tmp_path / "train.txt").write_text(f"{CLIPS[0]}\nddddddddddd_00001\n")
+    audit = tavlo(
+        "data",
+        "audit",
+        "--train",
+        tmp_path / "train.txt",
+        "--test",
+        tmp_path / "out",
+        "--out",
+        tmp_path,
+        "--duration_s",
+        2,
+    )
+    assert audit.code == 0, audit.err
+    assert json.loads((tmp_path / "audit.json").read_text())["overlap"]["exact"] == [CLIPS[0]]
     ClipLocks(project.folder / "locks").take(CLIPS[0], "s", "bob")
     assert "bob works on clip" in tavlo(*read, "--overwrite", "true").err
     project.proposals_path(CLIPS[0]).unlink()
