@@ -1,6 +1,6 @@
 """Lightning's Trainer with the command ``diagnose``, and how weights get into a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ class TavloTrainer(Trainer):
         diagnosis.write(folder, self.diagnose(ckpt_path=ckpt_path, **kwargs), about)
 
 
-def read_data(parser: ArgumentParser, config: Namespace, command: str, videos: list[str]) -> ClipDataModule:
+def read_data(parser: ArgumentParser, config: Namespace, command: str, videos: Sequence[str]) -> ClipDataModule:
     """Makes the data module of a command line, and reads the lists and annotations of its clips.
 
     Args:
@@ -119,7 +119,7 @@ def read_data(parser: ArgumentParser, config: Namespace, command: str, videos: l
     """
     data = Namespace({"subcommand": command, command: Namespace(data=config[command].data)})
     made: ClipDataModule = parser.instantiate_classes(data)[command].data
-    made.root = videos or made.root
+    made.root = list(videos) or made.root
     if command in SETUP_STAGES:
         made.setup(SETUP_STAGES[command])
     return made

@@ -66,7 +66,7 @@ class YAMNetTagger:
         """See `Tagger`."""
         samples = torch.from_numpy(waveform[:PATCH].copy())
         samples = torch.nn.functional.pad(samples, (0, PATCH - len(samples)))
-        scores = self.model.classify(self.model.embed(self.model.patches(samples[None])))[0]
+        scores = self.model.fc(self.model.embed(self.model.patches(samples[None])))[0].sigmoid()
         return _highest(self.names, scores, most)
 
 

@@ -71,4 +71,5 @@ def same_names(sounds: tuple[str, ...], images: list[str]) -> Tensor:
 
 
 def _last_word(phrase: str) -> str:
-    return (re.findall(r"[a-z]+", phrase) or [""])[-1].removesuffix("s")
+    words: list[str] = re.findall(r"[a-z]+", phrase)
+    return words[-1].removesuffix("s") if words else ""
