@@ -1,6 +1,7 @@
 """The server of the page: states, locks, access control."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,10 @@ ANN, BOB = "session=aaaaaaaa&annotator=ann", "session=bbbbbbbb&annotator=bob"
 BOX = {"task": "Single-Sound", "audio_visual_category": "dog", "bbox": [10, 10, 30, 20]}
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three clips; the first frame of the first has a proposed box with a score of 0.5."""
-    project = make_project(tmp_path / "project")
+    project = make_project(tmp_path_factory.mktemp("template") / "project")
     box = Instance("cat", Scenario.SINGLE_SOUND, bbox=(5, 5, 20, 20))
     proposed = FrameInstance("d0", box, "proposed", Provenance("maskrcnn", 0.5), (0.5, 1.5))
     records = [FrameRecord(number, number / RATE, SIZE[1], SIZE[0]) for number in (7, 12)]
@@ -39,7 +40,13 @@ def project(tmp_path: Path) -> Project:
         for r, instances in zip(records, ((proposed,), ()), strict=True)
     )
     write_proposals(project, ClipProposals(CLIPS[0], 2.0, None, ((0.5, 1.5),), frames))
-    return project
+    return project.folder
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path) -> Project:
+    """A copy of the template."""
+    return Project(Path(shutil.copytree(template, tmp_path / "project")))
 
 
 @pytest.fixture

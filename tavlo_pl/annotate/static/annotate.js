@@ -3,7 +3,7 @@ import { onChange, showProblem, undo } from "./edit.js";
 import { addKeyListeners, finish, toggleHeatmap, toggleHelp, toggleMasks } from "./keys.js";
 import { addPanelListeners, drawPanel } from "./panel.js";
 import { addQueueListeners, drawQueue, go, load, onFrame, renew } from "./queue.js";
-import { drawStage, setSize, showFrame, toggle } from "./stage.js";
+import { drawStage, seek, setSize, showFrame, toggle } from "./stage.js";
 import { element, place, state } from "./state.js";
 import { addTimelineListeners, drawSpans, drawWave, showSound } from "./timeline.js";
 import { addToolListeners, onSelect } from "./tools.js";
@@ -44,6 +44,12 @@ function addListeners() {
     const button = event.target.closest("button");
     if (button && event.detail > 0) button.blur();
   });
+  for (const id of ["wave", "spectrogram"]) {
+    element(id).addEventListener("click", (event) => {
+      const share = event.offsetX / event.currentTarget.clientWidth;
+      seek(Math.min(1, Math.max(0, share)) * state.frame.duration_s);
+    });
+  }
   element("annotator").addEventListener("change", (event) => setAnnotator(event.target.value));
   addEventListener("resize", () => { setSize(); drawWave(); });
 }

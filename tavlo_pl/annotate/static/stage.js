@@ -136,7 +136,7 @@ function play() {
   player.play().catch(() => stop());
   element("play").setAttribute("aria-pressed", "true");
   const follow = () => {
-    if (player.hidden) return;
+    if (player.hidden || (player.paused && !player.ended)) return;
     if (player.currentTime >= state.frame.time_s + AROUND_S || player.ended) {
       player.currentTime = from;
       player.play().catch(() => stop());
@@ -145,6 +145,16 @@ function play() {
     requestAnimationFrame(follow);
   };
   requestAnimationFrame(follow);
+}
+
+// Shows the frame of the clip at a time.
+export function seek(seconds) {
+  const player = element("player");
+  player.pause();
+  player.hidden = false;
+  player.currentTime = seconds;
+  element("play").setAttribute("aria-pressed", "true");
+  showTime(seconds);
 }
 
 export function stop() {
@@ -160,5 +170,5 @@ function showTime(seconds) {
   element("clock").textContent = `${seconds.toFixed(2)} s of ${state.frame.duration_s.toFixed(2)} s`;
 }
 
-// Seconds of the player while it plays, else those of the frame.
+// Seconds of the player while it is shown, else those of the frame.
 export const time = () => (element("player").hidden ? state.frame.time_s : element("player").currentTime);
