@@ -117,7 +117,9 @@ def read_data(parser: ArgumentParser, config: Namespace, command: str, videos: S
         DatasetNotFoundError: clips are missing.
         AnnotationError: a list or an annotation cannot be read.
     """
-    data = Namespace({"subcommand": command, command: Namespace(data=config[command].data)})
+    data = config.clone()
+    for name in set(vars(data[command])) - {"data"}:
+        data[command].pop(name)
     made: ClipDataModule = parser.instantiate_classes(data)[command].data
     made.root = list(videos) or made.root
     if command in SETUP_STAGES:

@@ -33,8 +33,9 @@ def check_rate(maps_per_second: object) -> None:
     """
     if maps_per_second is None:
         return
-    is_number = isinstance(maps_per_second, int | float | np.number) and not isinstance(maps_per_second, bool)
-    if not is_number or not 0 < maps_per_second <= LARGEST_RATE_HZ:  # False for NaN
+    is_number = isinstance(maps_per_second, int | float | np.integer | np.floating)
+    rate = float(maps_per_second) if is_number and not isinstance(maps_per_second, bool) else 0.0  # type: ignore[arg-type]
+    if not 0 < rate <= LARGEST_RATE_HZ:  # False for NaN
         raise ConfigError(
             f"maps_per_second is {maps_per_second!r}; it must be positive and at most {LARGEST_RATE_HZ}, or None "
             "for one per segment."

@@ -75,19 +75,20 @@ def _box(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), name) + content
 
 
-def edit(path: Path, segments: Sequence[tuple[float, float]]) -> None:
+def edit(path: Path, segments: Sequence[tuple[float | None, float]]) -> None:
     """Replaces the edit list of each stream of an MP4 file whose index is at its end.
 
     Args:
         path: The file.
-        segments: Start and length of each segment in seconds of the stored video.
+        segments: Start and length of each segment in seconds of the stored video; None for a pause.
     """
 
     def edits(edts: bytes, movie_scale: int, media_scale: int) -> bytes:
         first = struct.unpack_from(">i", dict(_boxes(edts))[b"elst"], 12)[0]
+        starts = [-1 if start_s is None else max(first, 0) + round(start_s * media_scale) for start_s, _ in segments]
         entries = [
-            struct.pack(">iiHH", round(length_s * movie_scale), max(first, 0) + round(start_s * media_scale), 1, 0)
-            for start_s, length_s in segments
+            struct.pack(">iiHH", round(length_s * movie_scale), start, 1, 0)
+            for start, (_, length_s) in zip(starts, segments, strict=True)
         ]
         return _box(b"elst", struct.pack(">II", 0, len(segments)) + b"".join(entries))
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tavlo_pl import env
 from tavlo_pl.data.media import streams
 from tavlo_pl.data.media.container import MediaFile, MemoryFile, demux, open_media, to_seconds, to_ticks
+from tavlo_pl.data.media.edits import check_edits
 from tavlo_pl.data.media.limits import limits
 from tavlo_pl.data.media.scan import Scan, read_scan
 from tavlo_pl.data.media.timeline import Timeline, Track
@@ -246,6 +247,8 @@ def open_timed(path: MediaFile) -> Iterator[TimedFile]:
         kept: dict[int, list[Packet[Stream]]] | None = None
         if scan is None:
             kept = {} if container.size <= _KEPT_BYTES else None
+            if "mov" in container.format.name.split(","):
+                check_edits(path)
             scan = read_scan(container, path, kept)
             scan = _begin_whole(TimedFile(container, path, scan, key, kept))
             if kept is None:

@@ -269,7 +269,8 @@ class _Clock:
             return pts_s < self.end_s - MAX_AUDIO_OVERLAP_S
         if key and pts_s < self.latest_s - _TOLERANCE_S:  # all frames decoded before a key frame are shown before it
             return True
-        return not only_keys and dts_s < self.dts_s - _BACK_S
+        # Decoding times alone are not trusted: FFmpeg estimates those that a container leaves out.
+        return not only_keys and dts_s < self.dts_s - _BACK_S and pts_s < self.latest_s - _SMALL_JUMP_S
 
     def advance(self, pts_s: float, dts_s: float, end_s: float) -> None:
         """Adds a packet of the same part."""
@@ -289,8 +290,7 @@ def _assign_parts(
     places = np.concatenate([np.arange(len(packets)) for packets in streams.values()])
     order = np.argsort(np.concatenate([packets.order for packets in streams.values()]), kind="stable")
     clocks = {name: _Clock() for name in streams}
-    # Only the MPEG containers can be cut between key frames; elsewhere, such a step is damage or an edit list.
-    only_keys = not has_resets
+    only_keys = not has_resets  # only MPEG containers are cut between key frames; elsewhere, it is damage
     newest, jump_s, begin_s, covered_s = 0, 0.0, -np.inf, -np.inf  # of the newest part
     for position in order.tolist():
         name, place = names[position], int(places[position])

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tavlo_pl.data.media import frame_times, map_frames, probe, read_clip, read_waveform
+from tavlo_pl.data.media import MemoryFile, frame_times, map_frames, probe, read_clip, read_waveform
+from tavlo_pl.errors import MediaError
 from tests.helpers.clips import write_numbered
 from tests.helpers.media_cases import B_PYRAMID, numbers, peaks_s
 from tests.helpers.parts import assert_in_sync, assert_same_as_sequential, concatenate, decode_all, edit, renumber
@@ -72,6 +73,18 @@ def test_edit_list_of_several_segments(name: str, x264: str, tmp_path: Path) -> 
     map_frames(path, tmp_path / "copy.mp4", lambda frame, time_s: frame)
     time_s = frame_times(tmp_path / "copy.mp4")
     assert numbers(read_clip(tmp_path / "copy.mp4", time_s, None, 0.0, 0.0).frames) == expected
+
+
+def test_edit_list_with_a_pause_is_refused(tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "pause.mp4", seconds=2.4).path
+    edit(path, [(0.2, 0.6), (None, 0.4), (1.4, 0.6)])
+    for file in (path, MemoryFile("pause.mp4", path.read_bytes())):
+        with pytest.raises(MediaError, match="its edit list has a pause without frames"):
+            frame_times(file)
+    late = write_numbered(
+        tmp_path / "late.mp4", video_start_s=0.7
+    ).path  # an empty segment at the start is a late start
+    assert frame_times(late)[0] == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
