@@ -22,7 +22,7 @@ def walk_files(root: Path, leave_out: Callable[[Path, str], object] = ignore) ->
     def unreadable(error: OSError) -> None:
         leave_out(Path(error.filename or root), "unreadable folder")
 
-    for folder, below, names in os.walk(root, unreadable, followlinks=True):
+    for folder, below, names in os.walk(root, onerror=unreadable, followlinks=True):
         stat = os.stat(folder)
         if (stat.st_dev, stat.st_ino) in seen:  # a link to a parent folder
             below.clear()
