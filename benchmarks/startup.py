@@ -14,7 +14,7 @@ COMMANDS = {
     "import lightning.pytorch": [sys.executable, "-c", "import lightning.pytorch"],
     "tavlo --version": [*TAVLO, "--version"],
     "tavlo --help": [*TAVLO, "--help"],
-    "tavlo fit --help": [*TAVLO, "fit", "--help"],
+    "tavlo fit --help_all": [*TAVLO, "fit", "--help_all"],
     "tavlo fit --print_config": [*TAVLO, "fit", "-c", "configs/exp/tavlo.yaml", "--print_config"],
 }
 PREDICTED = {"tavlo --version": "under 0.3 s", "tavlo --help": "at most 0.7 s above the import"}

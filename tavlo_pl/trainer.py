@@ -117,13 +117,13 @@ def read_data(parser: ArgumentParser, config: Namespace, command: str, videos: S
         DatasetNotFoundError: clips are missing.
         AnnotationError: a list or an annotation cannot be read.
     """
-    data = config.clone()
-    for name in set(vars(data[command])) - {"data"}:
-        data[command].pop(name)
-    made: ClipDataModule = parser.instantiate_classes(data)[command].data
+    part = config.clone()
+    for name in [name for name in vars(part[command]) if name != "data"]:
+        part[command].pop(name)
+    made: ClipDataModule = parser.instantiate_classes(part)[command].data
     made.root = list(videos) or made.root
     if command in SETUP_STAGES:
-        made.setup(SETUP_STAGES[command])
+        made.read_clips(SETUP_STAGES[command])
     return made
 
 

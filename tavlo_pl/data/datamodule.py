@@ -6,7 +6,7 @@ after an interruption and for any number of workers.
 
 import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing_extensions import override
 from tavlo_pl import env
 from tavlo_pl.data.annotations import original_size
 from tavlo_pl.data.bad_clips import DEFAULT_POLICY, BadClipPolicy, BadClipReporter
-from tavlo_pl.data.clip import ClipSource, LazyClips, fingerprint
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, fingerprint
 from tavlo_pl.data.clip_spec import DEFAULT_CLIP, ClipSpec
 from tavlo_pl.data.collate import collate
 from tavlo_pl.data.dataset import ClipDataset, Item
@@ -122,6 +122,7 @@ class ClipDataModule(LightningDataModule):
         self.audio_transform = clip.audio_transform()
         self.train_audio_transform = self.train_clip.audio_transform()
         self.datasets: dict[Stage, ClipDataset] = {}
+        self._clips: dict[Stage, Sequence[Clip]] = {}
         self.test_protocol = PROTOCOLS[test.protocol] if test is not None else AVATAR
         self.reporter = BadClipReporter(bad_clips)
 
@@ -129,15 +130,8 @@ class ClipDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Reads the lists and annotations of a Trainer's stage: fit, validate or test."""
         self.reporter.left_out = {}
-        for name in STAGES[stage]:
-            source = self.sources[name]
-            if source is None and stage == "fit" and name == "val":
-                continue
-            if source is None:
-                raise ConfigError(f"{TrainerFn(stage).value} needs clips: set data.{name}.")
+        for name, clips in self.read_clips(stage).items():
             if name not in self.datasets:
-                source.check_spec(self.clip.segments, self.clip.duration_s)
-                clips = source.clips()
                 tries = self.bad_clips.max_tries(len(clips))
                 protocol = self.test_protocol if name == "test" else VALIDATION
                 spec = self.train_clip if name == "train" else self.clip
@@ -147,6 +141,28 @@ class ClipDataModule(LightningDataModule):
                 log.info("%s: %d clips.", name, len(clips))
         if stage == "fit":
             check_leakage(self._sample_ids, ("val", "test"), allowed=self.allow_leak)
+
+    def read_clips(self, stage: str) -> dict[Stage, Sequence[Clip]]:
+        """Reads the lists and annotations of a Trainer's stage, each once, and opens no media.
+
+        Args:
+            stage: fit, validate or test.
+
+        Raises:
+            ConfigError: the stage has no clips, or they do not support the clip format.
+            DatasetNotFoundError: clips are missing.
+            AnnotationError: a list or an annotation cannot be read.
+        """
+        for name in STAGES[stage]:
+            source = self.sources[name]
+            if source is None and stage == "fit" and name == "val":
+                continue
+            if source is None:
+                raise ConfigError(f"{TrainerFn(stage).value} needs clips: set data.{name}.")
+            if name not in self._clips:
+                source.check_spec(self.clip.segments, self.clip.duration_s)
+                self._clips[name] = source.clips()
+        return {name: self._clips[name] for name in STAGES[stage] if name in self._clips}
 
     def fingerprints(self) -> dict[str, dict[str, Any]]:
         """Number and sha256 of the clips of each stage that is set up; see ``clip.fingerprint``."""

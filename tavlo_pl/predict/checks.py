@@ -1,6 +1,6 @@
 """Checks of the options of prediction; wrong values raise errors that name the choices."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ LARGEST_RATE_HZ = 1000
 """Maximum number of heatmaps per second, more than videos have frames."""
 
 
-def check_options(maps_per_second: object, aspect: object) -> None:
+def check_options(maps_per_second: Any, aspect: object) -> None:
     """Checks the options of `Localizer.localize`.
 
     Raises:
@@ -25,7 +25,7 @@ def check_options(maps_per_second: object, aspect: object) -> None:
         raise ConfigError(f"aspect is {aspect!r}; it must be one of {', '.join(get_args(Aspect))}.")
 
 
-def check_rate(maps_per_second: object) -> None:
+def check_rate(maps_per_second: Any) -> None:
     """Checks a number of heatmaps per second.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from tavlo_pl.data.datasets.folder import is_overlay_video
 from tavlo_pl.data.heatmap_folder import in_pieces
 from tavlo_pl.data.sample_names import NAME_BYTES, is_valid_name
 from tavlo_pl.errors import ConfigError
@@ -148,6 +149,9 @@ class PredictionFolder:
             for path in overlay:
                 write_overlay_video(found, path, self.options.box, self.options.spectrogram, advance)
             write_text_atomic(sources, found.to_json(self.made_with, source))
+            earlier = self.file(found.sample_id, ".mp4")
+            if not overlay and is_overlay_video(earlier) and not is_same_path(earlier, found.path):
+                earlier.unlink()  # it shows other heatmaps
 
     @contextmanager
     def new_files(self, sample_id: str) -> Iterator[list[Path]]:

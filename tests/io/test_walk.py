@@ -6,6 +6,14 @@ from tavlo_pl.data.video_files import videos_below
 from tavlo_pl.io.walk import walk_files
 
 
+def test_unreadable_and_hidden_folders_are_reported(tmp_path: Path) -> None:
+    left_out: list[tuple[str, str]] = []
+    for root in (tmp_path, tmp_path / "gone"):
+        (tmp_path / ".cache").mkdir(exist_ok=True)
+        assert not list(walk_files(root, lambda path, reason: left_out.append((path.name, reason))))
+    assert left_out == [(".cache", "hidden folder"), ("gone", "unreadable folder")]
+
+
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
     for folder in (root / "b", elsewhere):

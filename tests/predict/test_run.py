@@ -86,6 +86,21 @@ def test_finished_videos_are_not_opened_again(videos: list[tuple[str, Path]], tm
     assert predict(videos[1:2], out, made="another", maps_per_second=8.0).written == ["b"]
 
 
+def test_overlay_video_of_other_heatmaps_is_removed(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
+    predict(videos[:1], tmp_path / "out")
+    predict(videos[:1], tmp_path / "out", overlay_videos=False)
+    assert (tmp_path / "out" / "a.mp4").is_file(), "the heatmaps are the same"
+    predict(videos[:1], tmp_path / "out", made="another", overlay_videos=False)
+    assert left(tmp_path / "out") == {"a.npz", "a.jpg", "a.sources.json", "index.html"}
+
+
+def test_other_video_of_the_same_name_is_written(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
+    predict(videos[:1], tmp_path / "out", overlay_videos=False)
+    write_numbered(videos[0][1], seconds=1.2, click_s=(0.4,))
+    assert predict(videos[:1], tmp_path / "out", overlay_videos=False).written == ["a"]
+    assert float(np.load(tmp_path / "out" / "a.npz")["duration_s"]) == pytest.approx(1.2, abs=0.1)
+
+
 def test_damaged_videos_are_reported_at_the_end(
     videos: list[tuple[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
