@@ -180,7 +180,7 @@ def _check_size(text: str) -> None:
             nodes += 1
             if event.anchor:
                 sizes[event.anchor] = 1
-            if event.style is None:
+            if not event.style:  # '' or None: plain
                 _check_plain(event.value)
             if SHORT_SCALAR < len(event.value) < len(text):  # a scalar may be parsed again, as YAML
                 with suppress(yaml.reader.ReaderError, yaml.MarkedYAMLError):  # not YAML
