@@ -48,7 +48,9 @@ PLACES: list[dict[str, Any]] = [
     {name: value}
     for name in ("shard", "offset", "bytes", "crc32", "start_s", "sample_id")
     for value in (-1, 2**62, float("nan"), float("inf"), "x", b"\xff", None, [1], {"a": 1}, True)
-    if not (name == "sample_id" and value == "x") and value is not True and not (name in ("offset",) and value == 2**62)
+    if not (name == "sample_id" and isinstance(value, str | int | float))
+    and value is not True
+    and not (name in ("offset",) and value == 2**62)
 ]
 
 
@@ -58,8 +60,7 @@ def test_index_of_shards_is_checked(tmp_path: Path, change: dict[str, Any]) -> N
     (tmp_path / "shards.json").write_text(
         json.dumps({"spec": {"segments": 3, "frames_per_segment": 1, "duration_s": 2.0}})
     )
-    if change != {"sample_id": True}:
-        assert "index.parquet" in refusal(lambda: Shards(str(tmp_path)).clips())
+    assert "index.parquet" in refusal(lambda: Shards(str(tmp_path)).clips())
 
 
 @pytest.mark.parametrize("value", [3, b"\xff", None, [1], {"a": 1}, 2.5], ids=str)
