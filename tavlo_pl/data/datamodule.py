@@ -125,7 +125,11 @@ class ClipDataModule(LightningDataModule):
             if source is None and stage == "fit" and name == "val":
                 continue
             if source is None:
-                raise ConfigError(f"{TrainerFn(stage).value} needs clips: set data.{name}.")
+                raise ConfigError(
+                    f"{TrainerFn(stage).value} needs clips: set data.{name}, for example --data.{name} "
+                    f"tavlo_pl.data.datasets.AVATAR --data.{name}.init_args.root DIR (a checkpoint outside of its run "
+                    "folder names none)."
+                )
             if name not in self.datasets:
                 source.check_spec(self.clip.segments, self.clip.duration_s)
                 clips = source.clips()
