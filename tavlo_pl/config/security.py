@@ -150,8 +150,10 @@ def read_yaml(text: str) -> Any:
     _check_size(text)
     try:
         content = _load(text)
-    except (ValueError, RecursionError, TypeError) as error:  # a number of thousands of digits; a key that is no string
-        raise yaml.YAMLError(str(error)) from error
+    except yaml.YAMLError:
+        raise
+    except Exception as error:  # a number of thousands of digits; a key that is no string; a tag for another value
+        raise yaml.YAMLError(str(error) or type(error).__name__) from error
     check_moved(content)
     return content
 
@@ -180,7 +182,7 @@ def _check_size(text: str) -> None:
             nodes += 1
             if event.anchor:
                 sizes[event.anchor] = 1
-            if event.style is None:
+            if not event.style:  # '' or None: plain
                 _check_plain(event.value)
             if SHORT_SCALAR < len(event.value) < len(text):  # a scalar may be parsed again, as YAML
                 with suppress(yaml.reader.ReaderError, yaml.MarkedYAMLError):  # not YAML

@@ -158,7 +158,11 @@ class ClipDataModule(LightningDataModule):
             if source is None and stage == "fit" and name == "val":
                 continue
             if source is None:
-                raise ConfigError(f"{TrainerFn(stage).value} needs clips: set data.{name}.")
+                raise ConfigError(
+                    f"{TrainerFn(stage).value} needs clips: set data.{name}, for example --data.{name} "
+                    f"tavlo_pl.data.datasets.AVATAR --data.{name}.init_args.root DIR (a checkpoint outside of its run "
+                    "folder names none)."
+                )
             if name not in self._clips:
                 source.check_spec(self.clip.segments, self.clip.duration_s)
                 self._clips[name] = source.clips()

@@ -58,13 +58,15 @@ def check_regular(
 
 def read_bytes(path: str | Path, largest_bytes: int, error: type[TavloError] = ConfigError) -> bytes:
     """Reads a regular file; arguments and errors as for `check_regular`."""
-    check_regular(path, largest_bytes, error)
+    size = check_regular(path, largest_bytes, error).st_size
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # files of /proc may block
-            content = file.read(largest_bytes + 1)
+            content = file.read(largest_bytes + 1 if size else 1)
     except OSError as problem:
         raise error(f"{path}: {problem.strerror}; check the path") from problem
-    if content is None or len(content) > largest_bytes:
+    if not size and content != b"":
+        raise error(f"{path} is a file of the system without a size; give a regular file")
+    if len(content) > largest_bytes:
         raise error(f"{path}: more than the {largest_bytes:,} bytes of such files; is it the right one?")
     return content
 

@@ -294,7 +294,7 @@ def test_a_bad_clip_can_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFix
 def test_a_stage_without_clips_is_refused(tmp_path: Path) -> None:
     data = ClipDataModule(**SMALL)
     for stage, option in (("fit", "train"), ("validate", "val"), ("test", "test")):
-        with pytest.raises(ConfigError, match=rf"{stage} needs clips: set data\.{option}\."):
+        with pytest.raises(ConfigError, match=rf"{stage} needs clips: set data\.{option}, "):
             data.setup(stage)
     with pytest.raises(DatasetNotFoundError):
         ClipDataModule(root=str(tmp_path), **SMALL).video_folder().videos()

@@ -14,18 +14,19 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from tavlo_pl.errors import TavloError
+from tavlo_pl.errors import ConfigError, TavloError
+from tests.fuzz import structured
 from tests.fuzz.targets import Target, targets
 
 LIMIT_S = 10
-FILES, MEDIA_FILES = 10_000, 300
+FILES, MEDIA_FILES, STRUCTURED_FILES = 10_000, 300, 20_000
 GOOD, REFUSED = "read", "refused"
 
 
@@ -38,11 +39,16 @@ def outcome(target: Target, seed: str, folder: Path) -> str:
     path = folder / target.name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(target.make(random.Random(seed)))
+    return outcome_of(target.read, path)
+
+
+def outcome_of(read: Callable[[Path], object], path: Path) -> str:
+    """What becomes of a file: read, refused, or the error that escaped; an internal error escapes too."""
     try:
         with _limited():
-            target.read(path)
-    except TavloError:
-        return REFUSED
+            read(path)
+    except TavloError as error:
+        return REFUSED if error.exit_code == ConfigError.exit_code else f"{type(error).__name__}: {error}"
     except (Exception, Hang) as error:  # noqa: BLE001  # it is what we look for
         place = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
@@ -63,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=FILES, help="files that are no media in all")
     parser.add_argument("--media", type=int, default=MEDIA_FILES, help="media files in all")
+    parser.add_argument("--structured", type=int, default=STRUCTURED_FILES, help="well-formed files of other content")
     parser.add_argument("--first", type=int, default=0, help="number of the first file: another one, other files")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
@@ -74,15 +81,24 @@ def main(arguments: list[str] | None = None) -> int:
         for kind, target in kinds.items():
             total, share = (options.media, len(videos)) if kind in videos else (options.files, len(kinds) - len(videos))
             found = fuzz(kind, target, -(-total // share), options.first, folder / kind.replace(" ", "_"))
-            good, refused = (len(found.pop(name, [])) for name in (GOOD, REFUSED))
-            lost = sum(map(len, found.values()))
-            print(f"{kind:<16}{good + refused + lost:7} files: {good:6} read, {refused:6} refused, {lost:4} escaped")
-            for name, seeds in found.items():
-                print(f"    {len(seeds)} x {name}, first by {seeds[0]!r}")
-            escapes[kind] += lost
+            escapes[kind] += _report(kind, found)
+        for kind, made in structured.KINDS.items():
+            count = -(-options.structured * made.share // 100)
+            place_of_kind = folder / kind.replace(" ", "_")
+            escapes[kind] += _report(kind, structured.fuzz(made, count, options.first, place_of_kind, outcome_of))
     memory_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{escapes.total()} escapes in {time.perf_counter() - start_s:.0f} s, at most {memory_gib:.2f} GiB in all")
     return int(escapes.total() > 0)
+
+
+def _report(kind: str, found: dict[str, list[str]]) -> int:
+    """Prints the line of a kind and what escaped; returns the number of escapes."""
+    good, refused = (len(found.pop(name, [])) for name in (GOOD, REFUSED))
+    lost = sum(map(len, found.values()))
+    print(f"{kind:<32}{good + refused + lost:7} files: {good:6} read, {refused:6} refused, {lost:4} escaped")
+    for name, seeds in found.items():
+        print(f"    {len(seeds)} x {name}, first by {seeds[0]!r}")
+    return lost
 
 
 @contextmanager

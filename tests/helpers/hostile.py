@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tavlo_pl.commands import LONGEST_MESSAGE, one_line
 from tavlo_pl.errors import ConfigError, TavloError
+from tavlo_pl.io.messages import LONGEST_MESSAGE, one_line
 
 MOST_S = 5.0
 MOST_MIB = 1024
