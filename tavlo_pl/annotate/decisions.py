@@ -110,24 +110,16 @@ class Decisions:
             AnnotationError: file and journal are damaged.
         """
         path = self.path(clip, initial)
-        if not path.is_file():
-            return initial
-        try:
-            return read_frame(path)
-        except AnnotationError:
-            history = self.history(clip, initial.number)
-            if not history:
-                raise
-            return history[-1]
+        return self._read(clip, path) if path.is_file() else initial
 
     def frames(self, clip: str) -> list[FrameRecord]:
-        """All decided frames of a clip, ascending by number.
+        """All decided frames of a clip, ascending by number; damaged files as in `frame`.
 
         Raises:
-            AnnotationError: a file cannot be read.
+            AnnotationError: a file and the journal are damaged.
         """
         paths = (path for path in (self.metadata / clip).glob("*.json") if not path.name.startswith("."))
-        return sorted((read_frame(path) for path in paths), key=lambda frame: frame.number)
+        return sorted((self._read(clip, path) for path in paths), key=lambda frame: frame.number)
 
     def clips(self) -> list[str]:
         """Names of the clips with decisions, sorted."""
@@ -179,6 +171,16 @@ class Decisions:
             except AnnotationError as error:
                 problems.append(str(error))
         return problems
+
+    def _read(self, clip: str, path: Path) -> FrameRecord:
+        """The frame of a file, or the state of the journal where the file is damaged."""
+        try:
+            return read_frame(path)
+        except AnnotationError:
+            history = self.history(clip, int(path.stem)) if path.stem.isdecimal() else []
+            if not history:
+                raise
+            return history[-1]
 
     def _lines(self, clip: str) -> list[bytes]:
         path = self.journal(clip)

@@ -66,6 +66,7 @@ def test_damaged_file_is_replaced_by_the_journal(tmp_path: Path) -> None:
     decisions.save(CLIP, record(), "ann")
     decisions.path(CLIP, OPEN).write_text("{")
     assert decisions.frame(CLIP, OPEN).to_json() == record().to_json()
+    assert [frame.to_json() for frame in decisions.frames(CLIP)] == [record().to_json()]
     decisions.journal(CLIP).write_text("[]\n")
     (problem,) = decisions.complete_all()
     assert "line 1 must be an object" in problem and "restore the file" in problem

@@ -42,6 +42,7 @@ def test_masks_become_instances_by_score(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(TorchvisionDetector("maskrcnn_resnet50_fpn", "none", 0.3, 1).detect(FRAME)) == 1
 
 
+@pytest.mark.slow  # it makes three networks
 def test_models_without_masks_propose_boxes(tmp_path: Path) -> None:
     torch.manual_seed(0)
     detector = TorchvisionDetector(SMALL, "none", 0.0, 3)
