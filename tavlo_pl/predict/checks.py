@@ -34,7 +34,7 @@ def check_rate(maps_per_second: Any) -> None:
     if maps_per_second is None:
         return
     is_number = isinstance(maps_per_second, int | float | np.integer | np.floating)
-    rate = float(maps_per_second) if is_number and not isinstance(maps_per_second, bool) else 0.0  # type: ignore[arg-type]
+    rate = float(maps_per_second) if is_number and not isinstance(maps_per_second, bool) else 0.0
     if not 0 < rate <= LARGEST_RATE_HZ:  # False for NaN
         raise ConfigError(
             f"maps_per_second is {maps_per_second!r}; it must be positive and at most {LARGEST_RATE_HZ}, or None "
