@@ -86,7 +86,7 @@ def test_listing_id_without_start_matches_any_clip(tmp_path: Path) -> None:
     ("name", "content", "error", "told"),
     [
         ("list.txt", b"one two\n", AnnotationError, "line 1: expected one id"),
-        ("list.txt", b"\xff\xfe\x00", AnnotationError, "no text file"),
+        ("list.txt", b"\xff\xfe\x00", AnnotationError, "no text in UTF-8"),
         ("list.txt", b"\n", DatasetNotFoundError, "no clip in it"),
         ("vggsound.csv", b"a,b,c\n", AnnotationError, "line 1: expected youtube_id"),
         ("vggss.json", b'[{"name": "x"}]', AnnotationError, r"entry 0\.file must be a name"),
