@@ -71,9 +71,6 @@ MOST_BYTES = 4 * 2**20
 MOST_LETTERS = 5_000
 """Largest length of a value without quotes; the time to read a number grows with the square of its length."""
 
-BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
-"""What YAML 1.1 reads as a number of base 60."""
-
 SHORT_SCALAR = 64
 """Length in characters up to which a scalar is too short to hold a YAML text that exceeds the limits."""
 
@@ -199,8 +196,6 @@ def _check_plain(value: str) -> None:
         raise yaml.YAMLError(
             f"a value of {len(value):,} letters without quotes, more than {MOST_LETTERS:,}: {value[:20]}…"
         )
-    if BASE_60.fullmatch(value):
-        raise yaml.YAMLError(f"{value} without quotes is a number of base 60; put it in quotes")
 
 
 def check_named(config: Any, allow_import: Sequence[str] = ()) -> None:
