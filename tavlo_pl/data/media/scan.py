@@ -141,7 +141,7 @@ def read_scan(container: InputContainer, path: MediaFile, kept: dict[int, list[P
         if kept is not None:
             kept[index].append(packet)
     count = {index: len(each.columns) for index, each in rows.items()}
-    chosen = {kind: streams.choose(container, kind, count) for kind in ("video", "audio")}
+    chosen = {kind: streams.choose(container, kind, count, path) for kind in ("video", "audio")}
     packets = {
         kind: rows[index].packets(container.streams[index], path)
         for kind, index in chosen.items()

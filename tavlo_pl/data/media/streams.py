@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from tavlo_pl import env
 from tavlo_pl.data.media.container import MediaFile
 from tavlo_pl.data.media.limits import limits
-from tavlo_pl.errors import ConfigError, CorruptMediaError, NoAudioError, NoVideoError
+from tavlo_pl.errors import CorruptMediaError, MediaError, NoAudioError, NoVideoError
 
 
 def candidates(container: InputContainer) -> list[Stream]:
@@ -24,7 +24,7 @@ def candidates(container: InputContainer) -> list[Stream]:
     ]
 
 
-def choose(container: InputContainer, kind: str, count: Mapping[int, int]) -> int | None:
+def choose(container: InputContainer, kind: str, count: Mapping[int, int], path: MediaFile) -> int | None:
     """Index of the stream that players show: the default one, and among several the first.
 
     Streams without packets are left out, and single images if there is a video. The environment variables
@@ -34,16 +34,19 @@ def choose(container: InputContainer, kind: str, count: Mapping[int, int]) -> in
         container: an open file.
         kind: ``video`` or ``audio``.
         count: number of packets of each candidate by index.
+        path: the file, for messages.
 
     Raises:
-        ConfigError: the file has no stream of the number that the environment selects.
+        ConfigError: the environment selects no number.
+        MediaError: the file has no stream of the number that the environment selects.
     """
     of_kind = [stream for stream in container.streams if stream.type == kind]
     number = env.stream_number(kind)
     if number is not None and of_kind:
         if not number < len(of_kind):
-            raise ConfigError(
-                f"{env.STREAMS[kind]} is {number}, but the file has {len(of_kind)} {kind} streams, counted from 0."
+            raise MediaError(
+                f"{path}: {env.STREAMS[kind]} is {number}, but the file has {len(of_kind)} {kind} streams, counted "
+                "from 0; select another one"
             )
         return of_kind[number].index
     usable = [stream for stream in of_kind if count.get(stream.index)]

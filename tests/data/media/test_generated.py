@@ -73,7 +73,7 @@ def _run(data: st.DataObject) -> None:
         shutil.rmtree(folder)
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_few_generated_timelines(data: st.DataObject) -> None:
     _run(data)

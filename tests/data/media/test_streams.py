@@ -9,7 +9,7 @@ from av.stream import Disposition
 
 from tavlo_pl import env
 from tavlo_pl.data.media import frame_times, map_frames, probe, read_clip, read_waveform
-from tavlo_pl.errors import ConfigError
+from tavlo_pl.errors import ConfigError, MediaError
 from tests.helpers.clips import CODECS, draw_number, write_numbered
 from tests.helpers.media_cases import numbers, peaks_s
 from tests.helpers.parts import assert_same_as_sequential, concatenate, renumber
@@ -134,7 +134,7 @@ def test_default_streams_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert numbers(read_clip(path, [0.2], None, 0.0, 0.0).frames) == [5]
     assert not peaks_s(read_waveform(path, 0.0, 1.0))
     monkeypatch.setenv(env.STREAMS["audio"], "2")
-    with pytest.raises(ConfigError, match="TAVLO_AUDIO_STREAM is 2, but the file has 2 audio streams"):
+    with pytest.raises(MediaError, match=r"several\.mkv: TAVLO_AUDIO_STREAM is 2, but the file has 2 audio streams"):
         probe(path)
     monkeypatch.setenv(env.STREAMS["audio"], "first")
     with pytest.raises(ConfigError, match="TAVLO_AUDIO_STREAM is 'first'"):

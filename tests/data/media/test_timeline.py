@@ -81,10 +81,8 @@ def test_edit_list_with_a_pause_is_refused(tmp_path: Path) -> None:
     for file in (path, MemoryFile("pause.mp4", path.read_bytes())):
         with pytest.raises(MediaError, match="its edit list has a pause without frames"):
             frame_times(file)
-    late = write_numbered(
-        tmp_path / "late.mp4", video_start_s=0.7
-    ).path  # an empty segment at the start is a late start
-    assert frame_times(late)[0] == pytest.approx(0.7)
+    late = write_numbered(tmp_path / "late.mp4", video_start_s=0.7).path
+    assert frame_times(late)[0] == pytest.approx(0.7)  # an empty segment at the start is a late start
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
