@@ -3,7 +3,7 @@
 Differences from LightningCLI:
 
 - Checkpoints give the defaults of a command; configuration files and flags override them.
-- All commands but ``fit`` take model and data from the checkpoint: its path is enough.
+- All commands take model and data from the checkpoint, ``fit`` unless a configuration file is given.
 - All files of a run are in one folder, printed at the start and the end.
 - Checkpoints are always read with ``weights_only=True``.
 """

@@ -32,6 +32,7 @@ def results_of(run: Path) -> dict[str, Any]:
     outcome = tavlo("test", "--ckpt_path", run / "checkpoints" / "best.ckpt")
     assert outcome.code == 0, outcome.err
     results = json.loads((run / "test" / "results.json").read_text())
+    results["options"].pop("checkpoint")  # its path
     return {key: value for key, value in results.items() if key not in TIMES_AND_PATHS}
 
 

@@ -27,7 +27,7 @@ PIXELS = (
 """Likely cause of boxes outside of the image."""
 
 MARGIN = 1.0
-"""Boxes may exceed the frame by its size, so that pixels are told from boxes that are clipped."""
+"""Boxes may exceed the frame by its size, which separates pixels from boxes that are clipped."""
 
 
 class VGGSS(ClipSource):
