@@ -21,7 +21,7 @@ def app(
     """Serves a page on 127.0.0.1 that localizes the sound sources of uploaded videos.
 
     Args:
-        ckpt_path: checkpoint written by tavlo fit. Default: the packaged one, trained on procedural videos only.
+        ckpt_path: checkpoint written by tavlo fit. Default: the packaged one.
         port: port of the server; 0 for a free one.
         maps_per_second: heatmaps per second; null for one per segment, the rate of the model.
         aspect: squash resizes frames to a square, as in training; keep pads them with black bars.

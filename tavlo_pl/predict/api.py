@@ -46,7 +46,7 @@ def localize(
 
     Args:
         path: a file with a video and an audio stream, of any length.
-        checkpoint: written by ``tavlo fit``; by default the packaged one, which was trained on procedural videos only.
+        checkpoint: written by ``tavlo fit``; by default the packaged one (``tavlo_pl/weights/real.md``).
         maps_per_second: heatmaps per second; by default one per segment, the rate of the model.
         aspect: ``squash`` resizes frames to a square, as in training; ``keep`` pads them with black bars.
         device: ``cpu`` or ``cuda``; a GPU, if there is one, by default.

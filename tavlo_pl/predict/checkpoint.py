@@ -28,7 +28,7 @@ NO_THRESHOLD = (
 LARGEST_SCORE = 1e6
 """Largest absolute threshold; scores are in [-1, 1], those of models elsewhere may have another range."""
 
-PACKAGED_FILE = "world.safetensors"
+PACKAGED_FILE = "real.safetensors"
 
 
 def packaged_checkpoint_note(option: str = "--ckpt_path") -> str:
@@ -38,8 +38,8 @@ def packaged_checkpoint_note(option: str = "--ckpt_path") -> str:
         option: what selects another checkpoint.
     """
     return (
-        "the packaged checkpoint was trained on procedural videos of moving shapes only; "
-        f"for real videos, give a checkpoint of your own with {option}"
+        "the packaged checkpoint was trained on images and recordings of 89 classes (animals, instruments, machines, "
+        f"people who speak) in composed videos; for other sources, give a checkpoint of your own with {option}"
     )
 
 

@@ -40,7 +40,7 @@ def predict(
         prepare: loads the checkpoint into the model and returns the device; called if a video is left to write.
         folder: where the files go.
         config: the parsed command line: ``trainer``, ``overwrite`` and the options of `PredictOptions`.
-        is_packaged: whether the checkpoint is the packaged one, which was trained on procedural videos only.
+        is_packaged: whether the checkpoint is the packaged one.
 
     Raises:
         ConfigError: a file of the folder would be replaced.

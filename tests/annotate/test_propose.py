@@ -12,6 +12,7 @@ from tavlo_pl.annotate.sharpness import sharpness
 from tavlo_pl.data import media
 from tavlo_pl.data.datasets import AVATAR
 from tavlo_pl.errors import DatasetNotFoundError
+from tavlo_pl.predict.checkpoint import packaged_checkpoint
 from tests.helpers.annotate import CLIPS, propose, write_bursts
 from tests.helpers.faults import contents, killed_at_write
 
@@ -27,7 +28,9 @@ def videos(tmp_path: Path) -> Path:
 
 
 def test_sharp_frames_of_active_regions_are_proposed(videos: Path, tmp_path: Path) -> None:
-    outcome = propose(videos, tmp_path / "out", "--ckpt_path", "packaged", "--apart_s", 0.4)
+    outcome = propose(
+        videos, tmp_path / "out", "--ckpt_path", packaged_checkpoint().with_name("world.safetensors"), "--apart_s", 0.4
+    )
     assert outcome.code == 0, outcome.err
     assert "6 frames of 3 clips" in outcome.out
     project = Project.open(tmp_path / "out")

@@ -95,18 +95,16 @@ def test_predict_without_checkpoint_uses_the_packaged_one(
     assert absent.code == 2 and "no packaged checkpoint at" in absent.err and absent.err.count("\n") == 1
     with (
         pytest.raises(CheckpointError, match="no packaged checkpoint"),
-        pytest.warns(UserWarning, match="procedural videos"),
+        pytest.warns(UserWarning, match="images and recordings"),
     ):
         tavlo_pl.localize(video)
     (tmp_path / "weights").mkdir()
-    checkpoint.release(run / "checkpoints" / "best.ckpt", tmp_path / "weights" / "world.safetensors")
-    assert (
-        tmp_path / "weights" / "world.safetensors"
-    ).stat().st_mode == video.stat().st_mode  # readable by other users
+    checkpoint.release(run / "checkpoints" / "best.ckpt", tmp_path / "weights" / "real.safetensors")
+    assert (tmp_path / "weights" / "real.safetensors").stat().st_mode == video.stat().st_mode  # readable by other users
     outcome = tavlo(*args)
     assert outcome.code == 0, outcome.err
-    assert outcome.out.count("procedural videos") == 1
-    assert "procedural videos" in (tmp_path / "out" / "index.html").read_text()
+    assert outcome.out.count("images and recordings") == 1
+    assert "images and recordings" in (tmp_path / "out" / "index.html").read_text()
     monkeypatch.chdir(tmp_path)
     assert tavlo(*args[:-2]).code == 0
     (folder,) = (tmp_path / "runs" / "predict").iterdir()  # not in the installed package
