@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tavlo_pl.errors import AnnotationError, ConfigError
-from tavlo_pl.io.files import check_regular
+from tavlo_pl.io.files import read_bytes
 from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES
 from tavlo_pl.metrics.protocols import MixedFrames, SampleUnit, Size
 from tavlo_pl.types import SCENARIOS, Cue, Scenario
@@ -252,9 +253,9 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.boo
     Raises:
         AnnotationError: the file is not an image, or has more pixels than Pillow accepts from untrusted files.
     """
-    check_regular(path, LARGEST_FRAME_BYTES, AnnotationError)
+    content = read_bytes(path, LARGEST_FRAME_BYTES, AnnotationError)
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(content)) as image:
             grey = image.convert("L")
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise AnnotationError(f"{path}: no image that holds a mask ({error}); unpack it again.") from error

@@ -16,6 +16,8 @@ BYTE_ORDER_MARK = "\ufeff"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """First bytes of a text in UTF-16, as PowerShell and Notepad write it."""
 
+SYSTEM_FOLDERS = ("/proc/", "/sys/", "/dev/")
+
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -49,6 +51,8 @@ def check_regular(
     if not stat.S_ISREG(info.st_mode):
         kind = KINDS.get(stat.S_IFMT(info.st_mode), "no regular file")
         raise error(f"{path} is {kind}; give a regular file")
+    if os.path.realpath(path).startswith(SYSTEM_FOLDERS):  # reading may block, and sizes are not those of the content
+        raise error(f"{path} is a file of the system, not of a disk; give a regular file")
     if largest_bytes is not None and info.st_size > largest_bytes:
         raise error(
             f"{path}: {info.st_size:,} bytes are more than the {largest_bytes:,} of such files; is it the right one?"

@@ -24,6 +24,7 @@ HIDDEN_WARNINGS = (
     ".*callbacks used to create the checkpoint",  # test and validate have no RunCheckpoints
     ".*smaller than the logging interval",
     ".*does not have many workers",
+    ".*in eval mode at the start of training",  # frozen encoders
     ".*configure_optimizers. will be overridden by",  # what --optimizer asks for
 )
 """Patterns of the warnings of Lightning that are not shown."""

@@ -249,7 +249,8 @@ def test_tavlo_test_scores_the_annotated_tree(tmp_path: Path) -> None:
             page.keyboard.press("x")
         until(page, "document.getElementById('progress').textContent.startsWith('6 of 6')")
     outcome = tavlo(
-        "test", "--ckpt_path", packaged_checkpoint().with_name("world.safetensors"), "--out", tmp_path / "run", "--data.num_workers", 0,
+        "test", "--ckpt_path", packaged_checkpoint().with_name("world.safetensors"), "--out", tmp_path / "run",
+        "--data.num_workers", 0,
         "--data.test", "tavlo_pl.data.datasets.AVATAR", "--data.test.init_args.root", project.avatar,
         "--data.clip.duration_s", 2,
     )  # fmt: skip

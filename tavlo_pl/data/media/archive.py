@@ -19,6 +19,7 @@ from typing import IO, Any
 from tavlo_pl.data.media import MemoryFile
 from tavlo_pl.data.media.recognise import is_video
 from tavlo_pl.errors import ConfigError, CorruptMediaError, MediaError
+from tavlo_pl.io.files import check_regular
 from tavlo_pl.io.parsing import is_unicode
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -158,8 +159,7 @@ def _check_end(tar: tarfile.TarFile, path: Path) -> None:
 @contextmanager
 def _opened(path: Path, max_bytes: int, allow_compressed: bool = True) -> Iterator[tarfile.TarFile]:
     """Opens an archive; converts the errors of damaged files into a `CorruptMediaError` that names the file."""
-    if not path.is_file():
-        raise MediaError(f"{path}: no such archive; check the name")
+    check_regular(path, None, MediaError)
     try:
         with _open_stream(path, allow_compressed) as stream:
             bounded: Any = _BoundedStream(stream, path, max_bytes)
