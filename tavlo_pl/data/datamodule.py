@@ -55,8 +55,6 @@ class ClipDataModule(LightningDataModule):
         root: folder, file or glob pattern of the videos to predict, or a list of them.
         clip: the clip format; it is stored with checkpoints and used by prediction too.
         augment: the transforms of training clips.
-        train_segments: segments of a training item, a random part of a clip; None takes whole clips. At equal cost, a
-            batch of shorter parts has more clips, and so more negatives.
         batch_size: clips of a batch on one process.
         num_workers: processes that read clips.
         bad_clips: what happens to clips that cannot be read.
@@ -85,7 +83,6 @@ class ClipDataModule(LightningDataModule):
         root: str | list[str] | None = None,
         clip: ClipSpec = DEFAULT_CLIP,
         augment: Augment = DEFAULT_AUGMENT,
-        train_segments: int | None = None,
         batch_size: int = 16,
         num_workers: int = 2,
         bad_clips: BadClipPolicy = DEFAULT_POLICY,
@@ -106,10 +103,10 @@ class ClipDataModule(LightningDataModule):
             "test": test,
         }
         self.root = root
-        if train_segments is not None and not 1 <= train_segments <= clip.segments:
-            raise ConfigError(f"data.train_segments is {train_segments}; it must be 1 to {clip.segments}, or null")
+        part = clip.segments if augment.segments is None else augment.segments
+        if not 1 <= part <= clip.segments:
+            raise ConfigError(f"data.augment.segments is {part}; it must be 1 to {clip.segments}, or null")
         self.clip = clip
-        part = train_segments or clip.segments
         self.train_clip = replace(clip, segments=part, duration_s=clip.duration_s * part / clip.segments)
         self.augment = augment
         self.batch_size = batch_size

@@ -31,6 +31,8 @@ class Augment:
         mask_time_s: set a time span of the spectrogram of up to this length to the spectrogram's mean (SpecAugment,
             arXiv 1904.08779, without warping).
         mask_bands: set up to this many adjacent mel bands to the spectrogram's mean.
+        segments: take a random part of this many segments of each clip; None takes whole clips. At equal cost, a batch
+            of shorter parts has more clips, and so more negatives.
 
     Raises:
         ConfigError: a number out of range.
@@ -43,6 +45,7 @@ class Augment:
     gain_db: float = 0.0
     mask_time_s: float = 0.0
     mask_bands: int = 0
+    segments: int | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.crop_scale <= 1 and 0 <= self.colour <= 1 and 0 <= self.hue <= 0.5):

@@ -3,19 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import grid_sample, pad
 
 from tavlo_pl.data import media
 from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import CheckpointError, MediaError
 from tavlo_pl.predict.checks import Aspect, check_options
 from tavlo_pl.predict.failures import as_media_error
+from tavlo_pl.predict.frame_fit import FrameFit
 from tavlo_pl.predict.sources import Localization, best_sounds
 from tavlo_pl.predict.windows import WindowAverage, WindowPlan
 
@@ -204,54 +204,6 @@ class Localizer:
         return list(zip(batch, zip(*computed, strict=True), strict=True))
 
 
-class _FrameFit(NamedTuple):
-    """The part of the square model input that contains the frame; the rest is black.
-
-    Attributes:
-        side: height and width of the square in pixels.
-        height: height of the frame in the square in pixels.
-        width: width of the frame in the square in pixels.
-    """
-
-    side: int
-    height: int
-    width: int
-
-    @classmethod
-    def of(cls, info: media.MediaInfo, side: int, aspect: Aspect) -> "_FrameFit":
-        """Fits the displayed frames of a video."""
-        if aspect == "squash":
-            return cls(side, side, side)
-        height, width = info.height, info.width * info.pixel_aspect_ratio
-        scale = side / max(height, width)
-        return cls(side, max(1, round(height * scale)), max(1, round(width * scale)))
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """Top and left edge of the frame in the square in pixels."""
-        return (self.side - self.height) // 2, (self.side - self.width) // 2
-
-    def crop_maps(self, maps: Tensor) -> Tensor:
-        """Resamples (..., h, w) heatmaps of the square to heatmaps of the frame, same shape."""
-        if (self.height, self.width) == (self.side, self.side):
-            return maps
-        rows, columns = (
-            (corner + (torch.arange(cells) + 0.5) * length / cells) * 2 / self.side - 1
-            for corner, length, cells in zip(self.corner, (self.height, self.width), maps.shape[-2:], strict=True)
-        )
-        positions = torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], -1)
-        flat = maps.flatten(0, -3)[:, None]
-        grid = positions.expand(len(flat), -1, -1, -1).to(flat)
-        cropped = grid_sample(flat, grid, padding_mode="border", align_corners=False)
-        return cropped.reshape(maps.shape)
-
-    def pad_frames(self, frames: Tensor) -> Tensor:
-        """Pads (..., height, width) frames with black to (..., side, side)."""
-        top, left = self.corner
-        right, bottom = self.side - self.width - left, self.side - self.height - top
-        return pad(frames, (left, right, top, bottom)) if (left, right, top, bottom) != (0, 0, 0, 0) else frames
-
-
 @dataclass(frozen=True)
 class _VideoWindows:
     """Consecutive windows of a video, decoded.
@@ -291,7 +243,7 @@ class _OpenVideo:
     info: media.MediaInfo
     spec: ClipSpec
     plan: WindowPlan
-    fit: _FrameFit
+    fit: FrameFit
     num_read: int = 0
     has_failed: bool = False
     average: WindowAverage = field(init=False)
@@ -310,7 +262,7 @@ class _OpenVideo:
         """Reads the headers of a file and plans its windows."""
         info = media.probe(path)
         plan = WindowPlan.of(info.duration_s, spec.segments, spec.duration_s, maps_per_second)
-        return cls(sample_id, path, info, spec, plan, _FrameFit.of(info, spec.image_size, aspect))
+        return cls(sample_id, path, info, spec, plan, FrameFit.of(info, spec.image_size, aspect))
 
     def read(self, limit: int) -> _VideoWindows:
         """Reads the next windows, at most `limit`."""
@@ -343,7 +295,7 @@ class _OpenVideo:
 class _FrameReader:
     """The frames of consecutive windows; each is decoded once and kept until no further window needs it."""
 
-    def __init__(self, path: Path, plan: WindowPlan, fit: _FrameFit) -> None:
+    def __init__(self, path: Path, plan: WindowPlan, fit: FrameFit) -> None:
         self.path, self.plan, self.fit = path, plan, fit
         self.kept: dict[int, NDArray[np.uint8]] = {}
         self.next_index = 0  # grid index of the first frame that is not yet decoded

@@ -61,7 +61,7 @@ def exact_maps(rng: np.random.Generator, count: int, levels: int = 64) -> np.nda
 def score(root: Path, model: Path, *options: object) -> tuple[Outcome, dict[str, Any]]:
     """Runs the command with the protocol of the data set."""
     out = root / "out" / "results.json"
-    words = ("--dataset", "avatar", "--annotations", root, "--predictions", model, "--out", out)
+    words = ("--dataset", "avatar", "--annotations", root, "--predictions", model, "--out", out, "--overwrite", "true")
     outcome = tavlo("score", *words, *options)
     return outcome, json.loads(out.read_text()) if outcome.code == 0 else {}
 

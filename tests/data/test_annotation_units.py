@@ -47,7 +47,7 @@ def read(folder: Path, kind: str, boxes: list[list[Any]]) -> None:
         ("vggss", [[0.1, 0.1, 0.5, 0.5]] * 4 + [[10, 20, 200, 180]], "1 of 5 boxes .*entry 4"),
         ("is3", [[0.1, 0.2, 0.5, 0.6]], "look like fractions"),
         ("is3", [[100, 20, 600, 300]], "lie outside of the image; .*resized to 224 x 224"),
-        ("avsbench", [[0, 0, 0, 0], [0.1, 0.2, 0.5, 0.6]], "1 of 2 boxes .* look like fractions"),
+        ("avsbench", [[0, 0, 0, 0], [0.1, 0.2, 0.5, 0.6]], "1 of 1 boxes .* look like fractions"),
         ("avsbench", [[200, 100, 1270, 700]], "look like pixels of the original images"),
         ("flickr", [[10, 10, 400, 300]], "resized to 256 x 256"),
         ("flickr", [[0, 0, 1, 1]], "look like fractions"),

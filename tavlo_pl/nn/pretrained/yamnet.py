@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
-from tavlo_pl.errors import ConfigError
 from tavlo_pl.nn.audio import AudioEncoder
 from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.files import load_weights
@@ -118,13 +117,9 @@ class YAMNet(AudioEncoder):
         return sound_classes() if self.tells_classes else ()
 
     def classify(self, spectrogram: Tensor, segments: int) -> Tensor:
-        """(B, T, 521) scores of AudioSet's classes, each in 0..1; see the base class.
-
-        Raises:
-            ConfigError: the weights are random.
-        """
+        """(B, T, 521) scores of AudioSet's classes, each in 0..1; with random weights (B, T, 0)."""
         if not self.tells_classes:
-            raise ConfigError("YAMNet with random weights tells no classes; give its released weights")
+            return super().classify(spectrogram, segments)
         scores: Tensor = self.fc(self(spectrogram, segments)).sigmoid()
         return scores
 

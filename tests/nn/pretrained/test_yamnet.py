@@ -41,8 +41,7 @@ def test_golden_values() -> None:
 def test_classes_are_told_with_trained_weights_alone(yamnet: YAMNet) -> None:
     audio = columns(torch.zeros(1, SAMPLES))
     assert yamnet.class_names == ()
-    with pytest.raises(ConfigError, match="random weights"):
-        yamnet.classify(audio, SEGMENTS)
+    assert yamnet.classify(audio, SEGMENTS).shape == (1, SEGMENTS, 0)
     network = YAMNet(str(shared_file("weights", "yamnet.safetensors"))).eval()
     yamnet.load_state_dict(network.state_dict())
     with torch.no_grad():
@@ -87,7 +86,7 @@ def test_frozen_layers_have_no_gradient_and_stay_in_evaluation() -> None:
 def test_a_spectrogram_and_other_weights_are_refused(yamnet: YAMNet, tmp_path: object) -> None:
     with pytest.raises(ConfigError, match="frequencies to none"):
         yamnet(torch.zeros(1, 1, 64, 80), SEGMENTS)
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="No such file"):
         YAMNet(f"{tmp_path}/missing.safetensors")
     with pytest.raises(ConfigError, match="1 to 14"):
         YAMNet(trained=15)
