@@ -112,6 +112,7 @@ def test_sweep_reports_a_rejected_configuration(
     assert list(json.loads((out / "sweep.json").read_text())) == ["width_4"]  # no results of the earlier configuration
 
 
+@pytest.mark.slow
 def test_sweep_makes_a_run_again_if_its_configuration_changed(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
@@ -148,6 +149,7 @@ def test_sweep_makes_a_run_again_if_its_configuration_changed(
     assert [c[0] for c in commands] == ["fit", "test"]
 
 
+@pytest.mark.slow
 def test_sweep_makes_a_run_without_stored_configuration_again(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:

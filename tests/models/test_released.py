@@ -127,6 +127,7 @@ def test_load_rejects_other_files(tmp_path: Path) -> None:
             LVS(ShuffleNet(), SmallAudio(116), init_from=str(file))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_run_from_released_weights_needs_their_file_only_once(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

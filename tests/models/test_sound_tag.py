@@ -1,5 +1,7 @@
 """The baseline sound tag -> class -> image."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -21,13 +23,15 @@ def test_classes_are_matched_by_name() -> None:
     assert 90 < int(same_names(sound_classes(), image_classes()).any(1).sum()) < 120
 
 
-@pytest.fixture(scope="module")
-def model() -> SoundTag:
+@cache
+def trained() -> SoundTag:
+    """The baseline with the released weights."""
     files = [str(shared_file("weights", f"{name}.safetensors")) for name in ("efficientnet_lite0", "yamnet")]
     return SoundTag(*files).train()
 
 
-def test_the_map_is_the_class_of_the_sound_in_the_image(model: SoundTag, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_map_is_the_class_of_the_sound_in_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = trained()
     assert not any(module.training for module in model.images.modules())
     golden = np.load(shared_file("weights", "efficientnet_lite0_golden.npz"))
     image = torch.from_numpy(golden["image"]).permute(2, 0, 1)
@@ -53,7 +57,8 @@ def test_weights_are_needed() -> None:
         SoundTag()
 
 
-def test_silence_has_no_map(model: SoundTag) -> None:
+def test_silence_has_no_map() -> None:
+    model = trained()
     frames = torch.randint(0, 256, (1, 2, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
         maps = model.localize(frames, WaveformColumns(2)(torch.zeros(1, 16_000)))

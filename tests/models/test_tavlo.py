@@ -158,6 +158,7 @@ def test_checkpointing_stores_less_memory(clips: tuple[Tensor, Tensor]) -> None:
     assert sizes[0] > 1.3 * sizes[1] and sizes[1] > 1.3 * sizes[2]
 
 
+@pytest.mark.slow
 def test_compile_keeps_the_loss_and_the_weight_names(clips: tuple[Tensor, Tensor]) -> None:
     """Uses the backend ``eager``, which traces only: code generation takes minutes."""
     plain, compiled = small_tavlo().train(), small_tavlo(compile="eager").train()

@@ -47,6 +47,7 @@ def test_the_readers_of_real_data_read_it_back(tmp_path: Path) -> None:
     assert mask.sum() == sum(content["annotations"][0]["segmentation"]["counts"][1::2])
 
 
+@pytest.mark.slow
 def test_version_1_has_neither_cues_nor_oracles(tmp_path: Path) -> None:
     first, second = small_world(tmp_path / "one", version=1), small_world(tmp_path / "two")
     for world, has in ((first, False), (second, True)):
