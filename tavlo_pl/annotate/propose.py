@@ -65,7 +65,6 @@ class ProposalOptions:
         most_instances: maximum number of detections in a frame.
         tagger: name of the audio tagger.
         tagger_weights: its weights.
-        tagger_classes: file of the names of its classes.
         checkpoint: whose heatmaps are proposed, ``packaged`` for the packaged one; None for none.
         allow_import: packages that the checkpoint may import.
     """
@@ -79,7 +78,6 @@ class ProposalOptions:
     most_instances: int = 20
     tagger: str = "none"
     tagger_weights: str = "none"
-    tagger_classes: str | None = None
     checkpoint: str | None = None
     allow_import: tuple[str, ...] = ()
 
@@ -105,7 +103,7 @@ def load_proposers(options: ProposalOptions) -> Proposers:
         localizer = load_localizer(path, allow_import=options.allow_import)
     return Proposers(
         make_detector(options.detector, options.detector_weights, options.min_score, options.most_instances),
-        make_tagger(options.tagger, options.tagger_weights, options.tagger_classes),
+        make_tagger(options.tagger, options.tagger_weights),
         localizer,
     )
 

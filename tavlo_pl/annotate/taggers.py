@@ -1,7 +1,6 @@
 """Audio taggers that name the sound around a frame, behind one interface."""
 
-import csv
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,14 +9,12 @@ from numpy.typing import NDArray
 
 from tavlo_pl.annotate.project import Tag
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
-from tavlo_pl.errors import AnnotationError, CheckpointError, ConfigError
-from tavlo_pl.io.parsing import read_text
+from tavlo_pl.errors import CheckpointError, ConfigError
 from tavlo_pl.nn.pretrained.extras import require
-from tavlo_pl.nn.pretrained.yamnet import CLASSES, PATCH, YAMNet
+from tavlo_pl.nn.pretrained.yamnet import PATCH, YAMNet
 
 NONE = "none"
 YAMNET = "yamnet"
-CLASSES_FILE = "yamnet_classes.csv"
 WINDOW_S = PATCH / SAMPLE_RATE_HZ
 """Length of the audio around a frame that is tagged: one patch of YAMNet."""
 
@@ -46,20 +43,19 @@ class YAMNetTagger:
     """AudioSet's classes by YAMNet.
 
     Args:
-        weights: a ``.safetensors`` file with the released weights, or ``none`` for random ones.
-        classes: file of the names of the 521 classes, one row ``index,name`` or ``index,mid,name`` each; None for
-            ``yamnet_classes.csv`` beside the weights.
+        weights: a ``.safetensors`` file with the released weights.
 
     Raises:
-        CheckpointError: the weights cannot be read.
-        AnnotationError: the names cannot be read.
+        ConfigError: the weights are ``none``.
+        CheckpointError: they cannot be read.
     """
 
     name = YAMNET
 
-    def __init__(self, weights: str, classes: str | None) -> None:
+    def __init__(self, weights: str) -> None:
+        if weights == NONE:
+            raise ConfigError("--tagger yamnet needs its weights: give --tagger_weights yamnet.safetensors")
         self.model = YAMNet(weights).eval()
-        self.names = read_classes(Path(classes) if classes is not None else Path(weights).with_name(CLASSES_FILE))
 
     @torch.inference_mode()
     def tag(self, waveform: NDArray[np.float32], most: int) -> list[Tag]:
@@ -67,7 +63,7 @@ class YAMNetTagger:
         samples = torch.from_numpy(waveform[:PATCH].copy())
         samples = torch.nn.functional.pad(samples, (0, PATCH - len(samples)))
         scores = self.model.fc(self.model.embed(self.model.patches(samples[None])))[0].sigmoid()
-        return _highest(self.names, scores, most)
+        return _highest(self.model.class_names, scores, most)
 
 
 class TransformersTagger:
@@ -104,37 +100,18 @@ class TransformersTagger:
         return _highest([config.id2label[n] for n in range(len(scores))], scores, most)
 
 
-def make_tagger(name: str, weights: str, classes: str | None) -> Tagger:
+def make_tagger(name: str, weights: str) -> Tagger:
     """Makes a tagger by name: ``none``, ``yamnet``, or a model of transformers.
 
     Args:
         name: of the tagger.
         weights: see `YAMNetTagger`.
-        classes: see `YAMNetTagger`.
     """
     if name == NONE:
         return NoTagger()
-    return YAMNetTagger(weights, classes) if name == YAMNET else TransformersTagger(name)
+    return YAMNetTagger(weights) if name == YAMNET else TransformersTagger(name)
 
 
-def read_classes(path: Path) -> list[str]:
-    """The names of YAMNet's classes by index.
-
-    Raises:
-        AnnotationError: the file is missing, or has not one name for each class.
-    """
-    if not path.is_file():
-        raise AnnotationError(
-            f"{path}: no such file; it must have a row index,name for each of YAMNet's {CLASSES} classes "
-            "(--tagger_classes)."
-        )
-    rows = [row for row in csv.reader(read_text(path).splitlines()) if row and row[0].isdecimal()]
-    names = {int(row[0]): row[-1] for row in rows}
-    if names.keys() != set(range(CLASSES)):
-        raise AnnotationError(f"{path}: it must have a row index,name for each of YAMNet's {CLASSES} classes.")
-    return [names[number] for number in range(CLASSES)]
-
-
-def _highest(names: list[str], scores: torch.Tensor, most: int) -> list[Tag]:
+def _highest(names: Sequence[str], scores: torch.Tensor, most: int) -> list[Tag]:
     best = scores.topk(min(most, len(names)))
     return [(names[n], round(float(score), 4)) for n, score in zip(best.indices.tolist(), best.values, strict=True)]

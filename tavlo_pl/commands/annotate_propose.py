@@ -36,7 +36,6 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
     most_instances: int = 20,
     tagger: str = "none",
     tagger_weights: str = "none",
-    tagger_classes: str | None = None,
     ckpt_path: str | None = None,
     allow_import: list[str] = [],  # noqa: B006  # a list, so that jsonargparse parses one; it is not changed
     limits: Limits = DEFAULT_LIMITS,
@@ -67,8 +66,7 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
         min_score: lowest score of a detection.
         most_instances: maximum number of detections in a frame.
         tagger: yamnet, an audio classification model of transformers by name or folder, or none.
-        tagger_weights: a .safetensors file with YAMNet's weights, or none for random ones.
-        tagger_classes: index,name of YAMNet's classes; by default yamnet_classes.csv beside the weights.
+        tagger_weights: a .safetensors file with YAMNet's weights.
         ckpt_path: checkpoint of tavlo fit whose heatmaps are proposed; packaged for the packaged one.
         allow_import: packages whose classes the configuration of the checkpoint may name.
         limits: what media files may state of themselves.
@@ -88,7 +86,7 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
         raise ConfigError(f"--jobs {jobs} must be at least 1")
     options = ProposalOptions(
         activity, frames_per_region, apart_s, detector, detector_weights, min_score, most_instances, tagger,
-        tagger_weights, tagger_classes, ckpt_path, tuple(allow_import),
+        tagger_weights, ckpt_path, tuple(allow_import),
     )  # fmt: skip
     load_proposers(options)  # a wrong option is reported before the videos are opened
     project = Project(Path(out))

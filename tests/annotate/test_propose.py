@@ -108,7 +108,7 @@ def test_bad_video_stops_no_other(videos: Path, tmp_path: Path) -> None:
     ("args", "words"),
     [
         (("--detector", "maskrcnn"), "no such detection model"),
-        (("--tagger", "yamnet"), "yamnet_classes.csv: no such file"),
+        (("--tagger", "yamnet"), "needs its weights"),
         (("--ckpt_path", "nowhere.ckpt"), "no checkpoint at nowhere.ckpt"),
         (("--frames_per_region", 0), "must be at least 1"),
         (("--activity.start_db", 40), "start_db 40"),
