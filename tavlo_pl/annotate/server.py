@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from tavlo_pl.annotate.locks import RENEWED_S
-from tavlo_pl.annotate.workspace import ConflictError, Workspace, check_name
+from tavlo_pl.annotate.workspace import ConflictError, Order, Workspace, check_name
 from tavlo_pl.app.local import add_static, guarded_app, refusal
 from tavlo_pl.errors import ConfigError, MediaError, TavloError
 from tavlo_pl.types import TASKS
@@ -75,8 +75,8 @@ class _Server:
 
     async def project(self, request: web.Request) -> web.Response:
         """The queue and what the page needs once."""
-        order = "clips" if request.query.get("order") == "clips" else "uncertain"
-        entries = self.workspace.entries(order)  # type: ignore[arg-type]
+        order: Order = "clips" if request.query.get("order") == "clips" else "uncertain"
+        entries = self.workspace.entries(order)
         return web.json_response(
             {
                 "annotator": self.annotator,
