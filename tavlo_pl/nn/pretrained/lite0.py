@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.nn.checkpointing import checkpointed
@@ -72,13 +73,15 @@ class Block(nn.Module):
 class EfficientNetLite0(VisualEncoder):
     """EfficientNet-lite0 with the features of one or several strides as one feature map.
 
-    Coarser features are resampled (bilinear) to the finest of the chosen strides and appended to its channels, so that
-    a cell has the detail of the one and the context of the other. Frames are not shifted (see `VisualEncoder`): "same"
+    Coarser features are resampled (bilinear) to the cells and appended to the channels, finer ones are averaged over a
+    cell, so that it has the detail of the one and the context of the other. Frames are not shifted (see
+    `VisualEncoder`): "same"
     padding moves the receptive fields of random weights right and down by half a cell, those of the released weights
     by 0 to 3 pixels at each stride (gradients of cells by the pixels of six photographs).
 
     Args:
         strides: 8 (40 channels), 16 (112) or 32 (320), finest first.
+        cell: pixels per cell, one of the strides; None for the finest.
         head: at stride 32, the 1280 features of the last convolution instead of the 320 before it: nearer to classes.
         weights: path of a ``.safetensors`` file with the released weights, or ``none`` for random ones.
         trained: ``none`` keeps the encoder as it is, ``all`` trains it, a number N trains the last N of 17 parts (the
@@ -98,14 +101,17 @@ class EfficientNetLite0(VisualEncoder):
         trained: Trained = "none",
         cache: str | None = None,
         head: bool = False,
+        cell: int | None = None,
     ) -> None:
         if not strides or not set(strides) <= set(LEVELS) or list(strides) != sorted(set(strides)):
             raise ConfigError(f"strides {list(strides)} of EfficientNetLite0: give some of 8, 16 and 32, ascending")
         if head and strides[-1] != 32:
             raise ConfigError("EfficientNetLite0: head needs stride 32")
+        if cell is not None and cell not in strides:
+            raise ConfigError(f"cell {cell} of EfficientNetLite0: give one of the strides {list(strides)}")
         channels, ends = CHANNELS | {32: HEAD if head else CHANNELS[32]}, LEVELS | {32: LEVELS[32] + head}
         width = sum(channels[stride] for stride in strides)
-        super().__init__(_network(), width, strides[0], pretrained=weights != "none", shift=0)
+        super().__init__(_network(), width, cell or strides[0], pretrained=weights != "none", shift=0)
         self.strides = tuple(strides)
         self._ends = {ends[stride] for stride in strides}
         self._channels = [channels[stride] for stride in strides]
@@ -130,20 +136,23 @@ class EfficientNetLite0(VisualEncoder):
                 f"frames of {tuple(frames.shape[-2:])} pixels: EfficientNetLite0 needs multiples of {self.strides[-1]} "
                 "(data.clip.image_size)"
             )
-        self.cache.open(self, str(self.strides))
+        self.cache.open(self, str(self.strides) if self.stride == self.strides[0] else f"{self.strides} {self.stride}")
         stored = self.cache.get(frames, lambda found: torch.cat([part.flatten(1) for part in self._levels(found)], 1))
         height, width = frames.shape[-2:]
-        shapes = [(n, height // s, width // s) for n, s in zip(self._channels, self.strides, strict=True)]
+        strides = [max(stride, self.stride) for stride in self.strides]
+        shapes = [(n, height // s, width // s) for n, s in zip(self._channels, strides, strict=True)]
         levels = stored.split([math.prod(shape) for shape in shapes], 1)
         return with_finest([level.unflatten(1, shape) for level, shape in zip(levels, shapes, strict=True)])
 
     def _levels(self, frames: Tensor) -> list[Tensor]:
-        """The features of each stride."""
+        """The features of each stride, those finer than a cell averaged over it."""
         features, levels = self.pixels(frames), []
+        strides = iter(self.strides)
         for number, part in enumerate(self.trunk):
             features = checkpointed(part, features) if self.activation_checkpointing else part(features)
             if number in self._ends:
-                levels.append(features)
+                finer = self.stride // next(strides)
+                levels.append(avg_pool2d(features, finer) if finer > 1 else features)
         return levels
 
 
