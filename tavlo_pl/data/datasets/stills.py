@@ -161,6 +161,7 @@ class StillClip(Clip):
         file = self.images / f"{digest[:32]}.jpg"
         if not file.is_file():
             composed, _ = compose(materials, rng_of("still", *self.key), SIZE)
+            self.images.mkdir(parents=True, exist_ok=True)
             with atomic_path(file) as beside:
                 Image.fromarray(composed).save(beside, "JPEG", quality=QUALITY)
         with Image.open(file) as image:
@@ -170,7 +171,7 @@ class StillClip(Clip):
     def read_waveform(self, duration_s: float) -> NDArray[np.float32]:
         """(L,) the sound of one of the objects."""
         materials = _materials(str(self.path), self.split)
-        drawn = _objects(materials, rng_of("still", *self.key))
+        drawn = drawn_objects(materials, rng_of("still", *self.key))
         sounding = [category for category, _ in drawn if category not in materials.silent]
         rng = rng_of("still sound", *self.key, self.sound)
         samples = round(duration_s * SAMPLE_RATE_HZ)
@@ -191,7 +192,7 @@ class StillClip(Clip):
         """Does nothing: the image is there at all times."""
 
 
-def _objects(materials: FromFiles, rng: np.random.Generator) -> list[tuple[str, Look]]:
+def drawn_objects(materials: FromFiles, rng: np.random.Generator) -> list[tuple[str, Look]]:
     """Draws the classes of a composite, the first with a sound, and which of their images are shown."""
     names: list[str] = []
     count = int(rng.choice(OBJECTS))
@@ -210,13 +211,13 @@ def compose(
 
     Args:
         materials: images of the classes.
-        rng: decides everything; its first draws are those of `_objects`.
+        rng: decides everything; its first draws are those of `drawn_objects`.
         size: (width, height) in pixels.
 
     Returns:
         (H, W, 3) uint8 RGB, and (H, W) the number of the visible object, -1 for the background.
     """
-    objects = _objects(materials, rng)
+    objects = drawn_objects(materials, rng)
     width, height = size
     canvas = materials.background(int(rng.integers(1 << 30)), size)
     owner = np.full((height, width), -1, np.int8)
