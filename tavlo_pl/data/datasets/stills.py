@@ -51,9 +51,10 @@ ECHO_S, WET = (0.1, 0.6), (0.05, 0.4)
 class Stills(ClipSource):
     """Still composites: one to four objects on a photograph; one of them sounds, another one at each epoch.
 
-    Item n always has the same image, so that features of a frozen encoder are computed once; which of its objects
-    sounds, the recording, its part, pitch, level, noise and reverberation are drawn for each epoch. The objects are
-    upright and of plausible size; they do not move, so that such clips say nothing about time.
+    Item n always has the same image; which of its objects sounds, and with which of ``sounds`` sounds of its class, is
+    drawn for each epoch. A sound is a part of a recording with a pitch, level, reverberation and noise of its own. So
+    features of frozen encoders are computed once for each image and each sound. The objects are upright and of
+    plausible size; they do not move, so that such clips say nothing about time.
 
     Args:
         root: folder of cut-outs, recordings and backgrounds, as for ``tavlo data synth --sprites``.
@@ -64,16 +65,18 @@ class Stills(ClipSource):
         images: folder in which composed images are kept and found again (JPEG); None composes them each time.
 
     Raises:
-        ConfigError: ``count`` is below 1.
+        ConfigError: ``count`` or ``sounds`` is below 1.
         DatasetNotFoundError: a folder or file is missing or cannot be read.
     """
 
     def __init__(
-        self, root: str, count: int = 4000, seed: int = 0, split: Share = "train", images: str | None = None
-    ) -> None:
-        if count < 1:
-            raise ConfigError(f"count {count} of Stills: give at least 1")
-        self.root, self.count, self.seed, self.split, self.images = root, count, seed, split, images
+        self, root: str, count: int = 4000, seed: int = 0, split: Share = "train", sounds: int = 60,
+        images: str | None = None,
+    ) -> None:  # fmt: skip
+        if min(count, sounds) < 1:
+            raise ConfigError(f"count {count} and sounds {sounds} of Stills: give at least 1")
+        self.root, self.count, self.seed, self.split = root, count, seed, split
+        self.sounds, self.images = sounds, images
 
     @override
     def clips(self) -> "StillClips":
@@ -120,6 +123,7 @@ class StillClips(LazyClips):
             Path(source.root),
             split=source.split,
             key=(source.seed, number),
+            sounds=source.sounds,
             images=kept,
         )
 
@@ -136,14 +140,16 @@ class StillClip(Clip):
     Args:
         split: whose files are used.
         key: determines the image.
+        sounds: number of different sounds of a class.
         images: folder in which images are kept, if any.
-        sound: determines the sound, together with ``key``.
+        draw: determines the sound, together with ``key``.
     """
 
     split: Share = "train"
     key: tuple[int, int] = (0, 0)
+    sounds: int = 60
     images: Path | None = None
-    sound: int = 0
+    draw: int = 0
 
     @override
     def read(self, times_s: Sequence[float], size: tuple[int, int], duration_s: float) -> DecodedClip:
@@ -173,9 +179,10 @@ class StillClip(Clip):
         materials = _materials(str(self.path), self.split)
         drawn = drawn_objects(materials, rng_of("still", *self.key))
         sounding = [category for category, _ in drawn if category not in materials.silent]
-        rng = rng_of("still sound", *self.key, self.sound)
+        rng = rng_of("sounding", *self.key, self.draw)
+        category, number = sounding[int(rng.integers(len(sounding)))], int(rng.integers(self.sounds))
         samples = round(duration_s * SAMPLE_RATE_HZ)
-        return play(materials, sounding[int(rng.integers(len(sounding)))], samples, rng)
+        return play(materials, category, samples, rng_of("still sound", self.key[0], category, number))
 
     @override
     def part(self, offset_s: float) -> "StillClip":
@@ -185,7 +192,7 @@ class StillClip(Clip):
     @override
     def drawn(self, rng: np.random.Generator) -> "StillClip":
         """The same image with another sound; see `Clip.drawn`."""
-        return replace(self, sound=int(rng.integers(1 << 62)))
+        return replace(self, draw=int(rng.integers(1 << 62)))
 
     @override
     def check_video_length(self, shown_s: NDArray[np.float64], parts: int, duration_s: float) -> None:
