@@ -62,6 +62,7 @@ class Stills(ClipSource):
         seed: of all draws.
         split: whose files are used, where a class has several (`data.synthetic.materials.share`); ``all`` uses every
             file, for a model that is not tested on any of them.
+        sounds: number of different sounds of a class.
         images: folder in which composed images are kept and found again (JPEG); None composes them each time.
 
     Raises:
