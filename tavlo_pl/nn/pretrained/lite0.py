@@ -42,6 +42,9 @@ LEVELS = {8: 5, 16: 11, 32: 16}
 
 CHANNELS = {8: 40, 16: 112, 32: 320}
 
+FRAMES_AT_ONCE = 32
+"""Frames that are encoded at once if no gradient is needed."""
+
 HEAD = 1280
 """Channels of the last convolution, from which ImageNet's classes are read."""
 
@@ -137,12 +140,18 @@ class EfficientNetLite0(VisualEncoder):
                 "(data.clip.image_size)"
             )
         self.cache.open(self, str(self.strides) if self.stride == self.strides[0] else f"{self.strides} {self.stride}")
-        stored = self.cache.get(frames, lambda found: torch.cat([part.flatten(1) for part in self._levels(found)], 1))
+        stored = self.cache.get(frames, self._stored)
         height, width = frames.shape[-2:]
         strides = [max(stride, self.stride) for stride in self.strides]
         shapes = [(n, height // s, width // s) for n, s in zip(self._channels, strides, strict=True)]
         levels = stored.split([math.prod(shape) for shape in shapes], 1)
         return with_finest([level.unflatten(1, shape) for level, shape in zip(levels, shapes, strict=True)])
+
+    def _stored(self, frames: Tensor) -> Tensor:
+        """The features of each stride as one row a frame; without gradients, some frames at a time, to save memory."""
+        is_trained = torch.is_grad_enabled() and any(value.requires_grad for value in self.parameters())
+        parts = [frames] if is_trained else frames.split(FRAMES_AT_ONCE)
+        return torch.cat([torch.cat([level.flatten(1) for level in self._levels(part)], 1) for part in parts])
 
     def _levels(self, frames: Tensor) -> list[Tensor]:
         """The features of each stride, those finer than a cell averaged over it."""
