@@ -101,10 +101,12 @@ def _read_card(path: Path) -> Card | None:
     try:
         facts = read_json(path)
         facts["made_with"].get("note")
-        numbers = {field: float(facts[field]) for field in ("score", "duration_s")}
-        if not all(map(math.isfinite, numbers.values())):
+        numbers = {field: float(facts[field]) for field in ("score", "duration_s", "best_s")}
+        share = facts["visible_share"]
+        if not all(map(math.isfinite, (*numbers.values(), share or 0.0))):
             return None
-        return _card(path.parent, name, {**facts, **numbers, "video": str(facts["video"])})
+        texts = {field: str(facts[field]) for field in ("sample_id", "video")}
+        return _card(path.parent, name, {**facts, **numbers, **texts})
     except (AnnotationError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
         return None
 

@@ -182,10 +182,12 @@ def test_results_of_others_are_left_out(tmp_path: Path, text: str) -> None:
 
 
 def test_numbers_of_results_that_no_float_holds_are_left_out(tmp_path: Path) -> None:
-    known: dict[str, Any] = {"made_with": {}, "video": "a", "duration_s": 1.0, "threshold": None}
+    known: dict[str, Any] = {"made_with": {}, "video": "a", "sample_id": "a", "duration_s": 1.0, "threshold": None}
+    known |= {"score": 0.5, "best_s": 0.0, "visible_share": None}
     (tmp_path / "a.npz").touch()
-    for changes in ({"score": 10**400}, {"duration_s": 10**400}, {"steps": [{"time_s": 10**400, "score": 1}]}):
-        facts = known | {"score": 0.5, "steps": [{"time_s": 0, "score": 0.5}]} | changes
+    odd = [{name: value} for name in ("score", "duration_s", "best_s") for value in (10**400, "x", None, math.nan)]
+    for changes in (*odd, {"steps": [{"time_s": 10**400, "score": 1}]}, {"visible_share": math.inf}):
+        facts = known | {"steps": [{"time_s": 0, "score": 0.5}]} | changes
         (tmp_path / "a.sources.json").write_text(json.dumps(facts))
         assert _read_card(tmp_path / "a.sources.json") is None
 

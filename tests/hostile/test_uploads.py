@@ -24,6 +24,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return write_numbered(tmp_path_factory.mktemp("in") / "clip.mp4", seconds=0.4, click_s=()).path.read_bytes()
 
 
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work on a video, which takes a process of its own otherwise."""
+
+    def run(task: Any, _folder: Path, arguments: tuple[Any, ...], report: Any, *_: Any) -> Any:
+        return task(*arguments, report)
+
+    monkeypatch.setattr(app_videos, "run", run)
+
+
 @contextmanager
 def slow_upload(address: str, every_s: float) -> Iterator[socket.socket]:
     """An upload of one byte at a time."""
@@ -62,12 +72,8 @@ def test_slow_uploads_end_and_do_not_block_others(
 
 
 def test_video_removed_while_it_is_read_is_not_found(
-    tmp_path: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, clip: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def run(task: Any, _folder: Path, arguments: tuple[Any, ...], report: Any, *_: Any) -> Any:
-        return task(*arguments, report)
-
-    monkeypatch.setattr(app_videos, "run", run)  # in this process, which is faster
     statuses: set[int] = set()
     with served(tmp_path) as (address, _):
         for _ in range(3):
