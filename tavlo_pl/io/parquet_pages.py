@@ -18,7 +18,7 @@ MOST_PAGES = 100_000
 
 DELTA_BYTE_ARRAY = 7
 """An encoding where each text repeats the beginning of the one before, so that a few bytes state any number of long
-texts. Only writers that are told to do so use it."""
+texts. Writers use it only on request."""
 
 MOST_DEPTH = 5
 

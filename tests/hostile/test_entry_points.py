@@ -57,7 +57,7 @@ UPLOADS: dict[str, bytes] = {
     "playlist": b"#EXTM3U\n#EXTINF:1\nfile:///etc/passwd\n",
     "MP4 without an index": b"\0\0\0\x18ftypmp42" + bytes(600),
     "Matroska alone": b"\x1aE\xdf\xa3" + bytes(600),
-    "picture": b"\x89PNG\r\n\x1a\n" + bytes(99),
+    "image": b"\x89PNG\r\n\x1a\n" + bytes(99),
     "sound of nothing": b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\x7d\0\0\2\0\x10\0data\0\0\0\0",
 }
 

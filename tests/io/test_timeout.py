@@ -141,7 +141,7 @@ def test_pause_of_the_process_is_no_hang(monkeypatch: pytest.MonkeyPatch, grace:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_reader_is_called_again_where_the_decoder_counts_a_pause() -> None:
+def test_reader_is_called_again_after_a_pause() -> None:
     calls = []
 
     @timeout.limited
