@@ -23,6 +23,7 @@ EVERY: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.slow  # the table of test_checkpoints again
 @pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
 def test_load_refuses_checkpoint(tmp_path: Path, make: Callable[[], bytes]) -> None:
     (tmp_path / "best.ckpt").write_bytes(make())
