@@ -7,7 +7,7 @@ import struct
 import zlib
 from io import BytesIO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tavlo_pl.io.parsing import is_image_size
 
@@ -32,5 +32,7 @@ def decode_image(content: bytes, mode: str) -> Image.Image:
             if not is_image_size(image.height, image.width):
                 raise ValueError(f"{image.width} x {image.height} pixels are more than any has")
             return image.convert(mode)
+    except UnidentifiedImageError as error:
+        raise ValueError(f"the content is none of {', '.join(FORMATS)}") from error
     except (*DAMAGE, Image.DecompressionBombError) as error:
-        raise ValueError(str(error).replace(" <_io.BytesIO object", " the file").split(" at 0x")[0]) from error
+        raise ValueError(str(error) or type(error).__name__) from error

@@ -71,6 +71,22 @@ def test_slow_uploads_end_and_do_not_block_others(
     assert "Traceback" not in caplog.text and "Error handling request" not in caplog.text
 
 
+class NoMemory(dict[str, object]):
+    """Videos whose every use lacks memory."""
+
+    def get(self, *_: object) -> object:
+        raise MemoryError
+
+
+def test_lack_of_memory_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with served(tmp_path) as (address, videos):
+        videos.by_key, kept = NoMemory(), videos.by_key  # type: ignore[assignment]
+        answer = ask(address, "/videos/a")
+        videos.by_key = kept
+    assert answer.status == 507 and "not enough memory" in answer.json["error"]
+    assert "Traceback" not in caplog.text
+
+
 def test_video_removed_while_it_is_read_is_not_found(
     tmp_path: Path, clip: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
