@@ -19,7 +19,7 @@ from PIL import Image
 from tavlo_pl.annotate.activity import Activity, active_regions
 from tavlo_pl.annotate.detectors import Detector, make_detector
 from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, Provenance, with_mask
-from tavlo_pl.annotate.project import ClipProposals, Project, ProposedFrame
+from tavlo_pl.annotate.project import LONGEST_CLIP_S, ClipProposals, Project, ProposedFrame
 from tavlo_pl.annotate.sharpness import sharpest, sharpness
 from tavlo_pl.annotate.taggers import WINDOW_S, Tagger, make_tagger
 from tavlo_pl.data import media
@@ -30,6 +30,7 @@ from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
 from tavlo_pl.io.workers import exit_with_parent
 from tavlo_pl.predict.checkpoint import load_localizer, packaged_checkpoint
+from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.localizer import Localizer
 from tavlo_pl.predict.sources import Localization
 from tavlo_pl.types import Scenario
@@ -160,7 +161,9 @@ def propose_clip(project: Project, clip: Clip, options: ProposalOptions) -> tupl
     """Writes the proposals of one clip; returns its name, and the reason if it cannot be read."""
     try:
         _link_video(project.video(clip.sample_id), clip)
-        found = _proposals(project, clip, options, load_proposers(options))
+        models = load_proposers(options)
+        with as_media_error(project.video(clip.sample_id)):
+            found = _proposals(project, clip, options, models)
     except MediaError as error:
         return clip.sample_id, str(error)
     path = project.proposals_path(clip.sample_id)
@@ -188,6 +191,8 @@ def _link_video(path: Path, clip: Clip) -> None:
 def _proposals(project: Project, clip: Clip, options: ProposalOptions, models: Proposers) -> ClipProposals:
     path = project.video(clip.sample_id)
     info = media.probe(path)
+    if info.duration_s > LONGEST_CLIP_S:
+        raise MediaError(f"{path}: longer than {LONGEST_CLIP_S:,.0f} s; cut it into clips")
     waveform = media.read_waveform(path, 0.0, info.duration_s)
     regions = active_regions(waveform, options.activity)
     times_s = media.frame_times(path)

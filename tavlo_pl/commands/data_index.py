@@ -17,6 +17,7 @@ from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.media.archive import is_archive
 from tavlo_pl.data.video_files import LeftOut
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.io.locking import exclusive_folder
 from tavlo_pl.viz.table import Table
 
 UNLABELLED = "(no label)"
@@ -61,7 +62,8 @@ def index(
         limits: what media files may state of themselves.
 
     Raises:
-        ConfigError: an option that cannot be, or an archive that is not to be trusted.
+        ConfigError: an option that cannot be, an archive that is not to be trusted, or another process that writes
+            the same table.
         DatasetNotFoundError: a folder or a list is not there, or there is no video.
         AnnotationError: a list cannot be read, or the file at out is no index.
     """
@@ -75,13 +77,16 @@ def index(
     left_out = LeftOut()
     files = find_files(_several(root), left_out)
     packed = any(is_archive(Path(file.path)) for file in files)
-    with Journal(path.with_name(path.name + ".journal"), read_probed(path) if path.is_file() else ()) as journal:
-        videos = list(tqdm(probe_files(files, journal, jobs), "videos", None if packed else len(files), unit="video"))
     accept = Filter(min_frames, max_frames, duration_s, width, height)
-    rows = make_rows(videos, accept, table, lists, wanted, draw, seed)
     options = {"filter": vars(accept), "csv": csv, "held_out": held_out, "ids": ids, "draw": draw, "seed": seed}
-    write_index(path, rows, {"tavlo data index": json.dumps(options)})
-    journal.remove()
+    with exclusive_folder(path.parent, f".{path.name}.lock"):
+        known = read_probed(path) if path.is_file() else ()
+        with Journal(path.with_name(path.name + ".journal"), known) as journal:
+            probed = probe_files(files, journal, jobs)
+            videos = list(tqdm(probed, "videos", None if packed else len(files), unit="video"))
+        rows = make_rows(videos, accept, table, lists, wanted, draw, seed)
+        write_index(path, rows, {"tavlo data index": json.dumps(options)})
+        journal.remove()
     tables = [_categories(rows), _reasons(rows, table)]
     others = f"\n\nfiles: {left_out}" if left_out.reasons else ""
     print("\n" + "\n\n".join(each.to_text() for each in tables) + f"{others}\n\nindex: {path}")

@@ -1,7 +1,6 @@
 """The output folder of ``tavlo predict``: the files of a video, whether it is finished, and which process writes it."""
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +14,9 @@ import numpy as np
 from tavlo_pl.data.datasets.folder import is_overlay_video
 from tavlo_pl.data.heatmap_folder import in_pieces
 from tavlo_pl.data.sample_names import NAME_BYTES, is_valid_name
-from tavlo_pl.errors import ConfigError
+from tavlo_pl.errors import AnnotationError, ConfigError
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
+from tavlo_pl.io.parsing import read_json
 from tavlo_pl.predict.attention import write_attention
 from tavlo_pl.predict.checks import Aspect, check_options
 from tavlo_pl.predict.gallery import write_gallery
@@ -273,7 +273,7 @@ def is_same_path(path: Path, other: Path) -> bool:
 def _read_sources(path: Path) -> dict[str, Any]:
     """The content of a ``sources.json``; empty if it cannot be read, so that the video is written again."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path)
+    except AnnotationError:
         return {}
     return content if isinstance(content, dict) else {}

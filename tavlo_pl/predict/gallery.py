@@ -1,11 +1,13 @@
 """``index.html``: all predicted videos of a folder on one page that works offline."""
 
-import json
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tavlo_pl.errors import AnnotationError
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.io.parsing import read_json
 from tavlo_pl.viz.page import render
 
 CURVE_POINTS = 400
@@ -97,10 +99,15 @@ def _read_card(path: Path) -> Card | None:
     if not path.with_name(f"{name}.npz").is_file():
         return None
     try:
-        facts = json.loads(path.read_text(encoding="utf-8-sig"))
+        facts = read_json(path)
         facts["made_with"].get("note")
-        return _card(path.parent, name, {**facts, "score": float(facts["score"]), "video": str(facts["video"])})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        numbers = {field: float(facts[field]) for field in ("score", "duration_s", "best_s")}
+        share = facts["visible_share"]
+        if not all(map(math.isfinite, (*numbers.values(), share or 0.0))):
+            return None
+        texts = {field: str(facts[field]) for field in ("sample_id", "video")}
+        return _card(path.parent, name, {**facts, **numbers, **texts})
+    except (AnnotationError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
         return None
 
 

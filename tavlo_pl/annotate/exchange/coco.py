@@ -60,6 +60,8 @@ def read_coco(path: Path) -> Tree:
     records: dict[tuple[str, int], dict[str, Any]] = {}
     for image in _objects(content, "images", path):
         key = _frame_of(image, videos, path)
+        if key in records:
+            raise AnnotationError(f"{path}: two images are frame {key[1]} of clip {brief(key[0])}; keep one of them.")
         frames[_id(image.get("id"), path)] = key
         record: dict[str, Any] = {"time_s": image.get("time_s"), "annotations": []}
         records[key] = record | {f"original_{side}": image.get(side) for side in ("width", "height")}
@@ -126,7 +128,7 @@ def _record(
 ) -> dict[str, Any]:
     """AVATAR's fields of a COCO annotation."""
     category = geometry.get("category_id")
-    if not isinstance(category, int) or category not in categories:
+    if type(category) is not int or category not in categories:
         raise AnnotationError(f"{path}: category_id {brief(category)} is not in categories.")
     named = {name: attributes[name] for name in ("span_s", "cue", "provenance") if attributes.get(name) is not None}
     return {

@@ -11,6 +11,10 @@ from tavlo_pl.annotate.project import PROJECT_FILE, Project
 from tavlo_pl.data.datasets.avatar import find_part
 from tavlo_pl.errors import AnnotationError, ConfigError, DatasetNotFoundError
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.io.parsing import is_unicode
+
+LONGEST_NAME_BYTES = 200
+"""Of a clip, whose files have longer names."""
 
 Tree = dict[str, list[FrameRecord]]
 """Frames by clip, both ascending."""
@@ -89,7 +93,8 @@ def make_tree(records: Mapping[tuple[str, int], dict[str, Any]], where: str) -> 
         raise AnnotationError(f"{where}: it has no annotated frame.")
     tree: Tree = {}
     for (clip, number), record in sorted(records.items()):
-        if not clip or "/" in clip or clip.startswith(".") or "\0" in clip or len(clip) > 200:
+        is_name = clip.isprintable() and "/" not in clip and not clip.startswith(".") and is_unicode(clip)
+        if not clip or not is_name or len(clip.encode()) > LONGEST_NAME_BYTES:
             raise AnnotationError(f"{where}: {clip[:60]!r} cannot be the name of a clip.")
         if not 0 <= number < 10**9:
             raise AnnotationError(f"{where}: {number} cannot be the number of a frame.")

@@ -5,18 +5,24 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tavlo_pl.data.media import probe_audio_duration, read_waveform
 from tavlo_pl.data.synthetic.appearance import CLASS_LOOKS, SPRITE_PX, draw_background, draw_sprite
 from tavlo_pl.data.synthetic.scene import Look, Split, rng_of
 from tavlo_pl.data.synthetic.sound import SAMPLE_RATE_HZ, VOICES
-from tavlo_pl.errors import DatasetNotFoundError
+from tavlo_pl.errors import DatasetNotFoundError, EmptyMediaError
+from tavlo_pl.io.files import read_bytes
+from tavlo_pl.io.images import decode_image
+from tavlo_pl.io.parsing import LARGEST_FILE_BYTES
 
 BACKGROUNDS, SILENT = "_backgrounds", "_silent"
 
 Share = Split | Literal["all"]
 """Split whose files are used; ``all`` for every file."""
+
+LONGEST_RECORDING_S = 600.0
+"""Seconds of a recording that are used; a few megabytes may hold a day of silence."""
 
 PITCH_OCTAVES = 0.25
 """Largest change of the pitch of a recording, up or down."""
@@ -156,9 +162,17 @@ def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     return files
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _recording(file: Path) -> np.ndarray:
-    return read_waveform(file, 0.0, probe_audio_duration(file)).astype(np.float64)
+    """The first `LONGEST_RECORDING_S` of a recording.
+
+    Raises:
+        EmptyMediaError: it has fewer than two samples.
+    """
+    recording = read_waveform(file, 0.0, min(probe_audio_duration(file), LONGEST_RECORDING_S))
+    if len(recording) < 2:
+        raise EmptyMediaError(f"{file}: the recording has {len(recording)} samples; replace or remove it")
+    return recording
 
 
 def _onsets(recording: np.ndarray) -> np.ndarray:
@@ -190,8 +204,8 @@ def is_new(files: list[Path], split: Share) -> bool:
 
 
 def _open(file: Path, mode: str) -> Image.Image:
+    content = read_bytes(file, LARGEST_FILE_BYTES, DatasetNotFoundError)
     try:
-        with Image.open(file) as image:
-            return image.convert(mode)
-    except (UnidentifiedImageError, OSError) as error:
-        raise DatasetNotFoundError(f"{file}: not a readable image; replace or remove it") from error
+        return decode_image(content, mode)
+    except ValueError as error:
+        raise DatasetNotFoundError(f"{file}: not a readable image ({error}); replace or remove it") from error
