@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from tavlo_pl.data import media
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.avatar_folder import AvatarPredictionFolder
@@ -54,9 +55,8 @@ def predict(
     if is_packaged or threshold is None:
         print(note or f"Note: {NO_THRESHOLD}.", flush=True)
     mark = directory.fingerprint(ckpt_path)
-    made_with = {"checkpoint": mark and mark["sha256"], "spec": asdict(datamodule.clip)} | (
-        {"note": note} if note else {}
-    )
+    made_with = {"checkpoint": mark and mark["sha256"], "spec": asdict(datamodule.clip)}
+    made_with |= {"streams": media.selected_streams(), **({"note": note} if note else {})}
 
     def make_localizer() -> Localizer:
         return Localizer(model, datamodule.clip, threshold, prepare(model, ckpt_path))

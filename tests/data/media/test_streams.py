@@ -1,5 +1,6 @@
 """Streams that change within a file, repeat frames, lack times or begin in their middle, and files with several."""
 
+from itertools import count
 from pathlib import Path
 
 import av
@@ -8,7 +9,16 @@ import pytest
 from av.stream import Disposition
 
 from tavlo_pl import env
-from tavlo_pl.data.media import frame_times, map_frames, probe, read_clip, read_waveform
+from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.data.media import (
+    frame_times,
+    map_frames,
+    probe,
+    read_clip,
+    read_waveform,
+    select_streams,
+    selected_streams,
+)
 from tavlo_pl.errors import ConfigError, MediaError
 from tests.helpers.clips import CODECS, draw_number, write_numbered
 from tests.helpers.media_cases import numbers, peaks_s
@@ -57,6 +67,21 @@ def remux(source: Path, destination: Path, change: object) -> Path:
                 written.stream = copies[index]
                 copy.mux(written)
     return destination
+
+
+def test_empty_packets_show_the_frame_before_them_again(tmp_path: Path) -> None:
+    source = write_numbered(
+        tmp_path / "source.avi", video_codec="mjpeg", audio_codec="pcm_s16le", click_s=(0.5, 1.46)
+    ).path
+    ticks = count()
+    path = remux(source, tmp_path / "repeats.avi", lambda packet: [] if next(ticks) % 3 else [packet])
+    assert path.read_bytes().count(b"00dc\0\0\0\0") > 30, "the muxer fills gaps with empty packets"
+    info = assert_same_as_sequential(path)
+    assert info.frame_count == 17 and frame_times(path) == pytest.approx(np.arange(17) * 0.12)
+    shown = numbers(read_clip(path, np.arange(50) / 25 + 0.01, None, 0.0, 0.0).frames)
+    assert shown == [number // 3 * 3 for number in range(50)]
+    map_frames(path, tmp_path / "copy.mp4", lambda frame, time_s: frame)
+    assert frame_times(tmp_path / "copy.mp4") == pytest.approx(frame_times(path), abs=1e-3)
 
 
 def test_two_frames_in_one_packet_of_a_transport_stream(tmp_path: Path) -> None:
@@ -129,16 +154,21 @@ def test_default_streams_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     notes = probe(path).notes
     assert [note.split(":")[0] for note in notes] == ["2 video streams", "2 audio streams"]
     assert all("number 1 is used" in note for note in notes)
-    monkeypatch.setenv(env.STREAMS["video"], "0")
-    monkeypatch.setenv(env.STREAMS["audio"], "0")
+    assert selected_streams() is None
+    for variable in env.STREAMS.values():
+        monkeypatch.setenv(variable, "")  # undoes at the end what is selected below
+    ClipDataModule(video_stream=0, audio_stream=0)
+    assert selected_streams() == {"video": 0, "audio": 0}
     assert numbers(read_clip(path, [0.2], None, 0.0, 0.0).frames) == [5]
     assert not peaks_s(read_waveform(path, 0.0, 1.0))
-    monkeypatch.setenv(env.STREAMS["audio"], "2")
-    with pytest.raises(MediaError, match=r"several\.mkv: TAVLO_AUDIO_STREAM is 2, but the file has 2 audio streams"):
+    select_streams(None, 2)
+    with pytest.raises(MediaError, match=r"several\.mkv: audio_stream is 2, but the file has 2 audio streams"):
         probe(path)
     monkeypatch.setenv(env.STREAMS["audio"], "first")
     with pytest.raises(ConfigError, match="TAVLO_AUDIO_STREAM is 'first'"):
         probe(path)
+    with pytest.raises(ConfigError, match="video_stream is -1"):
+        select_streams(-1, None)
 
 
 def test_a_video_is_chosen_before_a_single_image(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Files whose presentation times restart, overlap, jump, wrap or are edited: one rising clock for frames and audio."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
+from av.packet import Packet
 
 from tavlo_pl.data.media import MemoryFile, frame_times, map_frames, probe, read_clip, read_waveform
 from tavlo_pl.errors import MediaError
@@ -93,6 +96,31 @@ def test_length_is_the_later_end_of_video_and_audio(suffix: str, tmp_path: Path)
         assert info.video_s == pytest.approx(video_s, abs=0.05)
         assert info.audio_s == pytest.approx(audio_s, abs=0.05)
         assert info.duration_s == pytest.approx(2.0, abs=0.05)
+
+
+def add_cue(source: Path, path: Path, until_s: float) -> None:
+    """Copies a file and adds a subtitle that is shown until a time."""
+    with av.open(str(source)) as file, av.open(str(path), "w") as output:
+        copies = {stream.index: output.add_stream_from_template(stream) for stream in file.streams}
+        cues = output.add_stream("ass")
+        for packet in file.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream_index]
+                output.mux(packet)
+        cue = Packet(b"0,0,Default,,0,0,0,,hello")
+        cue.stream, cue.time_base = cues, Fraction(1, 1000)
+        cue.pts = cue.dts = 100
+        cue.duration = round(1000 * until_s) - 100
+        output.mux(cue)
+
+
+def test_subtitle_does_not_count_for_the_length(tmp_path: Path) -> None:
+    source = write_numbered(tmp_path / "source.mkv", seconds=1.0, click_s=(0.5,)).path
+    add_cue(source, tmp_path / "cue.mkv", 30.0)
+    with av.open(str(tmp_path / "cue.mkv")) as file:
+        assert file.duration is not None and file.duration > 29e6  # what the container states, in microseconds
+    info = assert_same_as_sequential(tmp_path / "cue.mkv")
+    assert info.duration_s == pytest.approx(1.0, abs=0.05)
 
 
 def test_live_recording_without_a_stated_length(tmp_path: Path) -> None:
