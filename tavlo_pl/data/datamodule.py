@@ -28,7 +28,7 @@ from tavlo_pl.data.collate import collate
 from tavlo_pl.data.dataset import ClipDataset, Item
 from tavlo_pl.data.datasets.folder import VideoFolder
 from tavlo_pl.data.leakage import check_leakage
-from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, select_streams, set_limits
+from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.mismatched import add_mismatched_spectrograms
 from tavlo_pl.data.sampling import ResumableLoader, TrainSampler, evaluation_order, resume_position
 from tavlo_pl.data.transforms import DEFAULT_AUGMENT, Augment
@@ -61,9 +61,6 @@ class ClipDataModule(LightningDataModule):
         allow_leak: train although clips of the same videos are in the validation or test set.
         limits: upper limits of what media files may declare; they apply to the whole process.
         seed: of the order of clips and of all draws; None takes the run's seed (``seed_everything``).
-        video_stream: number of the video stream to read in files with several, counted from 0; None takes the one that
-            players show. It applies to the whole process.
-        audio_stream: number of the audio stream, likewise.
 
     Attributes:
         audio_transform: makes the audio of a batch of waveforms: a spectrogram, or columns of samples.
@@ -92,8 +89,6 @@ class ClipDataModule(LightningDataModule):
         allow_leak: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         seed: int | None = None,
-        video_stream: int | None = None,
-        audio_stream: int | None = None,
     ) -> None:
         super().__init__()
         if batch_size <= 0:
@@ -102,7 +97,6 @@ class ClipDataModule(LightningDataModule):
         if num_workers < 0 or seed < 0:
             raise ConfigError(f"data.num_workers ({num_workers}) and data.seed ({seed}) must not be negative.")
         set_limits(limits)
-        select_streams(video_stream, audio_stream)
         self.sources: dict[Stage, ClipSource | None] = {
             "train": train,
             "val": val,

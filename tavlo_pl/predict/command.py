@@ -50,6 +50,7 @@ def predict(
     videos = datamodule.video_folder(folder)
     found = videos.videos()
     options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
+    media.select_streams(options.video_stream, options.audio_stream)
     threshold = threshold_of(read_checkpoint(Path(ckpt_path))) if ckpt_path else None
     note = f"Note: {packaged_checkpoint_note()}." if is_packaged else None
     if is_packaged or threshold is None:

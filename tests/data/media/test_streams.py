@@ -2,6 +2,7 @@
 
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 from av.stream import Disposition
 
 from tavlo_pl import env
-from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.media import (
     frame_times,
     map_frames,
@@ -20,9 +20,9 @@ from tavlo_pl.data.media import (
     selected_streams,
 )
 from tavlo_pl.errors import ConfigError, MediaError
-from tests.helpers.clips import CODECS, draw_number, write_numbered
+from tests.helpers.clips import CODECS, draw_number, has_flash, write_numbered
 from tests.helpers.media_cases import numbers, peaks_s
-from tests.helpers.parts import assert_same_as_sequential, concatenate, renumber
+from tests.helpers.parts import assert_in_sync, assert_same_as_sequential, concatenate, renumber
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,25 @@ def test_stream_cut_within_an_intra_refresh(tmp_path: Path) -> None:
     assert numbers(read_clip(tmp_path / "copy.mp4", frame_times(path), None, 0.0, 0.0).frames) == shown
 
 
+def test_program_stream_cut_within_an_audio_block(tmp_path: Path) -> None:
+    form: dict[str, Any] = {"video_codec": "mpeg2video", "audio_codec": "mp2"}
+    content = write_numbered(tmp_path / "whole.mpg", seconds=3.0, click_s=(2.5,), **form).path.read_bytes()
+    path = tmp_path / "cut.mpg"
+    path.write_bytes(content[len(content) // 3 // 2048 * 2048 :])
+    time_s = frame_times(path)
+    clip = read_clip(path, time_s, None, 0.0, probe(path).duration_s)
+    shown = numbers(clip.frames)
+    assert shown == list(range(75 - len(shown), 75)) and len(shown) > 20
+    assert_in_sync(time_s, clip, [number for number, frame in enumerate(clip.frames) if has_flash(frame)])
+
+
+def test_joined_ogg_files_are_refused(tmp_path: Path) -> None:
+    form: dict[str, Any] = {"video_codec": "libvpx", "audio_codec": "libopus"}
+    path = concatenate(tmp_path / "two.ogv", [0.0, 0.0], options=[{"serial_offset": n} for n in ("1", "9")], **form)
+    with pytest.raises(MediaError, match=r"two\.ogv: FFmpeg does not read .* joined Ogg files"):
+        probe(path)
+
+
 def write_streams(path: Path, videos: int, default_video: int, default_audio: int, is_still: bool = False) -> Path:
     """Writes several video streams, which begin at the numbers 0, 100, …, and a silent and a clicking audio stream."""
     loud = write_numbered(path.with_name("loud.mkv"), seconds=1.0, video=False, click_s=(0.5,)).path
@@ -157,7 +176,7 @@ def test_default_streams_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert selected_streams() is None
     for variable in env.STREAMS.values():
         monkeypatch.setenv(variable, "")  # undoes at the end what is selected below
-    ClipDataModule(video_stream=0, audio_stream=0)
+    select_streams(0, 0)
     assert selected_streams() == {"video": 0, "audio": 0}
     assert numbers(read_clip(path, [0.2], None, 0.0, 0.0).frames) == [5]
     assert not peaks_s(read_waveform(path, 0.0, 1.0))

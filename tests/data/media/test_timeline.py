@@ -10,6 +10,8 @@ import pytest
 from av.packet import Packet
 
 from tavlo_pl.data.media import MemoryFile, frame_times, map_frames, probe, read_clip, read_waveform
+from tavlo_pl.data.media.packets import Packets
+from tavlo_pl.data.media.timeline import make_timeline
 from tavlo_pl.errors import MediaError
 from tests.helpers.clips import write_numbered
 from tests.helpers.media_cases import B_PYRAMID, numbers, peaks_s
@@ -41,6 +43,23 @@ def test_parts_have_one_rising_clock(name: str, tmp_path: Path) -> None:
     assert info.duration_s == pytest.approx(length_s, abs=0.08)
     assert info.frame_count == 25 * len(starts_s)
     assert ("parts with clocks of their own are joined" in "".join(info.notes)) == (name not in ("gap.ts", "wrap.ts"))
+
+
+def packets_at(time_s: list[float], order: list[int], duration_s: float) -> Packets:
+    """Headers of packets that are decoded in the order of presentation."""
+    times, no, yes = np.array(time_s), np.zeros(len(time_s), bool), np.ones(len(time_s), bool)
+    ticks = np.rint(times * 90_000).astype(np.int64)
+    return Packets(np.array(order), ticks, times, times, np.full(len(times), duration_s), yes, no, no)
+
+
+def test_last_audio_of_a_part_stays_in_it() -> None:
+    """FFmpeg returns the last packet of a stream when the next one begins, which is behind the first new frame."""
+    video = packets_at([0.0, 0.04, 0.08, 0.04, 0.08, 0.12], [0, 2, 4, 5, 7, 8], 0.04)
+    audio = packets_at([0.0, 0.032, 0.064, 0.096, 0.03, 0.062], [1, 3, 6, 9, 10, 11], 0.032)
+    timeline = make_timeline(video, audio, 0.0, has_resets=True)
+    assert timeline.video is not None and timeline.audio is not None and timeline.parts == 2
+    assert timeline.video.time_s == pytest.approx(np.arange(6) / 25)
+    assert timeline.audio.time_s == pytest.approx([0.0, 0.032, 0.064, 0.096, 0.11, 0.142])
 
 
 @pytest.mark.parametrize("joined", [False, True])
@@ -86,6 +105,13 @@ def test_edit_list_with_a_pause_is_refused(tmp_path: Path) -> None:
             frame_times(file)
     late = write_numbered(tmp_path / "late.mp4", video_start_s=0.7).path
     assert frame_times(late)[0] == pytest.approx(0.7)  # an empty segment at the start is a late start
+
+
+def test_edit_beyond_the_end_adds_no_length(tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "edit.mp4", seconds=2.4, click_s=(0.5,)).path
+    edit(path, [(0.2, 0.6), (1.8, 3.0)])
+    info = assert_same_as_sequential(path)
+    assert (info.duration_s, info.audio_s) == (pytest.approx(1.2, abs=0.05), pytest.approx(1.2, abs=0.05))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
