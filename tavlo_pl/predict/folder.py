@@ -49,6 +49,9 @@ class PredictOptions:
         save_attention: Write the temporal attention of each block as an array and as images.
         layout: Files to write. tavlo: for each video a heatmap archive, a poster, the source positions and an overlay
             video. avatar: heatmap/<video>.npy alone, a map every eighth frame, as the evaluator of AVATAR reads them.
+        video_stream: Number of the video stream to read in files with several, counted from 0. Default: the one that
+            players show.
+        audio_stream: Number of the audio stream, likewise.
 
     Raises:
         ConfigError: an option has a value that is not possible.
@@ -61,6 +64,8 @@ class PredictOptions:
     spectrogram: bool = False
     save_attention: bool = False
     layout: Layout = "tavlo"
+    video_stream: int | None = None
+    audio_stream: int | None = None
 
     def __post_init__(self) -> None:
         check_options(self.maps_per_second, self.aspect)

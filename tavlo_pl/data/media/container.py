@@ -102,6 +102,10 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
             raise too_slow(path) from error
         except MemoryError as error:
             raise no_memory(path) from error
+        except av.PatchWelcomeError as error:
+            raise MediaError(
+                f"{path}: FFmpeg does not read this part of its format (such as joined Ogg files); convert it to MP4"
+            ) from error
         except av.FFmpegError as error:
             # OSErrors other than "try again" come from another file, such as a full disk while a video is written.
             if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
