@@ -59,7 +59,9 @@ def main(args: list[str] | None = None) -> int:
         return 0
     if command in TRAINER_COMMANDS:
         args = ["--help" if argument == "--help_all" else argument for argument in args]
-        return int(import_module("tavlo_pl.cli").main(args))
+        with import_module("tavlo_pl.io.fast_imports").fast_imports():
+            cli = import_module("tavlo_pl.cli")
+        return int(cli.main(args))
     if command in OTHER_COMMANDS:
         return int(import_module(f"tavlo_pl.commands.{command}").main(args[1:]))
     known = [*TRAINER_COMMANDS, *OTHER_COMMANDS]

@@ -147,6 +147,7 @@ class TavloCLI(CheckedCLI):
 
     def fit(self, **kwargs: Any) -> None:
         """Trains; ``kwargs`` are the model, the data module and the options of the Trainer's method."""
+        self.trainer.warn_of_random_encoders(self.model, kwargs["ckpt_path"])
         self.session.run(partial(self.trainer.fit, **kwargs, weights_only=True), self.resolved)
 
     def validate(self, **kwargs: Any) -> None:
@@ -160,6 +161,7 @@ class TavloCLI(CheckedCLI):
 
     def _evaluate(self, stage: Callable[..., object], ckpt_path: str | None, **kwargs: Any) -> None:
         load_weights(self.model, ckpt_path)  # Lightning reads no .safetensors
+        self.trainer.warn_of_random_encoders(self.model, ckpt_path)
         self.session.run(partial(stage, **kwargs), self.resolved)
 
     def predict(self, **kwargs: Any) -> None:

@@ -17,6 +17,7 @@ from tavlo_pl.metrics.protocols import AVATAR, VALIDATION, Protocol
 from tavlo_pl.metrics.sounding_threshold import SoundingThreshold
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.models.optimizers import WarmupCosine
+from tavlo_pl.nn.pretrained.training import PartlyTrained
 from tavlo_pl.types import Batch
 
 UNANNOTATED = 2**40
@@ -115,12 +116,26 @@ class AVLocalizer(LightningModule, ABC):
 
     @property
     def sound_names(self) -> tuple[str, ...]:
-        """Names of the C classes of `sound_scores`; empty for a model whose audio encoder tells no classes."""
+        """Names of the C classes of sounds; empty for a model whose audio encoder tells no classes."""
         return ()
 
-    def sound_scores(self, spectrogram: Tensor, segments: int) -> Tensor:
-        """(B, T, C) scores of the classes of sounds in each segment, each in 0..1."""
-        return spectrogram.new_zeros(len(spectrogram), segments, 0)
+    def localize_windows(self, frames: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+        """`localize` and the classes of sounds for overlapping windows; a subclass may encode each frame once.
+
+        Args:
+            frames: (N, 3, H, W) uint8, the frames of all windows.
+            windows: (B, T) int64, which of them a window has.
+            spectrogram: (B, 1, F, W) log-mel.
+
+        Returns:
+            (B, T, h, w) raw scores, and (B, T, C) scores of `sound_names` in each segment, each in 0..1.
+        """
+        return self.localize(frames[windows], spectrogram), spectrogram.new_zeros(*windows.shape, 0)
+
+    def random_encoders(self) -> list[str]:
+        """Names of the frozen encoders that were made with random weights, which a checkpoint may have replaced."""
+        parts = [(name, getattr(part, "partly", None)) for name, part in self.named_modules()]
+        return [name for name, partly in parts if isinstance(partly, PartlyTrained) and partly.keeps_random]
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, T, h, w) raw scores in [-1, 1] of a batch."""

@@ -123,7 +123,7 @@ class EfficientNetLite0(VisualEncoder):
         if weights != "none":
             load_weights(self.trunk, weights, renamed=_in_trunk)
         del self.trunk[1 + ends[strides[-1]] :]
-        self.partly = PartlyTrained(self.trunk, list(self.trunk), trained)
+        self.partly = PartlyTrained(self.trunk, list(self.trunk), trained, weights)
         self.cache = FeatureCache(cache, trained)
 
     def train(self, mode: bool = True) -> "EfficientNetLite0":

@@ -75,7 +75,7 @@ class TimmEncoder(VisualEncoder):
         self.mean.copy_(torch.tensor(config["mean"]).view(1, 3, 1, 1))
         self.std.copy_(torch.tensor(config["std"]).view(1, 3, 1, 1))
         self.levels, self.channels = tuple(levels), tuple(channels)
-        self.partly = PartlyTrained(network, _layers(network), trained)
+        self.partly = PartlyTrained(network, _layers(network), trained, weights)
         self.shift = measured_shift(self)
         self.register_buffer(
             "measured_shift", torch.tensor(self.shift)

@@ -84,7 +84,7 @@ class TransformersAudioEncoder(AudioEncoder):
         self.model = getattr(model, "encoder", model) if config.model_type == "whisper" else model
         self.name, self.context_s = name, context_s
         self.cache = FeatureCache(cache, trained)
-        self.partly = PartlyTrained(self.model, _layers(self.model), trained)
+        self.partly = PartlyTrained(self.model, _layers(self.model), trained, weights)
 
     def train(self, mode: bool = True) -> "TransformersAudioEncoder":
         """As in ``nn.Module``; frozen layers stay in evaluation."""

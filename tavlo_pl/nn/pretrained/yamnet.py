@@ -95,7 +95,7 @@ class YAMNet(AudioEncoder):
         self.fc.requires_grad_(requires_grad=False)
         parts = nn.ModuleList([self.c0, self.b0, self.dw, self.bd, self.pw, self.bp])
         self.cache = FeatureCache(cache, trained)
-        self.partly = PartlyTrained(parts, [nn.ModuleList([self.c0, self.b0]), *layers], trained)
+        self.partly = PartlyTrained(parts, [nn.ModuleList([self.c0, self.b0]), *layers], trained, weights)
 
     def train(self, mode: bool = True) -> "YAMNet":
         """As in ``nn.Module``; frozen layers stay in evaluation."""
@@ -116,11 +116,11 @@ class YAMNet(AudioEncoder):
         """AudioSet's classes in the order of the scores; empty while the weights are random."""
         return sound_classes() if self.tells_classes else ()
 
-    def classify(self, spectrogram: Tensor, segments: int) -> Tensor:
+    def classify(self, features: Tensor) -> Tensor:
         """(B, T, 521) scores of AudioSet's classes, each in 0..1; with random weights (B, T, 0)."""
         if not self.tells_classes:
-            return super().classify(spectrogram, segments)
-        scores: Tensor = self.fc(self(spectrogram, segments)).sigmoid()
+            return super().classify(features)
+        scores: Tensor = self.fc(features).sigmoid()
         return scores
 
     def forward(self, spectrogram: Tensor, segments: int) -> Tensor:

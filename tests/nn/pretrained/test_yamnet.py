@@ -41,11 +41,11 @@ def test_golden_values() -> None:
 def test_classes_are_told_with_trained_weights_alone(yamnet: YAMNet) -> None:
     audio = columns(torch.zeros(1, SAMPLES))
     assert yamnet.class_names == ()
-    assert yamnet.classify(audio, SEGMENTS).shape == (1, SEGMENTS, 0)
+    assert yamnet.classify(yamnet(audio, SEGMENTS)).shape == (1, SEGMENTS, 0)
     network = YAMNet(str(shared_file("weights", "yamnet.safetensors"))).eval()
     yamnet.load_state_dict(network.state_dict())
     with torch.no_grad():
-        scores = yamnet.classify(audio, SEGMENTS)
+        scores = yamnet.classify(yamnet(audio, SEGMENTS))
     assert scores.shape == (1, SEGMENTS, len(yamnet.class_names))
     assert {yamnet.class_names[k] for k in scores[0].argmax(1)} == {"Silence"}
     assert yamnet.class_names[0] == "Speech" and len(set(yamnet.class_names)) == len(sound_classes()) == 521
