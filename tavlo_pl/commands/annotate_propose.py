@@ -34,6 +34,7 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
     detector_weights: str = "download",
     min_score: float = 0.3,
     most_instances: int = 20,
+    segmenter: str = "none",
     tagger: str = "none",
     tagger_weights: str = "none",
     ckpt_path: str | None = None,
@@ -65,6 +66,8 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
         detector_weights: a file of its weights, download (by torchvision), or none for random ones.
         min_score: lowest score of a detection.
         most_instances: maximum number of detections in a frame.
+        segmenter: a SAM 2 model of transformers by name or folder, facebook/sam2.1-hiera-tiny for example, which
+            makes masks of boxes and of peaks of heatmaps; or none.
         tagger: yamnet, an audio classification model of transformers by name or folder, or none.
         tagger_weights: a .safetensors file with YAMNet's weights.
         ckpt_path: checkpoint of tavlo fit whose heatmaps are proposed; packaged for the packaged one.
@@ -85,8 +88,8 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
     if jobs < 1:
         raise ConfigError(f"--jobs {jobs} must be at least 1")
     options = ProposalOptions(
-        activity, frames_per_region, apart_s, detector, detector_weights, min_score, most_instances, tagger,
-        tagger_weights, ckpt_path, tuple(allow_import),
+        activity, frames_per_region, apart_s, detector, detector_weights, min_score, most_instances, segmenter,
+        tagger, tagger_weights, ckpt_path, tuple(allow_import),
     )  # fmt: skip
     load_proposers(options)  # a wrong option is reported before the videos are opened
     project = Project(Path(out))
