@@ -26,8 +26,8 @@ export function movePrompt(point) {
 export async function releasePrompt(point) {
   const { draft } = state, at = place();
   if (!draft.start) return;
-  const box = boxOf(draft.start, point);
-  if (isClick(box)) draft.clicks.push([...draft.start, draft.isOnObject]);
+  const box = boxOf(draft.start, point), before = { clicks: draft.clicks, box: draft.box };
+  if (isClick(box)) draft.clicks = [...draft.clicks, [...draft.start, draft.isOnObject]];
   else draft.box = box;
   draft.start = draft.shown = null;
   drawStage();
@@ -37,7 +37,7 @@ export async function releasePrompt(point) {
     if (at === place() && state.draft === draft) setShape(shape);
     else element("saved").textContent = "";
   } catch (error) {
-    draft.clicks.pop();
+    Object.assign(draft, before);
     element("saved").textContent = "";
     showProblem(error.message);
     if (at === place()) drawStage();

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tavlo_pl.annotate.decisions import Decisions
 from tavlo_pl.annotate.exchange.coco import read_coco, to_coco
 from tavlo_pl.annotate.exchange.cvat import read_cvat, to_cvat
-from tavlo_pl.annotate.exchange.label_studio import to_label_studio
+from tavlo_pl.annotate.exchange.label_studio import to_config, to_label_studio
 from tavlo_pl.annotate.exchange.tree import Tree, annotated, read_tree, write_tree
 from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, Provenance, mask_of, with_mask
 from tavlo_pl.annotate.locks import ClipLocks
@@ -127,6 +128,27 @@ def test_label_studio_polygons_rasterise_to_the_mask() -> None:
     assert (rasterise(points, (64, 96)) == filled).all()
     kinds = [part["type"] for part in tasks[1]["annotations"][0]["result"]]
     assert kinds == [*["polygonlabels"] * 2, *["choices", "textarea"] * 2, "rectanglelabels", "choices", "choices"]
+
+
+def test_label_studio_config_declares_every_label_and_choice() -> None:
+    controls = {each.get("name"): each for each in ElementTree.fromstring(to_config(tree()))}
+    kinds = {"polygonlabels": "PolygonLabels", "rectanglelabels": "RectangleLabels", "choices": "Choices"}
+    regions: set[tuple[str, str]] = set()
+    for task in to_label_studio(tree()):
+        for part in task["annotations"][0]["result"]:
+            control = controls[part["from_name"]]
+            assert control.tag == kinds.get(part["type"], "TextArea") and control.get("toName") == part["to_name"]
+            assert part["to_name"] in controls and (part["original_width"], part["original_height"]) == (96, 64)
+            declared = {each.get("value") for each in control}
+            assert {*part["value"].get(part["type"], [])} <= declared or part["type"] == "textarea"
+            at = (task["data"]["image"], part["id"])
+            if part["type"].endswith("labels"):
+                regions.add(at)
+            else:  # of a region, by its id, or of the whole frame
+                assert (at in regions) == (control.get("perRegion") == "true")
+    assert len(regions) > 7  # the noise has an outline for each of its parts
+    with_image = controls["image"]
+    assert with_image.tag == "Image" and with_image.get("value") == "$image"
 
 
 @pytest.mark.parametrize(
