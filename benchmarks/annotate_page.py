@@ -1,10 +1,10 @@
 """Time of the page of ``tavlo annotate serve`` for 50 frames that a browser driver decides.
 
 ``python -m benchmarks.annotate_page --project PROJECT`` works on a copy of a project with proposals of a checkpoint, in
-headless Chromium at 1280 x 720 (``--screenshots DIR`` saves pictures). Every second frame takes the proposal: select,
-accept, scenario, finish. The others reject it and draw a new source: a dragged box, its category by keys, scenario,
-finish. The driver does not look at the frame: the figures are the time of page, server and driver, without that in
-which a person looks, listens and decides.
+headless Chromium at 1280 x 720 (``--screenshots DIR`` saves pictures). Every second frame is decided by keys alone: its
+proposal is accepted, or, without one, a box is added and moved; scenario, finish. In the others a proposal is rejected
+and a new source is drawn: a dragged box, its category by keys, scenario, finish. The driver does not look at the frame:
+the figures are the time of page, server and driver, without that in which a person looks, listens and decides.
 """
 
 import shutil
@@ -42,13 +42,13 @@ class Driver:
             self.page.keyboard.press(key)
             self.keys += 1
 
-    def accept(self) -> None:
-        """Takes the first proposal."""
-        self.press("]", "a", "1")
+    def decide_by_keys(self) -> None:
+        """Accepts the first proposal; without one, adds a box and moves it."""
+        self.press(*(("]", "a") if self.has_proposal() else ("k", "ArrowLeft", "Shift+ArrowDown")), "1")
 
     def draw(self) -> None:
         """Rejects the first proposal, if there is one, and draws a box with a category."""
-        self.press("]", "r", "Escape", "b")
+        self.press(*(("]", "r", "Escape") if self.has_proposal() else ()), "b")
         box = self.page.locator("#overlay").bounding_box()
         assert box is not None
         self.page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
@@ -58,6 +58,10 @@ class Driver:
         self.drags += 1
         until(self.page, "document.querySelector('.source[aria-selected=true]') !== null")
         self.press("c", *"bell", "Enter", "1", "s")
+
+    def has_proposal(self) -> bool:
+        """Whether the frame has a source."""
+        return self.page.locator(".source").count() > 0
 
     def finish(self) -> float:
         """Finishes the frame; returns the seconds until the image of the next one is shown."""
@@ -78,7 +82,7 @@ def measure(page: "Page", frames: int, pictures: Path | None) -> list[Row]:
         if number % 2:
             driver.draw()
         else:
-            driver.accept()
+            driver.decide_by_keys()
         if pictures is not None and number < 4:
             until(page, SAVED)
             for scheme in ("light", "dark"):

@@ -36,7 +36,7 @@ from tavlo_pl.predict.sources import Localization
 from tavlo_pl.types import Scenario
 from tavlo_pl.viz.overlay import map_at, upsample
 
-CANDIDATES_PER_S = 15.0
+CANDIDATES_PER_S = 12.5
 """Frames a second whose sharpness is measured."""
 
 MEASURED_WIDTH = 640

@@ -210,6 +210,8 @@ def test_commands_export_and_import_into_a_project(tmp_path: Path) -> None:
     assert len(Decisions(project.folder).history(CLIPS[0], 3)) == 2
     outcome = tavlo("annotate", "export", project.folder, "--out", tmp_path / "out", "--format", "avatar")
     assert outcome.code == 0 and len(AVATAR(str(tmp_path / "out")).clips()) == 2
+    images = [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.jpg")]
+    assert images == [f"metadata/{CLIPS[0]}/00012.jpg"]  # the project has no image of the imported frames 0 and 3
     (tmp_path / "train.txt").write_text(f"{CLIPS[0]}\nddddddddddd_00001\n")
     audit = tavlo(
         "data",
