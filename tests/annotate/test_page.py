@@ -16,7 +16,7 @@ from tests.helpers.annotate_page import click, drag, open_page, saved, serving, 
 from tests.helpers.browser import PATIENCE_MS, chromium
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import CDPSession, Page
 
 pytestmark = pytest.mark.slow
 
@@ -217,8 +217,11 @@ def test_key_is_answered_within_100_ms_with_5000_frames(tmp_path: Path) -> None:
     with serving(project) as server, chromium() as page:
         open_page(page, server)
         assert page.evaluate("document.getElementById('progress').textContent").endswith("of 5040 frames finished")
-        took_ms = []
+        used_ms, took_ms = [], []
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
         for _ in range(15):
+            before_ms = thread_ms(session)
             took_ms.append(
                 page.evaluate(
                     "() => new Promise(done => { const start = performance.now();"
@@ -227,5 +230,14 @@ def test_key_is_answered_within_100_ms_with_5000_frames(tmp_path: Path) -> None:
                     "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'n', bubbles: true})); })"
                 )
             )
+            used_ms.append(thread_ms(session) - before_ms)
             page.wait_for_timeout(300)
-        assert np.quantile(took_ms, 0.25) < 100, took_ms  # other work on the machine delays some of them
+        print(f"CPU ms a key: {np.sort(used_ms).round(1)}; elapsed ms: {np.sort(took_ms).round()}")
+        # CPU time, since other work on the machine delays the answer
+        assert np.median(used_ms) < 100, (used_ms, took_ms)
+
+
+def thread_ms(session: "CDPSession") -> float:
+    """CPU time of the thread of the page, which runs its scripts and draws."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(1000 * float(each["value"]) for each in metrics if each["name"] == "ThreadTime")
