@@ -116,11 +116,13 @@ def parse_prompt(value: Any) -> Prompt:
     clicks, box = value.get("clicks", []), value.get("box")
     if not isinstance(clicks, list) or len(clicks) > MOST_CLICKS or not all(map(_is_click, clicks)):
         raise AnnotationError(f"clicks must be a list of at most {MOST_CLICKS} [x, y, true], found {brief(clicks)}.")
-    is_box = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
-    if not (is_box or box is None) or not (clicks or is_box):
+    edges: tuple[float, float, float, float] | None = None
+    if isinstance(box, list) and len(box) == 4 and all(map(is_number, box)):
+        left, top, width, height = map(float, box)
+        edges = (left, top, width, height)
+    elif box is not None or not clicks:
         raise AnnotationError(f"a prompt needs clicks, or a box [left, top, width, height], found {brief(value)}.")
-    edges = tuple(map(float, box)) if is_box else None
-    return Prompt(tuple((float(x), float(y), on) for x, y, on in clicks), edges)  # type: ignore[arg-type]
+    return Prompt(tuple((float(x), float(y), is_on) for x, y, is_on in clicks), edges)
 
 
 def _is_click(value: Any) -> bool:
