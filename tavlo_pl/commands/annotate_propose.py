@@ -1,31 +1,21 @@
 """``tavlo annotate propose``: frames and instances that a person decides about."""
 
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from tavlo_pl.annotate.activity import Activity
 from tavlo_pl.commands.data_index import index
-from tavlo_pl.data.media import DEFAULT_LIMITS, Limits
 from tavlo_pl.errors import ConfigError, RunFailedError
 
 REASONS_SHOWN = 3
 DEFAULT_ACTIVITY = Activity()
 
 
-def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of the models
+def propose(  # noqa: PLR0913, PLR0917  # the options of the models
     root: str | list[str],
     out: str,
-    csv: str | None = None,
-    min_frames: int = 200,
-    max_frames: int = 300,
-    duration_s: float = 10.0,
-    width: int | None = 640,
-    height: int | None = 360,
-    held_out: str | list[str] | None = None,
-    ids: str | None = None,
-    draw: int | None = None,
-    seed: int = 0,
     jobs: int = 2,
     activity: Activity = DEFAULT_ACTIVITY,
     frames_per_region: int = 2,
@@ -34,11 +24,12 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
     detector_weights: str = "download",
     min_score: float = 0.3,
     most_instances: int = 20,
+    segmenter: str = "none",
     tagger: str = "none",
     tagger_weights: str = "none",
     ckpt_path: str | None = None,
     allow_import: list[str] = [],  # noqa: B006  # a list, so that jsonargparse parses one; it is not changed
-    limits: Limits = DEFAULT_LIMITS,
+    **selection: Any,
 ) -> None:
     """Proposes sharp frames of audio-active regions, with masks, boxes, audio tags and heatmaps.
 
@@ -47,16 +38,6 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
     Args:
         root: folder, tar archive or video; several as "[a, b]".
         out: folder of the project.
-        csv: vggsound.csv, for categories; videos that it does not name are left out.
-        min_frames: fewest frames of a clip.
-        max_frames: most frames of a clip.
-        duration_s: length of video and audio, to half a second.
-        width: of the frames in pixels; null takes any.
-        height: of the frames in pixels; null takes any.
-        held_out: clips that must not be taken: AVATAR's root, vggss.json, a list of ids, a table; several as "[a, b]".
-        ids: take only the clips of this text file, <id>_<start> or the id alone, one a line.
-        draw: take so many clips, drawn by the seed.
-        seed: of the draw.
         jobs: processes; each loads the models.
         activity: when audio counts as active.
         frames_per_region: maximum number of frames of a region, the sharpest first.
@@ -65,11 +46,13 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
         detector_weights: a file of its weights, download (by torchvision), or none for random ones.
         min_score: lowest score of a detection.
         most_instances: maximum number of detections in a frame.
+        segmenter: a SAM 2 model of transformers by name or folder, facebook/sam2.1-hiera-tiny for example, which
+            makes masks of boxes and of peaks of heatmaps; or none.
         tagger: yamnet, an audio classification model of transformers by name or folder, or none.
         tagger_weights: a .safetensors file with YAMNet's weights.
         ckpt_path: checkpoint of tavlo fit whose heatmaps are proposed; packaged for the packaged one.
         allow_import: packages whose classes the configuration of the checkpoint may name.
-        limits: what media files may state of themselves.
+        **selection: which clips, as for tavlo data index; jsonargparse finds these options at the call below.
 
     Raises:
         ConfigError: an option is invalid, or the folder has proposals of other options.
@@ -85,14 +68,14 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
     if jobs < 1:
         raise ConfigError(f"--jobs {jobs} must be at least 1")
     options = ProposalOptions(
-        activity, frames_per_region, apart_s, detector, detector_weights, min_score, most_instances, tagger,
-        tagger_weights, ckpt_path, tuple(allow_import),
+        activity, frames_per_region, apart_s, detector, detector_weights, min_score, most_instances, segmenter,
+        tagger, tagger_weights, ckpt_path, tuple(allow_import),
     )  # fmt: skip
     load_proposers(options)  # a wrong option is reported before the videos are opened
     project = Project(Path(out))
     project.claim(options)
     table = str(project.folder / "clips.parquet")
-    index(root, table, csv, min_frames, max_frames, duration_s, width, height, held_out, ids, draw, seed, jobs, limits)
+    index(root, table, jobs=jobs, **selection)
     total = len(Index(table, split=None).clips())
     failed = {}
     for clip, reason in tqdm(propose_all(project, options, jobs), "clips", total, unit="clip"):

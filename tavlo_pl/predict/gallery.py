@@ -1,6 +1,5 @@
 """``index.html``: all predicted videos of a folder on one page that works offline."""
 
-import json
 import math
 from collections import Counter
 from itertools import groupby, pairwise

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tavlo_pl.annotate.exchange.tree import Tree, make_tree
-from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, instance_to_json, mask_of
+from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, has_geometry, instance_to_json, mask_of
 from tavlo_pl.errors import AnnotationError
 from tavlo_pl.io.parsing import brief, read_json
 from tavlo_pl.types import TASKS, Scenario
@@ -29,7 +29,7 @@ def to_coco(tree: Tree) -> dict[str, Any]:
             image = _image(frame, clip, video, len(images) + 1)
             images.append(image)
             for each in frame.annotations:
-                if _has_geometry(each):
+                if has_geometry(each.instance):
                     known = {"id": len(annotations) + 1, "image_id": image["id"], "video_id": video}
                     annotations.append(known | _annotation(each, frame, categories))
                 else:
@@ -116,11 +116,6 @@ def _attributes(each: FrameInstance) -> dict[str, Any]:
         "provenance": asdict(each.provenance),
         **cue,
     }
-
-
-def _has_geometry(each: FrameInstance) -> bool:
-    instance = each.instance
-    return bool(instance.polygons) or instance.rle is not None or instance.bbox is not None
 
 
 def _record(

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from tavlo_pl.annotate.exchange.tree import Tree, make_tree
-from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, mask_of
+from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, has_geometry, mask_of
 from tavlo_pl.data.annotations import RunLengths, box_of_mask
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.io.files import read_bytes
@@ -30,7 +30,7 @@ def to_cvat(clip: str, frames: list[FrameRecord]) -> str:
     """The text of the XML file of a clip."""
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
-    shown = [(frame, each) for frame in frames for each in frame.annotations if _is_shown(each)]
+    shown = [(frame, each) for frame in frames for each in frame.annotations if has_geometry(each.instance)]
     _add_meta(root, clip, frames, sorted({each.instance.category for _, each in shown}))
     for number, (frame, each) in enumerate(shown):
         track = ElementTree.SubElement(root, "track", id=str(number), label=each.instance.category, source="manual")
@@ -54,11 +54,6 @@ def read_cvat(path: Path) -> Tree:
     for each in paths:
         records |= {(each.stem, number): record for number, record in _records(each).items()}
     return make_tree(records, str(path))
-
-
-def _is_shown(each: FrameInstance) -> bool:
-    instance = each.instance
-    return bool(instance.polygons) or instance.rle is not None or instance.bbox is not None
 
 
 def _add_meta(root: ElementTree.Element, clip: str, frames: list[FrameRecord], categories: list[str]) -> None:

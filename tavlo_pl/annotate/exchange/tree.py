@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ def write_tree(tree: Tree, source: Path, out: Path) -> None:
 
     Args:
         tree: the frames.
-        source: project or folder in AVATAR's layout whose videos are linked; those that it lacks are left out.
+        source: project or folder in AVATAR's layout whose videos are linked, and whose images of frames
+            are copied; those that it lacks are left out.
         out: the new folder.
 
     Raises:
@@ -65,10 +67,20 @@ def write_tree(tree: Tree, source: Path, out: Path) -> None:
             content = frame.to_json()
             del content["tavlo"]
             write_text_atomic(folder / f"{frame.name}.json", json.dumps(content) + "\n")
+            image = _image(source, clip, frame)
+            if image.is_file():
+                shutil.copyfile(image, folder / f"{frame.name}.jpg")
         video = videos / f"{clip}.mp4" if videos is not None else None
         if video is not None and video.exists():
             (out / "video").mkdir(exist_ok=True)
             os.symlink(video.resolve(), out / "video" / f"{clip}.mp4")
+
+
+def _image(source: Path, clip: str, frame: FrameRecord) -> Path:
+    """The JPEG file of a frame, which AVATAR has beside its annotations."""
+    if (source / PROJECT_FILE).is_file():
+        return Project(source).image(clip, frame.name)
+    return (find_part(source, "metadata") or source) / clip / f"{frame.name}.jpg"
 
 
 def annotated(tree: Tree) -> Iterator[tuple[str, FrameRecord, FrameInstance]]:

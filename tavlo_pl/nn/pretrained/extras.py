@@ -1,4 +1,4 @@
-"""Imports packages that only some encoders need."""
+"""Imports packages that only some models need."""
 
 from importlib import import_module
 from types import ModuleType
@@ -19,4 +19,4 @@ def require(package: str, extra: str) -> ModuleType:
     try:
         return import_module(package)
     except ImportError as error:
-        raise ConfigError(f"this encoder needs {package}: pip install 'tavlo_pl[{extra}]'") from error
+        raise ConfigError(f"this model needs {package}: pip install 'tavlo_pl[{extra}]'") from error
