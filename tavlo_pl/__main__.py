@@ -18,6 +18,8 @@ OTHER_COMMANDS = {
     "annotate": "propose, decide, exchange and compare annotations: make a benchmark from one's own videos",
     "score": "score saved heatmaps of any method on AVATAR, VGG-SS, Flickr, IS3 or AVSBench",
     "report": "write an HTML page about a test, or a comparison of several: tavlo report RUN [RUN...]",
+    "export": "write the model of a checkpoint as ONNX or torch.export file",
+    "push": "upload a tested run to the Hugging Face hub: tavlo push RUN owner/name",
     "app": "serve a local page that localizes the sound sources of a video",
     "sweep": "train and test variants of an experiment with several seeds",
 }

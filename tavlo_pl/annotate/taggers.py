@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tavlo_pl.annotate.project import Tag
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
 from tavlo_pl.errors import CheckpointError, ConfigError
-from tavlo_pl.nn.pretrained.extras import require
+from tavlo_pl.io.extras import require
 from tavlo_pl.nn.pretrained.yamnet import PATCH, YAMNet
 
 NONE = "none"
@@ -78,7 +78,7 @@ class TransformersTagger:
     """
 
     def __init__(self, name: str) -> None:
-        transformers = require("transformers", "transformers")
+        transformers = require("transformers", "transformers", "this tagger")
         self.name = name
         try:
             self.extractor = transformers.AutoFeatureExtractor.from_pretrained(name)
