@@ -1,5 +1,6 @@
 """Entry point of ``tavlo`` and ``python -m tavlo_pl``; ``--help`` and ``--version`` do not import torch."""
 
+import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -49,6 +50,8 @@ def main(args: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # names of files that are not UTF-8, terminals without Unicode
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if sys.platform == "darwin":  # torch reads it when it is imported; operators that MPS lacks then run on the CPU
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     command = args[0] if args else "--help"
     if command == "--version":
         print(f"tavlo {__version__}")
