@@ -132,6 +132,7 @@ def serving(content: FakeHub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
+    monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", str(cache / "harnesses.json"))
     huggingface_hub.close_session()
     hub._download.cache_clear()
     try:

@@ -140,8 +140,8 @@ def patch_starts(length: int, segments: int) -> Tensor:
     A tensor, so that an exported model accepts every T; whole numbers, since MPS has no float64.
     """
     count = math.ceil(length / (FRAMES * HOP))
-    centres = 2 * (count * torch.arange(segments)[:, None] + torch.arange(count)) + 1  # of half a patch's distance each
-    return torch.div(centres * length + count, 2 * count, rounding_mode="floor") - PATCH // 2
+    centres = 2 * (count * torch.arange(segments)[:, None] + torch.arange(count)) + 1  # in halves of their distance
+    return (centres * length + count) // (2 * count) - PATCH // 2
 
 
 @cache
