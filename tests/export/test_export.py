@@ -51,7 +51,7 @@ def assert_equal_maps(localizer: Localizer, session: onnxruntime.InferenceSessio
 
 def test_onnx_has_the_maps_of_the_model(tmp_path: Path) -> None:
     source, path = checkpoint(tmp_path), tmp_path / "made" / "tiny.onnx"
-    outcome = tavlo("export", "--ckpt_path", source, "--out", path, "--allow_import", "tests")
+    outcome = tavlo("export", "--ckpt_path", source, "--out", path, "--allow_import", "[tests]")
     assert outcome.code == 0 and str(path) in outcome.out, outcome.err
     session = onnxruntime.InferenceSession(str(path))
     assert_equal_maps(load_localizer(source, "cpu", ("tests",)), session)
@@ -72,7 +72,7 @@ def test_packaged_checkpoints_have_equal_maps_in_onnx(name: str, tmp_path: Path)
 @pytest.mark.slow
 def test_torch_export_has_the_maps_of_the_model(tmp_path: Path) -> None:
     source, path = checkpoint(tmp_path), tmp_path / "tiny.pt2"
-    options = ("--ckpt_path", source, "--format", "torch_export", "--allow_import", "tests")
+    options = ("--ckpt_path", source, "--format", "torch_export", "--allow_import", "[tests]")
     outcome = tavlo("export", "--out", path, *options)
     assert outcome.code == 0, outcome.err
     members = {METADATA_FILE: ""}
@@ -89,7 +89,7 @@ def test_torch_export_has_the_maps_of_the_model(tmp_path: Path) -> None:
 def test_example_runs_without_torch(world: Path, tmp_path: Path) -> None:
     """The maps of a video equal those of the model for the same windows; importing torch or this package fails."""
     source, path = checkpoint(tmp_path), tmp_path / "tiny.onnx"
-    assert tavlo("export", "--ckpt_path", source, "--out", path, "--allow_import", "tests").code == 0
+    assert tavlo("export", "--ckpt_path", source, "--out", path, "--allow_import", "[tests]").code == 0
     video = min((world / "test" / "video").glob("*.mp4"))
     code = (
         "import runpy, sys; sys.modules |= {'torch': None, 'tavlo_pl': None}; "
@@ -110,7 +110,7 @@ def test_example_runs_without_torch(world: Path, tmp_path: Path) -> None:
 
 def test_parts_of_samples_are_refused(tmp_path: Path) -> None:
     source = checkpoint(tmp_path, segments=3)
-    outcome = tavlo("export", "--ckpt_path", source, "--out", tmp_path / "x.onnx", "--allow_import", "tests")
+    outcome = tavlo("export", "--ckpt_path", source, "--out", tmp_path / "x.onnx", "--allow_import", "[tests]")
     assert outcome.code == 2 and "10666.7 samples of audio" in outcome.err, outcome.err
     assert not (tmp_path / "x.onnx").exists()
 
