@@ -57,7 +57,8 @@ class FakeHub:
         known = name in self.repositories
         self.created.append(content)
         self.repositories.setdefault(name, {"main": {}})
-        return (409, {}, b"{}") if known else _json({"url": f"{constants.ENDPOINT}/{name}"})
+        _, headers, answer = _json({"url": f"{constants.ENDPOINT}/{name}"})
+        return (409 if known else 200), headers, answer
 
     def _file(self, revisions: dict[str, Files], revision: str, file: str) -> tuple[int, dict[str, str], bytes]:
         found = {_commit(files): files for files in revisions.values()} | revisions

@@ -52,7 +52,7 @@ def test_dry_run_writes_the_files(run: Path, tmp_path: Path, monkeypatch: pytest
     stated = yaml.safe_load(header)
     assert stated["license"] == "cc-by-4.0" and stated["library_name"] == "tavlo_pl" and stated["tags"]
     assert "Protocol `avatar_per_frame`, 2 samples, seed 3" in text and "Tiny, 1,234 parameters" in text
-    assert "| model | 60.0" in text and 'checkpoint="hf://a/b"' in text and "&" not in text
+    assert "| mean cIoU | 60.0" in text and 'checkpoint="hf://a/b"' in text and "&" not in text
     assert json.loads(files["results.json"])["metrics"]["rules"] == ["top_half"]
     model = tavlo_pl.load(tmp_path / "out" / "model.safetensors", "cpu", allow_import=("tests",))
     stored = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
