@@ -1,5 +1,6 @@
 """Entry point of ``tavlo`` and ``python -m tavlo_pl``; ``--help`` and ``--version`` do not import torch."""
 
+import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -18,6 +19,8 @@ OTHER_COMMANDS = {
     "annotate": "propose, decide, exchange and compare annotations: make a benchmark from one's own videos",
     "score": "score saved heatmaps of any method on AVATAR, VGG-SS, Flickr, IS3 or AVSBench",
     "report": "write an HTML page about a test, or a comparison of several: tavlo report RUN [RUN...]",
+    "export": "write the model of a checkpoint as ONNX or torch.export file",
+    "push": "upload a tested run to the Hugging Face hub: tavlo push RUN owner/name",
     "app": "serve a local page that localizes the sound sources of a video",
     "sweep": "train and test variants of an experiment with several seeds",
 }
@@ -47,6 +50,8 @@ def main(args: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # names of files that are not UTF-8, terminals without Unicode
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if sys.platform == "darwin":  # torch reads it when it is imported; operators that MPS lacks then run on the CPU
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     command = args[0] if args else "--help"
     if command == "--version":
         print(f"tavlo {__version__}")

@@ -17,7 +17,7 @@ from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.diagnose import run as diagnosis
 from tavlo_pl.metrics.protocols import ProtocolOptions
 from tavlo_pl.models.allocation import limited_allocation
-from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.models.base import AVLocalizer, for_metrics
 from tavlo_pl.predict.checkpoint import read_checkpoint, weights_of
 from tavlo_pl.predict.folder import PredictOptions
 from tavlo_pl.run import directory
@@ -105,7 +105,8 @@ class TavloTrainer(Trainer):
         device = self.prepare(model, ckpt_path)
         with torch.inference_mode():
             return diagnosis.examine(
-                lambda frames, spectrogram: model.localize(frames.to(device), spectrogram.to(device)), datamodule
+                lambda frames, spectrogram: for_metrics(model.localize(frames.to(device), spectrogram.to(device))),
+                datamodule,
             )
 
     def write_diagnosis(self, folder: Path, config: Mapping[str, Any], ckpt_path: str | None, **kwargs: Any) -> None:

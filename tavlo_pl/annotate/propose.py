@@ -28,6 +28,7 @@ from tavlo_pl.data.annotations import Instance
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.index import Index
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
+from tavlo_pl.io import hub
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
 from tavlo_pl.io.workers import exit_with_parent
 from tavlo_pl.predict.checkpoint import load_localizer, packaged_checkpoint
@@ -104,7 +105,7 @@ def load_proposers(options: ProposalOptions) -> Proposers:
     """Loads the models once in a process."""
     localizer = None
     if options.checkpoint is not None:
-        path = packaged_checkpoint() if options.checkpoint == PACKAGED else Path(options.checkpoint)
+        path = packaged_checkpoint() if options.checkpoint == PACKAGED else hub.local_path(options.checkpoint)
         localizer = load_localizer(path, allow_import=options.allow_import)
     return Proposers(
         make_detector(options.detector, options.detector_weights, options.min_score, options.most_instances),

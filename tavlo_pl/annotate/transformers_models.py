@@ -3,7 +3,7 @@
 from typing import Any
 
 from tavlo_pl.errors import CheckpointError, ConfigError
-from tavlo_pl.nn.pretrained.extras import require
+from tavlo_pl.io.extras import require
 
 LONGEST_REASON = 300
 
@@ -21,7 +21,7 @@ def read_pretrained(option: str, name: str, processor: str, model: str) -> tuple
         ConfigError: transformers is not installed, or lacks the classes.
         CheckpointError: the model cannot be read, or it is another one.
     """
-    transformers = require("transformers", "transformers")
+    transformers = require("transformers", "transformers", option)
     classes = [getattr(transformers, each, None) for each in (processor, model)]
     if None in classes:
         raise ConfigError(

@@ -1,13 +1,13 @@
 """``tavlo app``: a local page that localizes the sound sources of an uploaded video."""
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import auto_cli
 
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.io import hub
 
 
 def app(
@@ -45,8 +45,9 @@ def app(
     from tavlo_pl.app.serve import serve  # it imports torch, which --help does not need
     from tavlo_pl.data.media import select_streams
 
+    checkpoint = hub.local_path(ckpt_path) if ckpt_path else None
     select_streams(video_stream, audio_stream)
-    serve(Path(ckpt_path) if ckpt_path else None, port, maps_per_second, aspect, max_mib * 2**20, allow_import)
+    serve(checkpoint, port, maps_per_second, aspect, max_mib * 2**20, allow_import)
 
 
 def main(args: list[str]) -> int:

@@ -26,6 +26,12 @@ UNANNOTATED = 2**40
 TRAINING_DRAWS, VALIDATION_DRAWS = 0, 1
 """First number of the seed of a step's random numbers."""
 
+WITHOUT_FLOAT64 = ("mps",)
+"""Types of devices that have no float64, in which metrics count: they get the maps on the CPU."""
+
+DEVICE_INPUTS = ("frames", "waveform", "mismatched_waveform")
+"""What of a batch such a device gets."""
+
 WITHOUT_FILES: dict[str, Any] = {
     "init_from": None,
     "weights": "none",
@@ -145,6 +151,13 @@ class AVLocalizer(LightningModule, ABC):
         """Stores the seed of the run, from which the random numbers of every step derive."""
         self.run_seed = torch.initial_seed()
 
+    @override
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Moves a batch; to a device without float64 only what the model takes, the rest stays on the CPU."""
+        if device.type not in WITHOUT_FLOAT64:
+            return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return batch | {name: batch[name].to(device) for name in DEVICE_INPUTS if name in batch}
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step; its random numbers (dropout, shifts, noise) depend on (seed, step, micro-batch, rank) alone.
 
@@ -166,7 +179,7 @@ class AVLocalizer(LightningModule, ABC):
             seed_draws(VALIDATION_DRAWS, self.run_seed, 0, batch_idx, self.global_rank)
             loss = self.training_loss(batch["frames"], batch["spectrogram"])["loss"]
             self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
-        heatmap = self(batch)
+        heatmap = for_metrics(self(batch))
         if "targets" in batch:
             self.val_suite.update({"model": heatmap}, batch["targets"])
         self.val_threshold.update(*_with_source(heatmap, batch))
@@ -190,11 +203,11 @@ class AVLocalizer(LightningModule, ABC):
             self.test_suite.update_left_out(batch["bad_clips"])
         if "targets" not in batch:
             return None
-        maps = {"model": self(batch)}
+        maps = {"model": for_metrics(self(batch))}
         mismatched: dict[str, Tensor] = {}
         if "mismatched_spectrogram" in batch:
             spectrograms = [batch["mismatched_spectrogram"], batch["silence_spectrogram"], batch["noise_spectrogram"]]
-            found = self.localize_each(batch["frames"], spectrograms)
+            found = [for_metrics(each) for each in self.localize_each(batch["frames"], spectrograms)]
             maps["mismatched_audio"], mismatched["silence"], mismatched["white_noise"] = found
         self.test_suite.update(maps, batch["targets"], mismatched)
         return {"heatmap": maps["model"]}
@@ -223,6 +236,11 @@ class AVLocalizer(LightningModule, ABC):
                         prog_bar=prefix == "val" and name == "ciou_mean",
                         rank_zero_only=False,
                     )
+
+
+def for_metrics(maps: Tensor) -> Tensor:
+    """The maps, on the CPU if their device has no float64."""
+    return maps.cpu() if maps.device.type in WITHOUT_FLOAT64 else maps
 
 
 def remove_downloads(arguments: MutableMapping[str, Any]) -> None:

@@ -128,7 +128,7 @@ class SegmentCNN(AudioEncoder):
         pieces = spectrogram.unfold(-1, columns // count, columns // count).movedim(3, 1)  # (B, count, 1, F, W/count)
         pieces = pieces[:, torch.arange(segments).clamp(max=count - 1)]  # (B, T, 1, F, W/count)
         feature: Tensor = self.segment(self.front(pieces.flatten(0, 1)))  # (BT, D, 1, 1)
-        features = feature.view(len(pieces), segments, -1)
+        features = feature.view(pieces.shape[0], segments, -1)
         return features if self.span == "segment" else features.mean(1, keepdim=True).expand_as(features)
 
     def compiled_parts(self) -> list[nn.Module]:

@@ -66,7 +66,7 @@ def refuse_to_replace(path: Path, options: Mapping[str, Any], *, overwrite: bool
     if overwrite:
         return
     for other in sorted(path.parent.glob("*.json")):
-        stored = _read_results(other)
+        stored = read_results(other)
         if stored is None:
             continue
         known = stored.get("options")
@@ -89,7 +89,7 @@ def describe_test_data(config: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(config["data"]["test"], default_flow_style=True, width=10_000)).strip()
 
 
-def _read_results(path: Path) -> dict[str, Any] | None:
+def read_results(path: Path) -> dict[str, Any] | None:
     """The content of a file with the figures of an evaluation; None for any other file."""
     try:
         content = read_json(path)

@@ -55,7 +55,7 @@ def test_classes_are_told_with_trained_weights_alone(yamnet: YAMNet) -> None:
 @pytest.mark.parametrize("segment", range(SEGMENTS))
 def test_a_feature_sees_its_patches_alone(yamnet: YAMNet, segment: int) -> None:
     quiet = 0.01 * torch.randn(1, SAMPLES, generator=torch.Generator().manual_seed(0))
-    (start,) = patch_starts(SAMPLES, SEGMENTS)[segment]
+    (start,) = patch_starts(SAMPLES // SEGMENTS, SEGMENTS)[segment].tolist()
     changed = quiet.clone()
     changed[:, : max(0, start)] += 0.5
     changed[:, start + PATCH :] -= 0.5
@@ -68,7 +68,7 @@ def test_a_feature_sees_its_patches_alone(yamnet: YAMNet, segment: int) -> None:
 
 @pytest.mark.parametrize(("segments", "patches"), [(4, 1), (2, 2), (1, 3)])
 def test_patches_cover_their_segment_and_are_centred(segments: int, patches: int) -> None:
-    for segment, starts in enumerate(patch_starts(SAMPLES, segments)):
+    for segment, starts in enumerate(patch_starts(SAMPLES // segments, segments).tolist()):
         assert len(starts) == patches
         first, last = segment * SAMPLES / segments, (segment + 1) * SAMPLES / segments
         assert starts[0] <= first and starts[-1] + PATCH >= last
