@@ -19,6 +19,7 @@ OTHER_COMMANDS = {
     "score": "score saved heatmaps of any method on AVATAR, VGG-SS, Flickr, IS3 or AVSBench",
     "report": "write an HTML page about a test, or a comparison of several: tavlo report RUN [RUN...]",
     "app": "serve a local page that localizes the sound sources of a video",
+    "live": "show the sound sources of a camera, a stream or a file while it plays: tavlo live camera:0",
     "sweep": "train and test variants of an experiment with several seeds",
 }
 HELP = "\n".join(
