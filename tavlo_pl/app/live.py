@@ -13,7 +13,8 @@ from typing import Any
 from aiohttp import web
 
 from tavlo_pl.app.local import ADDRESS, guarded_app, listen
-from tavlo_pl.data.media.live import LiveBuffer, LiveInput, LiveReader
+from tavlo_pl.data.media.live import LiveBuffer, LiveReader
+from tavlo_pl.data.media.live_input import LiveInput
 from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.predict.checkpoint import load_localizer, packaged_checkpoint
 from tavlo_pl.predict.live import LiveImage, LiveLocalizer

@@ -38,7 +38,7 @@ def live(
     if find_spec("aiohttp") is None:
         raise ConfigError("the page needs aiohttp, which is not installed: pip install 'tavlo_pl[app]'")
     from tavlo_pl.app.live import watch  # it imports torch, which --help does not need
-    from tavlo_pl.data.media.live import LiveInput
+    from tavlo_pl.data.media.live_input import LiveInput
 
     chosen = LiveInput.of(source)
     sound = LiveInput.of(audio) if audio else chosen.microphone

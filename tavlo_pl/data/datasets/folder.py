@@ -7,7 +7,7 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
-from tavlo_pl.data.media.live import LiveInput
+from tavlo_pl.data.media.live_input import LiveInput
 from tavlo_pl.data.media.recognise import VIDEO_SUFFIXES
 from tavlo_pl.data.sample_names import plain_names, sample_names
 from tavlo_pl.data.video_files import LeftOut, find_videos, select_videos
