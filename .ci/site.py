@@ -52,8 +52,8 @@ def from_notebook(text: str) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def with_links(text: str, source: Path, pages: dict[Path, str]) -> str:
-    """The text of a page whose links lead to pages of the site.
+def with_links(text: str, source: Path, pages: dict[Path, str], titles: dict[str, str]) -> str:
+    """The text of a page whose links lead to pages of the site; names of files become the titles of their pages.
 
     Raises:
         SystemExit: a link leads to a file that does not exist.
@@ -68,7 +68,9 @@ def with_links(text: str, source: Path, pages: dict[Path, str]) -> str:
         if not file.exists():
             sys.exit(f"{source.relative_to(ROOT)}: the link {target} leads to no file")
         if file in pages:
-            return f"[{label}]({pages[file]}{hash_sign}{anchor})"  # all pages are in one folder
+            page = pages[file]
+            label = titles.get(page, label) if label.endswith(".md") else label
+            return f"[{label}]({page}{hash_sign}{anchor})"  # all pages are in one folder
         return label if label.startswith("`") else f"`{label}`"
 
     # Code, in blocks or in a line, has no links.
@@ -76,11 +78,11 @@ def with_links(text: str, source: Path, pages: dict[Path, str]) -> str:
     return "".join(piece if number % 2 else LINK.sub(replaced, piece) for number, piece in enumerate(pieces))
 
 
-def pages_of(nav: list[dict[str, Any]]) -> Iterator[str]:
-    """The pages of a navigation, whose entries are a page or a list of entries."""
+def titles_in(nav: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Page and title of a navigation, whose entries are a page or a list of entries."""
     for entry in nav:
-        for value in entry.values():
-            yield from [value] if isinstance(value, str) else pages_of(value)
+        for title, value in entry.items():
+            yield from [(value, title)] if isinstance(value, str) else titles_in(value)
 
 
 def write_pages() -> None:
@@ -90,6 +92,11 @@ def write_pages() -> None:
         SystemExit: the navigation lacks a page, or has one that does not exist.
     """
     pages = sources()
+    titles = dict(titles_in(tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]))
+    made = {page for page in pages.values() if page.endswith(".md")}
+    if titles.keys() != made:
+        missing, extra = sorted(made - titles.keys()), sorted(titles.keys() - made)
+        sys.exit(f"nav of zensical.toml: missing {missing}, without a file {extra}")
     shutil.rmtree(DOCS, ignore_errors=True)
     for source, page in pages.items():
         target = DOCS / page
@@ -99,11 +106,7 @@ def write_pages() -> None:
             continue
         text = source.read_text(encoding="utf-8")
         text = from_notebook(text) if source.suffix == ".ipynb" else text
-        target.write_text(with_links(text, source, pages), encoding="utf-8")
-    named = set(pages_of(tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]))
-    made = {page for page in pages.values() if page.endswith(".md")}
-    if named != made:
-        sys.exit(f"nav of zensical.toml: missing {sorted(made - named)}, without a file {sorted(named - made)}")
+        target.write_text(with_links(text, source, pages, titles), encoding="utf-8")
 
 
 class Page(HTMLParser):
