@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tavlo_pl.app.local import ADDRESS, guarded_app, listen
+from tavlo_pl.app.local import ADDRESS, add_static, guarded_app, listen
 from tavlo_pl.data.media.live import LiveBuffer, LiveReader
 from tavlo_pl.data.media.live_input import LiveInput
 from tavlo_pl.errors import ConfigError, RunFailedError
@@ -20,6 +20,8 @@ from tavlo_pl.predict.checkpoint import load_localizer, packaged_checkpoint
 from tavlo_pl.predict.live import LiveImage, LiveLocalizer
 from tavlo_pl.viz.page import render
 
+PACKAGE = "tavlo_pl.app"
+STYLES = ("page.css",)
 POLL_S = 0.01
 BOUNDARY = "frame"
 
@@ -52,7 +54,7 @@ def make_live_app(publisher: Publisher, port: int, title: str) -> web.Applicatio
     """
 
     async def page(_: web.Request) -> web.Response:
-        text = render("tavlo_pl.app", "live.html.j2", title=title)
+        text = render(PACKAGE, "live.html.j2", title=title, styles=[f"/static/{name}" for name in STYLES])
         return web.Response(text=text, content_type="text/html", charset="utf-8")
 
     async def stream(request: web.Request) -> web.StreamResponse:
@@ -72,6 +74,7 @@ def make_live_app(publisher: Publisher, port: int, title: str) -> web.Applicatio
         return response
 
     app = guarded_app(port)
+    add_static(app, PACKAGE, STYLES, ())
     app.add_routes([web.get("/", page), web.get("/stream.mjpg", stream)])
     return app
 

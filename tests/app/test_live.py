@@ -37,6 +37,7 @@ def test_page_shows_the_newest_image_and_guards_it() -> None:
         assert ask(address, "/stream.mjpg", Host="evil.example").status == 403
         assert ask(address, "/stream.mjpg", Origin="http://evil.example").status == 403
         assert ask(address, "/other").status == 404
+        assert ask(address, "/static/page.css").status == 200
         connection = HTTPConnection(urlsplit(address).netloc, timeout=30)
         connection.request("GET", "/stream.mjpg")
         answer = connection.getresponse()
