@@ -140,7 +140,7 @@ docs: $(DOCS) ## build the documentation site in build/site; a warning or a brok
 	$(BIN)/python .ci/site.py pages
 	$(BIN)/zensical build --strict
 	$(BIN)/python .ci/site.py links
-	@echo "docs: open build/site/index.html"
+	@echo "docs: python3 -m http.server -b 127.0.0.1 -d build/site shows them, with the search"
 
 notebook: $(DOCS) ## execute examples/own_video.ipynb in build/notebook
 	mkdir -p build/notebook && cp examples/own_video.ipynb build/notebook
