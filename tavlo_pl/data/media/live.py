@@ -30,6 +30,12 @@ from tavlo_pl.errors import MediaError, NoAudioError, NoVideoError
 LATE_S = 0.25
 """A frame that is decoded later than this after its arrival is dropped."""
 
+DRIFT = 1e-3
+"""By how many seconds in a second the clock of an input may be slower than that of this process; quartz is by 1e-4."""
+
+RESTART_S = 10.0
+"""A packet that is later than this has another clock: the input began again."""
+
 MOST_SKEW_S = 0.5
 """How long a frame waits for its audio; then the audio counts as silent."""
 
@@ -70,6 +76,7 @@ class LiveBuffer:
         self.duration_s, self.segments, self.side, self.now = duration_s, segments, side, now
         self.dropped, self.count = 0, 0
         self.shift_s = {"video": float("inf"), "audio": float("inf")}
+        self._arrived_s: dict[str, float] = {}
         self._changed = threading.Condition()
         self._frames: deque[tuple[float, NDArray[np.uint8], NDArray[np.uint8], int]] = deque()
         self._audio = np.zeros(round((duration_s + 1) * SAMPLE_RATE_HZ), np.float32)
@@ -83,9 +90,12 @@ class LiveBuffer:
             kinds: what its container holds: ``video``, ``audio`` or both.
             media_s: end of the packet on the clock of its container.
         """
-        delay_s = self.now() - media_s
+        now_s = self.now()
+        delay_s = now_s - media_s
         for kind in kinds:
-            self.shift_s[kind] = min(self.shift_s[kind], delay_s)
+            shift_s = self.shift_s[kind] + DRIFT * (now_s - self._arrived_s.get(kind, now_s))
+            self.shift_s[kind] = delay_s if delay_s > shift_s + RESTART_S else min(shift_s, delay_s)
+            self._arrived_s[kind] = now_s
         return delay_s - self.shift_s[kinds[0]]
 
     def add_frame(self, frame: VideoFrame, media_s: float) -> None:
