@@ -30,14 +30,16 @@ PAGES = {
 }
 """File of the repository -> page."""
 
-IMAGES = {".jpg", ".svg"}
+COPIED = {".css", ".jpg", ".svg"}
+"""Suffixes of files that are copied as they are."""
+
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 
 
 def sources() -> dict[Path, str]:
     """Each file of the repository that is part of the site, and its name in the site."""
     docs = ROOT / "docs"
-    found = {path: path.relative_to(docs).as_posix() for path in docs.rglob("*") if path.suffix in {".md", *IMAGES}}
+    found = {path: path.relative_to(docs).as_posix() for path in docs.rglob("*") if path.suffix in {".md", *COPIED}}
     return found | {ROOT / name: page for name, page in PAGES.items()}
 
 
@@ -101,7 +103,7 @@ def write_pages() -> None:
     for source, page in pages.items():
         target = DOCS / page
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.suffix in IMAGES:
+        if source.suffix in COPIED:
             shutil.copyfile(source, target)
             continue
         text = source.read_text(encoding="utf-8")
