@@ -138,6 +138,7 @@ $(DOCS): $(STAMP)
 
 docs: $(DOCS) ## build the documentation site in build/site; a warning or a broken link is an error
 	$(BIN)/python .ci/site.py pages
+	rm -rf build/site
 	$(BIN)/zensical build --strict
 	$(BIN)/python .ci/site.py links
 	@echo "docs: python3 -m http.server -b 127.0.0.1 -d build/site shows them, with the search"
