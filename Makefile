@@ -11,7 +11,7 @@ TAVLO := $(BIN)/tavlo
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
-.PHONY: help setup demo results recommended search ablations peers material weights world-weights test test-slow lint bench fuzz clean
+.PHONY: help setup demo results recommended search ablations peers material weights world-weights test test-slow lint docs notebook bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -129,6 +129,23 @@ lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+DOCS := .venv/.docs
+
+$(DOCS): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(DOCS) ## build the documentation site in build/site; a warning or a broken link is an error
+	$(BIN)/python .ci/site.py pages
+	rm -rf build/site
+	$(BIN)/zensical build --strict
+	$(BIN)/python .ci/site.py links
+	@echo "docs: python3 -m http.server -b 127.0.0.1 -d build/site shows them, with the search"
+
+notebook: $(DOCS) ## execute examples/own_video.ipynb in build/notebook
+	mkdir -p build/notebook && cp examples/own_video.ipynb build/notebook
+	$(BIN)/jupyter execute --timeout=600 build/notebook/own_video.ipynb
 
 BENCHMARKS := decode index annotate proposals shards metrics startup attention memory step scaling predict command gpu
 

@@ -22,6 +22,7 @@ OTHER_COMMANDS = {
     "export": "write the model of a checkpoint as ONNX or torch.export file",
     "push": "upload a tested run to the Hugging Face hub: tavlo push RUN owner/name",
     "app": "serve a local page that localizes the sound sources of a video",
+    "live": "show the sound sources of a camera, a stream or a file while it plays: tavlo live camera:0",
     "sweep": "train and test variants of an experiment with several seeds",
 }
 HELP = "\n".join(
