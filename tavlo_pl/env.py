@@ -54,7 +54,7 @@ def stream_number(kind: str) -> int | None:
     if not value:
         return None
     if not value.isdecimal():
-        raise ConfigError(f"{STREAMS[kind]} is {value!r}; give the number of a {kind} stream, counted from 0")
+        raise ConfigError(f"{STREAMS[kind]} is {value!r}; it must be the number of a stream, counted from 0")
     return int(value)
 
 

@@ -28,7 +28,7 @@ def select_streams(video: int | None, audio: int | None) -> None:
     """
     for kind, number in (("video", video), ("audio", audio)):
         if number is not None and number < 0:
-            raise ConfigError(f"{kind}_stream is {number}; give the number of a {kind} stream, counted from 0.")
+            raise ConfigError(f"{kind}_stream is {number}; it must be the number of a stream, counted from 0.")
         if number is not None:
             os.environ[env.STREAMS[kind]] = str(number)
 
