@@ -35,7 +35,7 @@ def to_config(tree: Tree) -> str:
         ("TextArea", "span_s", {"perRegion": "true"}, "", []),
     )
     for tag, name, more, part, values in controls:
-        control = ElementTree.SubElement(view, tag, name=name, toName="image", **more)
+        control = ElementTree.SubElement(view, tag, {"name": name, "toName": "image", **more})
         for value in values:
             ElementTree.SubElement(control, part, value=value)
     ElementTree.indent(view)
@@ -70,8 +70,8 @@ def _results(each: FrameInstance, frame: FrameRecord) -> list[dict[str, Any]]:
     scale = np.array([100 / frame.width, 100 / frame.height])
     found: list[dict[str, Any]] = []
     if not has_geometry(instance):
-        value = {"choices": [_hidden(instance)]}
-        return [{"id": each.id, "type": "choices", "from_name": "off_screen", "value": value, **size}]
+        hidden = {"choices": [_hidden(instance)]}
+        return [{"id": each.id, "type": "choices", "from_name": "off_screen", "value": hidden, **size}]
     if instance.rle is None and instance.bbox is not None and not instance.polygons:
         left, top, width, height = np.array(instance.bbox) * np.concatenate([scale, scale])
         value = {"x": left, "y": top, "width": width, "height": height, "rotation": 0}
