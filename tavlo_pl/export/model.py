@@ -8,7 +8,7 @@ name            shape, type                   meaning
 ``heatmap``     (B, T, h, w) float32          raw score of each cell at each segment, in [-1, 1]
 ==============  ============================  ============================================================
 
-B and T are free (T at least 2); H, W, S are those of the clip format of the checkpoint.
+B and T are free; H, W, S are those of the clip format of the checkpoint.
 """
 
 from typing import Any

@@ -109,7 +109,7 @@ def test_example_runs_without_torch(world: Path, tmp_path: Path) -> None:
 
 
 def test_parts_of_samples_are_refused(tmp_path: Path) -> None:
-    source = checkpoint(tmp_path, segments=3)
+    source = checkpoint(tmp_path, segments=3, columns_per_segment=30)
     outcome = tavlo("export", "--ckpt_path", source, "--out", tmp_path / "x.onnx", "--allow_import", "[tests]")
     assert outcome.code == 2 and "10666.7 samples of audio" in outcome.err, outcome.err
     assert not (tmp_path / "x.onnx").exists()
