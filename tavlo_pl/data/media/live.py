@@ -36,6 +36,9 @@ DRIFT = 1e-3
 RESTART_S = 10.0
 """A packet that is later than this has another clock: the input began again."""
 
+LONGEST_PAUSE_S = 60.0
+"""A longer gap in the times of a file is shortened to this."""
+
 MOST_SKEW_S = 0.5
 """How long a frame waits for its audio; then the audio counts as silent."""
 
@@ -200,7 +203,8 @@ class LiveReader:
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"live {source.text}")
 
     def _stream(self, kind: str) -> Any:
-        found = [stream for stream in self._container.streams if stream.type == kind and stream.codec_context]
+        found: list[Any] = [stream for stream in self._container.streams if stream.type == kind]
+        found = [stream for stream in found if stream.codec_context is not None]  # None: FFmpeg has no decoder
         if found:
             found[0].thread_type = "SLICE"  # threads that decode several frames at a time delay each of them
             return found[0]
@@ -243,7 +247,7 @@ class LiveReader:
             if packet.stream.type == "video":
                 # Behind by more: frames on which no other depends are not decoded, then only key frames are.
                 level = "DEFAULT" if late_s < LATE_S else "NONREF" if late_s < 4 * LATE_S else "NONKEY"
-                packet.stream.codec_context.skip_frame = level
+                self._streams["video"].codec_context.skip_frame = level
             try:
                 decoded = packet.decode()
             except av.InvalidDataError:  # a damaged packet of a stream: the next key frame repairs it
@@ -255,7 +259,8 @@ class LiveReader:
         """Waits until a packet of a paced input is due; returns by how much any packet is late."""
         buffer = self.buffer
         if self.source.is_paced and np.isfinite(buffer.shift_s[self._kinds[0]]):
-            self._stopped.wait(max(0.0, media_s + buffer.shift_s[self._kinds[0]] - buffer.now()))
+            due_s = media_s + buffer.shift_s[self._kinds[0]] - buffer.now()
+            self._stopped.wait(min(max(0.0, due_s), LONGEST_PAUSE_S))
         return buffer.arrive(self._kinds, media_s)
 
     def _add(self, frame: Any) -> None:
