@@ -145,7 +145,8 @@ class RunRecord:
         texts = {"scenario": self.scenario, "cue": self.cue}
         numbers = {"clip": self.clip, "cross_event": self.cross_event}
         length = len(self.clip)
-        for name, column in {**texts, **numbers, **{name: self.values[name] for name in VALUES}}.items():
+        columns: dict[str, Sequence[object]] = {**texts, **numbers, **{name: self.values[name] for name in VALUES}}
+        for name, column in columns.items():
             kind = str if name in texts else int if name in numbers else (int, float, type(None))
             if len(column) != length or not all(isinstance(value, kind) for value in column):
                 raise ValueError(f"{name} must have {length} values, as clip has")
