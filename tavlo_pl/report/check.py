@@ -68,7 +68,7 @@ def _check_number(value: Any, name: str) -> None:
     _require(is_number(value) or is_undefined, name, value)
 
 
-def _each(value: Any, name: str, check: Callable[[Any, str], None]) -> None:
+def _each(value: Any, name: str, check: Callable[[Any, str], object]) -> None:
     for key, each in _mapping(value, name).items():
         check(each, key)
 
