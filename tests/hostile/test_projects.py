@@ -62,7 +62,7 @@ def test_clip_that_fails_in_an_unexpected_way_is_left_out(tmp_path: Path, monkey
     clip = Clip("v_000001", write_numbered(tmp_path / "v_000001.mp4", seconds=0.4, click_s=()).path)
     options, project = propose.ProposalOptions(), Project(tmp_path / "project")
     none: Any = None
-    monkeypatch.setattr(propose, "load_proposers", lambda _: propose.Proposers(none, none, none))
+    monkeypatch.setattr(propose, "load_proposers", lambda _: propose.Proposers(none, none, none, None))
     monkeypatch.setattr(propose, "LONGEST_CLIP_S", 0.1)
     name, reason = propose.propose_clip(project, clip, options)
     assert name == "v_000001" and "longer than 0 s; cut it" in reason
