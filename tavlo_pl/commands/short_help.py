@@ -45,7 +45,7 @@ OPTIONS: dict[str, list[tuple[str, str]]] = {
         WORKERS,
     ],
     "predict": [
-        ("--ckpt_path FILE", "checkpoint (default: the packaged one, trained on procedural videos only)"),
+        ("--ckpt_path FILE", "checkpoint (default: the packaged one, see docs/own_videos.md)"),
         ("--out DIR", "folder of the results (default: predict in the run folder of the checkpoint)"),
         ("--maps_per_second N", "heatmaps per second (default: the rate of the model)"),
         ("--aspect NAME", "squash: frames are resized to a square; keep: padded with black bars"),
