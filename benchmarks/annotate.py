@@ -14,6 +14,7 @@ from tavlo_pl.annotate.project import Project
 from tavlo_pl.annotate.propose import ProposalOptions, propose_all
 from tavlo_pl.commands.data_index import index
 from tavlo_pl.data.synthetic.write import SyntheticJob, write_job
+from tavlo_pl.engine.local import LocalEngine
 
 CLIPS = 24
 DIFFERENT = 4
@@ -23,7 +24,7 @@ ROUNDS = 3
 def propose_each(folder: Path) -> None:
     """Makes the proposals of all clips of a new project."""
     project = Project(folder)
-    failed = [reason for _, reason in propose_all(project, ProposalOptions(), 1) if reason]
+    failed = [reason for _, reason in propose_all(project, ProposalOptions(), LocalEngine(1)) if reason]
     assert not failed, failed[0]
 
 

@@ -16,13 +16,15 @@ from tavlo_pl.data.index.table import Row, read_probed, write_index
 from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.media.archive import is_archive
 from tavlo_pl.data.video_files import LeftOut
+from tavlo_pl.engine.base import Engine
+from tavlo_pl.engine.options import DEFAULT_RAY, EngineName, RayOptions, make_engine
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.viz.table import Table
 
 UNLABELLED = "(no label)"
 
 
-def index(
+def index(  # noqa: PLR0913, PLR0917  # the options of the command
     root: str | list[str],
     out: str,
     csv: str | None = None,
@@ -37,6 +39,8 @@ def index(
     seed: int = 0,
     jobs: int = 2,
     limits: Limits = DEFAULT_LIMITS,
+    engine: EngineName = "local",
+    ray: RayOptions = DEFAULT_RAY,
 ) -> None:
     """Writes one table of all videos in folders and tar archives, with the reason for each that is left out.
 
@@ -57,16 +61,41 @@ def index(
         ids: take only the clips of this text file, <id>_<start> or the id alone, one a line.
         draw: take so many of the training clips, drawn by the seed.
         seed: of the draw.
-        jobs: processes that open files.
+        jobs: processes of the local engine that open files.
         limits: what media files may state of themselves.
+        engine: where files are opened: local (this machine) or ray (a Ray cluster, extra [ray]).
+        ray: options of the engine ray.
 
     Raises:
         ConfigError: an option that cannot be, or an archive that is not to be trusted.
         DatasetNotFoundError: a folder or a list is not there, or there is no video.
         AnnotationError: a list cannot be read, or the file at out is no index.
     """
-    if jobs < 1 or duration_s <= 0 or min_frames > max_frames or (draw is not None and draw < 1):
-        raise ConfigError("--jobs and --draw must be at least 1, --duration_s above 0, --min_frames <= --max_frames.")
+    with make_engine(engine, jobs, ray) as chosen:
+        write_table(
+            chosen, root, out, csv, min_frames, max_frames, duration_s, width, height, held_out, ids, draw, seed, limits
+        )
+
+
+def write_table(
+    engine: Engine,
+    root: str | list[str],
+    out: str,
+    csv: str | None,
+    min_frames: int,
+    max_frames: int,
+    duration_s: float,
+    width: int | None,
+    height: int | None,
+    held_out: str | list[str] | None,
+    ids: str | None,
+    draw: int | None,
+    seed: int,
+    limits: Limits,
+) -> None:
+    """Writes and prints the index; the arguments are those of `index`, with the engine that opens files."""
+    if duration_s <= 0 or min_frames > max_frames or (draw is not None and draw < 1):
+        raise ConfigError("--draw must be at least 1, --duration_s above 0, --min_frames <= --max_frames.")
     set_limits(limits)
     table = {key: (label, split) for key, label, split in read_table(Path(csv))} if csv is not None else None
     lists = {name: set(read_listing(Path(name), "test").clips) for name in _several(held_out)}
@@ -76,7 +105,7 @@ def index(
     files = find_files(_several(root), left_out)
     packed = any(is_archive(Path(file.path)) for file in files)
     with Journal(path.with_name(path.name + ".journal"), read_probed(path) if path.is_file() else ()) as journal:
-        videos = list(tqdm(probe_files(files, journal, jobs), "videos", None if packed else len(files), unit="video"))
+        videos = list(tqdm(probe_files(files, journal, engine), "videos", None if packed else len(files), unit="video"))
     accept = Filter(min_frames, max_frames, duration_s, width, height)
     rows = make_rows(videos, accept, table, lists, wanted, draw, seed)
     options = {"filter": vars(accept), "csv": csv, "held_out": held_out, "ids": ids, "draw": draw, "seed": seed}

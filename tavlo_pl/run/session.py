@@ -72,8 +72,6 @@ class RunSession:
     def open(self, options: Namespace, config: str | None, *, is_packaged: bool) -> str | None:
         """Chooses and locks the run folder; for ``fit`` makes sure that a run may start in it.
 
-        ``predict`` takes no lock: several processes share a folder and lock each video.
-
         Args:
             options: the parsed command line.
             config: the first configuration file, after which a new folder is named.
@@ -92,7 +90,7 @@ class RunSession:
             raise directory.no_weights(self.command)
         self.folder = directory.choose(self.command, options.out, None if is_packaged else checkpoint, config)
         self.resumes = self.command == "fit" and options.ckpt_path == directory.LAST
-        if self._is_first_process and self.command != "predict":
+        if self._is_first_process:
             self._lock.enter_context(exclusive_folder(self.folder))
         if self._is_first_process and self.command == "fit":
             directory.prepare(self.folder, resumes=self.resumes, overwrite=options.overwrite)

@@ -22,10 +22,10 @@ from tavlo_pl.data.shards import write as shard_write
 from tavlo_pl.data.shards.format import ShardSpec
 from tavlo_pl.data.shards.plan import plan
 from tavlo_pl.data.shards.source import Shards
-from tavlo_pl.data.shards.write import Progress, read_clip, write_shards
+from tavlo_pl.data.shards.write import Written, read_clip, write_shards
+from tavlo_pl.engine.local import LocalEngine
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, RunFailedError
 from tests.helpers.clips import read_number, write_numbered
-from tests.helpers.processes import run_processes
 
 RATE = 25
 SPEC = ShardSpec(segments=2, frames_per_segment=3, duration_s=2.0, image_size=64)
@@ -42,8 +42,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return [Clip(name, folder / f"{name}.mp4", category="dog barking") for name in NAMES]
 
 
-def write(clips: Sequence[Clip], folder: Path, spec: ShardSpec = SPEC, **options: Any) -> Progress:
-    return write_shards(clips, folder, spec, **{"clips_per_shard": 2, "workers": 1, **options})
+def write(clips: Sequence[Clip], folder: Path, spec: ShardSpec = SPEC, workers: int = 1, **options: Any) -> Written:
+    return write_shards(clips, folder, spec, LocalEngine(workers), **{"clips_per_shard": 2, **options})
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +96,9 @@ def test_shards_give_the_stored_frame_next_to_the_drawn_time(clips: list[Clip], 
     assert len(seen) > 3
 
 
-def test_shards_of_parts_and_killed_runs_are_identical(
+def test_shards_of_killed_runs_are_identical(
     clips: list[Clip], shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = write(clips, tmp_path / "parts", part=(1, 2))
-    assert (first.shards, first.wanted) == (2, 4)
-    with pytest.raises(DatasetNotFoundError, match="all of its parts"):
-        Shards(str(tmp_path / "parts")).clips()
-    assert write(clips, tmp_path / "parts", part=(0, 2)).shards == 4
-    assert contents(tmp_path / "parts") == contents(shards)
-
     read: list[str] = []
 
     def dies(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
@@ -121,18 +114,14 @@ def test_shards_of_parts_and_killed_runs_are_identical(
         process.join()
     assert process.exitcode == -signal.SIGKILL
     assert {"shards/00000.parquet", "shards/00001.arrow.part"} <= contents(tmp_path / "killed").keys()
-    assert "index.parquet" not in contents(tmp_path / "killed")
+    with pytest.raises(DatasetNotFoundError, match="no complete set"):
+        Shards(str(tmp_path / "killed")).clips()
     monkeypatch.setattr(
         shard_write, "read_clip", lambda spec, clip: (read.append(clip.sample_id), read_clip(spec, clip))[1]
     )
     write(clips, tmp_path / "killed")
     assert read == NAMES[2:]  # the finished shard is not read again
     assert contents(tmp_path / "killed") == contents(shards)
-
-
-def test_two_processes_write_their_parts_at_the_same_time(clips: list[Clip], shards: Path, tmp_path: Path) -> None:
-    run_processes(2, lambda rank, processes: write(clips, tmp_path / "out", part=(rank, processes)))
-    assert contents(tmp_path / "out") == contents(shards)
 
 
 @pytest.mark.slow
