@@ -1,7 +1,5 @@
 """``tavlo data shard``: clips prepared for training, so that no GPU waits for a video decoder."""
 
-from pathlib import Path
-
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.shards.format import ShardSpec
@@ -33,7 +31,7 @@ def shard(
 
     Args:
         source: the clips, as in data.train: --source tavlo_pl.data.datasets.VGGSound --source.root DIR.
-        out: folder to write to.
+        out: folder to write to, or its URL in object storage (s3://bucket/shards, by fsspec).
         segments: T, segments a clip.
         frames_per_segment: frames stored for each segment, odd: the one at its centre is among them.
         duration_s: length of a clip's span in seconds.
@@ -57,7 +55,7 @@ def shard(
     set_limits(limits)
     spec = ShardSpec(segments, frames_per_segment, duration_s, image_size, longest_side, quality)
     with make_engine(engine, workers, ray) as chosen:
-        done = write_shards(source.clips(), Path(out), spec, chosen, clips_per_shard, max_bad_share)
+        done = write_shards(source.clips(), out, spec, chosen, clips_per_shard, max_bad_share)
     print(
         f"shards: {out} ({done.shards} shards, {done.clips:,} clips, {done.bad:,} of them unreadable, "
         f"{done.bytes / 1e9:.3g} GB)"

@@ -279,7 +279,7 @@ def connected(options: RayOptions) -> Iterator[None]:
             cpus = max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 1)
             settings |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE_BYTES}
             settings |= {"_temp_dir": folder}
-        stack.enter_context(_environment(variables))
+        stack.enter_context(environment(variables))
         try:
             ray.init(options.address, **settings)
         except Exception as error:
@@ -296,7 +296,7 @@ def connected(options: RayOptions) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def environment(variables: dict[str, str]) -> Iterator[None]:
     """Sets environment variables while the block runs, unless the user has set them."""
     added = {name: value for name, value in variables.items() if name not in os.environ}
     os.environ.update(added)

@@ -63,6 +63,8 @@ def test_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_local_engine_does_not_import_ray() -> None:
-    code = "import sys, tavlo_pl.commands.data, tavlo_pl.engine.options as o; o.make_engine('local', 2, o.DEFAULT_RAY); "
+    code = (
+        "import sys, tavlo_pl.commands.data, tavlo_pl.engine.options as o; o.make_engine('local', 2, o.DEFAULT_RAY); "
+    )
     code += "sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

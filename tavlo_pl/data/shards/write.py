@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from tavlo_pl.data import media
 from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.shards.folder import ShardFolder
 from tavlo_pl.data.shards.format import (
     BAD_CLIPS,
     ENTRY,
@@ -36,8 +37,7 @@ from tavlo_pl.data.shards.format import (
 from tavlo_pl.data.shards.plan import ShardJob, in_order, plan
 from tavlo_pl.engine.base import Engine
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
-from tavlo_pl.io.atomic import atomic_path
-from tavlo_pl.io.locking import LOCK, exclusive_folder
+from tavlo_pl.io.locking import LOCK
 
 NAMED = 3
 """Number of clips that a message names."""
@@ -62,7 +62,7 @@ class Written:
 
 def write_shards(
     clips: Sequence[Clip],
-    folder: Path,
+    folder: str | Path,
     spec: ShardSpec,
     engine: Engine,
     clips_per_shard: int = 256,
@@ -72,7 +72,7 @@ def write_shards(
 
     Args:
         clips: the whole list.
-        folder: output folder; an interrupted run with the same list and parameters resumes.
+        folder: output folder, or its URL; an interrupted run with the same list and parameters resumes.
         spec: how clips are stored.
         engine: reads the clips.
         clips_per_shard: number of clips per file.
@@ -85,13 +85,14 @@ def write_shards(
     """
     if any(clip.annotations for clip in clips):
         raise ConfigError("these clips are annotated, and shards store no annotations; read them from their videos.")
-    with exclusive_folder(folder):
-        return _write_all(clips, folder, spec, engine, clips_per_shard, max_bad_share)
+    target = ShardFolder(folder)
+    with target.locked():
+        return _write_all(clips, target, spec, engine, clips_per_shard, max_bad_share)
 
 
 def _write_all(
     clips: Sequence[Clip],
-    folder: Path,
+    folder: ShardFolder,
     spec: ShardSpec,
     engine: Engine,
     clips_per_shard: int,
@@ -106,22 +107,22 @@ def _write_all(
     try:
         with tqdm(total=len(clips), initial=len(done), desc="clips", unit="clip", smoothing=0.02) as bar:
             records = engine.map(partial(read_clip, spec), _left(folder, jobs))
-            records = _watched(records, bad, limit, len(clips), folder / BAD_CLIPS, bar)
+            records = _watched(records, bad, limit, len(clips), folder.path(BAD_CLIPS), bar)
             for number, size in (pair for job in jobs for pair in job.sizes(clips_per_shard)):
-                if not _entries_path(folder, number).exists():
+                if not folder.exists(entries_name(number)):
                     _write_shard(folder, number, islice(records, size))
     finally:
         entries = _entries(folder, numbers)
         reasons = bad | {row["sample_id"]: row["reason"] for row in entries if row["reason"]}
-        with atomic_path(folder / BAD_CLIPS) as path, path.open("w", newline="", encoding="utf-8") as lines:
+        with folder.new_file(BAD_CLIPS) as path, path.open("w", newline="", encoding="utf-8") as lines:
             csv.writer(lines).writerows([("sample_id", "reason"), *sorted(reasons.items())])
-    with atomic_path(folder / INDEX) as path:
+    with folder.new_file(INDEX) as path:
         pq.write_table(pa.Table.from_pylist(sorted(entries, key=_key), schema=ENTRY), path)
     return Written(
         shards=len(numbers),
         clips=len(entries),
         bad=sum(row["reason"] is not None for row in entries),
-        bytes=sum((folder / shard_name(number)).stat().st_size for number in numbers),
+        bytes=sum(folder.size(shard_name(number)) for number in numbers),
     )
 
 
@@ -137,33 +138,34 @@ def read_clip(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
     return to_record(*about, spec, decoded)
 
 
-def _left(folder: Path, jobs: Iterable[ShardJob]) -> Iterator[Clip]:
+def _left(folder: ShardFolder, jobs: Iterable[ShardJob]) -> Iterator[Clip]:
     """The clips of unfinished shards, in the order of the shards."""
     for job in jobs:
         done = {_key(row) for row in _entries(folder, job.shards)}
         yield from in_order([clip for clip in job.clips if (clip.sample_id, clip.start_s) not in done])
 
 
-def _claim(folder: Path, spec: ShardSpec, clips: Sequence[Clip], clips_per_shard: int) -> None:
+def _claim(folder: ShardFolder, spec: ShardSpec, clips: Sequence[Clip], clips_per_shard: int) -> None:
     """Stores the parameters of the shards, and rejects a folder with other ones."""
     named = sha256("\n".join(f"{clip.sample_id} {clip.start_s!r}" for clip in clips).encode()).hexdigest()
     note = {"spec": asdict(spec), "clips": len(clips), "clips_per_shard": clips_per_shard, "list_sha256": named}
-    path = folder / NOTE
-    if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8-sig"))
+    if folder.exists(NOTE):
+        known = json.loads(folder.read(NOTE).decode("utf-8-sig"))
         if known != note:
             other = ", ".join(sorted(key for key in note if known.get(key) != note[key]))
-            raise ConfigError(f"{folder} holds shards of another kind (another {other}: {path}); choose another --out.")
+            raise ConfigError(
+                f"{folder.root} holds shards of another kind (another {other}: {folder.path(NOTE)}); choose another "
+                "--out."
+            )
         return
-    if any(file.name != "shards" and not file.name.startswith((NOTE, LOCK)) for file in folder.iterdir()):
-        raise ConfigError(f"{folder} is not empty and has no shards; choose another --out.")
-    (folder / shard_name(0)).parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as noted:
+    if any(name != "shards" and not name.startswith((NOTE, LOCK)) for name in folder.names()):
+        raise ConfigError(f"{folder.root} is not empty and has no shards; choose another --out.")
+    with folder.new_file(NOTE) as noted:
         noted.write_text(json.dumps(note, indent=1) + "\n")
 
 
 def _watched(
-    records: Iterable[pa.RecordBatch], bad: dict[str, str], limit: int, total: int, listed: Path, bar: tqdm
+    records: Iterable[pa.RecordBatch], bad: dict[str, str], limit: int, total: int, listed: str, bar: tqdm
 ) -> Iterator[pa.RecordBatch]:
     """Yields records, adds those of unreadable clips to ``bad``, and ends the run if these are too many."""
     for record in records:
@@ -180,10 +182,10 @@ def _watched(
         yield record
 
 
-def _write_shard(folder: Path, number: int, records: Iterable[pa.RecordBatch]) -> None:
+def _write_shard(folder: ShardFolder, number: int, records: Iterable[pa.RecordBatch]) -> None:
     entries = []
     with (
-        atomic_path(folder / shard_name(number)) as path,
+        folder.new_file(shard_name(number)) as path,
         path.open("wb") as file,
         pa.ipc.new_file(file, RECORD) as writer,
     ):
@@ -193,18 +195,20 @@ def _write_shard(folder: Path, number: int, records: Iterable[pa.RecordBatch]) -
             entry = {name: record[name][0].as_py() for name in ("sample_id", "category", "start_s", "reason")}
             place = {"shard": number, "offset": file.tell() - len(data), "bytes": len(data)}
             entries.append({**entry, **place, "crc32": zlib.crc32(data)})
-    with atomic_path(_entries_path(folder, number)) as path:
+    with folder.new_file(entries_name(number)) as path:
         pq.write_table(pa.Table.from_pylist(entries, schema=ENTRY), path)
 
 
-def _entries_path(folder: Path, number: int) -> Path:
-    return (folder / shard_name(number)).with_suffix(".parquet")
+def entries_name(number: int) -> str:
+    """Name of a shard's part of the index."""
+    return shard_name(number).replace(".arrow", ".parquet")
 
 
-def _entries(folder: Path, numbers: Iterable[int]) -> list[dict[str, Any]]:
+def _entries(folder: ShardFolder, numbers: Iterable[int]) -> list[dict[str, Any]]:
     """The existing parts of the index."""
-    paths = [_entries_path(folder, number) for number in numbers]
-    return [row for path in paths if path.exists() for row in pq.read_table(path).to_pylist()]
+    names = [entries_name(number) for number in numbers]
+    parts = [pq.read_table(pa.BufferReader(folder.read(name))) for name in names if folder.exists(name)]
+    return [row for part in parts for row in part.to_pylist()]
 
 
 def _key(row: dict[str, Any]) -> tuple[str, float]:

@@ -42,7 +42,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return [Clip(name, folder / f"{name}.mp4", category="dog barking") for name in NAMES]
 
 
-def write(clips: Sequence[Clip], folder: Path, spec: ShardSpec = SPEC, workers: int = 1, **options: Any) -> Written:
+def write(
+    clips: Sequence[Clip], folder: str | Path, spec: ShardSpec = SPEC, workers: int = 1, **options: Any
+) -> Written:
     return write_shards(clips, folder, spec, LocalEngine(workers), **{"clips_per_shard": 2, **options})
 
 
@@ -189,6 +191,29 @@ def test_shards_are_read_from_object_storage(shards: Path, tmp_path: Path) -> No
     assert (remote[1].frames == local[5].frames).all()
     with pytest.raises(DatasetNotFoundError, match=r"memory://nowhere/shards\.json: no training shards"):
         Shards("memory://nowhere").check_spec(2, 2.0)
+
+
+def test_shards_are_written_to_object_storage(clips: list[Clip], shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = fsspec.filesystem("memory")
+
+    def written() -> dict[str, bytes]:
+        return {path.removeprefix("/out/"): files.cat_file(path) for path in files.find("/out")}
+
+    def stops(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
+        if clip.sample_id == NAMES[4]:
+            raise KeyboardInterrupt
+        return read_clip(spec, clip)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shard_write, "read_clip", stops)
+        write(clips, "memory://out")
+    assert {"shards/00001.parquet"} <= written().keys() and "shards/00002.arrow" not in written()
+    assert write(clips, "memory://out").clips == 7
+    assert written() == contents(shards)
+    with pytest.raises(ConfigError, match="memory://out holds shards of another kind"):
+        write(clips[:-1], "memory://out")
+    with pytest.raises(ConfigError, match="nothing://out: no address to write to"):
+        write(clips, "nothing://out")
 
 
 def test_a_damaged_or_missing_shard_is_named(shards: Path, tmp_path: Path) -> None:
