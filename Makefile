@@ -130,7 +130,7 @@ lint: $(STAMP) ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-BENCHMARKS := decode index annotate shards metrics startup attention memory step scaling predict gpu
+BENCHMARKS := decode index annotate shards engine metrics startup attention memory step scaling predict gpu
 
 bench: $(STAMP) ## measure time and memory; writes docs/performance/*.json and the tables of docs/performance.md
 	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done

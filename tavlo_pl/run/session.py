@@ -13,7 +13,7 @@ import yaml
 from jsonargparse import Namespace
 
 from tavlo_pl import __version__, env
-from tavlo_pl.errors import INTERRUPTED, TERMINATED
+from tavlo_pl.errors import INTERRUPTED, TERMINATED, ConfigError
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.io.locking import exclusive_folder
 from tavlo_pl.run import directory, provenance
@@ -82,7 +82,8 @@ class RunSession:
 
         Raises:
             CheckpointError: the checkpoint is missing.
-            ConfigError: another process uses the folder, or it is not empty.
+            ConfigError: another process uses the folder, it is not empty, or ``predict`` was started as one of several
+                processes.
         """
         checkpoint = directory.find_checkpoint(options.ckpt_path, options.out, self.command)
         has_released_weights = bool(options.get("model.init_args.init_from"))
@@ -90,6 +91,8 @@ class RunSession:
             raise directory.no_weights(self.command)
         self.folder = directory.choose(self.command, options.out, None if is_packaged else checkpoint, config)
         self.resumes = self.command == "fit" and options.ckpt_path == directory.LAST
+        if self.command == "predict" and not self._is_first_process:
+            raise ConfigError("predict is one process; start it once, with --engine ray for several processes.")
         if self._is_first_process:
             self._lock.enter_context(exclusive_folder(self.folder))
         if self._is_first_process and self.command == "fit":
