@@ -3,6 +3,7 @@
 A task whose process or machine dies is repeated by Ray elsewhere. Functions, items and results are pickled.
 """
 
+import logging
 import os
 import secrets
 import socket
@@ -45,6 +46,10 @@ forever."""
 
 PATIENT_START = {"RAY_agent_register_timeout_ms": "120000"}
 """Environment of Ray on this machine: its start may take long on a busy machine."""
+
+TOKEN = secrets.token_hex(32)
+"""Key of Ray on this machine: it accepts only processes that have it. Ray asks for one wherever it starts a cluster,
+unless ``RAY_AUTH_MODE`` says otherwise."""
 
 ALL_GPUS = "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"
 """Set, a process sees all GPUs of its machine and takes the one that Ray assigns to its task (`task_device`); otherwise
@@ -262,7 +267,7 @@ def check_address(address: str) -> None:
 def connected(options: RayOptions) -> Iterator[None]:
     """Connects to a cluster, or starts Ray on this machine; ends the connection with the block.
 
-    Ray on this machine accepts only who has a random key, and writes to a folder that is removed at the end.
+    Ray on this machine accepts only who has `TOKEN`, and writes to a folder that is removed at the end.
 
     Raises:
         ConfigError: it cannot be reached.
@@ -275,11 +280,12 @@ def connected(options: RayOptions) -> Iterator[None]:
             folder = stack.enter_context(
                 tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True)
             )  # a short path: those of sockets have at most 107 bytes
-            variables |= PATIENT_START | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+            variables |= PATIENT_START | {"RAY_AUTH_TOKEN": TOKEN}
             cpus = max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 1)
             settings |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE_BYTES}
             settings |= {"_temp_dir": folder}
         stack.enter_context(environment(variables))
+        logging.getLogger("ray").setLevel(logging.ERROR)  # otherwise it reports that it asks for a key
         try:
             ray.init(options.address, **settings)
         except Exception as error:

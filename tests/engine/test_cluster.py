@@ -9,7 +9,7 @@ import pytest
 from tavlo_pl.data.shards import write as shard_write
 from tavlo_pl.predict import run as predict_run
 from tavlo_pl.predict.checkpoint import packaged_checkpoint
-from tests.helpers import ray_cluster
+from tests.helpers import ray_cluster, ray_predict
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.faults import contents
 from tests.helpers.ray_cluster import KILLED, TwoMachines, two_machines
@@ -80,7 +80,7 @@ def test_killed_process_loses_nothing(
     machines.complete()
     assert run(command, videos, tmp_path / "local").code == 0
     monkeypatch.setattr(shard_write, "read_clip", ray_cluster.read_and_kill)
-    monkeypatch.setattr(predict_run, "write_video", ray_cluster.write_and_kill)
+    monkeypatch.setattr(predict_run, "write_video", ray_predict.write_and_kill)
     run_on_ray(command, videos, tmp_path / "ray", machines)
     assert list(videos.rglob(KILLED)), "a process was killed"
     assert_equal_files(tmp_path / "local", tmp_path / "ray")
@@ -93,7 +93,7 @@ def test_killed_machine_loses_nothing(
     machines.complete()
     assert run(command, videos, tmp_path / "local").code == 0
     monkeypatch.setattr(shard_write, "read_clip", ray_cluster.read_slowly)
-    monkeypatch.setattr(predict_run, "write_video", ray_cluster.write_slowly)
+    monkeypatch.setattr(predict_run, "write_video", ray_predict.write_slowly)
     out, first = tmp_path / "ray", {"shard": "shards/00000.parquet", "predict": "*.sources.json"}[command]
     begun: Callable[[], bool] = lambda: any(out.glob(first))  # noqa: E731
     killer = machines.kill_when(begun)
