@@ -9,13 +9,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.decode import WORLD
 from benchmarks.report import ratio, wall_s, write
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.shards.format import ShardSpec
 from tavlo_pl.data.shards.write import write_shards
-from tavlo_pl.data.synthetic.write import SyntheticJob, World, write_job
+from tavlo_pl.data.synthetic.write import SyntheticJob, write_job
 from tavlo_pl.engine.base import Engine
 from tavlo_pl.engine.options import DEFAULT_RAY, make_engine
 
@@ -28,7 +30,7 @@ SPEC = ShardSpec(segments=4, frames_per_segment=3, duration_s=2.0)
 
 def make_clips(folder: Path) -> list[Clip]:
     """Writes the videos."""
-    world = World(0, "normal", None, 2.0, 12, 320, 180, 1, 2)
+    world = replace(WORLD, duration_s=2.0, frame_rate=12, width=320, height=180)
     for number in range(DIFFERENT):
         write_job(SyntheticJob(world, folder / "world", "train", None, number))
     videos = sorted((folder / "world").rglob("*.mp4"))

@@ -44,7 +44,7 @@ ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_task_oom_retries": str(RETRI
 """Environment of Ray: no statistics to its makers; a task whose process was killed for lack of memory is not repeated
 forever."""
 
-PATIENT_START = {"RAY_agent_register_timeout_ms": "120000"}
+PATIENT_START = {"RAY_agent_register_timeout_ms": "120000", "RAY_raylet_start_wait_time_s": "120"}
 """Environment of Ray on this machine: its start may take long on a busy machine."""
 
 TOKEN = secrets.token_hex(32)
