@@ -31,9 +31,7 @@ class ShardFolder:
         try:
             connected: tuple[AbstractFileSystem, str] = url_to_fs(self.root)
         except (ImportError, ValueError) as error:
-            raise ConfigError(
-                f"{self.root}: no address to write to ({error}); give a folder, or its URL"
-            ) from error
+            raise ConfigError(f"{self.root}: no address to write to ({error}); give a folder, or its URL") from error
         self._files, self._root = connected
         self._is_local = isinstance(self._files, LocalFileSystem)
 
