@@ -11,7 +11,7 @@ TAVLO := $(BIN)/tavlo
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
-.PHONY: help setup demo results recommended search ablations peers material weights world-weights test test-slow lint bench fuzz clean
+.PHONY: help setup demo results recommended search ablations peers material weights world-weights test test-slow lint docs notebook bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -81,9 +81,8 @@ search: $(RESULTS)/world/.done ## train and test the objectives of configs/searc
 	$(SWEEP) $(PAGED) --variants "['configs/search/*.yaml']"
 
 # Real images and recordings with frozen pretrained encoders. SPRITES has one folder a class (docs/data.md), WEIGHTS the files
-# of EfficientNet-lite0 and YAMNet. In $(PEOPLE), every eighth object is a person.
+# of EfficientNet-lite0 and YAMNet. Every tenth class of the composites is persons who speak.
 MATERIAL := $(RESULTS)/material
-PEOPLE := $(RESULTS)/people
 SPRITES = ../shared/material
 WEIGHTS = ../shared/weights
 ENCODERS = --model.init_args.visual.init_args.weights $(WEIGHTS)/efficientnet_lite0.safetensors \
@@ -91,33 +90,27 @@ ENCODERS = --model.init_args.visual.init_args.weights $(WEIGHTS)/efficientnet_li
 	--model.init_args.visual.init_args.cache $(MATERIAL)/features --model.init_args.audio.init_args.cache $(MATERIAL)/features
 
 $(RESULTS)/sprites/.done: | $(STAMP)
-	$(BIN)/python -m benchmarks.material --material $(SPRITES) --out $(RESULTS)/sprites
-	$(BIN)/python -m benchmarks.material --material $(SPRITES) --out $(RESULTS)/sprites_people --people 13
+	$(BIN)/python -m benchmarks.material --material $(SPRITES) --out $(RESULTS)/sprites --people 10
 	@touch $@
 
-SYNTH = $(TAVLO) data synth --frame_rate 8 --width 640 --height 360
-SHARD = $(TAVLO) data shard --segments 8 --frames_per_segment 1 --duration_s 4 --image_size 224 \
-	--source tavlo_pl.data.datasets.VGGSound --source.root
-
 $(MATERIAL)/.done: | $(RESULTS)/sprites/.done
-	$(SYNTH) --out $(MATERIAL) --sprites $(RESULTS)/sprites --seed 1 \
-		--train_clips 3000 --clips_per_scenario 40 --val_clips_per_scenario 16
-	$(SYNTH) --out $(PEOPLE) --sprites $(RESULTS)/sprites_people --seed 2 \
-		--train_clips 1200 --clips_per_scenario 0 --val_clips_per_scenario 0
-	$(SHARD) $(MATERIAL)/train --out $(MATERIAL)/shards
-	$(SHARD) $(PEOPLE)/train --out $(PEOPLE)/shards
+	$(TAVLO) data synth --out $(MATERIAL) --sprites $(RESULTS)/sprites --seed 1 --frame_rate 8 --width 640 --height 360 \
+		--train_clips 0 --clips_per_scenario 40 --val_clips_per_scenario 16
 	@touch $@
 
 $(MATERIAL)/run/.done: $(MATERIAL)/.done configs/exp/material.yaml configs/model/tavlo_lite0_yamnet.yaml
 	$(TAVLO) fit -c configs/exp/material.yaml $(ENCODERS) --out $(MATERIAL)/run --overwrite
+	$(BIN)/python -m benchmarks.release $(MATERIAL)/run/checkpoints/last.ckpt $(MATERIAL)/run/weights.safetensors
 	@touch $@
 
 material: $(MATERIAL)/run/.done ## train on real images and recordings (SPRITES, WEIGHTS) and test on others
-	$(TAVLO) test --ckpt_path $(MATERIAL)/run/checkpoints/best.ckpt
+	$(TAVLO) test --ckpt_path $(MATERIAL)/run/checkpoints/best.ckpt --data.clip.segments 8
+	$(BIN)/python -m benchmarks.stills --sprites $(SPRITES) --ckpt_path $(MATERIAL)/run/weights.safetensors
 
-weights: $(MATERIAL)/run/.done ## replace the packaged checkpoint by that of make material; its card: tavlo_pl/weights/real.md
-	$(BIN)/python -c "from tavlo_pl.predict.checkpoint import release; \
-	release('$(MATERIAL)/run/checkpoints/best.ckpt', 'tavlo_pl/weights/real.safetensors')"
+weights: $(MATERIAL)/run/.done ## replace the packaged checkpoint: make material, then all its files; card: tavlo_pl/weights/real.md
+	$(TAVLO) fit -c configs/exp/material_all.yaml $(ENCODERS) --ckpt_path $(MATERIAL)/run/weights.safetensors \
+		--out $(MATERIAL)/all --overwrite
+	$(BIN)/python -m benchmarks.release $(MATERIAL)/all/checkpoints/last.ckpt tavlo_pl/weights/real.safetensors
 
 test: $(STAMP) ## run the fast tests on all cores, at most 8 (under 5 minutes on 2)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
@@ -130,7 +123,24 @@ lint: $(STAMP) ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-BENCHMARKS := decode index annotate shards engine metrics startup attention memory step scaling predict gpu
+DOCS := .venv/.docs
+
+$(DOCS): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(DOCS) ## build the documentation site in build/site; a warning or a broken link is an error
+	$(BIN)/python .ci/site.py pages
+	rm -rf build/site
+	$(BIN)/zensical build --strict
+	$(BIN)/python .ci/site.py links
+	@echo "docs: python3 -m http.server -b 127.0.0.1 -d build/site shows them, with the search"
+
+notebook: $(DOCS) ## execute examples/own_video.ipynb in build/notebook
+	mkdir -p build/notebook && cp examples/own_video.ipynb build/notebook
+	$(BIN)/jupyter execute --timeout=600 build/notebook/own_video.ipynb
+
+BENCHMARKS := decode index annotate proposals shards engine metrics startup attention memory step scaling predict command gpu
 
 bench: $(STAMP) ## measure time and memory; writes docs/performance/*.json and the tables of docs/performance.md
 	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done

@@ -14,6 +14,7 @@ from pathlib import Path
 ALLOWED = {
     "tests/helpers/shared.py": ("needs data/", "needs weights/"),  # full lists and pretrained networks
     "tests/helpers/browser.py": "needs ",  # Chromium and playwright
+    "tests/helpers/extras.py": "needs fiftyone",  # a database server, which this project does not declare
     "tests/helpers/faults.py": "",  # mounting a small disk, and making a folder read-only for root
 }
 """File that raises the skip -> how its reason begins."""

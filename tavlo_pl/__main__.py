@@ -1,5 +1,6 @@
 """Entry point of ``tavlo`` and ``python -m tavlo_pl``; ``--help`` and ``--version`` do not import torch."""
 
+import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -18,7 +19,10 @@ OTHER_COMMANDS = {
     "annotate": "propose, decide, exchange and compare annotations: make a benchmark from one's own videos",
     "score": "score saved heatmaps of any method on AVATAR, VGG-SS, Flickr, IS3 or AVSBench",
     "report": "write an HTML page about a test, or a comparison of several: tavlo report RUN [RUN...]",
+    "export": "write the model of a checkpoint as ONNX or torch.export file",
+    "push": "upload a tested run to the Hugging Face hub: tavlo push RUN owner/name",
     "app": "serve a local page that localizes the sound sources of a video",
+    "live": "show the sound sources of a camera, a stream or a file while it plays: tavlo live camera:0",
     "sweep": "train and test variants of an experiment with several seeds",
 }
 HELP = "\n".join(
@@ -47,6 +51,8 @@ def main(args: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # names of files that are not UTF-8, terminals without Unicode
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if sys.platform == "darwin":  # torch reads it when it is imported; operators that MPS lacks then run on the CPU
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     command = args[0] if args else "--help"
     if command == "--version":
         print(f"tavlo {__version__}")
@@ -59,7 +65,9 @@ def main(args: list[str] | None = None) -> int:
         return 0
     if command in TRAINER_COMMANDS:
         args = ["--help" if argument == "--help_all" else argument for argument in args]
-        return int(import_module("tavlo_pl.cli").main(args))
+        with import_module("tavlo_pl.io.fast_imports").fast_imports():
+            cli = import_module("tavlo_pl.cli")
+        return int(cli.main(args))
     if command in OTHER_COMMANDS:
         return int(import_module(f"tavlo_pl.commands.{command}").main(args[1:]))
     known = [*TRAINER_COMMANDS, *OTHER_COMMANDS]

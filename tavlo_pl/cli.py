@@ -11,6 +11,7 @@ Differences from LightningCLI:
 import sys
 from collections.abc import Callable
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -145,9 +146,13 @@ class TavloCLI(CheckedCLI):
             return lr_scheduler.to_lightning(lightning_module.trainer.estimated_stepping_batches)
         return LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
 
-    def fit(self, **kwargs: Any) -> None:
+    def fit(self, ckpt_path: str | None, **kwargs: Any) -> None:
         """Trains; ``kwargs`` are the model, the data module and the options of the Trainer's method."""
-        self.session.run(partial(self.trainer.fit, **kwargs, weights_only=True), self.resolved)
+        self.trainer.warn_of_random_encoders(self.model, ckpt_path)
+        if ckpt_path and Path(ckpt_path).suffix == ".safetensors":  # weights alone, from which training starts
+            load_weights(self.model, ckpt_path)
+            ckpt_path = None
+        self.session.run(partial(self.trainer.fit, **kwargs, ckpt_path=ckpt_path, weights_only=True), self.resolved)
 
     def validate(self, **kwargs: Any) -> None:
         """Evaluates on the validation clips."""
@@ -160,6 +165,7 @@ class TavloCLI(CheckedCLI):
 
     def _evaluate(self, stage: Callable[..., object], ckpt_path: str | None, **kwargs: Any) -> None:
         load_weights(self.model, ckpt_path)  # Lightning reads no .safetensors
+        self.trainer.warn_of_random_encoders(self.model, ckpt_path)
         self.session.run(partial(stage, **kwargs), self.resolved)
 
     def predict(self, **kwargs: Any) -> None:

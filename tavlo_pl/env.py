@@ -18,7 +18,8 @@ CLIP_TIMEOUT_S = "TAVLO_CLIP_TIMEOUT_S"
 """Time in seconds after which reading one clip counts as failed; 120 by default, 0 for no limit."""
 
 STREAMS = {"video": "TAVLO_VIDEO_STREAM", "audio": "TAVLO_AUDIO_STREAM"}
-"""Number of the video or audio stream to read in every file, counted from 0 among the streams of its kind."""
+"""Number of the video or audio stream to read in every file, counted from 0 among the streams of its kind.
+The options ``video_stream`` and ``audio_stream`` set it, for the processes that read clips."""
 
 LONGEST_TIMEOUT_S = 1e6
 """Upper bound of the time limit, eleven days: a system timer accepts no infinity."""
@@ -53,7 +54,7 @@ def stream_number(kind: str) -> int | None:
     if not value:
         return None
     if not value.isdecimal():
-        raise ConfigError(f"{STREAMS[kind]} is {value!r}; give the number of a {kind} stream, counted from 0")
+        raise ConfigError(f"{STREAMS[kind]} is {value!r}; it must be the number of a stream, counted from 0")
     return int(value)
 
 

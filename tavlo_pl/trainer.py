@@ -1,5 +1,6 @@
 """Lightning's Trainer with the command ``diagnose``, and how weights get into a model."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,13 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningCLI
 from typing_extensions import override
 
-from tavlo_pl import __version__
+from tavlo_pl import __version__, env
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.diagnose import run as diagnosis
 from tavlo_pl.engine.options import EngineOptions
 from tavlo_pl.metrics.protocols import ProtocolOptions
 from tavlo_pl.models.allocation import limited_allocation
-from tavlo_pl.models.base import AVLocalizer
+from tavlo_pl.models.base import AVLocalizer, for_metrics
 from tavlo_pl.predict.checkpoint import read_checkpoint, weights_of
 from tavlo_pl.predict.folder import PredictOptions
 from tavlo_pl.run import directory
@@ -75,6 +76,23 @@ class TavloTrainer(Trainer):
         model.to(self.strategy.root_device).eval()
         return self.strategy.root_device
 
+    def warn_of_random_encoders(self, model: AVLocalizer, ckpt_path: str | None) -> None:
+        """Prints a sentence if frozen encoders have random weights: none were given, and no checkpoint restores them.
+
+        Args:
+            model: the model, as it was made.
+            ckpt_path: checkpoint from which it continues or that is evaluated.
+        """
+        names = model.random_encoders()
+        if names and ckpt_path is None and env.process_number() == 0:
+            options = " and ".join(f"--model.init_args.{name}.init_args.weights" for name in names)
+            print(
+                f"Warning: frozen encoders of the model have random weights ({', '.join(names)}), so the model learns "
+                f"from random features; give {options}",
+                file=sys.stderr,
+                flush=True,
+            )
+
     def diagnose(
         self, model: AVLocalizer, datamodule: ClipDataModule, ckpt_path: str | None = None
     ) -> diagnosis.Examined:
@@ -88,7 +106,8 @@ class TavloTrainer(Trainer):
         device = self.prepare(model, ckpt_path)
         with torch.inference_mode():
             return diagnosis.examine(
-                lambda frames, spectrogram: model.localize(frames.to(device), spectrogram.to(device)), datamodule
+                lambda frames, spectrogram: for_metrics(model.localize(frames.to(device), spectrogram.to(device))),
+                datamodule,
             )
 
     def write_diagnosis(self, folder: Path, config: Mapping[str, Any], ckpt_path: str | None, **kwargs: Any) -> None:

@@ -34,10 +34,15 @@ LIGHT_ENCODERS = {
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def each_config(folder: str) -> pytest.MarkDecorator:
-    """Parametrises a test with the configurations of a folder."""
-    files = sorted((CONFIGS / folder).glob("*.yaml"))
-    return pytest.mark.parametrize("config", files, ids=[file.stem for file in files])
+def each_config(*folders: str, fast: tuple[str, ...] | None = None) -> pytest.MarkDecorator:
+    """Parametrises a test with the configurations of some folders; all but the `fast` ones are marked `slow`."""
+    files = sorted(file for folder in folders for file in (CONFIGS / folder).glob("*.yaml"))
+    is_slow = [fast is not None and file.stem not in fast for file in files]
+    cases = [
+        pytest.param(file, marks=[pytest.mark.slow] if slow else [], id=f"{file.parent.name}-{file.stem}")
+        for file, slow in zip(files, is_slow, strict=True)
+    ]
+    return pytest.mark.parametrize("config", cases)
 
 
 @pytest.fixture(autouse=True)
@@ -47,12 +52,14 @@ def in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @each_config("exp")
-def test_experiment_begins_with_its_command(config: Path) -> None:
+def test_experiment_parses_and_begins_with_its_command(config: Path) -> None:
     first = config.read_text().splitlines()[0]
     assert first == f"# run: tavlo fit -c configs/exp/{config.name}"
+    outcome = tavlo("fit", "-c", config, "--print_config")
+    assert outcome.code == 0, outcome.err
 
 
-@each_config("exp")
+@each_config("exp", fast=("demo", "material", "slavc"))
 def test_experiment_runs_fit_test_and_predict(config: Path, world: Path, tmp_path: Path) -> None:
     printed = tavlo("fit", "-c", config, "--print_config")
     assert printed.code == 0, printed.err
@@ -85,10 +92,7 @@ def test_model_config_parses(config: Path) -> None:
     assert yaml.safe_load(outcome.out)["model"]["class_path"] == yaml.safe_load(config.read_text())["class_path"]
 
 
-OVERRIDES = sorted([*(CONFIGS / "peers").glob("*.yaml"), *(CONFIGS / "untrained").glob("*.yaml")])
-
-
-@pytest.mark.parametrize("config", OVERRIDES, ids=[file.stem for file in OVERRIDES])
+@each_config("peers", "untrained")
 def test_model_config_replaces_that_of_the_demo(config: Path) -> None:
     outcome = tavlo("fit", "-c", CONFIGS / "exp" / "demo.yaml", "-c", config, "--print_config")
     assert outcome.code == 0, outcome.err
@@ -112,10 +116,13 @@ def test_trainer_config_parses(config: Path) -> None:
     assert outcome.code == 0, outcome.err
 
 
-VARIANTS = sorted([*(CONFIGS / "search").glob("*.yaml"), *(CONFIGS / "ablation").glob("*.yaml")])
+@each_config("search", "ablation")
+def test_variant_of_the_demo_parses(config: Path) -> None:
+    outcome = tavlo("fit", "-c", CONFIGS / "exp" / "demo.yaml", "-c", config, "--print_config")
+    assert outcome.code == 0, outcome.err
 
 
-@pytest.mark.parametrize("config", VARIANTS, ids=[f"{file.parent.name}-{file.stem}" for file in VARIANTS])
+@each_config("search", "ablation", fast=("g_silence", "segments_8"))
 def test_variant_of_the_demo_trains_one_step(config: Path, world: Path, tmp_path: Path) -> None:
     tiny = tmp_path / "tiny.yaml"
     trainer = TRAINER | {"max_steps": 1, "limit_val_batches": 0, "logger": False}

@@ -65,6 +65,26 @@ def test_floors_have_a_comment_with_their_reason() -> None:
         assert comment.strip().startswith(f"# {floor}: "), name
 
 
+OPTIONAL = {
+    *("ray", "timm", "transformers", "onnx", "onnxscript", "onnxruntime", "huggingface_hub", "aiohttp", "cv2", "wandb"),
+    "mlflow",
+}
+"""Packages of the extras, and of loggers."""
+
+
+def test_extras_are_no_dependencies() -> None:
+    needed = {re.split(r"[\[><=]", line)[0] for line in PROJECT["project"]["dependencies"]}
+    assert "torch" in needed and not needed & (OPTIONAL | {"opencv-python-headless", "mlflow-skinny"})
+
+
+@pytest.mark.slow
+def test_imports_bring_no_optional_package() -> None:
+    code = "import sys, tavlo_pl, tavlo_pl.cli, tavlo_pl.predict.api; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    lightning_needs = {"aiohttp"}  # fsspec[http]
+    assert not set(done.stdout.split()) & (OPTIONAL - lightning_needs)
+
+
 SAFE: dict[str, object] = {"name": "a", "version": "1", "vulns": []}
 VULNERABLE: dict[str, object] = SAFE | {"vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
 

@@ -163,11 +163,18 @@ class Decisions:
             self._write(clip, last)
 
     def complete_all(self) -> list[str]:
-        """Completes all clips; returns the error messages of damaged journals, which are left as they are."""
+        """Completes all clips; returns the error messages of damaged journals, which are left as they are.
+
+        Files of earlier decisions that are missing are written too.
+        """
         problems = []
         for path in sorted((self.root / "journal").glob("*.jsonl")):
             try:
                 self.complete(path.stem)
+                last = {decision.frame.number: decision.frame for decision in self.decisions(path.stem)}
+                for frame in last.values():
+                    if not self.path(path.stem, frame).is_file():
+                        self._write(path.stem, frame)
             except AnnotationError as error:
                 problems.append(str(error))
         return problems

@@ -1,9 +1,9 @@
-"""Carries a mask through a video by dense optical flow (OpenCV's DIS, extra ``[annotate]``)."""
+"""Trackers that carry a mask through a video, and the default one: dense optical flow (OpenCV's DIS)."""
 
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,38 +41,63 @@ class Carried(NamedTuple):
     confidence: float
 
 
-def carry(frames: NDArray[np.uint8], mask: Mask) -> Iterator[Carried]:
-    """Yields the mask of each following frame, until a cut, or until the mask is lost.
+class Tracker(Protocol):
+    """Carries a mask through a video.
 
-    Args:
-        frames: (N, H, W, 3) RGB; the mask belongs to the first.
-        mask: (H, W), not empty.
+    Attributes:
+        name: the proposer of the carried masks.
+        steps_per_s: frames a second that it needs.
+    """
+
+    name: str
+    steps_per_s: float
+
+    def carry(self, frames: NDArray[np.uint8], mask: Mask) -> Iterator[Carried]:
+        """Yields the mask of each following frame, until a cut, or until the mask is lost.
+
+        Args:
+            frames: (N, H, W, 3) RGB; the mask belongs to the first.
+            mask: (H, W), not empty.
+        """
+
+
+class FlowTracker:
+    """Dense optical flow from each frame to the next, with a check of consistency (extra ``[annotate]``).
 
     Raises:
         ConfigError: OpenCV is not installed.
     """
-    opencv = load_opencv()
-    flow = opencv.DISOpticalFlow_create(opencv.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    rows, columns = np.mgrid[: frames.shape[1], : frames.shape[2]].astype(np.float32)
-    grey = [opencv.cvtColor(frame, opencv.COLOR_RGB2GRAY) for frame in frames]
-    confidence = 1.0
-    for position in range(1, len(grey)):
-        before, after = grey[position - 1], grey[position]
-        if is_cut(before, after):
-            return
-        back = flow.calc(after, before, None)  # from each pixel of the frame to where it was
-        there = (columns + back[..., 0], rows + back[..., 1])
-        forth = opencv.remap(flow.calc(before, after, None), *there, opencv.INTER_LINEAR)
-        moved = opencv.remap(mask.astype(np.float32), *there, opencv.INTER_LINEAR) >= 0.5
-        area = int(moved.sum())
-        if not area or not 1 / LARGEST_GROWTH <= area / int(mask.sum()) <= LARGEST_GROWTH:
-            return
-        error = np.hypot(*np.moveaxis(back + forth, 2, 0))
-        confidence *= float((error[moved] < CONSISTENT_PX).mean())
-        if confidence < LEAST_CONFIDENCE:
-            return
-        mask = moved
-        yield Carried(position, mask, confidence)
+
+    name = "flow"
+    steps_per_s = 12.5
+
+    def __init__(self) -> None:
+        self.opencv = load_opencv()
+
+    def carry(self, frames: NDArray[np.uint8], mask: Mask) -> Iterator[Carried]:
+        """See `Tracker`."""
+        opencv = self.opencv
+        flow = opencv.DISOpticalFlow_create(opencv.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        rows, columns = np.mgrid[: frames.shape[1], : frames.shape[2]].astype(np.float32)
+        grey = [opencv.cvtColor(frame, opencv.COLOR_RGB2GRAY) for frame in frames]
+        confidence = 1.0
+        for position in range(1, len(grey)):
+            before, after = grey[position - 1], grey[position]
+            if is_cut(before, after):
+                return
+            back = flow.calc(after, before, None)  # from each pixel of the frame to where it was
+            there = (columns + back[..., 0], rows + back[..., 1])
+            forth = opencv.remap(flow.calc(before, after, None), *there, opencv.INTER_LINEAR)
+            moved = opencv.remap(mask.astype(np.float32), *there, opencv.INTER_LINEAR) >= 0.5
+            area = int(moved.sum())
+            if not area or not 1 / LARGEST_GROWTH <= area / int(mask.sum()) <= LARGEST_GROWTH:
+                return
+            error = np.hypot(*np.moveaxis(back + forth, 2, 0))
+            confidence *= float((error[moved] < CONSISTENT_PX).mean())
+            if confidence < LEAST_CONFIDENCE:
+                return
+            mask = moved
+            yield Carried(position, mask, confidence)
 
 
 def is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:

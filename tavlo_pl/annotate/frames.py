@@ -167,9 +167,14 @@ def with_mask(instance: Instance, mask: np.ndarray) -> Instance:
     return replace(instance, polygons=(), bbox=box_of_mask(mask), rle=RunLengths.of(mask))
 
 
+def has_geometry(instance: Instance) -> bool:
+    """Whether an instance has a mask, polygons or a box; sources that are not visible have none."""
+    return bool(instance.polygons) or instance.rle is not None or instance.bbox is not None
+
+
 def mask_of(instance: Instance, frame: FrameRecord) -> np.ndarray:
     """(H, W) mask of an instance in pixels of the frame; empty without geometry."""
-    if instance.rle is None and not instance.polygons and instance.bbox is None:
+    if not has_geometry(instance):
         return np.zeros((frame.height, frame.width), bool)
     return instance.raster((frame.height, frame.width), (1.0, 1.0))
 

@@ -30,6 +30,9 @@ PROJECT_FILE = "project.json"
 Tag = tuple[str, float]
 """Name of a class of sounds and its score in [0, 1]."""
 
+LONGEST_CLIP_S = 3600.0
+"""Maximum length of a clip, whose audio is read as a whole."""
+
 LARGEST_PROPOSALS_BYTES = 256 * 2**20
 
 
@@ -203,8 +206,11 @@ def parse_proposals(record: Any, clip: str, where: str) -> ClipProposals:
     duration_s: Any = record.get("duration_s")
     label = record.get("label")
     regions, frames = record.get("regions"), record.get("frames")
-    if not is_number(duration_s) or not (label is None or isinstance(label, str)):
-        raise AnnotationError(f"{where}: duration_s must be seconds and label a text{remedy}")
+    is_length = is_number(duration_s) and 0 < duration_s <= LONGEST_CLIP_S
+    if not is_length or not (label is None or isinstance(label, str)):
+        raise AnnotationError(
+            f"{where}: duration_s must be seconds, up to {LONGEST_CLIP_S:g}, and label a text{remedy}"
+        )
     if not isinstance(regions, list) or not all(map(_is_span, regions)):
         raise AnnotationError(f"{where}: regions must be a list of [start, end], found {brief(regions)}{remedy}")
     if not isinstance(frames, list):

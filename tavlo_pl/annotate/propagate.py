@@ -10,22 +10,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tavlo_pl.annotate.decisions import Decisions
-from tavlo_pl.annotate.flow import Mask, carry
+from tavlo_pl.annotate.flow import Mask, Tracker
 from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, Provenance, mask_of, with_mask
 from tavlo_pl.annotate.locks import ClipLocks
 from tavlo_pl.annotate.project import ClipProposals, Project
 from tavlo_pl.data import media
 
-FLOW = "flow"
-STEPS_PER_S = 12.5
-"""Frames a second between which the flow is computed."""
-
 LARGEST_WIDTH = 480
-"""Wider frames are scaled down to this width for the flow."""
+"""Wider frames are scaled down to this width for the tracker."""
 
 
-def propagate_clip(project: Project, clip: str, every_s: float) -> int:
-    """Adds proposals of `FLOW` to the open frames of a clip; returns how many.
+def propagate_clip(project: Project, clip: str, every_s: float, tracker: Tracker) -> int:
+    """Adds proposals of a tracker to the open frames of a clip; returns how many.
 
     A clip on which an annotator works is left out.
 
@@ -33,6 +29,7 @@ def propagate_clip(project: Project, clip: str, every_s: float) -> int:
         project: the project.
         clip: name of the clip.
         every_s: distance of the frames that get proposals, in seconds.
+        tracker: carries the masks.
 
     Raises:
         MediaError: the video cannot be read.
@@ -41,15 +38,15 @@ def propagate_clip(project: Project, clip: str, every_s: float) -> int:
     decisions, locks, session = Decisions(project.folder), ClipLocks(project.folder / "locks"), secrets.token_hex(8)
     if not any(frame.annotations for frame in decisions.frames(clip)):
         return 0
-    if locks.take(clip, session, FLOW).session != session:
+    if locks.take(clip, session, tracker.name).session != session:
         return 0
     try:
-        return _propagate(project, decisions, clip, every_s)
+        return _propagate(project, decisions, clip, every_s, tracker)
     finally:
         locks.release(clip, session)
 
 
-def _propagate(project: Project, decisions: Decisions, clip: str, every_s: float) -> int:
+def _propagate(project: Project, decisions: Decisions, clip: str, every_s: float, tracker: Tracker) -> int:
     path, proposals = project.video(clip), project.proposals(clip)
     times_s = media.frame_times(path)
     states = {frame.number: frame for frame in decisions.frames(clip)}
@@ -61,18 +58,18 @@ def _propagate(project: Project, decisions: Decisions, clip: str, every_s: float
         for each in source.annotations:
             if not mask_of(each.instance, source).any():
                 continue
-            for number, mask, confidence in _carry(path, times_s, source, each, proposals, every_s):
+            for number, mask, confidence in _carry(path, times_s, source, each, proposals, every_s, tracker):
                 record = states.get(number) or FrameRecord(number, float(times_s[number]), source.width, source.height)
-                name = f"f{source.number}.{each.id}"
+                name = f"{tracker.name[0]}{source.number}.{each.id}"
                 if record.status != "open" or any(other.id == name for other in record.instances):
                     continue
                 instance = with_mask(replace(each.instance, polygons=(), bbox=None, rle=None), mask)
-                provenance = Provenance(FLOW, round(confidence, 4))
+                provenance = Provenance(tracker.name, round(confidence, 4))
                 added = FrameInstance(name, instance, "proposed", provenance, each.span_s)
                 states[number] = changed[number] = replace(record, instances=(*record.instances, added))
                 count += 1
     for _, record in sorted(changed.items()):
-        decisions.save(clip, record, FLOW)
+        decisions.save(clip, record, tracker.name)
     return count
 
 
@@ -83,6 +80,7 @@ def _carry(
     each: FrameInstance,
     proposals: ClipProposals,
     every_s: float,
+    tracker: Tracker,
 ) -> Iterator[tuple[int, Mask, float]]:
     """Number, mask and confidence in the frames that get a proposal, forwards and backwards from the source."""
     time_s = float(times_s[min(source.number, len(times_s) - 1)])
@@ -97,11 +95,11 @@ def _carry(
     if not mask.any():
         return
     for sequence in ([n for n in inside if n >= source.number], [n for n in reversed(inside) if n <= source.number]):
-        numbers = _thinned(sequence, times_s, wanted)
+        numbers = _thinned(sequence, times_s, wanted, tracker.steps_per_s)
         if len(numbers) < 2:
             continue
         frames = media.read_clip(path, times_s[numbers], size, 0.0, 0.0).frames
-        for carried in carry(frames, mask):
+        for carried in tracker.carry(frames, mask):
             if numbers[carried.position] in wanted:
                 full = _resized(carried.mask, (source.height, source.width))
                 if full.any():
@@ -121,11 +119,11 @@ def _wanted(
     return wanted
 
 
-def _thinned(sequence: list[int], times_s: NDArray[np.float64], wanted: set[int]) -> list[int]:
-    """The frames of a sequence between which the flow is computed: the first, the wanted, and `STEPS_PER_S` others."""
+def _thinned(sequence: list[int], times_s: NDArray[np.float64], wanted: set[int], steps_per_s: float) -> list[int]:
+    """The frames of a sequence that the tracker gets: the first, the wanted, and others at `steps_per_s`."""
     kept = sequence[:1]
     for number in sequence[1:]:
-        if number in wanted or abs(times_s[number] - times_s[kept[-1]]) >= 1 / STEPS_PER_S - 1e-6:
+        if number in wanted or abs(times_s[number] - times_s[kept[-1]]) >= 1 / steps_per_s - 1e-6:
             kept.append(number)
     return kept
 

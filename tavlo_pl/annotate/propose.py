@@ -16,7 +16,8 @@ from PIL import Image
 from tavlo_pl.annotate.activity import Activity, active_regions
 from tavlo_pl.annotate.detectors import Detector, make_detector
 from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, Provenance, with_mask
-from tavlo_pl.annotate.project import ClipProposals, Project, ProposedFrame
+from tavlo_pl.annotate.project import LONGEST_CLIP_S, ClipProposals, Project, ProposedFrame
+from tavlo_pl.annotate.segmenters import Prompt, Segmenter, make_segmenter
 from tavlo_pl.annotate.sharpness import sharpest, sharpness
 from tavlo_pl.annotate.taggers import WINDOW_S, Tagger, make_tagger
 from tavlo_pl.data import media
@@ -25,14 +26,16 @@ from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.index import Index
 from tavlo_pl.engine.base import Engine
 from tavlo_pl.errors import ConfigError, MediaError
+from tavlo_pl.io import hub
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
 from tavlo_pl.predict.checkpoint import load_localizer, packaged_checkpoint
+from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.localizer import Localizer
 from tavlo_pl.predict.sources import Localization
 from tavlo_pl.types import Scenario
 from tavlo_pl.viz.overlay import map_at, upsample
 
-CANDIDATES_PER_S = 10.0
+CANDIDATES_PER_S = 12.5
 """Frames a second whose sharpness is measured."""
 
 MEASURED_WIDTH = 640
@@ -60,6 +63,7 @@ class ProposalOptions:
         detector_weights: its weights.
         min_score: lowest score of a detection.
         most_instances: maximum number of detections in a frame.
+        segmenter: name of the segmenter that makes masks of the proposals.
         tagger: name of the audio tagger.
         tagger_weights: its weights.
         checkpoint: whose heatmaps are proposed, ``packaged`` for the packaged one; None for none.
@@ -73,6 +77,7 @@ class ProposalOptions:
     detector_weights: str = "none"
     min_score: float = 0.3
     most_instances: int = 20
+    segmenter: str = "none"
     tagger: str = "none"
     tagger_weights: str = "none"
     checkpoint: str | None = None
@@ -87,6 +92,7 @@ class Proposers(NamedTuple):
     """The models of a process."""
 
     detector: Detector
+    segmenter: Segmenter | None
     tagger: Tagger
     localizer: Localizer | None
 
@@ -101,10 +107,11 @@ def load_proposers(options: ProposalOptions, device: str | None) -> Proposers:
     """
     localizer = None
     if options.checkpoint is not None:
-        path = packaged_checkpoint() if options.checkpoint == PACKAGED else Path(options.checkpoint)
+        path = packaged_checkpoint() if options.checkpoint == PACKAGED else hub.local_path(options.checkpoint)
         localizer = load_localizer(path, device, options.allow_import)
     return Proposers(
         make_detector(options.detector, options.detector_weights, options.min_score, options.most_instances),
+        make_segmenter(options.segmenter),
         make_tagger(options.tagger, options.tagger_weights),
         localizer,
     )
@@ -158,7 +165,9 @@ def propose_clip(
     """
     try:
         _link_video(project.video(clip.sample_id), clip)
-        found = _proposals(project, clip, options, load_proposers(options, device()))
+        models = load_proposers(options, device())
+        with as_media_error(project.video(clip.sample_id)):
+            found = _proposals(project, clip, options, models)
     except MediaError as error:
         return clip.sample_id, str(error)
     path = project.proposals_path(clip.sample_id)
@@ -186,6 +195,8 @@ def _link_video(path: Path, clip: Clip) -> None:
 def _proposals(project: Project, clip: Clip, options: ProposalOptions, models: Proposers) -> ClipProposals:
     path = project.video(clip.sample_id)
     info = media.probe(path)
+    if info.duration_s > LONGEST_CLIP_S:
+        raise MediaError(f"{path}: longer than {LONGEST_CLIP_S:,.0f} s; cut it into clips")
     waveform = media.read_waveform(path, 0.0, info.duration_s)
     regions = active_regions(waveform, options.activity)
     times_s = media.frame_times(path)
@@ -205,10 +216,10 @@ def _proposals(project: Project, clip: Clip, options: ProposalOptions, models: P
         tags = models.tagger.tag(waveform[first : first + round(WINDOW_S * media.SAMPLE_RATE_HZ)], TAGS)
         heatmap = None if located is None else map_at(located.heatmap, located.time_s, time_s)
         category = tags[0][0] if tags else clip.category or UNNAMED
-        instances = models.detector.detect(image)
+        prompted = [(each, Prompt(box=each.instance.bbox)) for each in models.detector.detect(image)]
         if heatmap is not None and located is not None:
-            instances += _of_heatmap(heatmap, located, image.shape[:2], category)
-        instances = [replace(each, span_s=regions[region]) for each in instances]
+            prompted += _of_heatmap(heatmap, located, image.shape[:2], category)
+        instances = [replace(_segmented(models.segmenter, image, *each), span_s=regions[region]) for each in prompted]
         rows = None if heatmap is None else tuple(tuple(np.round(row, 3).tolist()) for row in heatmap.astype(float))
         frames.append(ProposedFrame(replace(record, instances=tuple(instances)), region, sharp, tuple(tags), rows))
         file = project.image(clip.sample_id, record.name)
@@ -262,12 +273,23 @@ def _candidates(times_s: NDArray[np.float64], span: tuple[float, float]) -> list
 
 def _of_heatmap(
     heatmap: NDArray[np.float32], located: Localization, size: tuple[int, int], category: str
-) -> list[FrameInstance]:
-    """The region of a heatmap that reaches the checkpoint's threshold, if there is one."""
-    if located.threshold is None:
+) -> list[tuple[FrameInstance, Prompt]]:
+    """The region of a heatmap that reaches the checkpoint's threshold, if there is one, and a click on its peak."""
+    scores = upsample(heatmap, size)
+    if located.threshold is None or not (mask := scores >= located.threshold).any():
         return []
-    mask = upsample(heatmap, size) >= located.threshold
-    if not mask.any():
-        return []
+    row, column = np.unravel_index(scores.argmax(), scores.shape)
     instance = with_mask(Instance(category, Scenario.SINGLE_SOUND), mask)
-    return [FrameInstance("h0", instance, "proposed", Provenance(HEATMAP))]
+    peak = Prompt(((float(column) + 0.5, float(row) + 0.5, True),))
+    return [(FrameInstance("h0", instance, "proposed", Provenance(HEATMAP)), peak)]
+
+
+def _segmented(
+    segmenter: Segmenter | None, image: NDArray[np.uint8], each: FrameInstance, prompt: Prompt
+) -> FrameInstance:
+    """A proposal with the segmenter's mask, if it finds one."""
+    found = segmenter.segment(image, prompt) if segmenter is not None else None
+    if segmenter is None or found is None:
+        return each
+    provenance = replace(each.provenance, by=f"{each.provenance.by}+{segmenter.name}")
+    return replace(each, instance=with_mask(each.instance, found[0]), provenance=provenance)

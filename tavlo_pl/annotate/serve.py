@@ -6,13 +6,14 @@ from pathlib import Path
 from aiohttp import web
 
 from tavlo_pl.annotate.project import Project
+from tavlo_pl.annotate.segmenters import make_segmenter
 from tavlo_pl.annotate.server import make_app
 from tavlo_pl.annotate.workspace import Workspace, check_name
 from tavlo_pl.app.local import ADDRESS, listen
 from tavlo_pl.errors import ConfigError
 
 
-def serve(folder: Path, port: int, annotator: str, blind: bool, share: float) -> None:
+def serve(folder: Path, port: int, annotator: str, blind: bool, share: float, segmenter: str) -> None:
     """Serves the page until Ctrl-C or SIGTERM.
 
     Args:
@@ -21,16 +22,18 @@ def serve(folder: Path, port: int, annotator: str, blind: bool, share: float) ->
         annotator: name of the person.
         blind: second pass, without proposals and first decisions.
         share: of the clips that a second pass draws, in (0, 1].
+        segmenter: see `make_segmenter`.
 
     Raises:
         ConfigError: the port is in use, or an option is invalid.
         DatasetNotFoundError: the folder is no project.
         AnnotationError: a file of the project cannot be read.
+        CheckpointError: the segmenter cannot be read.
     """
     if not 0 < share <= 1:
         raise ConfigError(f"--share {share:g} must be above 0 and at most 1")
     name = check_name(annotator)
-    workspace = Workspace(Project.open(folder), name if blind else None, share)
+    workspace = Workspace(Project.open(folder), name if blind else None, share, make_segmenter(segmenter))
     with listen(port) as listener:
         port = listener.getsockname()[1]
         key = secrets.token_urlsafe(12)

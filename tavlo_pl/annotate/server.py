@@ -17,8 +17,8 @@ from tavlo_pl.viz.page import render
 PACKAGE = "tavlo_pl.annotate"
 STYLES = ("page.css", "annotate.css")
 SCRIPTS = (
-    "annotate.js", "edit.js", "keys.js", "masks.js", "panel.js", "queue.js", "server.js", "stage.js", "state.js",
-    "timeline.js", "tools.js",
+    "annotate.js", "edit.js", "keys.js", "masks.js", "panel.js", "queue.js", "segment.js", "server.js", "stage.js",
+    "state.js", "timeline.js", "tools.js",
 )  # fmt: skip
 LARGEST_STATE_BYTES = 16 * 2**20
 LONGEST_SESSION = 64
@@ -47,6 +47,7 @@ def make_app(workspace: Workspace, port: int, key: str, annotator: str) -> web.A
             web.get(frame, server.frame),
             web.post(frame, server.save),
             web.post(f"{frame}/undo", server.undo),
+            web.post(f"{frame}/segment", server.segment),
             web.get(f"{frame}.jpg", server.image),
             web.post(f"{root}/clips/{{clip:\\d+}}/lock", server.lock),
             web.post(f"{root}/clips/{{clip:\\d+}}/unlock", server.unlock),
@@ -81,6 +82,7 @@ class _Server:
             {
                 "annotator": self.annotator,
                 "blind": self.workspace.blind is not None,
+                "segmenter": self.workspace.masks is not None,
                 "clips": self.workspace.clips,
                 "frames": [[each.clip, each.number, each.status] for each in entries],
                 "categories": sorted(self.workspace.categories),
@@ -102,11 +104,14 @@ class _Server:
     async def save(self, request: web.Request) -> web.Response:
         clip, number = self._place(request)
         session, annotator = _who(request)
-        try:
-            state = await request.json()
-        except (ValueError, RecursionError):
-            return refusal(400, "the state of the frame is no JSON")
+        state = await _json(request, "the state of the frame")
         return await self._answer(lambda: self.workspace.save(clip, number, state, session, annotator))
+
+    async def segment(self, request: web.Request) -> web.Response:
+        """A mask of clicks or a box."""
+        clip, number = self._place(request)
+        prompt = await _json(request, "the prompt")
+        return await self._answer(lambda: self.workspace.segment(clip, number, prompt))
 
     async def undo(self, request: web.Request) -> web.Response:
         clip, number = self._place(request)
@@ -173,6 +178,15 @@ async def _read(read: Callable[[], T]) -> T:
     except MediaError as error:
         body = json.dumps({"error": str(error)})
         raise web.HTTPUnprocessableEntity(text=body, content_type="application/json") from error
+
+
+async def _json(request: web.Request, what: str) -> Any:
+    """The JSON body of a request."""
+    try:
+        return await request.json()
+    except (ValueError, RecursionError) as error:
+        text = json.dumps({"error": f"{what} is no JSON"})
+        raise web.HTTPBadRequest(text=text, content_type="application/json") from error
 
 
 def _who(request: web.Request) -> tuple[str, str]:

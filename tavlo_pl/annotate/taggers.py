@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from tavlo_pl.annotate.project import Tag
+from tavlo_pl.annotate.transformers_models import read_pretrained
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
-from tavlo_pl.errors import CheckpointError, ConfigError
-from tavlo_pl.nn.pretrained.extras import require
+from tavlo_pl.errors import ConfigError
 from tavlo_pl.nn.pretrained.yamnet import PATCH, YAMNet
 
 NONE = "none"
@@ -78,14 +78,9 @@ class TransformersTagger:
     """
 
     def __init__(self, name: str) -> None:
-        transformers = require("transformers", "transformers")
         self.name = name
-        try:
-            self.extractor = transformers.AutoFeatureExtractor.from_pretrained(name)
-            self.model = transformers.AutoModelForAudioClassification.from_pretrained(name).eval()
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise CheckpointError(f"--tagger {name}: transformers cannot read it (no network?): {reason}") from error
+        classes = ("AutoFeatureExtractor", "AutoModelForAudioClassification")
+        self.extractor, self.model = read_pretrained("--tagger", name, *classes)
         if self.extractor.sampling_rate != SAMPLE_RATE_HZ:
             raise ConfigError(f"--tagger {name}: it takes {self.extractor.sampling_rate} Hz; use a model of 16 kHz")
 

@@ -18,6 +18,7 @@ from tavlo_pl.annotate.decisions import Decisions, now
 from tavlo_pl.annotate.frames import PERSON, FrameInstance, FrameRecord, Provenance, parse_frame
 from tavlo_pl.annotate.locks import ClipLocks, Holder
 from tavlo_pl.annotate.project import ClipProposals, Project, ProposedFrame
+from tavlo_pl.annotate.segmenters import PromptedMasks, Segmenter
 from tavlo_pl.data import media
 from tavlo_pl.errors import AnnotationError, ConfigError, TavloError
 
@@ -55,14 +56,18 @@ class Workspace:
         project: the project.
         blind: annotator of a second pass, without proposals and first decisions; None for the first pass.
         share: share of the clips that a second pass draws.
+        segmenter: makes masks of clicks; None for none.
 
     Raises:
         ConfigError: there is no clip.
         AnnotationError: proposals or annotations cannot be read.
     """
 
-    def __init__(self, project: Project, blind: str | None = None, share: float = 1.0) -> None:
+    def __init__(
+        self, project: Project, blind: str | None = None, share: float = 1.0, segmenter: Segmenter | None = None
+    ) -> None:
         self.project, self.blind = project, blind
+        self.masks = None if segmenter is None else PromptedMasks(segmenter)
         root = project.folder if blind is None else project.second / check_name(blind)
         self.decisions = Decisions(root)
         self.locks = ClipLocks(root / "locks")
@@ -134,11 +139,26 @@ class Workspace:
         with self._saving:
             self._check_lock(position, session, annotator)
             before = {each.id: each for each in self.decisions.frame(clip, initial).instances}
-            instances = tuple(_with_provenance(each, before.get(each.id), annotator) for each in record.instances)
+            instances = tuple(
+                _with_provenance(each, before.get(each.id), self._proposer(each), annotator)
+                for each in record.instances
+            )
             record = replace(record, instances=instances)
             self.decisions.save(clip, record, annotator)
             self._note(position, record)
         return self.frame(position, number)
+
+    def segment(self, position: int, number: int, prompt: Any) -> dict[str, Any]:
+        """A mask of clicks or a box, in AVATAR's fields; nothing is saved.
+
+        Raises:
+            ConfigError: there is no segmenter.
+            AnnotationError: the prompt is invalid, or the segmenter finds nothing.
+        """
+        if self.masks is None:
+            raise ConfigError("start the page with --segmenter to make masks of clicks")
+        with Image.open(io.BytesIO(self.image(position, number))) as image:
+            return self.masks.make(np.asarray(image.convert("RGB")), prompt)
 
     def undo(self, position: int, number: int, session: str, annotator: str) -> dict[str, Any]:
         """Returns to the state before the last decision; the errors are those of `save`."""
@@ -218,6 +238,11 @@ class Workspace:
         if holder.session != session:
             raise ConflictError(f"{holder.annotator} works on this clip; nothing was saved")
 
+    def _proposer(self, each: FrameInstance) -> Provenance:
+        """Who made the geometry of an instance that a page sent: the segmenter or a person."""
+        made = self.masks.score(each.instance) if self.masks is not None else None
+        return Provenance(PERSON) if self.masks is None or made is None else Provenance(self.masks.name, made)
+
     def _note(self, position: int, record: FrameRecord) -> None:
         entry = self.queue[position, record.number]
         entry.status = record.status
@@ -250,16 +275,17 @@ def check_name(name: str) -> str:
     return plain
 
 
-def _with_provenance(each: FrameInstance, before: FrameInstance | None, annotator: str) -> FrameInstance:
-    """Sets the provenance of an instance that a page sent, by what it was before."""
-    if before is None:
-        return replace(each, provenance=Provenance(PERSON, None, False, annotator, now()))
-    if _facts(each) == _facts(before):
+def _with_provenance(
+    each: FrameInstance, before: FrameInstance | None, proposer: Provenance, annotator: str
+) -> FrameInstance:
+    """Sets the provenance of an instance that a page sent, by what it was before and by who made its geometry."""
+    if before is not None and _facts(each) == _facts(before):
         return replace(each, provenance=before.provenance)
-    edited = before.provenance.edited or (before.provenance.by != PERSON and _geometry(each) != _geometry(before))
-    return replace(
-        each, provenance=replace(before.provenance, edited=edited, confirmed_by=annotator, confirmed_at=now())
-    )
+    known = proposer
+    if before is not None and (_geometry(each) == _geometry(before) or before.provenance.by != proposer.by):
+        is_edited = before.provenance.by != PERSON and _geometry(each) != _geometry(before)
+        known = replace(before.provenance, edited=before.provenance.edited or is_edited)
+    return replace(each, provenance=replace(known, confirmed_by=annotator, confirmed_at=now()))
 
 
 def _facts(each: FrameInstance) -> Mapping[str, Any]:

@@ -70,6 +70,8 @@ def guarded_app(port: int, most_bytes: int = 2**20) -> web.Application:
             return await handler(request)
         except TavloError as error:
             return refusal(422, str(error))
+        except MemoryError:
+            return refusal(507, "there is not enough memory for this video; try it again")
 
     options = {"auto_decompress": False}  # encoded content is refused, not unpacked
     app = web.Application(middlewares=[guard], client_max_size=most_bytes, handler_args=options)

@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,10 @@ PACKAGE = "tavlo_pl.app"
 PREFIX = "tavlo-app-"
 LOCK = ".lock"
 STALLED_S = 30.0
-"""Time without a byte after which an upload ends."""
+"""Time without a byte after which an upload ends, and after which its rate is checked."""
+
+LEAST_BYTES_PER_S = 10_000
+"""Mean rate of an upload below which it ends; the videos that wait for their upload have few places."""
 
 SPARE_BYTES = 2**29
 """Free disk space that an upload must leave for a playable copy, an overlay video and other programs."""
@@ -168,7 +172,7 @@ class _Server:
 
     async def _receive(self, request: web.Request, video: Video) -> web.Response | None:
         """Writes the body of a request to a file; returns the answer if that is refused."""
-        size = 0
+        size, began_s = 0, time.monotonic()
         with video.source.open("wb") as file:
             while True:
                 try:
@@ -180,6 +184,9 @@ class _Server:
                 size += len(block)
                 if size > self.most_bytes:
                     return refusal(413, self._too_large)
+                lasted_s = time.monotonic() - began_s
+                if lasted_s > STALLED_S and size < LEAST_BYTES_PER_S * lasted_s:
+                    return refusal(408, f"the upload is slower than {LEAST_BYTES_PER_S / 1000:g} kB/s; send it again")
                 if video.removed.is_set():
                     return refusal(410, "the video was removed from the page")
                 file.write(block)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tavlo_pl.app import tasks
 from tavlo_pl.app.worker import RemovedError, run
-from tavlo_pl.errors import ConfigError, TavloError
+from tavlo_pl.errors import ConfigError, MediaError, TavloError
 from tavlo_pl.predict.checks import Aspect
 from tavlo_pl.predict.localizer import Localizer
 from tavlo_pl.predict.sources import Localization
@@ -245,6 +245,10 @@ class Videos:
             poster: bytes = run(
                 tasks.poster, folder, (found, folder / "poster.jpg"), lambda _: None, video.removed, video.source
             )
+        except MediaError as error:
+            if video.removed.is_set():  # its file is gone
+                raise RemovedError from error
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return poster

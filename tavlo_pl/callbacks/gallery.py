@@ -1,13 +1,13 @@
-"""Gallery of heatmaps in TensorBoard: the same clips after every validation."""
+"""Gallery of heatmaps in the logger: the same clips after every validation."""
 
 from typing import Any
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from typing_extensions import override
 
+from tavlo_pl.callbacks.images import log_image
 from tavlo_pl.types import Batch
 from tavlo_pl.viz.overlay import clip_strip, contact_sheet
 
@@ -41,7 +41,7 @@ class Gallery(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draws the clips of a batch until the gallery is full."""
-        if _logger(trainer) is None:
+        if not _draws(trainer):
             return
         bad = {clip.index for clip in batch.get("bad_clips", [])}
         for row, sample_id in enumerate(batch["sample_id"]):
@@ -54,10 +54,10 @@ class Gallery(Callback):
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs the gallery at the current training step."""
-        logger = _logger(trainer)
-        if logger is not None and self._strips:
+        if _draws(trainer) and self._strips:
             sheet = contact_sheet([[strip] for strip in self._strips.values()], CLIP_GAP_PX)
-            logger.experiment.add_image(TAG, sheet, trainer.global_step, dataformats="HWC")
+            for logger in trainer.loggers:
+                log_image(logger, TAG, sheet, trainer.global_step)
         self._strips.clear()
 
 
@@ -82,8 +82,6 @@ def draw_row(batch: Batch, heatmap: Tensor, row: int) -> np.ndarray:
     return clip_strip(frames, heatmap[row].float().cpu().numpy(), masks, IMAGE_HEIGHT_PX)
 
 
-def _logger(trainer: Trainer) -> TensorBoardLogger | None:
-    """Returns the TensorBoard logger, on the first process and outside the sanity check; otherwise None."""
-    if trainer.sanity_checking or not trainer.is_global_zero:
-        return None
-    return next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+def _draws(trainer: Trainer) -> bool:
+    """Whether images are logged: on the first process, with a logger, outside the sanity check."""
+    return trainer.is_global_zero and bool(trainer.loggers) and not trainer.sanity_checking

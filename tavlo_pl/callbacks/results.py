@@ -23,6 +23,9 @@ from tavlo_pl.run.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps, to_csv
 from tavlo_pl.types import Batch
 from tavlo_pl.viz.table import results_tables
 
+LARGEST_SCORE = torch.finfo(torch.float16).max
+"""Of the maps in ``maps.npz``; a larger score is stored as this one, not as infinity."""
+
 
 class ResultsWriter(Callback):
     """Writes what a test measured, and with which weights, so that a figure can be traced and repeated.
@@ -138,7 +141,7 @@ class MapKeeper(PerSampleMetric):
         self.append(
             index=batch["index"][rows],
             frame_time_s=batch["frame_time"][rows],
-            heatmap=heatmap[rows].half(),
+            heatmap=heatmap[rows].clamp(-LARGEST_SCORE, LARGEST_SCORE).half(),
             clip=[batch["sample_id"][row] for row in rows],
             path=[os.path.abspath(batch["path"][row]) for row in rows],
         )

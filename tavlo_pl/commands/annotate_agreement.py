@@ -123,7 +123,7 @@ def _proposers_table(bias: "ProposerBias") -> Table:
         [name, *(f"{n:,}" for n in (counts.accepted, counts.edited, counts.rejected))]
         for name, counts in sorted(bias.proposers.items())
     ]
-    return Table("What became of proposals, by proposer", ["", "accepted", "of them edited", "rejected"], rows)
+    return Table("Instances of finished frames, by proposer", ["", "accepted", "of them edited", "rejected"], rows)
 
 
 def _recall_table(bias: "ProposerBias") -> Table:

@@ -13,7 +13,8 @@ def export(project: str, out: str, format: Literal["avatar", "coco", "cvat", "la
 
     Args:
         project: folder of a project, or one in AVATAR's layout.
-        out: a new folder (avatar; cvat: one XML file a clip), or a JSON file (coco, label_studio).
+        out: a new folder (avatar; cvat: one XML file a clip), or a JSON file (coco, label_studio; the
+            labelling configuration is written beside it, as .xml).
         format: AVATAR's layout, COCO instances with video ids, CVAT for video 1.1, or Label Studio JSON.
 
     Raises:
@@ -33,6 +34,7 @@ def export(project: str, out: str, format: Literal["avatar", "coco", "cvat", "la
     elif format == "label_studio":
         lost = label_studio.LOST
         _write(path, json.dumps(label_studio.to_label_studio(tree)) + "\n")
+        _write(path.with_suffix(".xml"), label_studio.to_config(tree))
     else:
         lost = cvat.LOST
         for clip, frames in tree.items():

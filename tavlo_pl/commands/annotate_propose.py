@@ -1,12 +1,12 @@
 """``tavlo annotate propose``: frames and instances that a person decides about."""
 
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from tavlo_pl.annotate.activity import Activity
 from tavlo_pl.commands.data_index import write_table
-from tavlo_pl.data.media import DEFAULT_LIMITS, Limits
 from tavlo_pl.engine.options import DEFAULT_RAY, EngineName, RayOptions, make_engine
 from tavlo_pl.errors import RunFailedError
 
@@ -14,19 +14,9 @@ REASONS_SHOWN = 3
 DEFAULT_ACTIVITY = Activity()
 
 
-def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of the models
+def propose(  # noqa: PLR0913, PLR0917  # the options of the models
     root: str | list[str],
     out: str,
-    csv: str | None = None,
-    min_frames: int = 200,
-    max_frames: int = 300,
-    duration_s: float = 10.0,
-    width: int | None = 640,
-    height: int | None = 360,
-    held_out: str | list[str] | None = None,
-    ids: str | None = None,
-    draw: int | None = None,
-    seed: int = 0,
     jobs: int = 2,
     activity: Activity = DEFAULT_ACTIVITY,
     frames_per_region: int = 2,
@@ -35,13 +25,14 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
     detector_weights: str = "download",
     min_score: float = 0.3,
     most_instances: int = 20,
+    segmenter: str = "none",
     tagger: str = "none",
     tagger_weights: str = "none",
     ckpt_path: str | None = None,
     allow_import: list[str] = [],  # noqa: B006  # a list, so that jsonargparse parses one; it is not changed
-    limits: Limits = DEFAULT_LIMITS,
     engine: EngineName = "local",
     ray: RayOptions = DEFAULT_RAY,
+    **selection: Any,
 ) -> None:
     """Proposes sharp frames of audio-active regions, with masks, boxes, audio tags and heatmaps.
 
@@ -50,16 +41,6 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
     Args:
         root: folder, tar archive or video; several as "[a, b]".
         out: folder of the project.
-        csv: vggsound.csv, for categories; videos that it does not name are left out.
-        min_frames: fewest frames of a clip.
-        max_frames: most frames of a clip.
-        duration_s: length of video and audio, to half a second.
-        width: of the frames in pixels; null takes any.
-        height: of the frames in pixels; null takes any.
-        held_out: clips that must not be taken: AVATAR's root, vggss.json, a list of ids, a table; several as "[a, b]".
-        ids: take only the clips of this text file, <id>_<start> or the id alone, one a line.
-        draw: take so many clips, drawn by the seed.
-        seed: of the draw.
         jobs: processes of the local engine; each loads the models.
         activity: when audio counts as active.
         frames_per_region: maximum number of frames of a region, the sharpest first.
@@ -68,13 +49,15 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
         detector_weights: a file of its weights, download (by torchvision), or none for random ones.
         min_score: lowest score of a detection.
         most_instances: maximum number of detections in a frame.
+        segmenter: a SAM 2 model of transformers by name or folder, facebook/sam2.1-hiera-tiny for example, which
+            makes masks of boxes and of peaks of heatmaps; or none.
         tagger: yamnet, an audio classification model of transformers by name or folder, or none.
         tagger_weights: a .safetensors file with YAMNet's weights.
         ckpt_path: checkpoint of tavlo fit whose heatmaps are proposed; packaged for the packaged one.
         allow_import: packages whose classes the configuration of the checkpoint may name.
-        limits: what media files may state of themselves.
         engine: where clips are read: local (this machine) or ray (a Ray cluster, extra [ray]).
         ray: options of the engine ray; a task with a GPU runs the checkpoint there.
+        **selection: which clips, as for tavlo data index; jsonargparse finds these options at the call below.
 
     Raises:
         ConfigError: an option is invalid, or the folder has proposals of other options.
@@ -88,8 +71,8 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
     from tavlo_pl.data.index import Index
 
     options = ProposalOptions(
-        activity, frames_per_region, apart_s, detector, detector_weights, min_score, most_instances, tagger,
-        tagger_weights, ckpt_path, tuple(allow_import),
+        activity, frames_per_region, apart_s, detector, detector_weights, min_score, most_instances, segmenter,
+        tagger, tagger_weights, ckpt_path, tuple(allow_import),
     )  # fmt: skip
     failed = {}
     with make_engine(engine, jobs, ray) as chosen:
@@ -97,8 +80,7 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of data index and those of
         project = Project(Path(out))
         project.claim(options)
         table = str(project.folder / "clips.parquet")
-        accept = (min_frames, max_frames, duration_s, width, height)
-        write_table(chosen, root, table, csv, *accept, held_out, ids, draw, seed, limits)
+        write_table(chosen, root, table, **selection)
         total = len(Index(table, split=None).clips())
         for clip, reason in tqdm(propose_all(project, options, chosen), "clips", total, unit="clip"):
             if reason:

@@ -1,13 +1,13 @@
 """``tavlo app``: a local page that localizes the sound sources of an uploaded video."""
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import auto_cli
 
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.io import hub
 
 
 def app(
@@ -16,6 +16,8 @@ def app(
     maps_per_second: float | None = 4.0,
     aspect: Literal["squash", "keep"] = "squash",
     max_mib: int = 4096,
+    video_stream: int | None = None,
+    audio_stream: int | None = None,
     allow_import: list[str] = [],  # noqa: B006  # a list, so that jsonargparse parses one; it is not changed
 ) -> None:
     """Serves a page on 127.0.0.1 that localizes the sound sources of uploaded videos.
@@ -26,6 +28,9 @@ def app(
         maps_per_second: heatmaps per second; null for one per segment, the rate of the model.
         aspect: squash resizes frames to a square, as in training; keep pads them with black bars.
         max_mib: maximum size of a video in MiB.
+        video_stream: number of the video stream to read in files with several, counted from 0; null for the one that
+            players show.
+        audio_stream: number of the audio stream, likewise.
         allow_import: packages whose classes the configuration of the checkpoint may name. Naming a class imports its
             module, which runs it.
 
@@ -38,8 +43,11 @@ def app(
     if max_mib < 1:
         raise ConfigError(f"--max_mib {max_mib} must be at least 1")
     from tavlo_pl.app.serve import serve  # it imports torch, which --help does not need
+    from tavlo_pl.data.media import select_streams
 
-    serve(Path(ckpt_path) if ckpt_path else None, port, maps_per_second, aspect, max_mib * 2**20, allow_import)
+    checkpoint = hub.local_path(ckpt_path) if ckpt_path else None
+    select_streams(video_stream, audio_stream)
+    serve(checkpoint, port, maps_per_second, aspect, max_mib * 2**20, allow_import)
 
 
 def main(args: list[str]) -> int:

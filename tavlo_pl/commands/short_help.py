@@ -2,7 +2,7 @@
 
 MORE = "all options, those of the Trainer too: tavlo {command} --help_all"
 
-CKPT = ("--ckpt_path FILE", "checkpoint; takes model and data from it")
+CKPT = ("--ckpt_path FILE", "checkpoint, or hf://owner/name; takes model and data from it")
 OUT = ("--out DIR", "run folder (default: <command> in the run folder of the checkpoint)")
 DEVICE = ("--trainer.accelerator NAME", "auto, cpu or gpu")
 IMPORT = ("--allow_import PKG", "packages whose classes a configuration may name")

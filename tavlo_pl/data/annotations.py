@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image
 
 from tavlo_pl.errors import AnnotationError, ConfigError
 from tavlo_pl.io.files import read_bytes
+from tavlo_pl.io.images import decode_image
 from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES
 from tavlo_pl.metrics.protocols import MixedFrames, SampleUnit, Size
 from tavlo_pl.types import SCENARIOS, Cue, Scenario
@@ -251,13 +251,12 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.boo
     """(h, w) mask of the pixels of an image that are above 0, resized by nearest neighbour.
 
     Raises:
-        AnnotationError: the file is not an image, or has more pixels than Pillow accepts from untrusted files.
+        AnnotationError: the file is not an image, or has more pixels than annotated images have.
     """
     content = read_bytes(path, LARGEST_FRAME_BYTES, AnnotationError)
     try:
-        with Image.open(BytesIO(content)) as image:
-            grey = image.convert("L")
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        grey = decode_image(content, "L")
+    except ValueError as error:
         raise AnnotationError(f"{path}: no image that holds a mask ({error}); unpack it again.") from error
     return np.asarray(grey if size is None else grey.resize(size[::-1], Image.Resampling.NEAREST)) > 0
 

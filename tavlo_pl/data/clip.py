@@ -89,6 +89,14 @@ class Clip:
         """
         return replace(self, start_s=self.start_s + offset_s, annotations=())
 
+    def drawn(self, rng: np.random.Generator) -> "Clip":  # noqa: ARG002  # for clips that are made
+        """The clip as training shows it in one epoch; a clip that is made when it is read may draw its content anew.
+
+        Args:
+            rng: decides everything that is drawn.
+        """
+        return self
+
     def frame_times(self) -> NDArray[np.float64]:
         """(N,) presentation times of all frames of the file.
 

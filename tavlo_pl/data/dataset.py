@@ -207,7 +207,7 @@ class ClipDataset(Dataset[Item]):
         for candidate in islice(self._candidates(epoch, index), self.max_tries):
             rng = np.random.default_rng((self.seed, epoch, candidate))
             offsets = segments.draw(self.spec.segments, self.spec.duration_s, rng)
-            clip = self._part(epoch, candidate)
+            clip = self._part(epoch, candidate).drawn(np.random.default_rng((self.seed, epoch, candidate, 5)))
             size = self.augment.read_size(self.spec.image_size)
             try:
                 item = self._read(candidate, clip, clip.start_s + offsets, size)

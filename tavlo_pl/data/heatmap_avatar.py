@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tavlo_pl.data.heatmap_folder import BROKEN, HeatmapFolder, check_cells
+from tavlo_pl.data.heatmap_folder import HeatmapFolder, check_cells
 from tavlo_pl.data.scored_samples import ScoredSample
 from tavlo_pl.errors import PredictionError
-from tavlo_pl.io.arrays import describe, read_header
+from tavlo_pl.io.arrays import BROKEN, describe, read_header
 from tavlo_pl.io.files import check_regular
 from tavlo_pl.metrics.functional.in_time import Blend
 from tavlo_pl.metrics.protocols import TimeChoice

@@ -12,10 +12,6 @@ image are supported.
 """
 
 import re
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -26,7 +22,7 @@ from numpy.typing import NDArray
 from tavlo_pl.data import media
 from tavlo_pl.data.scored_samples import ScoredSample
 from tavlo_pl.errors import DatasetNotFoundError, PredictionError
-from tavlo_pl.io.arrays import ArrayFile, Schema
+from tavlo_pl.io.arrays import BROKEN, ArrayFile, Schema
 from tavlo_pl.io.files import check_regular
 from tavlo_pl.io.walk import walk_files
 from tavlo_pl.metrics.functional.in_time import Blend, blend_in_time
@@ -56,22 +52,6 @@ OF_PREDICT = {"duration_s", "size", "frame_time_s"}
 
 NAMED = 5
 """Number of other arrays that a message names if there is no heatmap."""
-
-BROKEN = (
-    OSError,
-    ValueError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    SyntaxError,
-    RuntimeError,
-    OverflowError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""Exceptions of `numpy.load` for damaged files; it parses the header of an array as Python."""
 
 ONE_MAP = Blend(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.float32))
 

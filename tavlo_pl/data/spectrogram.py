@@ -103,10 +103,14 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """(B, L) waveform in [-1, 1] to (B, 1, F, W) standardised log-mel of the same floating type."""
+        centres = torch.from_numpy(column_centres(self.columns, waveform.shape[-1])).to(waveform.device)
+        return self.at(waveform, centres)
+
+    def at(self, waveform: Tensor, centres: Tensor) -> Tensor:
+        """`forward` with the samples (W,) at which the columns are centred."""
         half = WINDOW_SAMPLES // 2
-        starts = torch.from_numpy(column_centres(self.columns, waveform.shape[-1])).to(waveform.device)
-        padded = F.pad(waveform.float(), (half, half))
-        pieces = padded.unfold(-1, WINDOW_SAMPLES, 1)[:, starts] * self.window  # (B, W, window)
+        samples = centres[:, None] + torch.arange(WINDOW_SAMPLES, device=waveform.device)
+        pieces = F.pad(waveform.float(), (half, half))[:, samples] * self.window  # (B, W, window)
         spectrum = torch.fft.rfft(pieces)  # (B, W, window // 2 + 1)
         power = spectrum.real.square() + spectrum.imag.square()
         decibel = 10 * torch.log10(power @ self.filters + 10 ** (FLOOR_DB / 10))  # (B, W, F)

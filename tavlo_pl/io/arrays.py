@@ -1,7 +1,10 @@
 """Arrays of ``.npy`` and ``.npz`` files: shape and type are checked before values are read."""
 
 import math
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -19,6 +22,22 @@ MOST_HEADER_BYTES = 4096
 
 MOST_DIMENSIONS = 8
 
+BROKEN = (
+    OSError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    SyntaxError,
+    RuntimeError,
+    OverflowError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""Exceptions of `numpy` and `zipfile` for damaged files; the header of an array is parsed as Python."""
+
 SUFFIX = ".npy"
 
 
@@ -26,7 +45,7 @@ class Schema(NamedTuple):
     """What an array must be.
 
     Attributes:
-        kinds: letters of `numpy.dtype.kind`; numbers have at most 8 bytes.
+        kinds: letters of `numpy.dtype.kind`; numbers have at most 8 bytes, texts (``U``) any number.
         dimensions: numbers of dimensions that it may have.
         low: least value; None for values that are checked where they are used.
         high: largest value.
@@ -44,9 +63,11 @@ class Schema(NamedTuple):
             ValueError: they are not as the schema says.
         """
         dtype, axes = header.dtype, len(header.shape)
-        if dtype.kind not in self.kinds or dtype.itemsize > 8 or axes not in self.dimensions:
+        too_long = dtype.itemsize > 8 and dtype.kind != "U"
+        if dtype.kind not in self.kinds or too_long or axes not in self.dimensions:
             wanted = " or ".join(map(str, self.dimensions))
-            raise ValueError(f"{name} is {describe(header)}, not numbers with {wanted} axes")
+            what = "texts" if self.kinds == "U" else "numbers"
+            raise ValueError(f"{name} is {describe(header)}, not {what} with {wanted} axes")
         if not header.data_bytes:
             raise ValueError(f"{name} is empty")
 
@@ -135,8 +156,10 @@ class ArrayFile:
         """Reads arrays by name after checking their headers.
 
         Raises:
-            ValueError: an array is not as its schema says.
+            ValueError: an array is missing or not as its schema says.
         """
+        if missing := wanted.keys() - set(self.names):
+            raise ValueError(f"no array {', '.join(sorted(missing))}")
         found = {}
         with zipfile.ZipFile(self.path) as archive:
             for name, schema in wanted.items():

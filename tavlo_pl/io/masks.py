@@ -17,10 +17,14 @@ def unpack_mask(packed: bytes, pixels: int) -> NDArray[np.bool_]:
     Raises:
         ValueError: the bytes are not those of a mask of this many pixels.
     """
+    size = -(-pixels // 8)
     try:
-        bits = np.frombuffer(zlib.decompress(packed), np.uint8)
+        bits = np.frombuffer(
+            zlib.decompressobj().decompress(packed, size + 1), np.uint8
+        )  # a few bytes may unpack to any
     except zlib.error as error:
         raise ValueError(f"no packed mask ({error})") from error
-    if len(bits) != -(-pixels // 8):
-        raise ValueError(f"a packed mask of {8 * len(bits)} pixels instead of {pixels}")
+    if len(bits) != size:
+        more = "more than " if len(bits) > size else ""
+        raise ValueError(f"a packed mask of {more}{8 * len(bits)} pixels instead of {pixels}")
     return np.unpackbits(bits, count=pixels).view(np.bool_)

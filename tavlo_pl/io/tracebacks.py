@@ -12,6 +12,11 @@ NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory",
 """Parts of the messages of torch, CUDA and the system where memory is lacking."""
 
 
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether Python, torch, CUDA or the system could not allocate memory."""
+    return isinstance(error, MemoryError) or any(part in str(error).lower() for part in NO_MEMORY)
+
+
 def describe_failure(error: BaseException, command: str, log: Path | None = None) -> TavloError:
     """Converts an unexpected exception into an error for the user.
 
@@ -26,7 +31,7 @@ def describe_failure(error: BaseException, command: str, log: Path | None = None
     """
     message = " ".join(str(error).split())
     described = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    if isinstance(error, MemoryError) or any(part in message.lower() for part in NO_MEMORY):
+    if is_lack_of_memory(error):
         return RunFailedError(f"not enough memory ({described}); run it with smaller batches or fewer workers")
     if isinstance(error, OSError) and error.errno is not None:
         return RunFailedError(f"{error.filename or 'a file'}: {error.strerror}; check the disk, then run it again")

@@ -17,6 +17,7 @@ from tavlo_pl.metrics.protocols import AVATAR, VALIDATION, Protocol
 from tavlo_pl.metrics.sounding_threshold import SoundingThreshold
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.models.optimizers import WarmupCosine
+from tavlo_pl.nn.pretrained.training import PartlyTrained
 from tavlo_pl.types import Batch
 
 UNANNOTATED = 2**40
@@ -24,6 +25,12 @@ UNANNOTATED = 2**40
 
 TRAINING_DRAWS, VALIDATION_DRAWS = 0, 1
 """First number of the seed of a step's random numbers."""
+
+WITHOUT_FLOAT64 = ("mps",)
+"""Types of devices that have no float64, in which metrics count: they get the maps on the CPU."""
+
+DEVICE_INPUTS = ("frames", "waveform", "mismatched_waveform")
+"""What of a batch such a device gets."""
 
 WITHOUT_FILES: dict[str, Any] = {
     "init_from": None,
@@ -115,12 +122,26 @@ class AVLocalizer(LightningModule, ABC):
 
     @property
     def sound_names(self) -> tuple[str, ...]:
-        """Names of the C classes of `sound_scores`; empty for a model whose audio encoder tells no classes."""
+        """Names of the C classes of sounds; empty for a model whose audio encoder tells no classes."""
         return ()
 
-    def sound_scores(self, spectrogram: Tensor, segments: int) -> Tensor:
-        """(B, T, C) scores of the classes of sounds in each segment, each in 0..1."""
-        return spectrogram.new_zeros(len(spectrogram), segments, 0)
+    def localize_windows(self, frames: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+        """`localize` and the classes of sounds for overlapping windows; a subclass may encode each frame once.
+
+        Args:
+            frames: (N, 3, H, W) uint8, the frames of all windows.
+            windows: (B, T) int64, which of them a window has.
+            spectrogram: (B, 1, F, W) log-mel.
+
+        Returns:
+            (B, T, h, w) raw scores, and (B, T, C) scores of `sound_names` in each segment, each in 0..1.
+        """
+        return self.localize(frames[windows], spectrogram), spectrogram.new_zeros(*windows.shape, 0)
+
+    def random_encoders(self) -> list[str]:
+        """Names of the frozen encoders that were made with random weights, which a checkpoint may have replaced."""
+        parts = [(name, getattr(part, "partly", None)) for name, part in self.named_modules()]
+        return [name for name, partly in parts if isinstance(partly, PartlyTrained) and partly.keeps_random]
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, T, h, w) raw scores in [-1, 1] of a batch."""
@@ -129,6 +150,13 @@ class AVLocalizer(LightningModule, ABC):
     def on_fit_start(self) -> None:
         """Stores the seed of the run, from which the random numbers of every step derive."""
         self.run_seed = torch.initial_seed()
+
+    @override
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Moves a batch; to a device without float64 only what the model takes, the rest stays on the CPU."""
+        if device.type not in WITHOUT_FLOAT64:
+            return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return batch | {name: batch[name].to(device) for name in DEVICE_INPUTS if name in batch}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step; its random numbers (dropout, shifts, noise) depend on (seed, step, micro-batch, rank) alone.
@@ -151,7 +179,7 @@ class AVLocalizer(LightningModule, ABC):
             seed_draws(VALIDATION_DRAWS, self.run_seed, 0, batch_idx, self.global_rank)
             loss = self.training_loss(batch["frames"], batch["spectrogram"])["loss"]
             self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
-        heatmap = self(batch)
+        heatmap = for_metrics(self(batch))
         if "targets" in batch:
             self.val_suite.update({"model": heatmap}, batch["targets"])
         self.val_threshold.update(*_with_source(heatmap, batch))
@@ -175,11 +203,11 @@ class AVLocalizer(LightningModule, ABC):
             self.test_suite.update_left_out(batch["bad_clips"])
         if "targets" not in batch:
             return None
-        maps = {"model": self(batch)}
+        maps = {"model": for_metrics(self(batch))}
         mismatched: dict[str, Tensor] = {}
         if "mismatched_spectrogram" in batch:
             spectrograms = [batch["mismatched_spectrogram"], batch["silence_spectrogram"], batch["noise_spectrogram"]]
-            found = self.localize_each(batch["frames"], spectrograms)
+            found = [for_metrics(each) for each in self.localize_each(batch["frames"], spectrograms)]
             maps["mismatched_audio"], mismatched["silence"], mismatched["white_noise"] = found
         self.test_suite.update(maps, batch["targets"], mismatched)
         return {"heatmap": maps["model"]}
@@ -208,6 +236,11 @@ class AVLocalizer(LightningModule, ABC):
                         prog_bar=prefix == "val" and name == "ciou_mean",
                         rank_zero_only=False,
                     )
+
+
+def for_metrics(maps: Tensor) -> Tensor:
+    """The maps, on the CPU if their device has no float64."""
+    return maps.cpu() if maps.device.type in WITHOUT_FLOAT64 else maps
 
 
 def remove_downloads(arguments: MutableMapping[str, Any]) -> None:

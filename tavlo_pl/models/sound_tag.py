@@ -48,7 +48,7 @@ class SoundTag(Untrained):
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, H / 32, W / 32) scores in [0, 1]; the audio is a waveform in columns."""
         batch, segments = frames.shape[:2]
-        heard = self.sounds.classify(spectrogram, segments) @ self.pairs  # (B, T, 1000)
+        heard = self.sounds.classify(self.sounds(spectrogram, segments)) @ self.pairs  # (B, T, 1000)
         seen = self.images(frames.flatten(0, 1)).unflatten(0, (batch, segments))
         return torch.einsum("btc,btchw->bthw", heard, seen).clamp(0, 1)
 

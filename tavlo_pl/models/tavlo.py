@@ -82,22 +82,24 @@ class TAVLO(AVLocalizer):
         """Names of the classes that the audio encoder tells."""
         return self.audio.class_names
 
-    def sound_scores(self, spectrogram: Tensor, segments: int) -> Tensor:
-        """(B, T, C) scores of the audio encoder's classes; see the base class."""
-        return self.audio.classify(spectrogram, segments)
-
     def encode_audio(self, spectrogram: Tensor, segments: int) -> Tensor:
         """(B, 1, F, W) log-mel to (B, T, D_f) features."""
-        features = self.project_audio(self.audio(spectrogram, segments))
-        changes: Tensor = self.change_audio(features[:, :, None])
-        return changes[:, :, 0]
+        return self._audio_features(self.audio(spectrogram, segments))
 
     def encode_frames(self, frames: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """(B, T, 3, H, W) uint8 to (B, T, hw, D) tokens before the AST blocks, and (h, w)."""
         features = self.project(self.visual(frames.flatten(0, 1)))  # (BT, D_f, h, w)
+        return self._visual_tokens(features.unflatten(0, frames.shape[:2]))
+
+    def _audio_features(self, encoded: Tensor) -> Tensor:
+        """(B, T, D_a) of the encoder to (B, T, D_f)."""
+        changes: Tensor = self.change_audio(self.project_audio(encoded)[:, :, None])
+        return changes[:, :, 0]
+
+    def _visual_tokens(self, features: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """(B, T, D_f, h, w) to (B, T, hw, D) tokens before the AST blocks, and (h, w)."""
         grid = (features.shape[-2], features.shape[-1])
-        cells = features.flatten(2).transpose(1, 2).unflatten(0, frames.shape[:2])  # (B, T, hw, D_f)
-        return self.attention.embed_frames(self.change(cells), grid), grid
+        return self.attention.embed_frames(self.change(features.flatten(3).transpose(2, 3)), grid), grid
 
     def encode(self, frames: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
         """Audio and visual tokens after the AST blocks.
@@ -127,6 +129,13 @@ class TAVLO(AVLocalizer):
         tokens = (self.attention(self.attention.embed_audio(features), visual) for features in encoded)
         scores = (self._scores(*pair) for pair in tokens)
         return [values.view(*values.shape[:-1], *grid) for values in scores]
+
+    def localize_windows(self, frames: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+        """Heatmaps and classes of sounds of overlapping windows; each frame and each sound is encoded once."""
+        visual, grid = self._visual_tokens(self.project(self.visual(frames))[windows])
+        encoded = self.audio(spectrogram, windows.shape[1])
+        tokens = self.attention(self.attention.embed_audio(self._audio_features(encoded)), visual)
+        return self._scores(*tokens).unflatten(-1, grid), self.audio.classify(encoded)
 
     def _scores(self, audio: Tensor, visual: Tensor) -> Tensor:
         """(B, T, D) audio and (B, T, hw, D) visual tokens to (B, T, hw) scores."""

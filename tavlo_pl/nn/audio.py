@@ -54,17 +54,16 @@ class AudioEncoder(nn.Module, ABC):
         """Names of the C classes of `classify`; empty for an encoder that tells no classes."""
         return ()
 
-    def classify(self, spectrogram: Tensor, segments: int) -> Tensor:
+    def classify(self, features: Tensor) -> Tensor:
         """Scores the classes of sounds in each segment.
 
         Args:
-            spectrogram: as for `forward`.
-            segments: T.
+            features: (B, T, D_a) of `forward`.
 
         Returns:
             (B, T, C), each in 0..1; C is 0 for an encoder that tells no classes.
         """
-        return spectrogram.new_zeros(len(spectrogram), segments, 0)
+        return features.new_zeros(*features.shape[:2], 0)
 
     def compiled_parts(self) -> list[nn.Module]:
         """The modules that ``model.compile`` compiles."""
@@ -129,7 +128,7 @@ class SegmentCNN(AudioEncoder):
         pieces = spectrogram.unfold(-1, columns // count, columns // count).movedim(3, 1)  # (B, count, 1, F, W/count)
         pieces = pieces[:, torch.arange(segments).clamp(max=count - 1)]  # (B, T, 1, F, W/count)
         feature: Tensor = self.segment(self.front(pieces.flatten(0, 1)))  # (BT, D, 1, 1)
-        features = feature.view(len(pieces), segments, -1)
+        features = feature.view(pieces.shape[0], segments, -1)
         return features if self.span == "segment" else features.mean(1, keepdim=True).expand_as(features)
 
     def compiled_parts(self) -> list[nn.Module]:

@@ -52,7 +52,7 @@ class TemporalConv(nn.Module):
 
 def mirrored(moments: Tensor, segments: int) -> Tensor:
     """Positions of segments, reflected at the first and the last one; the only segment where there is one."""
-    period = max(1, 2 * (segments - 1))
+    period = torch.full_like(moments, 2 * (segments - 1)).clamp(min=1)  # a tensor: exported models take every number
     folded = moments.remainder(period)
     return torch.minimum(folded, period - folded)
 

@@ -4,6 +4,7 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 
+from tavlo_pl.io import hub
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import load_localizer, load_model, packaged_checkpoint, packaged_checkpoint_note
 from tavlo_pl.predict.checks import Aspect, check_options, check_packages, to_device
@@ -15,7 +16,8 @@ def load(checkpoint: str | Path, device: str | None = None, allow_import: tuple[
     """Loads the model of a checkpoint in evaluation mode; the file is read as plain values, without running its code.
 
     Args:
-        checkpoint: written by ``tavlo fit`` (``.ckpt``), or released weights (``.safetensors``).
+        checkpoint: written by ``tavlo fit`` (``.ckpt``), released weights (``.safetensors``), or the address
+            ``hf://owner/name[@revision]`` of weights at the Hugging Face hub (extra ``[hub]``).
         device: ``cpu`` or ``cuda``; a GPU, if there is one, by default.
         allow_import: packages whose classes the configuration of the checkpoint may name. Naming a class imports its
             module, which runs it.
@@ -29,7 +31,7 @@ def load(checkpoint: str | Path, device: str | None = None, allow_import: tuple[
         model = tavlo_pl.load("runs/mine/checkpoints/best.ckpt")
         heatmap = model.localize(frames, spectrogram)  # (B, T, h, w)
     """
-    return load_model(Path(checkpoint), device, allow_import)
+    return load_model(hub.local_path(checkpoint), device, allow_import)
 
 
 def localize(
@@ -46,7 +48,7 @@ def localize(
 
     Args:
         path: a file with a video and an audio stream, of any length.
-        checkpoint: written by ``tavlo fit``; by default the packaged one (``tavlo_pl/weights/real.md``).
+        checkpoint: as in `load`; by default the packaged one (``tavlo_pl/weights/real.md``).
         maps_per_second: heatmaps per second; by default one per segment, the rate of the model.
         aspect: ``squash`` resizes frames to a square, as in training; ``keep`` pads them with black bars.
         device: ``cpu`` or ``cuda``; a GPU, if there is one, by default.
@@ -70,7 +72,7 @@ def localize(
     used = str(to_device(device))
     if checkpoint is None:
         warnings.warn(packaged_checkpoint_note("checkpoint="), stacklevel=2)
-    chosen = packaged_checkpoint() if checkpoint is None else Path(checkpoint)
+    chosen = packaged_checkpoint() if checkpoint is None else hub.local_path(checkpoint)
     modified_ns = chosen.stat().st_mtime_ns if chosen.is_file() else 0
     return _load_cached(chosen, modified_ns, used, tuple(allow_import)).localize(
         Path(path), None, maps_per_second, aspect

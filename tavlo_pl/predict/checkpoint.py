@@ -58,12 +58,13 @@ def packaged_checkpoint() -> Path:
     return path
 
 
-def release(checkpoint: str | Path, path: str | Path) -> None:
+def release(checkpoint: str | Path, path: str | Path, config: str | None = None) -> None:
     """Writes weights, configuration and threshold of a checkpoint as ``.safetensors``, for testing and prediction.
 
     Args:
         checkpoint: written by ``tavlo fit``.
         path: the new file, ``<name>.safetensors``.
+        config: YAML text to store in place of the configuration of the checkpoint.
 
     Raises:
         CheckpointError: the checkpoint is missing, unreadable, or not of this package.
@@ -71,7 +72,8 @@ def release(checkpoint: str | Path, path: str | Path) -> None:
     content = read_checkpoint(Path(checkpoint))
     if config_text(content, Path(checkpoint)) is None:
         raise CheckpointError(f"{checkpoint} contains no configuration; give a checkpoint written by tavlo fit")
-    write_safe(weights_of(content, Path(checkpoint)), content["tavlo"], Path(path))
+    about = content["tavlo"] if config is None else content["tavlo"] | {"config": config}
+    write_safe(weights_of(content, Path(checkpoint)), about, Path(path))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from tavlo_pl.data import media
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.engine.options import RayOptions, make_engine
 from tavlo_pl.models.base import AVLocalizer
@@ -49,14 +50,14 @@ def predict(
     videos = datamodule.video_folder(folder)
     found = videos.videos()
     options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
+    media.select_streams(options.video_stream, options.audio_stream)
     threshold = threshold_of(read_checkpoint(Path(ckpt_path))) if ckpt_path else None
     note = f"Note: {packaged_checkpoint_note()}." if is_packaged else None
     if is_packaged or threshold is None:
         print(note or f"Note: {NO_THRESHOLD}.", flush=True)
     mark = directory.fingerprint(ckpt_path)
-    made_with = {"checkpoint": mark and mark["sha256"], "spec": asdict(datamodule.clip)} | (
-        {"note": note} if note else {}
-    )
+    made_with = {"checkpoint": mark and mark["sha256"], "spec": asdict(datamodule.clip)}
+    made_with |= {"streams": media.selected_streams(), **({"note": note} if note else {})}
 
     def make_localizer() -> Localizer:
         return Localizer(model, datamodule.clip, threshold, prepare(model, ckpt_path))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tavlo_pl import env
 from tavlo_pl.errors import MediaError, TavloError
+from tavlo_pl.io.tracebacks import is_lack_of_memory
 
 ENDS_RUN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors of the file system that every other video would have too."""
@@ -36,6 +37,8 @@ def as_media_error(path: Path) -> Iterator[None]:
         place = f" ({error.filename})" if error.filename and str(error.filename) != str(path) else ""
         raise MediaError(f"{path}: {error.strerror or error}{place}") from error
     except Exception as error:
+        if is_lack_of_memory(error):
+            raise MediaError(f"{path}: not enough memory for it; run the command again when more is free") from error
         if env.debug():
             traceback.print_exc()
         raise MediaError(f"{path}: {_brief(error)}; set {env.DEBUG}=1 to see the traceback") from error

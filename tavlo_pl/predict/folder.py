@@ -1,6 +1,5 @@
 """The output folder of ``tavlo predict``: the files of a video, and whether it is finished."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +12,9 @@ import numpy as np
 from tavlo_pl.data.datasets.folder import is_overlay_video
 from tavlo_pl.data.heatmap_folder import in_pieces
 from tavlo_pl.data.sample_names import NAME_BYTES, is_valid_name
-from tavlo_pl.errors import ConfigError
+from tavlo_pl.errors import AnnotationError, ConfigError
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
+from tavlo_pl.io.parsing import read_json
 from tavlo_pl.predict.attention import write_attention
 from tavlo_pl.predict.checks import Aspect, check_options
 from tavlo_pl.predict.gallery import write_gallery
@@ -44,6 +44,9 @@ class PredictOptions:
         save_attention: Write the temporal attention of each block as an array and as images.
         layout: Files to write. tavlo: for each video a heatmap archive, a poster, the source positions and an overlay
             video. avatar: heatmap/<video>.npy alone, a map every eighth frame, as the evaluator of AVATAR reads them.
+        video_stream: Number of the video stream to read in files with several, counted from 0. Default: the one that
+            players show.
+        audio_stream: Number of the audio stream, likewise.
 
     Raises:
         ConfigError: an option has a value that is not possible.
@@ -56,6 +59,8 @@ class PredictOptions:
     spectrogram: bool = False
     save_attention: bool = False
     layout: Layout = "tavlo"
+    video_stream: int | None = None
+    audio_stream: int | None = None
 
     def __post_init__(self) -> None:
         check_options(self.maps_per_second, self.aspect)
@@ -230,7 +235,7 @@ def is_same_path(path: Path, other: Path) -> bool:
 def _read_sources(path: Path) -> dict[str, Any]:
     """The content of a ``sources.json``; empty if it cannot be read, so that the video is written again."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path)
+    except AnnotationError:
         return {}
     return content if isinstance(content, dict) else {}

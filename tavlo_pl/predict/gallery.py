@@ -1,11 +1,14 @@
 """``index.html``: all predicted videos of a folder on one page that works offline."""
 
-import json
-from itertools import pairwise
+import math
+from collections import Counter
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tavlo_pl.errors import AnnotationError
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.io.parsing import read_json
 from tavlo_pl.viz.page import render
 
 CURVE_POINTS = 400
@@ -23,8 +26,14 @@ NO_THRESHOLD = (
 THRESHOLD = "Where nothing is coloured, no pixel reaches the checkpoint's threshold: no source is visible."
 
 
+SILENCE = "Silence"
+"""AudioSet's class of a moment without sound."""
+
 HEARD_SHOWN = 12
 """Maximum number of time spans whose sound is named on a card; the longest ones."""
+
+LEAST_SCORE = 0.1
+"""Mean score from which on a class is named beside the best one."""
 
 
 class Heard(NamedTuple):
@@ -35,12 +44,19 @@ class Heard(NamedTuple):
         end_s: end in seconds.
         name: the best class of the audio encoder.
         visible: whether a source is visible; None without a threshold.
+        others: the other classes with high scores, best first.
     """
 
     start_s: float
     end_s: float
     name: str
     visible: bool | None
+    others: tuple[str, ...]
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether there is a sound and no visible source of it."""
+        return self.visible is False and self.name != SILENCE
 
 
 class Card(NamedTuple):
@@ -52,6 +68,7 @@ class Card(NamedTuple):
         facts: content of its ``sources.json``.
         curve: points of the highest score over time in SVG units.
         threshold_y: vertical position of the threshold in SVG units, if there is a threshold.
+        status: whether sources are visible, in words; empty without a threshold.
         heard: what is heard and whether its source is visible, in order of time; empty for a model that tells no
             classes of sounds.
     """
@@ -61,6 +78,7 @@ class Card(NamedTuple):
     facts: dict[str, Any]
     curve: str
     threshold_y: str | None
+    status: str
     heard: list[Heard]
 
 
@@ -97,10 +115,15 @@ def _read_card(path: Path) -> Card | None:
     if not path.with_name(f"{name}.npz").is_file():
         return None
     try:
-        facts = json.loads(path.read_text(encoding="utf-8-sig"))
+        facts = read_json(path)
         facts["made_with"].get("note")
-        return _card(path.parent, name, {**facts, "score": float(facts["score"]), "video": str(facts["video"])})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        numbers = {field: float(facts[field]) for field in ("score", "duration_s", "best_s")}
+        share = facts["visible_share"]
+        if not all(map(math.isfinite, (*numbers.values(), share or 0.0))):
+            return None
+        texts = {field: str(facts[field]) for field in ("sample_id", "video")}
+        return _card(path.parent, name, {**facts, **numbers, **texts})
+    except (AnnotationError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
         return None
 
 
@@ -116,11 +139,29 @@ def _card(folder: Path, name: str, facts: dict[str, Any]) -> Card:
     kept = steps[:: -(-len(steps) // CURVE_POINTS)]
     curve = " ".join(f"{CURVE_WIDTH * step['time_s'] / end_s:.1f},{y(step['score'])}" for step in kept)
     threshold_y = None if threshold is None else y(threshold)
-    return Card(name, (folder / f"{name}.mp4").is_file(), facts, curve, threshold_y, heard_spans(steps, end_s))
+    is_video, status = (folder / f"{name}.mp4").is_file(), visible_status(steps, facts["visible_share"])
+    return Card(name, is_video, facts, curve, threshold_y, status, heard_spans(steps, end_s))
+
+
+def visible_status(steps: list[dict[str, Any]], visible_share: float | None) -> str:
+    """States whether sources are visible.
+
+    Args:
+        steps: of ``sources.json``.
+        visible_share: share of the steps with a visible source; None without a threshold.
+    """
+    if visible_share is None:
+        return ""
+    if visible_share:
+        return f"a source is visible {100 * visible_share:.0f}% of the time"
+    is_silent = all(step.get("sounds") and step["sounds"][0][0] == SILENCE for step in steps)
+    return "nothing is heard" if is_silent else "nothing visible matches the sound"
 
 
 def heard_spans(steps: list[dict[str, Any]], end_s: float) -> list[Heard]:
     """Consecutive steps with the same best class of sound and the same visibility, joined; the longest spans.
+
+    The other classes of a span are those with the highest mean score, as many as a step has.
 
     Args:
         steps: of ``sources.json``.
@@ -129,15 +170,23 @@ def heard_spans(steps: list[dict[str, Any]], end_s: float) -> list[Heard]:
     spans: list[Heard] = []
     times_s = [step["time_s"] for step in steps]
     edges_s = [0.0, *((a + b) / 2 for a, b in pairwise(times_s)), end_s]
-    for step, start_s, stop_s in zip(steps, edges_s, edges_s[1:], strict=False):
-        if not step.get("sounds"):
-            continue
-        span = Heard(start_s, stop_s, step["sounds"][0][0], step["visible"])
-        if spans and spans[-1].end_s == start_s and spans[-1][2:] == span[2:]:
-            span = span._replace(start_s=spans.pop().start_s)
-        spans.append(span)
+    moments = zip(edges_s, edges_s[1:], steps, strict=False)
+    for best, group in groupby(moments, lambda moment: _best_sound(moment[2])):
+        joined = list(group)
+        if best is not None:
+            totals = Counter[str]()
+            for *_, step in joined:
+                totals.update(dict(step["sounds"][1:]))
+            most = len(joined[0][2]["sounds"]) - 1
+            others = (name for name, total in totals.most_common(most) if total >= LEAST_SCORE * len(joined))
+            spans.append(Heard(joined[0][0], joined[-1][1], *best, tuple(others)))
     longest = sorted(spans, key=lambda span: span.start_s - span.end_s)[:HEARD_SHOWN]
     return sorted(longest)
+
+
+def _best_sound(step: dict[str, Any]) -> tuple[str, bool | None] | None:
+    """The best class of a step and whether a source is visible; None for a model that tells no classes."""
+    return (step["sounds"][0][0], step["visible"]) if step.get("sounds") else None
 
 
 def clock(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
@@ -29,15 +30,16 @@ READ_AHEAD_S = 10.0
 class Model(Protocol):
     """The part of ``AVLocalizer`` that prediction needs."""
 
-    def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
-        """(B, T, 3, H, W) uint8 frames and (B, 1, F, W) spectrograms to (B, T, h, w) raw scores."""
-
     @property
     def sound_names(self) -> tuple[str, ...]:
         """Names of the C classes of sounds; empty where the audio encoder tells none."""
 
-    def sound_scores(self, spectrogram: Tensor, segments: int) -> Tensor:
-        """(B, T, C) scores of the classes, each in 0..1."""
+    def localize_windows(self, frames: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) uint8 frames, (B, T) of them for each window and (B, 1, F, W) spectrograms.
+
+        Returns:
+            (B, T, h, w) raw scores, and (B, T, C) scores of the classes of sounds, each in 0..1.
+        """
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, L, 1 + hw, T, T) attention weights."""
@@ -180,9 +182,9 @@ class Localizer:
                 with as_media_error(video.path):
                     if isinstance(computed, Exception):
                         raise computed
-                    frames, spectrogram, scores, sounds = computed
+                    spectrogram, scores, sounds = computed
                     if on_windows is not None:
-                        on_windows(part.to_model_windows(frames, spectrogram, scores))
+                        on_windows(part.to_model_windows(spectrogram, scores))
                     for start, window in zip(part.starts, video.fit.crop_maps(scores).cpu().numpy(), strict=True):
                         video.average.add(start, window)
                     for start, window in zip(part.starts, sounds[:, :, None].cpu().numpy(), strict=True):
@@ -196,20 +198,22 @@ class Localizer:
         return done
 
     def _compute(self, batch: list["_VideoWindows"]) -> list[tuple["_VideoWindows", tuple[Tensor, ...] | Exception]]:
-        """Frames, spectrograms, heatmaps and scores of sounds; if the batch fails, each video is computed alone."""
+        """Spectrograms, heatmaps and scores of sounds; if the batch fails, each video is computed alone."""
         sizes = [len(part.starts) for part in batch]
         try:
             frames = torch.cat([part.frames for part in batch]).to(self.device)
+            before = accumulate((len(part.frames) for part in batch), initial=0)
+            windows = torch.cat([part.windows + first for part, first in zip(batch, before, strict=False)])
             spectrogram = self.audio_transform(torch.cat([part.waveform for part in batch]).to(self.device))
-            heatmap = self.model.localize(frames, spectrogram).float()
+            heatmap, sounds = self.model.localize_windows(frames, windows.to(self.device), spectrogram)
+            heatmap = heatmap.float()
             if not bool(torch.isfinite(heatmap).all()):
                 raise CheckpointError("the scores of the model are NaN or infinite; use a checkpoint of another epoch")
-            sounds = self.model.sound_scores(spectrogram, frames.shape[1])
         except Exception as error:  # noqa: BLE001  # the caller reports it for the video
             if len(batch) == 1:
                 return [(batch[0], error)]
             return [result for part in batch for result in self._compute([part])]
-        computed = (tensor.split(sizes) for tensor in (frames, spectrogram, heatmap, sounds))
+        computed = (tensor.split(sizes) for tensor in (spectrogram, heatmap, sounds))
         return list(zip(batch, zip(*computed, strict=True), strict=True))
 
 
@@ -221,7 +225,8 @@ class _VideoWindows:
         video: the video.
         first: number of the first window.
         starts: start indices of the B windows.
-        frames: (B, T, 3, H, W) uint8.
+        frames: (N, 3, H, W) uint8, each once.
+        windows: (B, T) int64, which of the frames a window has.
         waveform: (B, L) float32, 16 kHz.
     """
 
@@ -229,6 +234,7 @@ class _VideoWindows:
     first: int
     starts: tuple[int, ...]
     frames: Tensor
+    windows: Tensor
     waveform: Tensor
 
     @property
@@ -236,9 +242,9 @@ class _VideoWindows:
         """Whether the video has no further windows."""
         return self.first + len(self.starts) == len(self.video.plan.starts)
 
-    def to_model_windows(self, frames: Tensor, spectrogram: Tensor, heatmap: Tensor) -> ModelWindows:
+    def to_model_windows(self, spectrogram: Tensor, heatmap: Tensor) -> ModelWindows:
         """The windows with the output of the model, see `ModelWindows`."""
-        plan = self.video.plan
+        plan, frames = self.video.plan, self.frames[self.windows].to(spectrogram.device)
         time_s = np.stack([plan.time_s(plan.window_indices(start)) for start in self.starts])
         return ModelWindows(self.video.sample_id, self.first, len(plan.starts), time_s, frames, spectrogram, heatmap)
 
@@ -277,7 +283,7 @@ class _OpenVideo:
         """Reads the next windows, at most `limit`."""
         first, starts = self.num_read, self.plan.starts[self.num_read : self.num_read + limit]
         self.num_read += len(starts)
-        return _VideoWindows(self, first, starts, self.frames.read(starts), self._waveforms(starts))
+        return _VideoWindows(self, first, starts, *self.frames.read(starts), self._waveforms(starts))
 
     def _waveforms(self, starts: tuple[int, ...]) -> Tensor:
         """(B, L) waveforms of windows, cut from one decoded span."""
@@ -310,16 +316,16 @@ class _FrameReader:
         self.next_index = 0  # grid index of the first frame that is not yet decoded
         self.end = plan.starts[-1] + (plan.segments - 1) * plan.phases + 1
 
-    def read(self, starts: tuple[int, ...]) -> Tensor:
-        """Returns (B, T, 3, side, side) uint8 frames of windows."""
+    def read(self, starts: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Returns (N, 3, side, side) uint8 frames, each once, and (B, T) which of them are in each window."""
         windows = np.stack([self.plan.window_indices(start) for start in starts])
         if windows.max() >= self.next_index:
             ahead = self.next_index + round(READ_AHEAD_S / self.plan.step_s)
             self._decode(min(self.end, max(ahead, int(windows.max()) + 1)))
         self.kept = {k: frame for k, frame in self.kept.items() if k >= starts[0]}
-        stacked = np.stack([self.kept[k] for k in windows.ravel().tolist()])
-        frames = torch.from_numpy(stacked).permute(0, 3, 1, 2).unflatten(0, windows.shape)
-        return self.fit.pad_frames(frames).contiguous()
+        indices, places = np.unique(windows, return_inverse=True)
+        frames = torch.from_numpy(np.stack([self.kept[k] for k in indices.tolist()])).permute(0, 3, 1, 2)
+        return self.fit.pad_frames(frames).contiguous(), torch.from_numpy(places.reshape(windows.shape))
 
     def _decode(self, end: int) -> None:
         indices = np.arange(self.next_index, end)

@@ -1,8 +1,7 @@
 """Reads the results of a run that ``tavlo test`` or ``tavlo score`` has written."""
 
 import csv
-import json
-import zipfile
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.io.parsing import read_json, read_text
 from tavlo_pl.metrics.figure import CROSS_EVENT, MODEL_ROW, OFF_SCREEN, ON_SCREEN, TN_RATE, Figure, read_figures
 from tavlo_pl.run.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps
 from tavlo_pl.types import SCENARIOS
@@ -149,10 +149,10 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 def _read(name: str, file: Path) -> RunResults:
     try:
-        results = json.loads(file.read_text(encoding="utf-8-sig"))
+        results = read_json(file)
         run = RunResults(name, file.parent, results, _read_samples(file.with_name(PER_SAMPLE)), _read_maps(file.parent))
         _ = run.rules, run.figures, run.metrics["scenarios"], run.metrics["protocol"]  # other files lack them
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{file.parent}: not the results of a test ({problem}); test or score again") from error
     return run
@@ -164,8 +164,7 @@ def _read_maps(folder: Path) -> SampleMaps | None:
 
 
 def _read_samples(path: Path) -> Samples:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = list(csv.DictReader(file))
+    lines = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
     columns = {name: [line[name] for line in lines] for name in (lines[0] if lines else NAMES)}
     return Samples(
         sample_id=np.array(columns["sample_id"], str),

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from tavlo_pl.errors import PredictionError
+from tavlo_pl.errors import AnnotationError, PredictionError
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.io.parsing import is_number, read_json
 from tavlo_pl.metrics.figure import MISMATCHED_ROW, MODEL_ROW, TN_RATE
 from tavlo_pl.run.provenance import PACKAGE, git_revision
 from tavlo_pl.run.results import PER_SAMPLE, RESULTS
@@ -117,21 +118,42 @@ class RunRecord:
         """A stored record; None if there is none, or if it is of another version.
 
         Raises:
-            PredictionError: the file is not JSON.
+            PredictionError: the file is no record.
         """
+        if not path.exists():
+            return None
         try:
-            fields = json.loads(path.read_text(encoding="utf-8-sig"))
+            fields = read_json(path)
             for name in NAMED:
                 fields[name] = [fields[name]["names"][number] for number in fields[name]["index"]]
-            return cls(**fields)
-        except FileNotFoundError:
+            record = cls(**fields)
+            record._check()
+        except (TypeError, KeyError, IndexError):
             return None
-        except ValueError as error:
+        except (ValueError, AnnotationError) as error:
             raise PredictionError(
                 f"{path}: no record of a run ({error}); remove it, and the run is made again."
             ) from error
-        except (TypeError, KeyError, IndexError):
-            return None
+        return record
+
+    def _check(self) -> None:
+        """Checks the columns of a stored record.
+
+        Raises:
+            ValueError: one is missing, of another length, or holds something else.
+        """
+        texts = {"scenario": self.scenario, "cue": self.cue}
+        numbers = {"clip": self.clip, "cross_event": self.cross_event}
+        length = len(self.clip)
+        for name, column in {**texts, **numbers, **{name: self.values[name] for name in VALUES}}.items():
+            kind = str if name in texts else int if name in numbers else (int, float, type(None))
+            if len(column) != length or not all(isinstance(value, kind) for value in column):
+                raise ValueError(f"{name} must have {length} values, as clip has")
+            if name in VALUES and not all(value is None or is_number(value) for value in column):
+                raise ValueError(f"{name} holds a number that is not finite")
+        costs = (self.seed, self.parameters, self.fit_s, self.inference_s)
+        if not isinstance(self.protocol, dict) or not all(cost is None or is_number(cost) for cost in costs):
+            raise ValueError("protocol, seed and costs must be an object and finite numbers")
 
     def write(self, path: Path) -> None:
         """Writes the record, one line a field."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tavlo_pl import env
 from tavlo_pl.errors import CheckpointError, ConfigError
+from tavlo_pl.io import hub
 from tavlo_pl.io.locking import LOCK
 
 CONFIG = "config.yaml"
@@ -62,13 +63,14 @@ def find_checkpoint(name: str | None, out: str | None, command: str) -> Path | N
     """Returns the checkpoint file that ``--ckpt_path`` refers to.
 
     Args:
-        name: a path, or ``last`` for the last checkpoint of the run folder ``out``; None for no checkpoint.
+        name: a path, an address at the hub (`hub.local_path`), or ``last`` for the last checkpoint of the run folder
+            ``out``; None for no checkpoint.
         out: the run folder, if given.
         command: where it is ``fit`` and the run folder has no ``last.ckpt`` yet, the result is None: the same command
             starts a run and resumes it.
 
     Raises:
-        CheckpointError: the file does not exist.
+        CheckpointError: the file does not exist, or cannot be downloaded.
     """
     if name is None:
         return None
@@ -79,7 +81,7 @@ def find_checkpoint(name: str | None, out: str | None, command: str) -> Path | N
         if command == "fit" and not path.is_file() and _may_start(Path(out)):
             return None
     else:
-        path = Path(name)
+        path = hub.local_path(name)
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give --ckpt_path RUN/{CHECKPOINTS}/best.ckpt")
     return path

@@ -1,6 +1,7 @@
 """How a run ends early: stop signals, a lost parent process, SLURM requeueing, and errors for the user."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -132,7 +133,24 @@ def to_user_error(error: Exception, command: str, log: Path | None) -> TavloErro
             return known
         cause = cause.__cause__
     message = " ".join(str(error).split())
-    return _lightning_error(error, message) or describe_failure(error, command, log)
+    return _device_error(error, message) or _lightning_error(error, message) or describe_failure(error, command, log)
+
+
+def _device_error(error: Exception, message: str) -> TavloError | None:
+    """The error for the user of a device that is absent or lacks an operator, None for anything else."""
+    absent = re.match(r"`(\w+)Accelerator` can not run .* argument of `Trainer`: \[(.*)\]", message)
+    if isinstance(error, MisconfigurationException) and absent:
+        others = absent[2].replace("'", "")
+        return ConfigError(
+            f"--trainer.accelerator {absent[1].lower()}: this machine has no such device; it has {others}"
+        )
+    if isinstance(error, NotImplementedError) and "for the MPS device" in message:
+        operator = (re.findall(r"'(aten::\S+)'", message) or ["an operator"])[0]
+        return ConfigError(
+            f"MPS has no {operator}: set PYTORCH_ENABLE_MPS_FALLBACK=1 to compute it on the CPU, or use "
+            "--trainer.accelerator cpu"
+        )
+    return None
 
 
 def _lightning_error(error: Exception, message: str) -> TavloError | None:

@@ -23,6 +23,7 @@ HIDDEN_WARNINGS = (
     ".*sync_dist=True.*",  # every process computes the metrics of all samples
     ".*callbacks used to create the checkpoint",  # test and validate have no RunCheckpoints
     ".*smaller than the logging interval",
+    ".*You have overridden `transfer_batch_to_device`",  # models keep float64 off MPS
     ".*does not have many workers",
     ".*in eval mode at the start of training",  # frozen encoders
     ".*configure_optimizers. will be overridden by",  # what --optimizer asks for

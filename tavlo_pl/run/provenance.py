@@ -18,7 +18,9 @@ from typing import Any
 import torch
 
 from tavlo_pl import __version__
+from tavlo_pl.errors import AnnotationError
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.io.parsing import read_json
 from tavlo_pl.run.directory import PROVENANCE
 
 GIT_TIMEOUT_S = 10
@@ -66,8 +68,8 @@ def record(folder: Path, **values: Any) -> None:
 def read(folder: Path) -> list[dict[str, Any]]:
     """Returns the starts of a run; an empty list where ``run.json`` is missing or was changed to something else."""
     try:
-        starts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        starts = read_json(folder / PROVENANCE)
+    except AnnotationError:
         return []
     return starts if isinstance(starts, list) and all(isinstance(start, dict) for start in starts) else []
 

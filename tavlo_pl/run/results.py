@@ -12,7 +12,6 @@
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,13 +19,34 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from tavlo_pl.errors import ConfigError
+from tavlo_pl.errors import AnnotationError, ConfigError, PredictionError
+from tavlo_pl.io.arrays import BROKEN, ArrayFile, Schema
 from tavlo_pl.io.atomic import atomic_path
+from tavlo_pl.io.files import check_regular
 from tavlo_pl.io.masks import unpack_mask
+from tavlo_pl.io.parsing import LARGEST_IMAGE_PIXELS, is_image_size, read_json
 
 RESULTS = "results.json"
 PER_SAMPLE = "per_sample.csv"
 MAPS = "maps.npz"
+
+MOST_BYTES = 2**32
+"""Maximum size of the arrays of ``maps.npz``, when unpacked; those of AVATAR have 60 MB, of 256 x 256 cells 4 GB."""
+
+SEGMENTS = ("segment", "next_segment")
+TEXTS = ("sample_id", "clip", "path")
+ARRAYS = {
+    **dict.fromkeys(TEXTS, Schema("U", (1,))),
+    **dict.fromkeys(("showing", *SEGMENTS), Schema("iu", (1,), 0)),
+    "blend": Schema("f", (1,), 0, 1),
+    "time_s": Schema("f", (1,)),
+    "mask": Schema("u", (1,), 0, 255),
+    "mask_length": Schema("iu", (1,), 0, 2**40),
+    "size": Schema("iu", (1,), 1, LARGEST_IMAGE_PIXELS),
+    "frame_time_s": Schema("f", (2,)),
+    "heatmap": Schema("f", (4,), -1e300, 1e300),
+}
+"""The arrays of ``maps.npz``, see `SampleMaps`; ``mask`` holds the packed masks of ``mask_length`` bytes in a row."""
 
 
 def refuse_to_replace(path: Path, options: Mapping[str, Any], *, overwrite: bool, flag: str = "--overwrite") -> None:
@@ -46,7 +66,7 @@ def refuse_to_replace(path: Path, options: Mapping[str, Any], *, overwrite: bool
     if overwrite:
         return
     for other in sorted(path.parent.glob("*.json")):
-        stored = _read_results(other)
+        stored = read_results(other)
         if stored is None:
             continue
         known = stored.get("options")
@@ -69,11 +89,11 @@ def describe_test_data(config: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(config["data"]["test"], default_flow_style=True, width=10_000)).strip()
 
 
-def _read_results(path: Path) -> dict[str, Any] | None:
+def read_results(path: Path) -> dict[str, Any] | None:
     """The content of a file with the figures of an evaluation; None for any other file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path)
+    except AnnotationError:
         return None
     return content if isinstance(content, dict) and {"metrics", "version"} <= content.keys() else None
 
@@ -121,9 +141,16 @@ class SampleMaps(NamedTuple):
         return {"samples": len(self.sample_id), "sha256": digest.hexdigest()}
 
     def truth(self, row: int) -> np.ndarray:
-        """(H, W) bool ground truth of a sample."""
+        """(H, W) bool ground truth of a sample.
+
+        Raises:
+            PredictionError: its mask is damaged.
+        """
         height, width = self.size.tolist()
-        return unpack_mask(self.mask[row], height * width).reshape(height, width)
+        try:
+            return unpack_mask(self.mask[row], height * width).reshape(height, width)
+        except ValueError as error:
+            raise PredictionError(f"{MAPS}: {self.sample_id[row]}: {error}; test or score again") from error
 
     def map_of(self, row: int) -> np.ndarray:
         """(h, w) float32 raw scores of a sample."""
@@ -144,14 +171,43 @@ class SampleMaps(NamedTuple):
         """What `write` wrote.
 
         Raises:
-            OSError, ValueError, KeyError: the file cannot be read, or is something else.
+            PredictionError: the file cannot be read, or is something else.
         """
-        with np.load(path) as archive:
-            arrays = {name: archive[name] for name in cls._fields}
-            joined, ends = arrays["mask"].tobytes(), np.cumsum(archive["mask_length"]).tolist()
-        masks = np.empty(len(ends), object)
-        masks[:] = [joined[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        try:
+            check_regular(path, None, PredictionError)
+            arrays = ArrayFile(path, MOST_BYTES).read(ARRAYS)
+            _check_sizes(arrays)
+            joined, ends = arrays["mask"].tobytes(), np.cumsum(arrays.pop("mask_length")).tolist()
+            masks = np.empty(len(ends), object)
+            masks[:] = [joined[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        except BROKEN as error:
+            raise PredictionError(f"{path}: no maps of a test ({error}); test or score again") from error
         return cls(**(arrays | {"mask": masks}))
+
+
+def _check_sizes(arrays: Mapping[str, np.ndarray]) -> None:
+    """Checks that the arrays of a file belong to the same samples and showings.
+
+    Raises:
+        ValueError: they do not.
+    """
+    samples, shown, moments = len(arrays["sample_id"]), len(arrays["clip"]), arrays["heatmap"].shape[1]
+    sizes = {"path": (shown,), "frame_time_s": (shown, moments), "heatmap": (shown, *arrays["heatmap"].shape[1:])}
+    sizes |= dict.fromkeys(("showing", *SEGMENTS, "blend", "time_s", "mask_length"), (samples,)) | {"size": (2,)}
+    if wrong := next((name for name, size in sizes.items() if arrays[name].shape != size), None):
+        raise ValueError(f"{wrong} has shape {list(arrays[wrong].shape)} instead of {list(sizes[wrong])}")
+    numbers = {"showing": shown} | dict.fromkeys(SEGMENTS, moments)
+    if wrong := next((name for name, count in numbers.items() if arrays[name].max() >= count), None):
+        raise ValueError(f"{wrong} holds {arrays[wrong].max()}, and there are {numbers[wrong]}")
+    height, width = arrays["size"].tolist()
+    if not is_image_size(height, width):
+        raise ValueError(f"masks of {height} x {width} pixels")
+    if arrays["mask_length"].sum() != len(arrays["mask"]):
+        raise ValueError("the masks are incomplete")
+    if any(np.isinf(arrays[name]).any() for name in ("time_s", "frame_time_s")):
+        raise ValueError("a time is infinite")
+    for name in TEXTS:
+        "".join(arrays[name].tolist()).encode()
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from jsonargparse import Namespace
 
 from tavlo_pl import __version__, env
 from tavlo_pl.errors import INTERRUPTED, TERMINATED, ConfigError
+from tavlo_pl.io import hub
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.io.locking import exclusive_folder
 from tavlo_pl.run import directory, provenance
@@ -89,7 +90,8 @@ class RunSession:
         has_released_weights = bool(options.get("model.init_args.init_from"))
         if self.command != "fit" and not (checkpoint or options.allow_untrained or has_released_weights):
             raise directory.no_weights(self.command)
-        self.folder = directory.choose(self.command, options.out, None if is_packaged else checkpoint, config)
+        own = None if is_packaged or hub.is_address(options.ckpt_path) else checkpoint
+        self.folder = directory.choose(self.command, options.out, own, config)
         self.resumes = self.command == "fit" and options.ckpt_path == directory.LAST
         if self.command == "predict" and not self._is_first_process:
             raise ConfigError("predict is one process; start it once, with --engine ray for several processes.")

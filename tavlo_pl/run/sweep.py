@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tavlo_pl.errors import AnnotationError, ConfigError
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.io.parsing import read_json
 from tavlo_pl.run.directory import CHECKPOINTS, LAST
 from tavlo_pl.run.results import RESULTS
 
@@ -88,7 +90,11 @@ class SweepRun:
         """Seconds of all processes that trained this run; None if there was none."""
         if not self.fit_times.is_file():
             return None
-        return sum(map(float, self.fit_times.read_text(encoding="utf-8").split()))
+        text = self.fit_times.read_text(encoding="utf-8", errors="replace")
+        try:
+            return sum(map(float, text.split()))
+        except ValueError as error:
+            raise ConfigError(f"{self.fit_times}: no times ({error}); remove it, and the run has none") from error
 
     @property
     def is_started(self) -> bool:
@@ -102,9 +108,9 @@ class SweepRun:
             config: from `comparable`.
         """
         try:
-            stored = json.loads(self.config_record.read_text(encoding="utf-8-sig"))
+            stored = read_json(self.config_record)
             sha256, before = stored["sha256"], dict(stored["config"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (AnnotationError, ValueError, KeyError, TypeError):
             return "the configuration it was made with is not stored"
         if sha256 == config_sha256(config):
             return None

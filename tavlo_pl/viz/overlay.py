@@ -75,6 +75,8 @@ def blend(frame: np.ndarray, score: np.ndarray) -> np.ndarray:
     Returns:
         (H, W, 3) uint8 RGB.
     """
+    if not score.any():
+        return frame
     opacity = Image.fromarray(to_level(upsample(score, frame.shape[:2])))
     coloured = opacity.copy()
     coloured.putpalette(INFERNO.tobytes())

@@ -67,6 +67,11 @@ def test_damaged_file_is_replaced_by_the_journal(tmp_path: Path) -> None:
     decisions.path(CLIP, OPEN).write_text("{")
     assert decisions.frame(CLIP, OPEN).to_json() == record().to_json()
     assert [frame.to_json() for frame in decisions.frames(CLIP)] == [record().to_json()]
+    decisions.save(CLIP, replace(OPEN, number=8), "ann")
+    decisions.path(CLIP, OPEN).unlink()
+    assert decisions.complete_all() == []
+    assert read_frame(decisions.path(CLIP, OPEN)).to_json() == record().to_json()
+    decisions.path(CLIP, OPEN).write_text("{")
     decisions.journal(CLIP).write_text("[]\n")
     (problem,) = decisions.complete_all()
     assert "line 1 must be an object" in problem and "restore the file" in problem
@@ -111,6 +116,8 @@ def test_mutated_files_are_read_or_refused_in_a_sentence(tmp_path: Path, number:
             message = str(error)
             counts["refused"] += 1
         assert "\n" not in message
+        if path == decisions.path("a", OPEN):  # nothing that was accepted is lost
+            assert read_frame(path).to_json() == record().to_json()
         for each, content in valid.items():
             if each != path and each.suffix == ".jsonl":  # the journal is never changed by a reader
                 assert each.read_bytes() == content

@@ -10,7 +10,7 @@ pytest.importorskip("cv2")
 
 from tavlo_pl.annotate.agreement import iou
 from tavlo_pl.annotate.decisions import Decisions
-from tavlo_pl.annotate.flow import carry, is_cut
+from tavlo_pl.annotate.flow import FlowTracker, is_cut
 from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, Provenance, mask_of, with_mask
 from tavlo_pl.annotate.locks import ClipLocks
 from tavlo_pl.annotate.project import ClipProposals, Project, ProposedFrame
@@ -42,7 +42,7 @@ def scene(count: int, cut: int | None = None) -> tuple[np.ndarray, np.ndarray]:
 
 def test_mask_follows_a_moving_object() -> None:
     frames, masks = scene(12)
-    carried = list(carry(frames, masks[0]))
+    carried = list(FlowTracker().carry(frames, masks[0]))
     assert [each.position for each in carried] == list(range(1, 12))
     assert iou(carried[-1].mask, masks[-1]) > 0.85 > iou(masks[0], masks[-1])
     confidence = [each.confidence for each in carried]
@@ -51,7 +51,7 @@ def test_mask_follows_a_moving_object() -> None:
 
 def test_mask_stops_at_a_cut() -> None:
     frames, masks = scene(8, cut=5)
-    assert [each.position for each in carry(frames, masks[0])] == [1, 2, 3, 4]
+    assert [each.position for each in FlowTracker().carry(frames, masks[0])] == [1, 2, 3, 4]
     grey = frames.mean(-1).astype(np.uint8)
     assert is_cut(grey[4], grey[5]) and not is_cut(grey[3], grey[4])
 
@@ -59,7 +59,7 @@ def test_mask_stops_at_a_cut() -> None:
 def test_mask_of_a_vanished_object_is_lost() -> None:
     frames, masks = scene(6)
     frames[3:] = np.random.default_rng(0).integers(0, 255, (3, HEIGHT, WIDTH, 3))
-    assert max((each.position for each in carry(frames, masks[0])), default=0) <= 3
+    assert max((each.position for each in FlowTracker().carry(frames, masks[0])), default=0) <= 3
 
 
 def make_moving(folder: Path) -> Project:

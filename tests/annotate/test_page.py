@@ -1,11 +1,5 @@
 """The page of ``tavlo annotate serve`` in a browser: real clicks, drags and keys."""
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,91 +11,14 @@ from tavlo_pl.annotate.frames import FrameRecord, mask_of, read_frame
 from tavlo_pl.annotate.project import Project
 from tavlo_pl.data.datasets import AVATAR
 from tavlo_pl.types import Scenario
-from tests.helpers.annotate import CLIPS, SIZE, make_project
+from tests.helpers.annotate import CLIPS, make_project
+from tests.helpers.annotate_page import click, drag, open_page, saved, serving, shown, until
 from tests.helpers.browser import PATIENCE_MS, chromium
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import CDPSession, Page
 
 pytestmark = pytest.mark.slow
-
-HEIGHT, WIDTH = SIZE
-
-
-class Server:
-    """``tavlo annotate serve`` as a process, which can be killed."""
-
-    def __init__(self, project: Project, *args: str) -> None:
-        command = [sys.executable, "-m", "tavlo_pl", "annotate", "serve", str(project.folder), "--port", "0", *args]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().split()[1]
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.process.kill()
-        self.process.wait()
-
-
-@contextmanager
-def serving(project: Project, *args: str) -> Iterator[Server]:
-    server = Server(project, *args)
-    try:
-        yield server
-    finally:
-        server.kill()
-
-
-def open_page(page: "Page", server: Server, annotator: str = "ann") -> list[str]:
-    """Opens the page at 1280 x 720; returns the list of its messages."""
-    messages: list[str] = []
-    page.on("console", lambda message: messages.append(message.text))
-    page.on("pageerror", lambda error: messages.append(str(error)))
-    page.set_viewport_size({"width": 1280, "height": 720})
-    page.goto(server.address)
-    page.wait_for_selector("#work:not([hidden])")
-    page.fill("#annotator", annotator)
-    page.press("#annotator", "Enter")
-    page.select_option("#order", "clips")
-    until(page, "document.getElementById('overlay').clientWidth > 100")
-    return messages
-
-
-def until(page: "Page", condition: str) -> None:
-    """Waits for a condition; `wait_for_function` uses eval, which the Content-Security-Policy forbids."""
-    end_s = time.monotonic() + PATIENCE_MS / 1000
-    while not page.evaluate(condition):
-        assert time.monotonic() < end_s, condition
-        page.wait_for_timeout(20)
-
-
-def saved(page: "Page") -> None:
-    until(page, "document.getElementById('saved').textContent === 'saved'")
-
-
-def shown(page: "Page", clip: str, number: int) -> None:
-    """Waits until a frame is shown."""
-    until(page, f"document.getElementById('clip').textContent === '{clip}'")
-    until(page, f"document.getElementById('place').textContent.startsWith('frame {number},')")
-
-
-def spot(page: "Page", x: float, y: float) -> tuple[float, float]:
-    """Position on the page of a point of the frame."""
-    box = page.locator("#overlay").bounding_box()
-    assert box is not None
-    return box["x"] + x * box["width"] / WIDTH, box["y"] + y * box["height"] / HEIGHT
-
-
-def click(page: "Page", x: float, y: float) -> None:
-    page.mouse.click(*spot(page, x, y))
-
-
-def drag(page: "Page", *points: tuple[float, float]) -> None:
-    page.mouse.move(*spot(page, *points[0]))
-    page.mouse.down()
-    for point in points[1:]:
-        page.mouse.move(*spot(page, *point), steps=4)
-    page.mouse.up()
 
 
 def drag_span(page: "Page", lane: int, from_share: float, to_share: float) -> None:
@@ -300,8 +217,11 @@ def test_key_is_answered_within_100_ms_with_5000_frames(tmp_path: Path) -> None:
     with serving(project) as server, chromium() as page:
         open_page(page, server)
         assert page.evaluate("document.getElementById('progress').textContent").endswith("of 5040 frames finished")
-        took_ms = []
+        used_ms, took_ms = [], []
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
         for _ in range(15):
+            before_ms = thread_ms(session)
             took_ms.append(
                 page.evaluate(
                     "() => new Promise(done => { const start = performance.now();"
@@ -310,5 +230,14 @@ def test_key_is_answered_within_100_ms_with_5000_frames(tmp_path: Path) -> None:
                     "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'n', bubbles: true})); })"
                 )
             )
+            used_ms.append(thread_ms(session) - before_ms)
             page.wait_for_timeout(300)
-        assert np.quantile(took_ms, 0.25) < 100, took_ms  # other work on the machine delays some of them
+        print(f"CPU ms a key: {np.sort(used_ms).round(1)}; elapsed ms: {np.sort(took_ms).round()}")
+        # CPU time, since other work on the machine delays the answer
+        assert np.median(used_ms) < 100, (used_ms, took_ms)
+
+
+def thread_ms(session: "CDPSession") -> float:
+    """CPU time of the thread of the page, which runs its scripts and draws."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(1000 * float(each["value"]) for each in metrics if each["name"] == "ThreadTime")

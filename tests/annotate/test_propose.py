@@ -81,6 +81,7 @@ def test_killed_run_is_continued(videos: Path, tmp_path: Path, number: int) -> N
     assert {name for name in one if one[name] != other[name]} <= {"clips.parquet"}
 
 
+@pytest.mark.slow
 def test_sounding_moments_are_in_active_regions(world: Path, tmp_path: Path) -> None:
     assert propose(world / "test" / "video", tmp_path / "out", "--max_frames", 1000).code == 0
     project, near = Project(tmp_path / "out"), []

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from tavlo_pl.annotate.decisions import Decisions
 from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, Provenance
 from tavlo_pl.annotate.project import ClipProposals, Project, ProposedFrame
+from tavlo_pl.annotate.segmenters import Prompt
 from tavlo_pl.annotate.server import SCRIPTS, STYLES, make_app
 from tavlo_pl.annotate.workspace import Workspace, check_name, is_drawn, uncertainty
 from tavlo_pl.data.annotations import Instance
@@ -102,6 +104,55 @@ def test_decision_is_saved_in_the_avatar_layout(server: str, project: Project) -
         undone = post(server, f"{FRAME}/undo", ANN).json
         assert undone["undo"] == count
     assert undone["state"]["status"] == "open" and undone["state"]["instances"][0]["status"] == "proposed"
+
+
+class Square:
+    """A segmenter whose mask is a square of 10 pixels around the last click; nothing beside an object."""
+
+    name = "sam2"
+
+    def segment(self, frame: np.ndarray, prompt: Prompt) -> tuple[np.ndarray, float] | None:
+        assert frame.shape == (*SIZE, 3)
+        mask = np.zeros(SIZE, bool)
+        if prompt.box is not None or prompt.clicks[-1][2]:
+            x, y = prompt.box[:2] if prompt.box is not None else prompt.clicks[-1][:2]
+            mask[int(y) - 5 : int(y) + 5, int(x) - 5 : int(x) + 5] = True
+        return (mask, 0.75) if mask.any() else None
+
+
+def test_masks_of_clicks_have_the_segmenter_as_proposer(project: Project) -> None:
+    workspace = Workspace(project, segmenter=Square())
+    with running(lambda port: make_app(workspace, port, KEY, "ann")) as server:
+        assert ask(server, f"/k/{KEY}/project").json["segmenter"] is True
+
+        def segment(value: Any) -> Answer:
+            return post(server, f"{FRAME}/segment", ANN, value)
+
+        def save(shape: dict[str, Any]) -> dict[str, Any]:
+            answer = post(server, FRAME, ANN, state({**BOX, **shape}))
+            (each,) = answer.json["state"]["instances"]
+            return dict(each["provenance"])
+
+        first = segment({"clicks": [[30, 20, True]]})
+        assert first.status == 200 and first.json["bbox"] == [25, 15, 10, 10]
+        made = save(first.json)
+        assert (made["by"], made["score"], made["edited"], made["confirmed_by"]) == ("sam2", 0.75, False, "ann")
+        second = segment({"clicks": [[30, 20, True], [60, 30, True]]})
+        assert second.json["bbox"] == [55, 25, 10, 10] and not save(second.json)["edited"]
+        drawn = save({"bbox": [1, 2, 30, 40]})
+        assert (drawn["by"], drawn["edited"]) == ("sam2", True)
+        assert segment({"clicks": [], "box": [40, 40, 10, 10]}).json["bbox"] == [35, 35, 10, 10]
+        nothing = segment({"clicks": [[30, 20, False]]})
+        assert nothing.status == 422 and "finds nothing there" in nothing.json["error"]
+        for wrong in ([], {}, {"clicks": [[1, 2]]}, {"clicks": [[1, "a", True]]}, {"box": [1, 2, 3]}):
+            assert segment(wrong).status == 422
+        assert ask(server, f"{FRAME}/segment?{ANN}", "POST", b"{").status == 400
+
+
+def test_masks_of_clicks_need_a_segmenter(server: str) -> None:
+    answer = post(server, f"{FRAME}/segment", ANN, {"clicks": [[30, 20, True]]})
+    assert answer.status == 422 and "--segmenter" in answer.json["error"]
+    assert ask(server, f"/k/{KEY}/project").json["segmenter"] is False
 
 
 def test_clip_of_another_session_cannot_be_saved(server: str, project: Project) -> None:

@@ -97,7 +97,7 @@ def test_gallery_is_the_same_after_every_validation(tmp_path: Path) -> None:
     assert (first == second).all()
 
 
-def test_gallery_without_tensorboard_draws_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gallery_without_logger_draws_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tavlo_pl.callbacks.gallery.draw_row", lambda *_: pytest.fail("drawn"))
     trainer = Trainer(
         accelerator="cpu",

@@ -16,6 +16,7 @@ import pytest
 
 from tavlo_pl import env
 from tavlo_pl.data.index import probe
+from tavlo_pl.io.locking import exclusive_folder
 from tests.helpers.cli import Outcome, tavlo
 from tests.helpers.clips import write_numbered
 
@@ -283,3 +284,24 @@ def test_index_gives_a_hanging_clip_a_row(good: bytes, tmp_path: Path, monkeypat
     _, rows = index(tmp_path / "index.parquet", root)
     assert rows["hanging.mkv"]["reason"].startswith("too slow: ")
     assert rows["a.mp4"]["reason"] == ""
+
+
+def test_second_index_on_one_table_is_refused(good: bytes, tmp_path: Path) -> None:
+    root = write_files(tmp_path / "clips", {f"{A}_000001.mp4": good})
+    ours, theirs = os.pipe()
+    other = os.fork()
+    if other == 0:
+        with exclusive_folder(tmp_path, ".index.parquet.lock"):
+            os.write(theirs, b"x")
+            signal.pause()
+    os.read(ours, 1)
+    try:
+        outcome = tavlo("data", "index", "--root", root, "--out", tmp_path / "index.parquet", *FILTER)
+        assert outcome.code == 2 and f"in use by another run (process {other} on" in outcome.err, outcome.err
+        assert not list(tmp_path.glob("index.parquet*"))
+        index(tmp_path / "another.parquet", root)
+    finally:
+        os.kill(other, signal.SIGKILL)
+        os.waitpid(other, 0)
+    index(tmp_path / "index.parquet", root)
+    assert {path.name for path in tmp_path.iterdir()} == {"clips", "index.parquet", "another.parquet"}

@@ -1,7 +1,7 @@
 """Every rule and protocol with every data set, through ``tavlo score``, the results of a test, and ``tavlo report``."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -136,8 +136,8 @@ def check_values(metrics: dict[str, Any]) -> None:
         assert {"ap", "max_f1", "loc_acc"} <= groups["all"]["rows"]["model"][metrics["rules"][0]].keys()
 
 
-def check_everywhere(folder: Path, dataset: str, chosen: Protocol, *options: object) -> None:
-    """Scores, tests, compares and reports the same maps."""
+def check_everywhere(folder: Path, dataset: str, chosen: Protocol, *options: object, with_page: bool = False) -> None:
+    """Scores, tests and compares the same maps; and draws the page, which takes longer than all the rest."""
     annotations, out = DATASETS[dataset](folder), folder / "score" / "results.json"
     words = ["--dataset", dataset, "--annotations", annotations, "--predictions", folder / "maps", "--out", out]
     outcome = tavlo("score", *words, *options, "--frame_rate", FRAME_RATE)
@@ -161,20 +161,28 @@ def check_everywhere(folder: Path, dataset: str, chosen: Protocol, *options: obj
     found = [each for rules in comparison.differences.values() for by in rules.values() for each in by.values()]
     assert {each.difference for each in found} == {0.0}
     assert comparison_table(comparison).rows
-    if chosen.rules[0].startswith("universal"):  # drawing a page takes longer than all the rest
+    if with_page:
         page = report_page([tested], [], {}, [])
         assert "ciou_mean" in page and f"Protocol {chosen.label}" in page
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_every_rule_works_with_every_data_set(tmp_path: Path, dataset: str, rule: str) -> None:
-    chosen = AVATAR_PER_FRAME.change(rules=(rule,), size=(SIZE, SIZE))
-    check_everywhere(tmp_path, dataset, chosen, "--protocol", chosen.name, "--rule", rule, "--size", SIZE)
+def each_pair(names: Iterable[str]) -> pytest.MarkDecorator:
+    """Every data set with every name; two of three pairs are marked `slow`, so that each of both is in a fast one."""
+    pairs = [
+        pytest.param(dataset, name, marks=[pytest.mark.slow] if (place + number) % 3 else [], id=f"{dataset}-{name}")
+        for place, name in enumerate(names)
+        for number, dataset in enumerate(DATASETS)
+    ]
+    return pytest.mark.parametrize(("dataset", "name"), pairs)
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
-@pytest.mark.parametrize("dataset", DATASETS)
+@each_pair(RULES)
+def test_every_rule_works_with_every_data_set(tmp_path: Path, dataset: str, name: str) -> None:
+    chosen = AVATAR_PER_FRAME.change(rules=(name,), size=(SIZE, SIZE))
+    check_everywhere(tmp_path, dataset, chosen, "--protocol", chosen.name, "--rule", name, "--size", SIZE)
+
+
+@each_pair(PROTOCOLS)
 def test_every_protocol_works_with_every_data_set(tmp_path: Path, dataset: str, name: str) -> None:
     chosen = PROTOCOLS[name].change(size=(20, 32))
     assert chosen.label == f"{name}, modified (size)"
@@ -186,4 +194,4 @@ def test_every_protocol_works_with_every_data_set(tmp_path: Path, dataset: str, 
     {"avatar": "avatar", "vggss": "vggss_ezvsl", "flickr": "flickr", "is3": "is3", "avsbench": "avsbench"}.items(),
 )
 def test_every_data_set_has_a_default_protocol(tmp_path: Path, dataset: str, name: str) -> None:
-    check_everywhere(tmp_path, dataset, PROTOCOLS[name])
+    check_everywhere(tmp_path, dataset, PROTOCOLS[name], with_page=dataset in ("avatar", "vggss"))

@@ -97,6 +97,7 @@ def test_sweep_resumes_interrupted_and_reports_failed_runs(
     assert "width_2 with seed 5: fit failed with exit code 2" in failed.err
 
 
+@pytest.mark.slow
 def test_sweep_reports_a_rejected_configuration(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
@@ -202,6 +203,7 @@ def test_sweep_help_explains_when_a_run_is_kept() -> None:
     assert "A finished run is kept if the hash of its resolved configuration" in words
 
 
+@pytest.mark.slow
 def test_sweep_tests_an_untrained_model_once(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:

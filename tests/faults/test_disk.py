@@ -39,8 +39,10 @@ def assert_same_end(out: Path, undisturbed: Undisturbed) -> None:
 
 @pytest.mark.parametrize(
     ("step", "kept"),
-    [(1, []), (6, ["best.ckpt", "last.ckpt"])],
-    ids=["first-checkpoint", "later"],
+    [
+        pytest.param(1, [], id="first-checkpoint", marks=pytest.mark.slow),
+        pytest.param(6, ["best.ckpt", "last.ckpt"], id="later"),
+    ],
 )
 def test_fit_on_a_full_disk_resumes_with_free_space(
     undisturbed: Undisturbed, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, kept: list[str]

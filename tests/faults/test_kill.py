@@ -72,7 +72,8 @@ def took_s(run: object) -> float:
     return time.monotonic() - began_s
 
 
-@pytest.mark.parametrize("number", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 20])
 def test_fit_killed_at_any_time_resumes(undisturbed: Undisturbed, world: Path, tmp_path: Path, number: int) -> None:
     (tmp_path / "timed").mkdir()
     last_s = took_s(lambda: tavlo(*fit_args(world, tmp_path / "timed")))

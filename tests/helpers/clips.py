@@ -19,6 +19,7 @@ BITS = 8
 CODECS: dict[str, tuple[str, dict[str, str]]] = {
     "libx264": ("yuv420p", {"preset": "ultrafast", "crf": "18"}),
     "mpeg4": ("yuv420p", {"qscale": "2"}),
+    "libvpx": ("yuv420p", {"deadline": "realtime", "cpu-used": "8", "crf": "10"}),
     "libvpx-vp9": ("yuv420p", {"deadline": "realtime", "cpu-used": "8", "crf": "20"}),
     "mjpeg": ("yuvj420p", {}),
     "prores_ks": ("yuv422p10le", {}),
@@ -132,7 +133,7 @@ def write_numbered(
                 }
             video_stream.height, video_stream.width = size if turn_deg % 180 == 0 else size[::-1]
             video_stream.pix_fmt = CODECS[video_codec][0]
-            if video_codec in ("libx264", "libvpx-vp9"):
+            if video_codec in ("libx264", "libvpx", "libvpx-vp9"):
                 video_stream.codec_context.time_base = TICK
             if pixel:
                 video_stream.codec_context.sample_aspect_ratio = pixel

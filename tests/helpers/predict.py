@@ -25,9 +25,9 @@ class Brightness:
 
     sound_names = ("bell", "engine")
 
-    def sound_scores(self, spectrogram: Tensor, segments: int) -> Tensor:
-        """(B, T, 2): 0.25 and 0.75."""
-        return torch.tensor([0.25, 0.75]).expand(len(spectrogram), segments, 2)
+    def localize_windows(self, frames: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, 4, 4), and (B, T, 2): 0.25 and 0.75."""
+        return self.localize(frames[windows], spectrogram), torch.tensor([0.25, 0.75]).expand(*windows.shape, 2)
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, 1, 17, T, T): uniform attention over all segments."""

@@ -1,10 +1,13 @@
 """What the configuration inside a checkpoint may do: set the model and the form of the clips, and nothing else."""
 
+import _posixsubprocess
 import json
+import multiprocessing
+import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +101,9 @@ def test_setting_in_a_checkpoint_is_ignored(run: Path, settings: dict[str, Any])
     assert kept == {"model": config["model"], "data": {"clip": config["data"]["clip"]}, "seed_everything": 3}
 
 
-EVENTS = ("socket.connect", "subprocess.Popen", "os.fork", "os.posix_spawn", "os.mkdir")
+PROCESSES = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "fork_exec")
+EVENTS = (*PROCESSES, "socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "os.mkdir", "os.rename")
+CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 @contextmanager
@@ -106,17 +111,43 @@ def audited() -> Iterator[list[tuple[str, Any]]]:
     """Collects the connections, started processes and files opened for writing of the block."""
     seen: list[tuple[str, Any]] = []
     active = [True]
+    start = _posixsubprocess.fork_exec
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        writes = event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+")
+        mode = args[1] if event == "open" else None
+        writes = set(mode) & set("wax+") if isinstance(mode, str) else event == "open" and args[2] & CHANGES
         if active and (writes or event in EVENTS):
-            seen.append((event, args[0]))
+            seen.append((event, args[1] if event in ("os.rename", "socket.connect") else args[0]))
+
+    def start_seen(*args: Any) -> Any:  # of multiprocessing's spawn and forkserver, which no event reports
+        seen.append(("fork_exec", args[0]))
+        return start(*args)
 
     sys.addaudithook(hook)
+    _posixsubprocess.fork_exec = start_seen
     try:
         yield seen
     finally:
         active.clear()
+        _posixsubprocess.fork_exec = start
+
+
+def test_audit_sees_what_settings_might_do(tmp_path: Path) -> None:
+    with audited() as seen:
+        os.close(os.open(tmp_path / "a", os.O_CREAT | os.O_WRONLY))
+        (tmp_path / "b").write_text("b")
+        (tmp_path / "b").read_text()
+        os.rename(tmp_path / "b", tmp_path / "c")
+        process = multiprocessing.get_context("spawn").Process(target=print)
+        process.start()
+        process.join()
+        with socket.socket() as line, suppress(OSError):
+            line.connect(("127.0.0.1", 1))
+    assert {event for event, _ in seen} >= {"open", "os.rename", "fork_exec", "socket.connect"}
+    assert [Path(str(what)).name for event, what in seen if event == "open" and str(tmp_path) in str(what)] == [
+        "a",
+        "b",
+    ]
 
 
 def test_all_settings_together_change_nothing(
@@ -141,11 +172,12 @@ def test_all_settings_together_change_nothing(
                 outcome = tavlo("test", "-c", config, "--ckpt_path", checkpoint, "--out", tmp_path / out)
             assert outcome.code == 0, outcome.err
             found.append((tmp_path / out / "per_sample.csv").read_text())
-            started = {event for event, _ in seen if event not in ("open", "os.mkdir")}
-            assert started <= {"subprocess.Popen", "os.fork", "os.posix_spawn"}  # for run.json
+            changed = ("open", "os.mkdir", "os.rename")
+            started = {event for event, _ in seen if event not in changed}
+            assert started <= {"subprocess.Popen", "os.posix_spawn"}, started  # for run.json
             commands = {str(what) for event, what in seen if event == "subprocess.Popen"}
             assert commands <= {"git", "uname"}
-            written = [Path(str(what)).resolve() for event, what in seen if event in ("open", "os.mkdir")]
+            written = [Path(str(what)).resolve() for event, what in seen if event in changed]
             assert all(
                 (tmp_path / out) in (place, *place.parents) or place == Path("/dev/null") for place in written
             ), written

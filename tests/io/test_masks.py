@@ -1,3 +1,5 @@
+import zlib
+
 import numpy as np
 import pytest
 
@@ -22,3 +24,5 @@ def test_other_bytes_are_refused() -> None:
         unpack_mask(b"mask", 9)
     with pytest.raises(ValueError, match="of 16 pixels instead of 100"):
         unpack_mask(pack_mask(np.ones(9, bool)), 100)
+    with pytest.raises(ValueError, match="of more than 112 pixels instead of 99"):
+        unpack_mask(zlib.compress(bytes(2**20)), 99)  # a thousand bytes that unpack to more

@@ -120,3 +120,42 @@ def test_time_limit_ends_an_uninterruptible_process(
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 1 and time.monotonic() - began_s < 30
     assert "dead.mp4: reading it took longer than 0.3 s" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("grace", [1, 2])
+def test_pause_of_the_process_is_no_hang(monkeypatch: pytest.MonkeyPatch, grace: int) -> None:
+    monkeypatch.setattr(timeout, "GRACE", grace)
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with time_limit("paused.mp4"):
+            os.write(theirs, b"x")
+            time.sleep(0.05)  # in which it is stopped
+            os.write(theirs, b"x")
+            sum(range(1000))
+        os._exit(0)
+    os.read(ours, 1)
+    os.kill(child, signal.SIGSTOP)
+    time.sleep(3 * LIMIT_S)
+    os.kill(child, signal.SIGCONT)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_reader_is_called_again_after_a_pause() -> None:
+    calls = []
+
+    @timeout.limited
+    def read(path: str) -> str:
+        calls.append(path)
+        if len(calls) < 3:
+            raise timeout.too_slow(path)  # the decoder's clock runs on while the process is stopped
+        return path
+
+    assert read("a.mp4") == "a.mp4" and len(calls) == 3
+
+    @timeout.limited
+    def hang(path: str) -> None:
+        time.sleep(LIMIT_S * 0.8)
+        raise timeout.too_slow(path)
+
+    assert_in_time(lambda: hang("b.mp4"), "b.mp4")

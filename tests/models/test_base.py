@@ -14,6 +14,7 @@ from tavlo_pl.models.base import (
     VALIDATION_DRAWS,
     AVLocalizer,
     _with_source,
+    for_metrics,
     remove_downloads,
     seed_draws,
 )
@@ -139,3 +140,13 @@ def test_sources_of_weights_are_removed_at_any_depth() -> None:
     assert encoder["init_args"] == {"weights": "none", "cache": None}
     assert arguments["init_from"] is None and arguments["width"] == 8
     assert yamnet["init_args"] == {"weights": "a.safetensors", "cache": "features"}  # the caller's own
+
+
+def test_without_float64_maps_and_targets_are_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tavlo_pl.models.base.WITHOUT_FLOAT64", ("meta",))
+    batch = annotated_batch()
+    moved = Brightness().transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert moved["frames"].device.type == "meta" and moved["index"].device.type == "cpu"
+    assert moved["targets"] is batch["targets"]
+    maps = torch.zeros(2, 2)
+    assert for_metrics(maps) is maps

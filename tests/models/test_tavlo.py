@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.models.tavlo import TAVLO
 from tavlo_pl.nn.attention import AttentionConfig
 from tavlo_pl.nn.audio import SegmentCNN
@@ -31,6 +32,17 @@ def test_cross_modal_attention_mixes_audio_into_visual_tokens(clips: tuple[Tenso
             model = small_tavlo(**options)
             own, other = model.encode(frames, spectrogram)[1], model.encode(frames, spectrogram.roll(1, 0))[1]
             assert bool((own - other).abs().max() > 1e-5) is moved
+
+
+def test_windows_that_share_frames_have_the_maps_of_each_alone(clips: tuple[Tensor, Tensor]) -> None:
+    frames, spectrogram = clips
+    windows = torch.tensor([[0, 1, 2, 3], [2, 3, 4, 5]])
+    model = small_tavlo().eval()
+    with torch.no_grad():
+        heatmap, sounds = model.localize_windows(frames.flatten(0, 1), windows, spectrogram)
+        alone, none = AVLocalizer.localize_windows(model, frames.flatten(0, 1), windows, spectrogram)
+    torch.testing.assert_close(heatmap, alone, rtol=0, atol=1e-6)
+    assert sounds.shape == none.shape == (2, SEGMENTS, 0)
 
 
 def test_segment_order_matters_with_temporal_encoding_only(clips: tuple[Tensor, Tensor]) -> None:

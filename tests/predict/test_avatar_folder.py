@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tavlo_pl import env
 from tavlo_pl.data import media
 from tavlo_pl.predict.avatar_folder import maps_of_every_eighth_frame
 from tavlo_pl.predict.sources import Localization
@@ -32,19 +33,29 @@ def test_maps_are_those_of_every_eighth_frame(tmp_path: Path, rate: int, frames:
 def world_of_32_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Test clips of 32 frames in 2 s, in which two segments have their centres at the frames 8 and 24."""
     folder = tmp_path_factory.mktemp("world")
-    sizes = ("--train_clips", 2, "--clips_per_scenario", 2, "--val_clips_per_scenario", 1, "--duration_s", 2)
-    outcome = tavlo("data", "synth", "--out", folder, "--frame_rate", 16, *sizes)
+    sizes = ("--train_clips", 2, "--clips_per_scenario", 1, "--val_clips_per_scenario", 1, "--duration_s", 2)
+    form = ("--frame_rate", 16, "--width", 96, "--height", 64, "--workers", 1)
+    outcome = tavlo("data", "synth", "--out", folder, *form, *sizes)
     assert outcome.code == 0, outcome.err
     return folder
 
 
-def figures(world: Path, folder: Path, segments: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Figures of ``tavlo test``, and of ``tavlo predict`` followed by ``tavlo score``, for the same weights."""
+def fit(world: Path, folder: Path, segments: int) -> tuple[str, Path]:
+    """Trains the tiny model for one step; returns the option that names its checkpoint."""
     config = tiny_config(world, folder, max_steps=1)
     size = ("--data.clip.segments", segments, "--data.clip.columns_per_segment", 80)
     trained = tavlo("fit", "-c", config, *size, "--out", folder / "run")
     assert trained.code == 0, trained.err
-    weights = ("--ckpt_path", folder / "run" / "checkpoints" / "last.ckpt")
+    return "--ckpt_path", folder / "run" / "checkpoints" / "last.ckpt"
+
+
+@pytest.fixture(scope="module")
+def two_segments(world_of_32_frames: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    return fit(world_of_32_frames, tmp_path_factory.mktemp("two"), segments=2)
+
+
+def figures(world: Path, folder: Path, weights: tuple[str, Path]) -> tuple[dict[str, float], dict[str, float]]:
+    """Figures of ``tavlo test``, and of ``tavlo predict`` followed by ``tavlo score``, for the same weights."""
     tested = tavlo("test", *weights, "--out", folder / "test")
     assert tested.code == 0, tested.err
     model = folder / "results" / "tiny"
@@ -68,8 +79,10 @@ def figures(world: Path, folder: Path, segments: int) -> tuple[dict[str, float],
     return found[0], found[1]
 
 
-def test_score_of_predictions_equals_the_test(world_of_32_frames: Path, tmp_path: Path) -> None:
-    tested, scored = figures(world_of_32_frames, tmp_path, segments=2)
+def test_score_of_predictions_equals_the_test(
+    world_of_32_frames: Path, two_segments: tuple[str, Path], tmp_path: Path
+) -> None:
+    tested, scored = figures(world_of_32_frames, tmp_path, two_segments)
     assert len(tested) > 20 and tested.keys() == scored.keys()
     for name, value in tested.items():
         assert scored[name] == pytest.approx(value, abs=1e-6), name
@@ -84,18 +97,38 @@ def test_score_of_predictions_equals_the_test(world_of_32_frames: Path, tmp_path
     assert maps.dtype == np.float32 and len(maps) == 4
 
 
+@pytest.mark.slow
 def test_score_of_predictions_differs_for_maps_between_frames(world_of_32_frames: Path, tmp_path: Path) -> None:
-    tested, scored = figures(world_of_32_frames, tmp_path, segments=5)  # centres at the frames 3.2, 9.6, 16 …
+    weights = fit(world_of_32_frames, tmp_path, segments=5)  # centres at the frames 3.2, 9.6, 16 …
+    tested, scored = figures(world_of_32_frames, tmp_path, weights)
     names = [name for name in tested if name.endswith("ciou_mean")]
     assert any(abs(tested[name] - scored[name]) > 1e-6 for name in names)
     assert all(abs(tested[name] - scored[name]) < 0.2 for name in names)
 
 
-def test_a_second_prediction_keeps_finished_videos(world_of_32_frames: Path, tmp_path: Path) -> None:
+def test_a_second_prediction_keeps_finished_videos(
+    world_of_32_frames: Path, two_segments: tuple[str, Path], tmp_path: Path
+) -> None:
     video = next((world_of_32_frames / "test" / "video").glob("*.mp4"))
-    words = ("predict", "--data.root", video, "--layout", "avatar", "--out", tmp_path / "out")
+    words = ("predict", *two_segments, "--data.root", video, "--layout", "avatar", "--out", tmp_path / "out")
     first, second = tavlo(*words), tavlo(*words)
     assert (first.code, second.code) == (0, 0), first.err + second.err
     assert "1 video: 1 written" in first.out and "1 finished before" in second.out
     (tmp_path / "out" / "made_with" / f"{video.stem}.json").unlink()
     assert "1 written" in tavlo(*words).out
+
+
+def test_selected_stream_is_one_of_the_options_of_a_result(
+    world_of_32_frames: Path, two_segments: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in env.STREAMS.values():
+        monkeypatch.setenv(variable, "")  # the options set them for this process
+    video = next((world_of_32_frames / "test" / "video").glob("*.mp4"))
+    words = ("predict", *two_segments, "--data.root", video, "--layout", "avatar", "--out", tmp_path / "out")
+    assert "1 written" in tavlo(*words).out
+    assert "1 written" in tavlo(*words, "--video_stream", 0).out
+    made_with = json.loads((tmp_path / "out" / "made_with" / f"{video.stem}.json").read_text())
+    assert "'streams': {'video': 0}" in str(made_with)
+    missing = tavlo(*words, "--audio_stream", 1)
+    assert missing.code == 1
+    assert "audio_stream is 1, but the file has 1 audio streams, counted from 0" in missing.err

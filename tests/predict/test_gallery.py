@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tavlo_pl.predict.folder import PredictionFolder, PredictOptions
-from tavlo_pl.predict.gallery import HEARD_SHOWN, clock, heard_spans, write_gallery
+from tavlo_pl.predict.gallery import HEARD_SHOWN, clock, heard_spans, visible_status, write_gallery
 from tavlo_pl.predict.run import predict_all
 from tests.helpers.browser import chromium
 from tests.helpers.clips import write_numbered
@@ -45,14 +45,23 @@ def test_gallery_names_what_is_heard(tmp_path: Path) -> None:
         {"time_s": n + 0.5, "score": 0.1, "visible": visible, "sounds": [[name, 0.9], ["Music", 0.1]]}
         for n, (name, visible) in enumerate(heard)
     ]
-    assert heard_spans(steps, 4.0) == [(0, 2, "Speech", True), (2, 3, "Dog & cat", False), (3, 4, "Dog & cat", True)]
+    spans = heard_spans(steps, 4.0)
+    assert [span[:4] for span in spans] == [
+        (0, 2, "Speech", True), (2, 3, "Dog & cat", False), (3, 4, "Dog & cat", True),
+    ]  # fmt: skip
+    assert [span.is_unseen for span in spans] == [False, True, False]
+    assert [span.others for span in spans] == [("Music",)] * 3
+    quiet = [{**step, "visible": False, "sounds": [["Silence", 1.0], ["Music", 0.0]]} for step in steps]
+    assert [(span.is_unseen, span.others) for span in heard_spans(quiet, 4.0)] == [(False, ())]
+    assert visible_status(quiet, 0.0) == "nothing is heard"
+    assert visible_status(steps, 0.0) == "nothing visible matches the sound"
     assert heard_spans([{**step, "sounds": []} for step in steps], 4.0) == []
     many = [{"time_s": n, "visible": None, "sounds": [[str(n), 0.9]]} for n in range(2 * HEARD_SHOWN)]
     assert len(heard_spans(many, 4 * HEARD_SHOWN)) == HEARD_SHOWN
     write(tmp_path, "a", 0.9, duration_s=4.0, steps=steps)
     text = " ".join(write_gallery(tmp_path).read_text().split())
-    assert 'data-at="2.0">0:02.0</button> Dog &amp; cat<em> · nothing visible matches</em>' in text
-    assert "</button> Speech</li>" in text
+    assert 'data-at="2.0">0:02.0</button> Dog &amp; cat; also Music<em> · nothing visible matches</em>' in text
+    assert "</button> Speech; also Music</li>" in text
 
 
 @pytest.mark.parametrize("damage", ["[]", '{"score": "x"}', '{"score": 1', "no heatmaps"])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tavlo_pl.errors import ConfigError
+from tavlo_pl.errors import ConfigError, TavloError
 from tavlo_pl.report.load import read_runs
 from tests.helpers.results import write_results
 
@@ -64,8 +64,9 @@ def test_read_runs_error_names_the_damaged_folder(tmp_path: Path, damage: str) -
         "maps": lambda: (folder / "maps.npz").write_bytes(b"no archive"),
     }
     results[damage]()
-    with pytest.raises(ConfigError, match="run: ") as raised:
+    with pytest.raises(TavloError, match=r"run[:/]") as raised:
         read_runs([folder])
+    assert raised.value.exit_code == 2
     assert "\n" not in str(raised.value)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tavlo_pl.errors import ConfigError
+from tavlo_pl.errors import ConfigError, PredictionError
 from tavlo_pl.io.masks import pack_mask
 from tavlo_pl.run.results import SampleMaps, refuse_to_replace, to_csv
 
@@ -58,7 +58,7 @@ def test_sample_maps_lie_between_two_maps() -> None:
 
 def test_sample_maps_reject_other_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "maps.npz", heatmap=np.zeros(3))
-    with pytest.raises(KeyError):
+    with pytest.raises(PredictionError, match="no array blend, clip"):
         SampleMaps.read(tmp_path / "maps.npz")
 
 

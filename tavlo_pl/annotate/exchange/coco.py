@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tavlo_pl.annotate.exchange.tree import Tree, make_tree
-from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, instance_to_json, mask_of
+from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, has_geometry, instance_to_json, mask_of
 from tavlo_pl.errors import AnnotationError
 from tavlo_pl.io.parsing import brief, read_json
 from tavlo_pl.types import TASKS, Scenario
@@ -29,7 +29,7 @@ def to_coco(tree: Tree) -> dict[str, Any]:
             image = _image(frame, clip, video, len(images) + 1)
             images.append(image)
             for each in frame.annotations:
-                if _has_geometry(each):
+                if has_geometry(each.instance):
                     known = {"id": len(annotations) + 1, "image_id": image["id"], "video_id": video}
                     annotations.append(known | _annotation(each, frame, categories))
                 else:
@@ -60,6 +60,8 @@ def read_coco(path: Path) -> Tree:
     records: dict[tuple[str, int], dict[str, Any]] = {}
     for image in _objects(content, "images", path):
         key = _frame_of(image, videos, path)
+        if key in records:
+            raise AnnotationError(f"{path}: two images are frame {key[1]} of clip {brief(key[0])}; keep one of them.")
         frames[_id(image.get("id"), path)] = key
         record: dict[str, Any] = {"time_s": image.get("time_s"), "annotations": []}
         records[key] = record | {f"original_{side}": image.get(side) for side in ("width", "height")}
@@ -116,17 +118,12 @@ def _attributes(each: FrameInstance) -> dict[str, Any]:
     }
 
 
-def _has_geometry(each: FrameInstance) -> bool:
-    instance = each.instance
-    return bool(instance.polygons) or instance.rle is not None or instance.bbox is not None
-
-
 def _record(
     geometry: dict[str, Any], attributes: dict[str, Any], categories: dict[Any, Any], path: Path
 ) -> dict[str, Any]:
     """AVATAR's fields of a COCO annotation."""
     category = geometry.get("category_id")
-    if not isinstance(category, int) or category not in categories:
+    if type(category) is not int or category not in categories:
         raise AnnotationError(f"{path}: category_id {brief(category)} is not in categories.")
     named = {name: attributes[name] for name in ("span_s", "cue", "provenance") if attributes.get(name) is not None}
     return {

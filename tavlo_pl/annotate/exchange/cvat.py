@@ -5,6 +5,7 @@ attributes of the shape, which CVAT keeps if the task's labels have them (they a
 An instance of several polygons becomes a mask. Of imported tracks the visible keyframes are taken.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,10 +13,11 @@ from xml.etree import ElementTree
 import numpy as np
 
 from tavlo_pl.annotate.exchange.tree import Tree, make_tree
-from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, mask_of
+from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, has_geometry, mask_of
 from tavlo_pl.data.annotations import RunLengths, box_of_mask
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
-from tavlo_pl.io.parsing import LARGEST_FILE_BYTES, brief, is_image_size
+from tavlo_pl.io.files import read_bytes
+from tavlo_pl.io.parsing import LARGEST_FILE_BYTES, brief, is_image_size, is_number
 from tavlo_pl.types import CUES, TASKS, Scenario
 
 LOST = ("off-screen sources", "provenance", "presentation times of frames")
@@ -28,7 +30,7 @@ def to_cvat(clip: str, frames: list[FrameRecord]) -> str:
     """The text of the XML file of a clip."""
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
-    shown = [(frame, each) for frame in frames for each in frame.annotations if _is_shown(each)]
+    shown = [(frame, each) for frame in frames for each in frame.annotations if has_geometry(each.instance)]
     _add_meta(root, clip, frames, sorted({each.instance.category for _, each in shown}))
     for number, (frame, each) in enumerate(shown):
         track = ElementTree.SubElement(root, "track", id=str(number), label=each.instance.category, source="manual")
@@ -52,11 +54,6 @@ def read_cvat(path: Path) -> Tree:
     for each in paths:
         records |= {(each.stem, number): record for number, record in _records(each).items()}
     return make_tree(records, str(path))
-
-
-def _is_shown(each: FrameInstance) -> bool:
-    instance = each.instance
-    return bool(instance.polygons) or instance.rle is not None or instance.bbox is not None
 
 
 def _add_meta(root: ElementTree.Element, clip: str, frames: list[FrameRecord], categories: list[str]) -> None:
@@ -112,10 +109,9 @@ def _mask_fields(mask: np.ndarray) -> dict[str, str]:
 
 
 def _records(path: Path) -> dict[int, dict[str, Any]]:
-    if path.stat().st_size > LARGEST_FILE_BYTES:
-        raise AnnotationError(f"{path}: more than {LARGEST_FILE_BYTES:,} bytes; is it the right file?")
+    content = read_bytes(path, LARGEST_FILE_BYTES, AnnotationError)
     try:
-        root = ElementTree.parse(path).getroot()  # noqa: S314  # expat limits entity expansion
+        root = ElementTree.fromstring(content)  # noqa: S314  # expat limits entity expansion
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise AnnotationError(f"{path}: no XML file ({error}); export it again.") from error
     try:
@@ -186,6 +182,9 @@ def _integer(shape: ElementTree.Element, name: str, where: str) -> int:
 
 def _numbers(texts: list[str], where: str) -> list[float]:
     try:
-        return [float(text) for text in texts]
+        numbers = [float(text) for text in texts]
     except ValueError:
-        raise AnnotationError(f"{where}: expected numbers, found {brief(texts)}.") from None
+        numbers = [math.nan]
+    if not all(map(is_number, numbers)):
+        raise AnnotationError(f"{where}: expected finite numbers, found {brief(texts)}.")
+    return numbers

@@ -4,28 +4,47 @@ Each outer outline of a mask is one polygon; holes are filled. The scenario of a
 region, that of an off-screen source a choice of the task.
 """
 
+from collections.abc import Sequence
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
 from tavlo_pl.annotate.exchange.outlines import outlines
-from tavlo_pl.annotate.exchange.tree import Tree
-from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, mask_of
+from tavlo_pl.annotate.exchange.tree import Tree, annotated
+from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, has_geometry, mask_of
+from tavlo_pl.data.annotations import Instance
 from tavlo_pl.types import TASKS
 
 LOST = ("holes of masks", "provenance", "cues")
 """What the format cannot hold."""
 
-CONFIG = """<View>
-  <Image name="image" value="$image"/>
-  <PolygonLabels name="label" toName="image"/>
-  <RectangleLabels name="box" toName="image"/>
-  <Choices name="scenario" toName="image" perRegion="true"/>
-  <Choices name="off_screen" toName="image" choice="multiple"/>
-  <TextArea name="span_s" toName="image" perRegion="true"/>
-</View>
-"""
-"""The labelling configuration that the tasks need; add the labels and choices of your project."""
+
+def to_config(tree: Tree) -> str:
+    """The labelling configuration that the tasks need, with the categories of a tree."""
+    view = ElementTree.Element("View")
+    ElementTree.SubElement(view, "Image", name="image", value="$image")
+    found = [each.instance for _, _, each in annotated(tree)]
+    labels = sorted({instance.category for instance in found})
+    hidden = sorted({_hidden(instance) for instance in found if not has_geometry(instance)})
+    controls: tuple[tuple[str, str, dict[str, str], str, Sequence[str]], ...] = (
+        ("PolygonLabels", "label", {}, "Label", labels),
+        ("RectangleLabels", "box", {}, "Label", labels),
+        ("Choices", "scenario", {"perRegion": "true"}, "Choice", list(TASKS.values())),
+        ("Choices", "off_screen", {"choice": "multiple"}, "Choice", hidden),
+        ("TextArea", "span_s", {"perRegion": "true"}, "", []),
+    )
+    for tag, name, more, part, values in controls:
+        control = ElementTree.SubElement(view, tag, {"name": name, "toName": "image", **more})
+        for value in values:
+            ElementTree.SubElement(control, part, value=value)
+    ElementTree.indent(view)
+    return ElementTree.tostring(view, encoding="unicode") + "\n"
+
+
+def _hidden(instance: Instance) -> str:
+    """The choice of a source that is not visible."""
+    return f"{instance.category}: {TASKS[instance.scenario]}"
 
 
 def to_label_studio(tree: Tree) -> list[dict[str, Any]]:
@@ -50,10 +69,10 @@ def _results(each: FrameInstance, frame: FrameRecord) -> list[dict[str, Any]]:
     size = {"original_width": frame.width, "original_height": frame.height, "to_name": "image"}
     scale = np.array([100 / frame.width, 100 / frame.height])
     found: list[dict[str, Any]] = []
-    if instance.rle is None and not instance.polygons:
-        if instance.bbox is None:
-            choice = f"{instance.category}: {TASKS[instance.scenario]}"
-            return [{"type": "choices", "from_name": "off_screen", "value": {"choices": [choice]}, **size}]
+    if not has_geometry(instance):
+        hidden = {"choices": [_hidden(instance)]}
+        return [{"id": each.id, "type": "choices", "from_name": "off_screen", "value": hidden, **size}]
+    if instance.rle is None and instance.bbox is not None and not instance.polygons:
         left, top, width, height = np.array(instance.bbox) * np.concatenate([scale, scale])
         value = {"x": left, "y": top, "width": width, "height": height, "rotation": 0}
         named = {"rectanglelabels": [instance.category]}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from tavlo_pl.annotate.project import PROJECT_FILE, Project
 from tavlo_pl.data.datasets.avatar import find_part
 from tavlo_pl.errors import AnnotationError, ConfigError, DatasetNotFoundError
 from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.io.parsing import is_unicode
+
+LONGEST_NAME_BYTES = 200
+"""Of a clip, whose files have longer names."""
 
 Tree = dict[str, list[FrameRecord]]
 """Frames by clip, both ascending."""
@@ -45,7 +50,8 @@ def write_tree(tree: Tree, source: Path, out: Path) -> None:
 
     Args:
         tree: the frames.
-        source: project or folder in AVATAR's layout whose videos are linked; those that it lacks are left out.
+        source: project or folder in AVATAR's layout whose videos are linked, and whose images of frames
+            are copied; those that it lacks are left out.
         out: the new folder.
 
     Raises:
@@ -61,10 +67,20 @@ def write_tree(tree: Tree, source: Path, out: Path) -> None:
             content = frame.to_json()
             del content["tavlo"]
             write_text_atomic(folder / f"{frame.name}.json", json.dumps(content) + "\n")
+            image = _image(source, clip, frame)
+            if image.is_file():
+                shutil.copyfile(image, folder / f"{frame.name}.jpg")
         video = videos / f"{clip}.mp4" if videos is not None else None
         if video is not None and video.exists():
             (out / "video").mkdir(exist_ok=True)
             os.symlink(video.resolve(), out / "video" / f"{clip}.mp4")
+
+
+def _image(source: Path, clip: str, frame: FrameRecord) -> Path:
+    """The JPEG file of a frame, which AVATAR has beside its annotations."""
+    if (source / PROJECT_FILE).is_file():
+        return Project(source).image(clip, frame.name)
+    return (find_part(source, "metadata") or source) / clip / f"{frame.name}.jpg"
 
 
 def annotated(tree: Tree) -> Iterator[tuple[str, FrameRecord, FrameInstance]]:
@@ -89,7 +105,8 @@ def make_tree(records: Mapping[tuple[str, int], dict[str, Any]], where: str) -> 
         raise AnnotationError(f"{where}: it has no annotated frame.")
     tree: Tree = {}
     for (clip, number), record in sorted(records.items()):
-        if not clip or "/" in clip or clip.startswith(".") or "\0" in clip or len(clip) > 200:
+        is_name = clip.isprintable() and "/" not in clip and not clip.startswith(".") and is_unicode(clip)
+        if not clip or not is_name or len(clip.encode()) > LONGEST_NAME_BYTES:
             raise AnnotationError(f"{where}: {clip[:60]!r} cannot be the name of a clip.")
         if not 0 <= number < 10**9:
             raise AnnotationError(f"{where}: {number} cannot be the number of a frame.")

@@ -62,6 +62,7 @@ async function start() {
   const fixed = state.project.blind ? state.project.annotator : null; // a second annotator has a folder of its own
   setAnnotator(fixed || localStorage.getItem("annotator") || state.project.annotator);
   element("annotator").disabled = Boolean(fixed);
+  document.querySelector("[data-tool=segment]").hidden = !state.project.segmenter;
   element("work").hidden = false;
   addListeners();
   addPanelListeners();

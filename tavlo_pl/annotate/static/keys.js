@@ -5,6 +5,7 @@ import { go, next } from "./queue.js";
 import { drawHeatmap, drawStage, time, toggle } from "./stage.js";
 import { element, selected, state } from "./state.js";
 import { setEdge } from "./timeline.js";
+import { isPrompt } from "./segment.js";
 import { addBox, closePolygon, nudge, select, setTool } from "./tools.js";
 
 export const KEYS = [
@@ -18,6 +19,7 @@ export const KEYS = [
   ["c", "category"],
   ["v", "add a source that is not visible"],
   ["g / b / m / e / s", "tools: polygon, box, brush, eraser, select"],
+  ["w", "tool: segment by clicks or a box (with --segmenter)"],
   ["k", "box in the middle; arrows move it, with Shift they resize it"],
   [", / .", "the source sounds from here / until here"],
   ["h / o", "heatmap / masks on or off"],
@@ -46,7 +48,7 @@ export const toggleHeatmap = () => toggleShown("heatmap", "heat");
 export const toggleMasks = () => toggleShown("masks", "masks");
 
 function escape() {
-  if (state.draft) {
+  if (state.draft && !isPrompt()) {
     state.draft = null;
     drawStage();
   } else select(null);
@@ -77,6 +79,7 @@ const ACTIONS = {
   m: () => setTool("brush"),
   e: () => setTool("erase"),
   s: () => setTool("select"),
+  w: () => { if (state.project.segmenter) setTool("segment"); },
   k: addBox,
   ",": () => setEdge("start", time()),
   ".": () => setEdge("end", time()),

@@ -21,6 +21,7 @@ export function drawPanel() {
     button.addEventListener("click", () => select(each.id));
     return button;
   }));
+  element("empty").hidden = instances().length > 0;
   drawDetail();
   const { tags } = state.frame;
   element("tags").textContent = tags.length

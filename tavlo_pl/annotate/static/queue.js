@@ -81,7 +81,7 @@ export function drawQueue() {
     const item = document.createElement("li"), button = document.createElement("button");
     const holder = holders[clip], isTaken = holder && holder[1] !== state.session;
     button.type = "button";
-    button.textContent = `${MARKS[status]} ${number} ${isTaken ? `🔒 ${holder[0]} ` : ""}${clips[clip]}`;
+    button.textContent = `${MARKS[status]} ${number} ${isTaken ? `(${holder[0]}) ` : ""}${clips[clip]}`;
     button.title = isTaken ? `${holder[0]} works on this clip` : `${clips[clip]}, frame ${number}: ${status}`;
     button.setAttribute("aria-current", first + n === state.position);
     button.addEventListener("click", () => go(first + n));

@@ -40,7 +40,7 @@ export function drawStage() {
   }
   const each = selected();
   if (each && hasGeometry(each)) {
-    if (!state.draft || state.draft.kind === "polygon" || state.draft.kind === "box") drawMask(context, each);
+    if (!state.draft || ["polygon", "box", "prompt"].includes(state.draft.kind)) drawMask(context, each);
     if (state.tool === "select" && !state.draft) drawHandles(context, each);
   }
   drawDraft(context);
@@ -92,6 +92,7 @@ function drawDraft(context) {
     context.drawImage(paint(draft.mask, width, height, "#ffffff", true), 0, 0);
     return;
   }
+  if (draft.kind === "prompt") return drawPrompt(context, draft);
   context.beginPath();
   for (const [x, y] of draft.points) context.lineTo(x, y);
   if (draft.kind !== "polygon") context.closePath();
@@ -103,6 +104,17 @@ function drawDraft(context) {
       context.arc(x, y, HANDLE_PX / scale() / 1.5, 0, 2 * Math.PI);
       context.fill();
     }
+  }
+}
+
+function drawPrompt(context, { clicks, box, shown }) {
+  if (shown || box) context.strokeRect(...(shown || box));
+  for (const [x, y, isOnObject] of clicks) {
+    context.fillStyle = isOnObject ? "#2e7d32" : "#c62828";
+    context.beginPath();
+    context.arc(x, y, HANDLE_PX / scale(), 0, 2 * Math.PI);
+    context.fill();
+    context.stroke();
   }
 }
 

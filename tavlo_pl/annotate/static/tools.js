@@ -1,6 +1,7 @@
 // Drawing with the pointer: select, polygon with movable points, box, brush and eraser.
 import { changeInstance, setShape } from "./edit.js";
 import { encode, maskOf, stroke } from "./masks.js";
+import { isPrompt, movePrompt, pressPrompt, releasePrompt } from "./segment.js";
 import { drawStage, handles, scale } from "./stage.js";
 import { element, instances, isLive, selected, state } from "./state.js";
 
@@ -23,11 +24,13 @@ export function showTool() {
     button.setAttribute("aria-pressed", button.dataset.tool === state.tool);
   }
   const each = selected(), what = each ? `shape of ${each.audio_visual_category}` : "new source";
-  element("hint").textContent = state.tool === "select" ? "" : `${what}${each ? " (Esc: new source)" : ""}`;
+  const hint = state.tool === "segment" ? "click on it, Shift click beside it, or drag a box: " : "";
+  element("hint").textContent = state.tool === "select" ? "" : `${hint}${what}${each ? " (Esc: new source)" : ""}`;
 }
 
 export function select(id) {
   state.selected = id;
+  if (isPrompt()) state.draft = null;
   redraw();
 }
 
@@ -92,6 +95,7 @@ function press(event) {
   element("overlay").setPointerCapture(event.pointerId);
   if (state.tool === "select") pressSelect(point);
   else if (state.tool === "polygon") addPoint(point);
+  else if (state.tool === "segment") pressPrompt(point, !event.shiftKey);
   else if (state.tool === "box") state.draft = { kind: "box", start: point, points: [point] };
   else {
     const { width, height } = state.frame, each = selected();
@@ -116,7 +120,8 @@ function move(event) {
     const [x, y] = draft.start;
     draft.points = [[x, y], [point[0], y], point, [x, point[1]]];
     drawStage();
-  } else if (draft && draft.kind === "brush") paintTo(point);
+  } else if (isPrompt()) movePrompt(point);
+  else if (draft && draft.kind === "brush") paintTo(point);
   else if (drag && selected()) {
     const flat = moved(selected(), point);
     const points = flat.segmentation ? flat.segmentation[drag.polygon] : null;
@@ -137,7 +142,8 @@ function release(event) {
     const bbox = boxOf(draft.start, point);
     if (Math.min(bbox[2], bbox[3]) >= LEAST_PX) setShape({ bbox });
     else drawStage();
-  } else if (draft && draft.kind === "brush") {
+  } else if (isPrompt()) releasePrompt(point);
+  else if (draft && draft.kind === "brush") {
     state.draft = null;
     const { width, height } = state.frame;
     if (draft.mask.some(Boolean)) setShape({ segmentation: encode(draft.mask, width, height) });

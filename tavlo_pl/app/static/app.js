@@ -119,8 +119,9 @@ function showHeard(seconds) {
   const step = nearestStep(seconds);
   element("heard").hidden = !step.sounds;
   if (!step.sounds) return;
+  const isUnseen = step.score < threshold() && step.sounds[0][0] !== "Silence";
   const names = step.sounds.map(([name, score]) => `${name} ${Math.round(100 * score)} %`).join(", ");
-  element("heard").textContent = `Heard now: ${names}${step.score < threshold() ? " · nothing visible matches" : ""}`;
+  element("heard").textContent = `Heard now: ${names}${isUnseen ? " · nothing visible matches" : ""}`;
 }
 
 // Draws the map of each frame of the playing video.

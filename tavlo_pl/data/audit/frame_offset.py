@@ -15,7 +15,8 @@ from PIL import Image
 
 from tavlo_pl.data import media
 from tavlo_pl.errors import ConfigError
-from tavlo_pl.io.files import check_regular
+from tavlo_pl.io.files import read_bytes
+from tavlo_pl.io.images import decode_image
 from tavlo_pl.io.parsing import LARGEST_FRAME_BYTES
 
 Fit = Literal["n-1", "n", "n+1", "alike", "none", "past_end", "no_video", "unreadable"]
@@ -70,10 +71,8 @@ def _fit(path: Path, candidates: dict[Fit, np.ndarray]) -> Fit:
     if not path.exists():
         return "no_video"
     try:
-        check_regular(path, LARGEST_FRAME_BYTES)
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (ConfigError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        image = decode_image(read_bytes(path, LARGEST_FRAME_BYTES), "RGB")
+    except (ConfigError, ValueError):
         return "unreadable"
     errors = {fit: _mean_square(image, frame) for fit, frame in candidates.items()}
     best, *others = sorted(errors, key=errors.__getitem__)

@@ -7,10 +7,11 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
+from tavlo_pl.data.media.live_input import LiveInput
 from tavlo_pl.data.media.recognise import VIDEO_SUFFIXES
 from tavlo_pl.data.sample_names import plain_names, sample_names
 from tavlo_pl.data.video_files import LeftOut, find_videos, select_videos
-from tavlo_pl.errors import DatasetNotFoundError
+from tavlo_pl.errors import ConfigError, DatasetNotFoundError
 from tavlo_pl.io.messages import one_line
 from tavlo_pl.io.parsing import read_json
 from tavlo_pl.io.walk import walk_files
@@ -41,6 +42,7 @@ class VideoFolder:
 
         Raises:
             DatasetNotFoundError: a path does not exist or has no video.
+            ConfigError: a path is the name of a camera or stream.
         """
         self.left_out = LeftOut()
         found = (path for root in self.roots for path in self._paths(root))
@@ -78,6 +80,8 @@ class VideoFolder:
                 self.left_out.add(path, "overlay video of tavlo predict")
             else:
                 paths.append(path)
+        if not paths and LiveInput.is_live(root):
+            raise ConfigError(f"{root} is a live input, and predict reads files; to see it live: tavlo live {root}")
         if not paths:
             more = f" ({self.left_out})" if self.left_out.reasons else ""
             raise DatasetNotFoundError(

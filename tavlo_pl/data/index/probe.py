@@ -14,6 +14,7 @@ from tavlo_pl.data.media import archive
 from tavlo_pl.data.video_files import LeftOut, find_videos
 from tavlo_pl.engine.base import Engine
 from tavlo_pl.errors import (
+    ConfigError,
     CorruptMediaError,
     DatasetNotFoundError,
     EmptyMediaError,
@@ -123,6 +124,9 @@ class Journal:
     Args:
         path: file of the journal; an incomplete last line of a killed run is removed.
         rows: of the earlier table, whose archives were all read completely.
+
+    Raises:
+        ConfigError: the journal is damaged.
     """
 
     def __init__(self, path: Path, rows: Iterable[Probed]) -> None:
@@ -135,12 +139,15 @@ class Journal:
             self._whole.add(row.file)
         text = path.read_bytes() if path.is_file() else b""
         self._kept = text.rfind(b"\n") + 1
-        for line in text[: self._kept].splitlines():
-            noted = json.loads(line)
-            if noted.keys() == {"whole"}:
-                self._whole.add(File(**noted["whole"]))
-            else:
-                self._remember(Probed(**{**noted, "file": File(**noted["file"])}))
+        try:
+            for line in text[: self._kept].splitlines():
+                noted = json.loads(line)
+                if noted.keys() == {"whole"}:
+                    self._whole.add(File(**noted["whole"]))
+                else:
+                    self._remember(Probed(**{**noted, "file": File(**noted["file"])}))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ConfigError(f"{path} is damaged ({error}); remove it, and the videos are opened again") from error
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)

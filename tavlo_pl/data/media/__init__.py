@@ -6,6 +6,7 @@ from tavlo_pl.data.media.limits import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.media.probe import MediaInfo, browser_type, probe, probe_audio_duration, video_end_s
 from tavlo_pl.data.media.read import DecodedClip, frame_times, read_clip, read_waveform
 from tavlo_pl.data.media.redraw import map_frames
+from tavlo_pl.data.media.streams import select_streams, selected_streams
 from tavlo_pl.data.media.write import write_clip
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "probe_audio_duration",
     "read_clip",
     "read_waveform",
+    "select_streams",
+    "selected_streams",
     "set_limits",
     "video_end_s",
     "write_clip",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
+import av
 import numpy as np
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
@@ -33,6 +34,8 @@ AUDIO_MARGIN_S = 0.25
 # Blocks whose timestamps differ by less are contiguous. Matroska rounds timestamps to milliseconds; a lost AAC packet
 # is at least 20 ms.
 MAX_TIMESTAMP_ERROR_S = 0.01
+# Packets at the start of a part that may be incomplete.
+_CUT_PACKETS = 2
 # A sample rate or channel layout that holds for a shorter time is a damaged header.
 _MIN_FORMAT_S = 0.1
 # Full scale is 1. Floating-point files may hold any value; the power of larger values overflows.
@@ -160,7 +163,13 @@ class BlockDecoder:
             raise self._damage()
         if self._track.stray[number]:
             packet.pts = None
-        for frame in self._audio.codec_context.decode(packet):
+        try:
+            frames = self._audio.codec_context.decode(packet)
+        except av.InvalidDataError:
+            if number - int(np.searchsorted(self._track.part, self._part)) >= _CUT_PACKETS:
+                raise
+            return  # a recording that was cut begins in the middle of a block
+        for frame in frames:
             yield self._timed(frame)
 
     def flush(self) -> Iterator[tuple[float | None, AudioFrame]]:

@@ -68,6 +68,7 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
         CorruptMediaError: the file is truncated or damaged.
         SlowMediaError: reading takes longer than the time limit.
         MediaError: the file does not exist, cannot be opened, has no presentation times, or exceeds `limits`.
+        MemoryError: memory is lacking, which is no damage of the file.
     """
     if isinstance(path, Path) and not path.is_file():
         raise MediaError(f"{path}: no such file; check the name or remove it from the list")
@@ -83,6 +84,8 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
         )
     except av.error.ExitError as error:
         raise too_slow(path) from error
+    except MemoryError as error:
+        raise no_memory(path) from error
     except (av.InvalidDataError, av.ArgumentError) as error:
         if head[4:8] in _MP4_BOXES:
             raise CorruptMediaError(
@@ -97,6 +100,12 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
             yield container
         except av.error.ExitError as error:
             raise too_slow(path) from error
+        except MemoryError as error:
+            raise no_memory(path) from error
+        except av.PatchWelcomeError as error:
+            raise MediaError(
+                f"{path}: FFmpeg does not read this part of its format (such as joined Ogg files); convert it to MP4"
+            ) from error
         except av.FFmpegError as error:
             # OSErrors other than "try again" come from another file, such as a full disk while a video is written.
             if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
@@ -104,6 +113,11 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
             raise CorruptMediaError(
                 f"{path}: damaged: {error.strerror}; fetch the file again or leave it out"
             ) from error
+
+
+def no_memory(path: MediaFile) -> MemoryError:
+    """Python's error in place of FFmpeg's, which other processes cannot unpickle."""
+    return MemoryError(f"{path}: cannot allocate memory to read it")
 
 
 def first_bytes(path: MediaFile, count: int = 12) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from tavlo_pl.errors import CorruptMediaError, EmptyMediaError
 _CRF = 20
 _AUDIO_RATE_HZ = 48_000
 _SILENCE_SAMPLES = 48_000
+_MOST_WAITING = 4
 
 
 def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.ndarray, float], np.ndarray]) -> None:
@@ -48,7 +51,7 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
         MediaError: the errors of `probe`.
     """
     source = Path(source)
-    with open_timed(source) as file, mp4_file(Path(destination)) as output:
+    with open_timed(source) as file, mp4_file(Path(destination)) as output, _Behind() as behind:
         video, track = file.video()
         time_base = video.time_base
         assert time_base is not None, "a demuxed stream has a time base"
@@ -66,24 +69,50 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
             nonlocal last_tick
             time_s = float(track.shown_s[position])
             last_tick = max(last_tick + 1, round(time_s / time_base))
-            encoder.write(draw(to_rgb(frame, turned, size, reformatter), time_s), last_tick)
+            behind.run(encoder.write, draw(to_rgb(frame, turned, size, reformatter), time_s), last_tick)
 
         indices = [video.index, *([audio.index] if audio is not None else [])]
         for index, number, packet in file.numbered(indices):
             if number is None:
                 raise CorruptMediaError(f"{source}: it changed while it was read; run the command again")
             if audio is not None and index == audio.index:
-                audio.write(number, packet)
+                behind.run(audio.write, number, packet)
                 continue
             for position, frame in decoder.decode(number, packet):
                 write(position, frame)
         for position, frame in decoder.flush():
             write(position, frame)
+        behind.wait()
         if audio is not None:
             audio.finish()
         if last_tick < 0:
             raise EmptyMediaError(f"{source}: it has no frame to show; fetch the file again or leave it out")
         encoder.finish()
+
+
+class _Behind:
+    """Runs calls one after the other in a thread, so that a frame is encoded while the next one is drawn."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> _Behind:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def run(self, call: Callable[..., None], *arguments: object) -> None:
+        """Adds a call and waits while more than `_MOST_WAITING` are unfinished; raises the error of an earlier one."""
+        self._waiting.append(self._pool.submit(call, *arguments))
+        while len(self._waiting) > _MOST_WAITING:
+            self._waiting.popleft().result()
+
+    def wait(self) -> None:
+        """Waits for all calls."""
+        while self._waiting:
+            self._waiting.popleft().result()
 
 
 class _AudioTrack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from av.audio.stream import AudioStream
@@ -12,7 +13,30 @@ from av.video.stream import VideoStream
 from tavlo_pl import env
 from tavlo_pl.data.media.container import MediaFile
 from tavlo_pl.data.media.limits import limits
-from tavlo_pl.errors import CorruptMediaError, MediaError, NoAudioError, NoVideoError
+from tavlo_pl.errors import ConfigError, CorruptMediaError, MediaError, NoAudioError, NoVideoError
+
+
+def select_streams(video: int | None, audio: int | None) -> None:
+    """Selects streams for all files that this process and its child processes read.
+
+    Args:
+        video: number of the video stream, counted from 0; None keeps the choice of the environment.
+        audio: number of the audio stream, likewise.
+
+    Raises:
+        ConfigError: a number is negative.
+    """
+    for kind, number in (("video", video), ("audio", audio)):
+        if number is not None and number < 0:
+            raise ConfigError(f"{kind}_stream is {number}; it must be the number of a stream, counted from 0.")
+        if number is not None:
+            os.environ[env.STREAMS[kind]] = str(number)
+
+
+def selected_streams() -> dict[str, int] | None:
+    """Numbers of the selected streams by kind; None if players' choice is used."""
+    selected = {kind: number for kind in env.STREAMS if (number := env.stream_number(kind)) is not None}
+    return selected or None
 
 
 def candidates(container: InputContainer) -> list[Stream]:
@@ -27,8 +51,8 @@ def candidates(container: InputContainer) -> list[Stream]:
 def choose(container: InputContainer, kind: str, count: Mapping[int, int], path: MediaFile) -> int | None:
     """Index of the stream that players show: the default one, and among several the first.
 
-    Streams without packets are left out, and single images if there is a video. The environment variables
-    ``TAVLO_VIDEO_STREAM`` and ``TAVLO_AUDIO_STREAM`` select another stream by its number among those of its kind.
+    Streams without packets are left out, and single images if there is a video. `select_streams` selects another
+    stream by its number among those of its kind.
 
     Args:
         container: an open file.
@@ -45,8 +69,8 @@ def choose(container: InputContainer, kind: str, count: Mapping[int, int], path:
     if number is not None and of_kind:
         if not number < len(of_kind):
             raise MediaError(
-                f"{path}: {env.STREAMS[kind]} is {number}, but the file has {len(of_kind)} {kind} streams, counted "
-                "from 0; select another one"
+                f"{path}: {kind}_stream is {number}, but the file has {len(of_kind)} {kind} streams, counted from 0; "
+                "select another one"
             )
         return of_kind[number].index
     usable = [stream for stream in of_kind if count.get(stream.index)]
@@ -70,7 +94,7 @@ def stream_note(container: InputContainer, kind: str, index: int | None) -> str 
         return None
     return (
         f"{len(indices)} {kind} streams: number {indices.index(index)} is used, counted from 0 "
-        f"({env.STREAMS[kind]} selects another)"
+        f"({kind}_stream selects another)"
     )
 
 

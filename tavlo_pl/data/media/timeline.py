@@ -23,47 +23,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_GAP_S = 10.0
-"""Gap in an MPEG clock above which the clock was reset; FFmpeg's command line uses the same value."""
-
-MAX_AUDIO_OVERLAP_S = 0.1
-"""Audio of two parts may overlap by this much: encoders pad the last block."""
+from tavlo_pl.data.media.packets import Packets
+from tavlo_pl.data.media.parts import MAX_AUDIO_OVERLAP_S, TIME_TOLERANCE_S, assign_parts
 
 MAX_PARTS_PER_SECOND = 2.0
 """Files with more parts have meaningless timestamps."""
 
-_BACK_S = 0.1  # decoding times that go back by less are rounding errors of the muxer
-_TOLERANCE_S = 1e-3  # Matroska rounds to milliseconds
-_SMALL_JUMP_S = 1.0  # a packet cannot be assigned by its time to one of two clocks that differ by less
 _TOLERATED_PACKETS = 3  # packets at the end of a part which the start of the next one makes look damaged
-
-
-@dataclass(frozen=True)
-class Packets:
-    """Headers of the N packets of one stream, in decoding order.
-
-    Attributes:
-        order: (N,) int64, position among the packets of the file.
-        pts: (N,) int64, presentation timestamps in units of the stream.
-        pts_s: (N,) float64, presentation times in seconds on the file's clock.
-        dts_s: (N,) float64, decoding times; NaN where unknown.
-        duration_s: (N,) float64, in seconds; 0 where unknown.
-        key: (N,) bool, whether decoding can begin with the packet.
-        discard: (N,) bool, whether the packet is decoded and not shown.
-        corrupt: (N,) bool, whether FFmpeg noticed that a piece of the packet is missing.
-    """
-
-    order: NDArray[np.int64]
-    pts: NDArray[np.int64]
-    pts_s: NDArray[np.float64]
-    dts_s: NDArray[np.float64]
-    duration_s: NDArray[np.float64]
-    key: NDArray[np.bool_]
-    discard: NDArray[np.bool_]
-    corrupt: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.order)
 
 
 @dataclass(frozen=True)
@@ -161,7 +127,7 @@ def make_timeline(video: Packets | None, audio: Packets | None, start_s: float, 
     """
     video = None if video is None else _separate_edits(video)
     streams = {name: packets for name, packets in (("video", video), ("audio", audio)) if packets is not None}
-    part, stray = _assign_parts(streams, has_resets)
+    part, stray = assign_parts(streams, has_resets)
     shown = {name: _shown(packets, part[name], stray[name], name == "video") for name, packets in streams.items()}
     parts = 1 + max((int(numbers.max(initial=0)) for numbers in part.values()), default=0)
     shift_s = _shifts(streams, part, shown, parts) - start_s
@@ -183,7 +149,7 @@ def _separate_edits(packets: Packets) -> Packets:
         shown = begin + np.flatnonzero(~packets.discard[begin:end])
         if len(shown):
             overlap_s = end_s - pts_s[shown].min()
-            if overlap_s > _TOLERANCE_S:
+            if overlap_s > TIME_TOLERANCE_S:
                 pts_s[begin:end] += overlap_s
             end_s = float((pts_s + packets.duration_s)[shown].max())
     return replace(packets, pts_s=pts_s)
@@ -252,99 +218,3 @@ def _closing_shift(needed_s: dict[str, float], default_s: float) -> float:
     latest_s = max(needed_s.values())
     video_s = needed_s.get("video", latest_s)
     return video_s if latest_s - video_s <= MAX_AUDIO_OVERLAP_S else latest_s
-
-
-@dataclass
-class _Clock:
-    """The clock of one stream while its packets are assigned to parts; times in seconds on the file's clock."""
-
-    part: int = -1
-    dts_s: float = -np.inf
-    latest_s: float = -np.inf
-    end_s: float = -np.inf
-
-    def goes_back(self, name: str, pts_s: float, dts_s: float, key: bool, only_keys: bool) -> bool:
-        """Whether a packet is shown or decoded before earlier packets of the stream."""
-        if name == "audio":
-            return pts_s < self.end_s - MAX_AUDIO_OVERLAP_S
-        if key and pts_s < self.latest_s - _TOLERANCE_S:  # all frames decoded before a key frame are shown before it
-            return True
-        # Decoding times alone are not trusted: FFmpeg estimates those that a container leaves out.
-        return not only_keys and dts_s < self.dts_s - _BACK_S and pts_s < self.latest_s - _SMALL_JUMP_S
-
-    def advance(self, pts_s: float, dts_s: float, end_s: float) -> None:
-        """Adds a packet of the same part."""
-        self.dts_s = dts_s if np.isfinite(dts_s) else self.dts_s
-        self.latest_s, self.end_s = max(self.latest_s, pts_s), max(self.end_s, end_s)
-
-
-def _assign_parts(
-    streams: dict[str, Packets], has_resets: bool
-) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.bool_]]]:
-    """(N,) number of the part of each packet of each stream, and whether its time is damaged."""
-    part = {name: np.zeros(len(packets), np.int64) for name, packets in streams.items()}
-    stray = {name: np.zeros(len(packets), bool) for name, packets in streams.items()}
-    if not _may_have_parts(streams, has_resets):
-        return part, stray
-    names = [name for name, packets in streams.items() for _ in range(len(packets))]
-    places = np.concatenate([np.arange(len(packets)) for packets in streams.values()])
-    order = np.argsort(np.concatenate([packets.order for packets in streams.values()]), kind="stable")
-    clocks = {name: _Clock() for name in streams}
-    only_keys = not has_resets  # only MPEG containers are cut between key frames; elsewhere, it is damage
-    newest, jump_s, begin_s, covered_s = 0, 0.0, -np.inf, -np.inf  # of the newest part
-    for position in order.tolist():
-        name, place = names[position], int(places[position])
-        packets, clock = streams[name], clocks[name]
-        if packets.discard[place]:
-            part[name][place] = max(clock.part, 0)
-            continue
-        pts_s, dts_s = float(packets.pts_s[place]), float(packets.dts_s[place])
-        end_s, key = pts_s + float(packets.duration_s[place]), bool(packets.key[place])
-        if clock.part < newest:
-            away_s = max(begin_s - pts_s, pts_s - covered_s, 0.0)  # from the times of the newest part
-            if clock.part < 0 or abs(jump_s) < _SMALL_JUMP_S or away_s <= abs(pts_s - clock.end_s):
-                clock = clocks[name] = _Clock(newest)
-        elif clock.goes_back(name, pts_s, dts_s, key, only_keys) or (
-            has_resets and np.isfinite(covered_s) and pts_s > covered_s + MAX_GAP_S
-        ):
-            if not _is_confirmed(packets, place, clock.end_s):
-                part[name][place], stray[name][place] = clock.part, True
-                continue
-            jump_s, begin_s, covered_s = pts_s - clock.end_s, pts_s, pts_s
-            newest += 1
-            clock = clocks[name] = _Clock(newest)
-        clock.part = max(clock.part, 0)
-        clock.advance(pts_s, dts_s, end_s)
-        part[name][place] = clock.part
-        if clock.part == newest:
-            covered_s = max(covered_s, end_s)
-    return part, stray
-
-
-def _is_confirmed(packets: Packets, place: int, end_s: float) -> bool:
-    """Whether the packet after one that leaves the clock stays there; a single one has a damaged timestamp."""
-    if abs(packets.pts_s[place] - end_s) < _SMALL_JUMP_S:
-        return True
-    after_s = packets.pts_s[place + 1 : place + 2]
-    return bool((np.abs(after_s - packets.pts_s[place]) <= np.abs(after_s - end_s)).all())
-
-
-def _may_have_parts(streams: dict[str, Packets], has_resets: bool) -> bool:
-    """Whether a file needs to be divided into parts; nearly all files do not."""
-    for name, packets in streams.items():
-        shown = ~packets.discard
-        pts_s, dts_s = packets.pts_s[shown], packets.dts_s[shown]
-        if not len(pts_s):
-            continue
-        latest_s = np.maximum.accumulate(pts_s + (packets.duration_s[shown] if name == "audio" else 0))
-        limit_s = MAX_AUDIO_OVERLAP_S if name == "audio" else _TOLERANCE_S
-        is_back = (pts_s[1:] < latest_s[:-1] - limit_s) & (packets.key[shown][1:] | (name == "audio"))
-        steps_s = np.diff(dts_s[np.isfinite(dts_s)])
-        if is_back.any() or (has_resets and (steps_s < -_BACK_S).any()):
-            return True
-    if not has_resets or not streams:
-        return False
-    order = np.argsort(np.concatenate([packets.order for packets in streams.values()]), kind="stable")
-    begin_s = np.concatenate([packets.pts_s for packets in streams.values()])[order]
-    end_s = begin_s + np.concatenate([packets.duration_s for packets in streams.values()])[order]
-    return bool((begin_s[1:] > np.maximum.accumulate(end_s)[:-1] + MAX_GAP_S).any())

@@ -229,6 +229,8 @@ def _first_frames(file: TimedFile, count: int) -> list[VideoFrame]:
         try:
             frames = (frame for packet in container.demux(video) for frame in video.decode(packet))
             return list(islice(frames, count))
+        except MemoryError:
+            raise
         except av.FFmpegError:
             return []
 

@@ -13,6 +13,8 @@ has its offset and checksum. Frames are JPEG with 4:2:0 chroma, as in the videos
 noise is below the floor of the spectrogram (``FLOOR_DB``).
 """
 
+import math
+import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +36,9 @@ BAD_CLIPS = "bad_clips.csv"
 
 LARGEST_RECORD_BYTES = 2**28
 """Maximum size of a clip; one of ten seconds has about 1 MB."""
+
+MOST = 1_000_000
+"""Largest number of segments, pixels and seconds; they may come from a ``shards.json`` of somebody else."""
 
 FULL_SCALE = 32_768
 """The int16 value of amplitude 1.0."""
@@ -90,9 +95,13 @@ class ShardSpec:
     quality: int = 80
 
     def __post_init__(self) -> None:
-        if min(self.segments, self.image_size, self.longest_side or 1) < 1 or self.duration_s <= 0:
-            raise ConfigError("shards need positive --segments, --duration_s and --image_size or --longest_side.")
-        if self.frames_per_segment < 1 or self.frames_per_segment % 2 == 0:
+        sizes = (self.segments, self.image_size, self.longest_side or 1)
+        counts = all(type(number) is int for number in (*sizes, self.frames_per_segment, self.quality))
+        if not counts or not all(0 < size <= MOST for size in sizes) or not 0 < self.duration_s <= MOST:
+            raise ConfigError(
+                f"shards need --segments, --duration_s and --image_size or --longest_side above 0 and up to {MOST:,}."
+            )
+        if not 1 <= self.frames_per_segment <= MOST or self.frames_per_segment % 2 == 0:
             raise ConfigError(
                 f"--frames_per_segment is {self.frames_per_segment}; it must be odd, so that the frame of a segment's "
                 "centre is among them."
@@ -169,26 +178,54 @@ def from_record(
     if zlib.crc32(data) != crc32:
         raise CorruptMediaError(f"{where}: damaged: the checksum differs; copy the shard again or write it again.")
     try:
-        record = pa.ipc.read_record_batch(pa.ipc.read_message(data), RECORD)
+        message = pa.ipc.read_message(data)
+        if _is_compressed(message.metadata.to_pybytes()):
+            raise ValueError("its buffers are compressed")
+        record = pa.ipc.read_record_batch(message, RECORD)
         record.validate(full=True)  # the file may have been written by another program, with a valid checksum
         shown_s = record["frame_time_s"].values.to_numpy()
+        if not np.isfinite(shown_s).all():
+            raise ValueError("the time of a frame is not finite")
         samples = record["waveform"].values.to_numpy()
         return DecodedClip(
             frames=_decoded([record["frames"].values[at].as_py() for at in chosen], size),
             frame_time_s=shown_s[list(chosen)] if chosen else np.empty(0),
             waveform=np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32),
         )
-    except (pa.ArrowException, ValueError, TypeError, LookupError, EOFError, OSError, MemoryError) as error:
+    except (pa.ArrowException, ValueError, TypeError, LookupError, EOFError, OSError, struct.error) as error:
         raise CorruptMediaError(f"{where}: damaged: not a clip of tavlo ({error}); write the shard again.") from error
+
+
+def _is_compressed(message: bytes) -> bool:
+    """Whether the buffers of a record batch are compressed, so that they would unpack to any size.
+
+    The message is a flatbuffer: the header, a union, is its field 2; that of a record batch has the compression in
+    field 3.
+    """
+
+    def field(table: int, number: int) -> int:
+        """Place of a field of a table, 0 if it has none."""
+        entries = table - struct.unpack_from("<i", message, table)[0]
+        size: int = struct.unpack_from("<H", message, entries)[0]
+        place: int = struct.unpack_from("<H", message, entries + 4 + 2 * number)[0] if 4 + 2 * number < size else 0
+        return table + place if place else 0
+
+    def target(place: int) -> int:
+        return place + int(struct.unpack_from("<I", message, place)[0])
+
+    header = field(target(0), 2)
+    return bool(header and field(target(header), 3))
 
 
 def _decoded(images: Sequence[bytes], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     """(N, H, W, 3) frames. The flags save a tenth of the time and cost 0.5 dB PSNR."""
     stored = simplejpeg.decode_jpeg_header(images[0])[:2] if images else (0, 0)  # all frames of a clip have one size
+    if math.prod(stored) > limits().pixels:
+        raise ValueError(f"an image of {stored[1]} x {stored[0]} pixels")
     frames = np.empty((len(images), *(size or stored), 3), np.uint8)
     for frame, image in zip(frames, images, strict=True):
         height, width, *_ = simplejpeg.decode_jpeg_header(image)
-        if height * width > limits().pixels or (height, width) != stored:
+        if (height, width) != stored:
             raise ValueError(f"an image of {width} x {height} pixels")
         if frame.shape[:2] == stored:
             simplejpeg.decode_jpeg(image, fastdct=True, fastupsample=True, buffer=frame)

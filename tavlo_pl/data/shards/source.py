@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 from typing_extensions import override
 
@@ -29,7 +30,10 @@ from tavlo_pl.data.clip_ids import clip_key, is_listed, read_ids
 from tavlo_pl.data.media import SAMPLE_RATE_HZ, DecodedClip
 from tavlo_pl.data.shards.format import ENTRY, INDEX, LARGEST_RECORD_BYTES, NOTE, ShardSpec, from_record, shard_name
 from tavlo_pl.errors import AnnotationError, ConfigError, CorruptMediaError, DatasetNotFoundError, MediaError
+from tavlo_pl.io.files import check_regular
 from tavlo_pl.io.parquet import read_columns
+
+LARGEST_NOTE_BYTES = 2**20
 
 REMEDY = "write the shards again with tavlo data shard."
 
@@ -70,9 +74,13 @@ class Store:
 
         Raises:
             OSError: the bytes cannot be read.
+            MediaError: a file on disk is a pipe, a device or the like.
         """
         files, root = _connect(self.root, os.getpid())
-        data: bytes = files.cat_file(posixpath.join(root, name), start, end)
+        path = posixpath.join(root, name)
+        if isinstance(files, LocalFileSystem) and os.path.exists(path):
+            check_regular(path, None, MediaError)
+        data: bytes = files.cat_file(path, start, end)
         return data
 
     @cached_property
@@ -83,7 +91,7 @@ class Store:
             DatasetNotFoundError: there are no shards.
         """
         try:
-            note = json.loads(self.read(NOTE))
+            note = json.loads(self.read(NOTE, 0, LARGEST_NOTE_BYTES))
             return ShardSpec(**note["spec"])
         except (OSError, ImportError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DatasetNotFoundError(
@@ -228,6 +236,8 @@ class Shards(ClipSource):
     def clips(self) -> "StoredClips":
         """The readable clips, sorted by name."""
         path = self.store.path(INDEX)
+        if os.path.exists(path):
+            check_regular(path, None, AnnotationError)
         try:
             with fsspec.open(path) as file:
                 table = read_columns(file, list(ENTRY), f"{path}: no index of training shards", REMEDY)

@@ -2,18 +2,27 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tavlo_pl.data.media import probe_audio_duration, read_waveform
 from tavlo_pl.data.synthetic.appearance import CLASS_LOOKS, SPRITE_PX, draw_background, draw_sprite
 from tavlo_pl.data.synthetic.scene import Look, Split, rng_of
 from tavlo_pl.data.synthetic.sound import SAMPLE_RATE_HZ, VOICES
-from tavlo_pl.errors import DatasetNotFoundError
+from tavlo_pl.errors import DatasetNotFoundError, EmptyMediaError
+from tavlo_pl.io.files import read_bytes
+from tavlo_pl.io.images import decode_image
+from tavlo_pl.io.parsing import LARGEST_FILE_BYTES
 
 BACKGROUNDS, SILENT = "_backgrounds", "_silent"
+
+Share = Split | Literal["all"]
+"""Split whose files are used; ``all`` for every file."""
+
+LONGEST_RECORDING_S = 600.0
+"""Seconds of a recording that are used; a few megabytes may hold a day of silence."""
 
 PITCH_OCTAVES = 0.25
 """Largest change of the pitch of a recording, up or down."""
@@ -76,6 +85,7 @@ class FromFiles:
     Attributes:
         new_image: the classes whose images of this split are not in the training set.
         new_sound: the same for recordings.
+        files: the split's images and backgrounds, as class or folder, name and bytes.
 
     Raises:
         DatasetNotFoundError: a class without images or recordings, fewer than five classes, no backgrounds.
@@ -83,7 +93,7 @@ class FromFiles:
 
     has_shared_tone = False
 
-    def __init__(self, root: str, split: Split) -> None:
+    def __init__(self, root: str, split: Share) -> None:
         folder = Path(root)
         if not folder.is_dir():
             raise DatasetNotFoundError(
@@ -103,6 +113,8 @@ class FromFiles:
         self._backgrounds = share(_files(folder / BACKGROUNDS, ("jpg", "jpeg", "png")), split)
         self.new_image = {name for name, files in images.items() if is_new(files, split)}
         self.new_sound = {name for name, files in recordings.items() if is_new(files, split)}
+        shown = [*self._images.values(), self._backgrounds]
+        self.files = tuple((f.parent.name, f.name, f.stat().st_size) for files in shown for f in files)
 
     def cutout(self, category: str, look: Look) -> Image.Image:
         """One of the class's cut-outs, without transparent margins."""
@@ -150,9 +162,17 @@ def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     return files
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _recording(file: Path) -> np.ndarray:
-    return read_waveform(file, 0.0, probe_audio_duration(file)).astype(np.float64)
+    """The first `LONGEST_RECORDING_S` of a recording.
+
+    Raises:
+        EmptyMediaError: it has fewer than two samples.
+    """
+    recording = read_waveform(file, 0.0, min(probe_audio_duration(file), LONGEST_RECORDING_S))
+    if len(recording) < 2:
+        raise EmptyMediaError(f"{file}: the recording has {len(recording)} samples; replace or remove it")
+    return recording
 
 
 def _onsets(recording: np.ndarray) -> np.ndarray:
@@ -164,13 +184,13 @@ def _onsets(recording: np.ndarray) -> np.ndarray:
     return np.flatnonzero(is_loud & ~np.concatenate([[False], is_loud[:-1]])) * step
 
 
-def share(files: list[Path], split: Split) -> list[Path]:
+def share(files: list[Path], split: Share) -> list[Path]:
     """The files of a class that a split uses.
 
     Of one file, all splits use it; of two, test has the second for itself; of three or more, every third one from the
     second on is for test, every sixth one from the third on for validation.
     """
-    if len(files) == 1:
+    if len(files) == 1 or split == "all":
         return files
     kept = {"test": set(files[1::3]), "val": set(files[2::6])}
     if split == "train":
@@ -178,14 +198,14 @@ def share(files: list[Path], split: Split) -> list[Path]:
     return sorted(kept[split]) or share(files, "train")
 
 
-def is_new(files: list[Path], split: Split) -> bool:
+def is_new(files: list[Path], split: Share) -> bool:
     """Whether a split uses none of a class's training files."""
     return not set(share(files, split)) & set(share(files, "train"))
 
 
 def _open(file: Path, mode: str) -> Image.Image:
+    content = read_bytes(file, LARGEST_FILE_BYTES, DatasetNotFoundError)
     try:
-        with Image.open(file) as image:
-            return image.convert(mode)
-    except (UnidentifiedImageError, OSError) as error:
-        raise DatasetNotFoundError(f"{file}: not a readable image; replace or remove it") from error
+        return decode_image(content, mode)
+    except ValueError as error:
+        raise DatasetNotFoundError(f"{file}: not a readable image ({error}); replace or remove it") from error

@@ -21,9 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.io.files import check_regular, read_bytes
 from tavlo_pl.nn.pretrained.training import Trained
 
 KEY_BYTES = 16
+
+LARGEST_KEYS_BYTES = 2**30
+"""Maximum size of a file of keys; 67 million inputs."""
 
 
 class FeatureCache:
@@ -65,7 +69,7 @@ class FeatureCache:
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         self._folder = Path(self.root) / digest.hexdigest()
         for keys in sorted(self._folder.glob("*.keys")):
-            found = keys.read_bytes()
+            found = read_bytes(keys, LARGEST_KEYS_BYTES)
             for row in range(len(found) // KEY_BYTES):
                 self._rows[found[row * KEY_BYTES : (row + 1) * KEY_BYTES]] = (keys.with_suffix(".f16"), row)
 
@@ -82,18 +86,24 @@ class FeatureCache:
         if self._folder is None:
             return compute(inputs)
         keys = [blake2b(one.tobytes(), digest_size=KEY_BYTES).digest() for one in inputs.detach().cpu().numpy()]
-        missing = {key: n for n, key in enumerate(keys) if key not in self._rows}
+        if self._shape is None and any(key in self._rows for key in keys):
+            with torch.no_grad():
+                self._shape = tuple(compute(inputs[:1]).shape[1:])
+        stored = {key: self._read(key) for key in dict.fromkeys(keys)}
+        missing = {key: n for n, key in enumerate(keys) if stored[key] is None}
         if missing:
             with torch.no_grad():
                 found = compute(inputs[list(missing.values())]).to("cpu", torch.float16).numpy()
-            self._append(list(missing), found)
-        if self._shape is None:
-            with torch.no_grad():
-                self._shape = tuple(compute(inputs[:1]).shape[1:])
-        return torch.from_numpy(np.stack([self._read(key) for key in keys])).to(inputs.device, torch.float32)
+            finite = np.isfinite(found.reshape(len(found), -1)).all(1)
+            self._append([key for key, keep in zip(missing, finite, strict=True) if keep], found[finite])
+            stored |= {key: self._read(key) for key in missing}
+        rows = [stored[key] if stored[key] is not None else found[list(missing).index(key)] for key in keys]
+        return torch.from_numpy(np.stack(rows)).to(inputs.device, torch.float32)
 
     def _append(self, keys: list[bytes], features: np.ndarray) -> None:
         self._shape = features.shape[1:]
+        if not keys:
+            return
         if self._own is None:
             assert self._folder is not None
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -105,10 +115,16 @@ class FeatureCache:
             file.write(b"".join(keys))
         self._rows |= {key: (self._own, first + n) for n, key in enumerate(keys)}
 
-    def _read(self, key: bytes) -> np.ndarray:
+    def _read(self, key: bytes) -> np.ndarray | None:
+        """The features of an input; None where they are not stored, or the file is cut or damaged."""
+        if key not in self._rows:
+            return None
         path, row = self._rows[key]
         shape = self._shape or ()
         size = int(np.prod(shape))
         if path not in self._maps or len(self._maps[path]) < (row + 1) * size:
+            if check_regular(path).st_size < 2 * (row + 1) * size:
+                return None
             self._maps[path] = np.memmap(path, np.float16, mode="r")
-        return np.asarray(self._maps[path][row * size : (row + 1) * size]).reshape(shape)
+        features = np.asarray(self._maps[path][row * size : (row + 1) * size]).reshape(shape)
+        return features if np.isfinite(features).all() else None

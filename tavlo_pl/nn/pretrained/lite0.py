@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.nn.checkpointing import checkpointed
@@ -41,6 +42,9 @@ LEVELS = {8: 5, 16: 11, 32: 16}
 
 CHANNELS = {8: 40, 16: 112, 32: 320}
 
+FRAMES_AT_ONCE = 32
+"""Frames that are encoded at once if no gradient is needed."""
+
 HEAD = 1280
 """Channels of the last convolution, from which ImageNet's classes are read."""
 
@@ -72,13 +76,15 @@ class Block(nn.Module):
 class EfficientNetLite0(VisualEncoder):
     """EfficientNet-lite0 with the features of one or several strides as one feature map.
 
-    Coarser features are resampled (bilinear) to the finest of the chosen strides and appended to its channels, so that
-    a cell has the detail of the one and the context of the other. Frames are not shifted (see `VisualEncoder`): "same"
+    Coarser features are resampled (bilinear) to the cells and appended to the channels, finer ones are averaged over a
+    cell, so that it has the detail of the one and the context of the other. Frames are not shifted (see
+    `VisualEncoder`): "same"
     padding moves the receptive fields of random weights right and down by half a cell, those of the released weights
     by 0 to 3 pixels at each stride (gradients of cells by the pixels of six photographs).
 
     Args:
         strides: 8 (40 channels), 16 (112) or 32 (320), finest first.
+        cell: pixels per cell, one of the strides; None for the finest.
         head: at stride 32, the 1280 features of the last convolution instead of the 320 before it: nearer to classes.
         weights: path of a ``.safetensors`` file with the released weights, or ``none`` for random ones.
         trained: ``none`` keeps the encoder as it is, ``all`` trains it, a number N trains the last N of 17 parts (the
@@ -98,14 +104,17 @@ class EfficientNetLite0(VisualEncoder):
         trained: Trained = "none",
         cache: str | None = None,
         head: bool = False,
+        cell: int | None = None,
     ) -> None:
         if not strides or not set(strides) <= set(LEVELS) or list(strides) != sorted(set(strides)):
             raise ConfigError(f"strides {list(strides)} of EfficientNetLite0: give some of 8, 16 and 32, ascending")
         if head and strides[-1] != 32:
             raise ConfigError("EfficientNetLite0: head needs stride 32")
+        if cell is not None and cell not in strides:
+            raise ConfigError(f"cell {cell} of EfficientNetLite0: give one of the strides {list(strides)}")
         channels, ends = CHANNELS | {32: HEAD if head else CHANNELS[32]}, LEVELS | {32: LEVELS[32] + head}
         width = sum(channels[stride] for stride in strides)
-        super().__init__(_network(), width, strides[0], pretrained=weights != "none", shift=0)
+        super().__init__(_network(), width, cell or strides[0], pretrained=weights != "none", shift=0)
         self.strides = tuple(strides)
         self._ends = {ends[stride] for stride in strides}
         self._channels = [channels[stride] for stride in strides]
@@ -114,7 +123,7 @@ class EfficientNetLite0(VisualEncoder):
         if weights != "none":
             load_weights(self.trunk, weights, renamed=_in_trunk)
         del self.trunk[1 + ends[strides[-1]] :]
-        self.partly = PartlyTrained(self.trunk, list(self.trunk), trained)
+        self.partly = PartlyTrained(self.trunk, list(self.trunk), trained, weights)
         self.cache = FeatureCache(cache, trained)
 
     def train(self, mode: bool = True) -> "EfficientNetLite0":
@@ -130,20 +139,29 @@ class EfficientNetLite0(VisualEncoder):
                 f"frames of {tuple(frames.shape[-2:])} pixels: EfficientNetLite0 needs multiples of {self.strides[-1]} "
                 "(data.clip.image_size)"
             )
-        self.cache.open(self, str(self.strides))
-        stored = self.cache.get(frames, lambda found: torch.cat([part.flatten(1) for part in self._levels(found)], 1))
+        self.cache.open(self, str(self.strides) if self.stride == self.strides[0] else f"{self.strides} {self.stride}")
+        stored = self.cache.get(frames, self._stored)
         height, width = frames.shape[-2:]
-        shapes = [(n, height // s, width // s) for n, s in zip(self._channels, self.strides, strict=True)]
+        strides = [max(stride, self.stride) for stride in self.strides]
+        shapes = [(n, height // s, width // s) for n, s in zip(self._channels, strides, strict=True)]
         levels = stored.split([math.prod(shape) for shape in shapes], 1)
         return with_finest([level.unflatten(1, shape) for level, shape in zip(levels, shapes, strict=True)])
 
+    def _stored(self, frames: Tensor) -> Tensor:
+        """The features of each stride as one row a frame; without gradients, some frames at a time, to save memory."""
+        is_trained = torch.is_grad_enabled() and any(value.requires_grad for value in self.parameters())
+        parts = [frames] if is_trained else frames.split(FRAMES_AT_ONCE)
+        return torch.cat([torch.cat([level.flatten(1) for level in self._levels(part)], 1) for part in parts])
+
     def _levels(self, frames: Tensor) -> list[Tensor]:
-        """The features of each stride."""
+        """The features of each stride, those finer than a cell averaged over it."""
         features, levels = self.pixels(frames), []
+        strides = iter(self.strides)
         for number, part in enumerate(self.trunk):
             features = checkpointed(part, features) if self.activation_checkpointing else part(features)
             if number in self._ends:
-                levels.append(features)
+                finer = self.stride // next(strides)
+                levels.append(avg_pool2d(features, finer) if finer > 1 else features)
         return levels
 
 

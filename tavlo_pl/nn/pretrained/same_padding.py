@@ -21,13 +21,17 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # name of the base class
         """(N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
-        return super().forward(self.padded(input))
+        return self.convolve(input, self.weight, None)
 
-    def padded(self, features: Tensor) -> Tensor:
-        """The features with the zeros that the kernel needs around them."""
+    def convolve(self, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The convolution with a weight of the same shape and a bias; odd zeros are padded, others are implied."""
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         rows, columns = (same_padding(size, kernel, stride) for size in features.shape[-2:])
-        return pad(features, (*columns, *rows)) if any((*rows, *columns)) else features
+        implied = rows[0], columns[0]
+        odd = (0, columns[1] - columns[0], 0, rows[1] - rows[0])
+        if any(odd):
+            features, implied = pad(features, (*columns, *rows)), (0, 0)
+        return conv2d(features, weight, bias, self.stride, implied, groups=self.groups)
 
 
 def normalised(conv: SameConv2d, norm: nn.BatchNorm2d, features: Tensor) -> Tensor:
@@ -37,4 +41,4 @@ def normalised(conv: SameConv2d, norm: nn.BatchNorm2d, features: Tensor) -> Tens
         return found
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     weight, bias = conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
-    return conv2d(conv.padded(features), weight, bias, conv.stride, groups=conv.groups)
+    return conv.convolve(features, weight, bias)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from tavlo_pl.errors import CheckpointError, ConfigError
+from tavlo_pl.io.extras import require
 from tavlo_pl.nn.pretrained.cache import FeatureCache
-from tavlo_pl.nn.pretrained.extras import require
 from tavlo_pl.nn.pretrained.training import PartlyTrained, Trained
 from tavlo_pl.nn.visual import VisualEncoder, with_finest
 
@@ -47,7 +47,7 @@ class TimmEncoder(VisualEncoder):
         image_size: int | None = None,
         cache: str | None = None,
     ) -> None:
-        timm = require("timm", "timm")
+        timm = require("timm", "timm", "this encoder")
         if not timm.is_model(name):
             close = ", ".join(timm.list_models(f"*{name.split('.', maxsplit=1)[0].split('_', maxsplit=1)[0]}*")[:5])
             raise ConfigError(
@@ -75,7 +75,7 @@ class TimmEncoder(VisualEncoder):
         self.mean.copy_(torch.tensor(config["mean"]).view(1, 3, 1, 1))
         self.std.copy_(torch.tensor(config["std"]).view(1, 3, 1, 1))
         self.levels, self.channels = tuple(levels), tuple(channels)
-        self.partly = PartlyTrained(network, _layers(network), trained)
+        self.partly = PartlyTrained(network, _layers(network), trained, weights)
         self.shift = measured_shift(self)
         self.register_buffer(
             "measured_shift", torch.tensor(self.shift)

@@ -18,14 +18,19 @@ class PartlyTrained:
         network: the network; not kept as a submodule.
         layers: its layers, in the order of the data.
         trained: what is trained.
+        weights: the option of the encoder, ``none`` for random ones.
+
+    Attributes:
+        keeps_random: whether frozen layers had random weights when the encoder was made.
 
     Raises:
         ConfigError: a number of layers that the network does not have.
     """
 
-    def __init__(self, network: nn.Module, layers: Sequence[nn.Module], trained: Trained) -> None:
+    def __init__(self, network: nn.Module, layers: Sequence[nn.Module], trained: Trained, weights: str) -> None:
         if trained not in ("none", "all") and not 1 <= int(trained) <= len(layers):
             raise ConfigError(f"trained is {trained}; give none, all or a number of layers from 1 to {len(layers)}")
+        self.keeps_random = weights == "none" and trained != "all"
         self._networks = () if trained == "all" else (network,)
         self._trained = tuple(layers[len(layers) - int(trained) :]) if isinstance(trained, int) else ()
         for frozen in self._networks:

@@ -8,9 +8,9 @@ from torch.nn.functional import pad
 from torchaudio.functional import resample
 
 from tavlo_pl.errors import CheckpointError, ConfigError
+from tavlo_pl.io.extras import require
 from tavlo_pl.nn.audio import AudioEncoder
 from tavlo_pl.nn.pretrained.cache import FeatureCache
-from tavlo_pl.nn.pretrained.extras import require
 from tavlo_pl.nn.pretrained.training import PartlyTrained, Trained
 from tavlo_pl.nn.waveform import from_columns
 
@@ -51,7 +51,7 @@ class TransformersAudioEncoder(AudioEncoder):
         cache: str | None = None,
         only_local: bool = False,
     ) -> None:
-        transformers = require("transformers", "transformers")
+        transformers = require("transformers", "transformers", "this encoder")
         if context_s is not None and context_s <= 0:
             raise ConfigError(f"context_s of {name} is {context_s}; it must be positive")
         try:
@@ -84,7 +84,7 @@ class TransformersAudioEncoder(AudioEncoder):
         self.model = getattr(model, "encoder", model) if config.model_type == "whisper" else model
         self.name, self.context_s = name, context_s
         self.cache = FeatureCache(cache, trained)
-        self.partly = PartlyTrained(self.model, _layers(self.model), trained)
+        self.partly = PartlyTrained(self.model, _layers(self.model), trained, weights)
 
     def train(self, mode: bool = True) -> "TransformersAudioEncoder":
         """As in ``nn.Module``; frozen layers stay in evaluation."""

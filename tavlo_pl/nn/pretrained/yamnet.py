@@ -95,7 +95,7 @@ class YAMNet(AudioEncoder):
         self.fc.requires_grad_(requires_grad=False)
         parts = nn.ModuleList([self.c0, self.b0, self.dw, self.bd, self.pw, self.bp])
         self.cache = FeatureCache(cache, trained)
-        self.partly = PartlyTrained(parts, [nn.ModuleList([self.c0, self.b0]), *layers], trained)
+        self.partly = PartlyTrained(parts, [nn.ModuleList([self.c0, self.b0]), *layers], trained, weights)
 
     def train(self, mode: bool = True) -> "YAMNet":
         """As in ``nn.Module``; frozen layers stay in evaluation."""
@@ -116,29 +116,32 @@ class YAMNet(AudioEncoder):
         """AudioSet's classes in the order of the scores; empty while the weights are random."""
         return sound_classes() if self.tells_classes else ()
 
-    def classify(self, spectrogram: Tensor, segments: int) -> Tensor:
+    def classify(self, features: Tensor) -> Tensor:
         """(B, T, 521) scores of AudioSet's classes, each in 0..1; with random weights (B, T, 0)."""
         if not self.tells_classes:
-            return super().classify(spectrogram, segments)
-        scores: Tensor = self.fc(self(spectrogram, segments)).sigmoid()
+            return super().classify(features)
+        scores: Tensor = self.fc(features).sigmoid()
         return scores
 
     def forward(self, spectrogram: Tensor, segments: int) -> Tensor:
         """(B, 1, L / T, T) waveform in columns to (B, T, 1024) embeddings; see the base class."""
         waveform = from_columns(spectrogram, segments)
-        starts = torch.as_tensor(patch_starts(waveform.shape[-1], segments), device=waveform.device)  # (T, P)
-        padded = pad(waveform, (PATCH, PATCH))
-        pieces = padded.unfold(-1, PATCH, 1)[:, starts + PATCH]  # (B, T, P, 15600)
+        starts = patch_starts(spectrogram.shape[-2], segments).to(waveform.device)  # (T, P)
+        samples = starts[..., None] + torch.arange(PATCH, 2 * PATCH, device=waveform.device)
+        pieces = pad(waveform, (PATCH, PATCH))[:, samples]  # (B, T, P, 15600)
         self.cache.open(self, "")
         embedding = self.cache.get(pieces.flatten(0, 2), lambda found: self.embed(self.patches(found)))
         return embedding.view(*pieces.shape[:3], -1).mean(2)
 
 
-def patch_starts(samples: int, segments: int) -> list[list[int]]:
-    """First samples of the patches of each of T segments of a clip of L samples; negative before the clip."""
-    length = samples / segments
+def patch_starts(length: int, segments: int) -> Tensor:
+    """(T, P) int64: first samples of the patches of each of T segments of `length` samples; negative before the clip.
+
+    A tensor, so that an exported model accepts every T; whole numbers, since MPS has no float64.
+    """
     count = math.ceil(length / (FRAMES * HOP))
-    return [[round((t + (n + 0.5) / count) * length - PATCH / 2) for n in range(count)] for t in range(segments)]
+    centres = 2 * (count * torch.arange(segments)[:, None] + torch.arange(count)) + 1  # in halves of their distance
+    return (centres * length + count) // (2 * count) - PATCH // 2
 
 
 @cache

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tavlo_pl.annotate.decisions import Decisions
 from tavlo_pl.annotate.exchange.coco import read_coco, to_coco
 from tavlo_pl.annotate.exchange.cvat import read_cvat, to_cvat
-from tavlo_pl.annotate.exchange.label_studio import to_label_studio
+from tavlo_pl.annotate.exchange.label_studio import to_config, to_label_studio
 from tavlo_pl.annotate.exchange.tree import Tree, annotated, read_tree, write_tree
 from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, Provenance, mask_of, with_mask
 from tavlo_pl.annotate.locks import ClipLocks
@@ -129,6 +130,27 @@ def test_label_studio_polygons_rasterise_to_the_mask() -> None:
     assert kinds == [*["polygonlabels"] * 2, *["choices", "textarea"] * 2, "rectanglelabels", "choices", "choices"]
 
 
+def test_label_studio_config_declares_every_label_and_choice() -> None:
+    controls = {each.get("name"): each for each in ElementTree.fromstring(to_config(tree()))}
+    kinds = {"polygonlabels": "PolygonLabels", "rectanglelabels": "RectangleLabels", "choices": "Choices"}
+    regions: set[tuple[str, str]] = set()
+    for task in to_label_studio(tree()):
+        for part in task["annotations"][0]["result"]:
+            control = controls[part["from_name"]]
+            assert control.tag == kinds.get(part["type"], "TextArea") and control.get("toName") == part["to_name"]
+            assert part["to_name"] in controls and (part["original_width"], part["original_height"]) == (96, 64)
+            declared = {each.get("value") for each in control}
+            assert {*part["value"].get(part["type"], [])} <= declared or part["type"] == "textarea"
+            at = (task["data"]["image"], part["id"])
+            if part["type"].endswith("labels"):
+                regions.add(at)
+            else:  # of a region, by its id, or of the whole frame
+                assert (at in regions) == (control.get("perRegion") == "true")
+    assert len(regions) > 7  # the noise has an outline for each of its parts
+    with_image = controls["image"]
+    assert with_image.tag == "Image" and with_image.get("value") == "$image"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -188,6 +210,8 @@ def test_commands_export_and_import_into_a_project(tmp_path: Path) -> None:
     assert len(Decisions(project.folder).history(CLIPS[0], 3)) == 2
     outcome = tavlo("annotate", "export", project.folder, "--out", tmp_path / "out", "--format", "avatar")
     assert outcome.code == 0 and len(AVATAR(str(tmp_path / "out")).clips()) == 2
+    images = [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.jpg")]
+    assert images == [f"metadata/{CLIPS[0]}/00012.jpg"]  # the project has no image of the imported frames 0 and 3
     (tmp_path / "train.txt").write_text(f"{CLIPS[0]}\nddddddddddd_00001\n")
     audit = tavlo(
         "data",

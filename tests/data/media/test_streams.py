@@ -1,6 +1,8 @@
 """Streams that change within a file, repeat frames, lack times or begin in their middle, and files with several."""
 
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -8,11 +10,19 @@ import pytest
 from av.stream import Disposition
 
 from tavlo_pl import env
-from tavlo_pl.data.media import frame_times, map_frames, probe, read_clip, read_waveform
+from tavlo_pl.data.media import (
+    frame_times,
+    map_frames,
+    probe,
+    read_clip,
+    read_waveform,
+    select_streams,
+    selected_streams,
+)
 from tavlo_pl.errors import ConfigError, MediaError
-from tests.helpers.clips import CODECS, draw_number, write_numbered
+from tests.helpers.clips import CODECS, draw_number, has_flash, write_numbered
 from tests.helpers.media_cases import numbers, peaks_s
-from tests.helpers.parts import assert_same_as_sequential, concatenate, renumber
+from tests.helpers.parts import assert_in_sync, assert_same_as_sequential, concatenate, renumber
 
 
 @pytest.mark.parametrize(
@@ -59,6 +69,21 @@ def remux(source: Path, destination: Path, change: object) -> Path:
     return destination
 
 
+def test_empty_packets_show_the_frame_before_them_again(tmp_path: Path) -> None:
+    source = write_numbered(
+        tmp_path / "source.avi", video_codec="mjpeg", audio_codec="pcm_s16le", click_s=(0.5, 1.46)
+    ).path
+    ticks = count()
+    path = remux(source, tmp_path / "repeats.avi", lambda packet: [] if next(ticks) % 3 else [packet])
+    assert path.read_bytes().count(b"00dc\0\0\0\0") > 30, "the muxer fills gaps with empty packets"
+    info = assert_same_as_sequential(path)
+    assert info.frame_count == 17 and frame_times(path) == pytest.approx(np.arange(17) * 0.12)
+    shown = numbers(read_clip(path, np.arange(50) / 25 + 0.01, None, 0.0, 0.0).frames)
+    assert shown == [number // 3 * 3 for number in range(50)]
+    map_frames(path, tmp_path / "copy.mp4", lambda frame, time_s: frame)
+    assert frame_times(tmp_path / "copy.mp4") == pytest.approx(frame_times(path), abs=1e-3)
+
+
 def test_two_frames_in_one_packet_of_a_transport_stream(tmp_path: Path) -> None:
     source = write_numbered(tmp_path / "source.ts", x264="keyint=12:bframes=0:aud=1").path
     waiting: list[av.Packet] = []
@@ -91,6 +116,25 @@ def test_stream_cut_within_an_intra_refresh(tmp_path: Path) -> None:
     assert numbers(read_clip(path, [0.0], None, 0.0, 0.0).frames) == shown[:1]
     map_frames(path, tmp_path / "copy.mp4", lambda frame, time_s: frame)
     assert numbers(read_clip(tmp_path / "copy.mp4", frame_times(path), None, 0.0, 0.0).frames) == shown
+
+
+def test_program_stream_cut_within_an_audio_block(tmp_path: Path) -> None:
+    form: dict[str, Any] = {"video_codec": "mpeg2video", "audio_codec": "mp2"}
+    content = write_numbered(tmp_path / "whole.mpg", seconds=3.0, click_s=(2.5,), **form).path.read_bytes()
+    path = tmp_path / "cut.mpg"
+    path.write_bytes(content[len(content) // 3 // 2048 * 2048 :])
+    time_s = frame_times(path)
+    clip = read_clip(path, time_s, None, 0.0, probe(path).duration_s)
+    shown = numbers(clip.frames)
+    assert shown == list(range(75 - len(shown), 75)) and len(shown) > 20
+    assert_in_sync(time_s, clip, [number for number, frame in enumerate(clip.frames) if has_flash(frame)])
+
+
+def test_joined_ogg_files_are_refused(tmp_path: Path) -> None:
+    form: dict[str, Any] = {"video_codec": "libvpx", "audio_codec": "libopus"}
+    path = concatenate(tmp_path / "two.ogv", [0.0, 0.0], options=[{"serial_offset": n} for n in ("1", "9")], **form)
+    with pytest.raises(MediaError, match=r"two\.ogv: FFmpeg does not read .* joined Ogg files"):
+        probe(path)
 
 
 def write_streams(path: Path, videos: int, default_video: int, default_audio: int, is_still: bool = False) -> Path:
@@ -129,16 +173,21 @@ def test_default_streams_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     notes = probe(path).notes
     assert [note.split(":")[0] for note in notes] == ["2 video streams", "2 audio streams"]
     assert all("number 1 is used" in note for note in notes)
-    monkeypatch.setenv(env.STREAMS["video"], "0")
-    monkeypatch.setenv(env.STREAMS["audio"], "0")
+    assert selected_streams() is None
+    for variable in env.STREAMS.values():
+        monkeypatch.setenv(variable, "")  # undoes at the end what is selected below
+    select_streams(0, 0)
+    assert selected_streams() == {"video": 0, "audio": 0}
     assert numbers(read_clip(path, [0.2], None, 0.0, 0.0).frames) == [5]
     assert not peaks_s(read_waveform(path, 0.0, 1.0))
-    monkeypatch.setenv(env.STREAMS["audio"], "2")
-    with pytest.raises(MediaError, match=r"several\.mkv: TAVLO_AUDIO_STREAM is 2, but the file has 2 audio streams"):
+    select_streams(None, 2)
+    with pytest.raises(MediaError, match=r"several\.mkv: audio_stream is 2, but the file has 2 audio streams"):
         probe(path)
     monkeypatch.setenv(env.STREAMS["audio"], "first")
     with pytest.raises(ConfigError, match="TAVLO_AUDIO_STREAM is 'first'"):
         probe(path)
+    with pytest.raises(ConfigError, match="video_stream is -1"):
+        select_streams(-1, None)
 
 
 def test_a_video_is_chosen_before_a_single_image(tmp_path: Path) -> None:

@@ -51,6 +51,19 @@ def test_strides_become_one_map() -> None:
     assert found.shape == (2, encoder.width, 8, 12) and encoder.width == 40 + 112 + 320
 
 
+def test_finer_features_are_averaged_over_a_cell(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    coarse = EfficientNetLite0((16, 32), cell=32, cache=str(tmp_path)).eval()
+    fine = EfficientNetLite0((16, 32)).eval()
+    fine.load_state_dict(coarse.state_dict())
+    frames = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    with torch.no_grad():
+        found, again, wanted = coarse(frames), coarse(frames), fine(frames)
+    assert found.shape == (2, 432, 2, 3) and coarse.stride == 32 and found.equal(again)
+    averaged = wanted[:, :112].unflatten(3, (3, 2)).unflatten(2, (2, 2)).mean((3, 5))
+    assert torch.allclose(found[:, :112], averaged, rtol=0.01, atol=0.01)  # kept with 16 bits
+
+
 def test_frozen_blocks_and_checkpointing() -> None:
     encoder = EfficientNetLite0((16,), trained=1).train()
     assert {name.split(".")[1] for name, p in encoder.named_parameters() if p.requires_grad} == {"11"}
@@ -63,6 +76,8 @@ def test_frozen_blocks_and_checkpointing() -> None:
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="8, 16 and 32"):
         EfficientNetLite0((16, 8))
+    with pytest.raises(ConfigError, match="cell 8"):
+        EfficientNetLite0((16, 32), cell=8)
     with pytest.raises(ConfigError, match="head needs stride 32"):
         EfficientNetLite0((8, 16), head=True)
     with pytest.raises(ConfigError, match="multiples of 32"):

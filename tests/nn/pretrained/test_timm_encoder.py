@@ -59,6 +59,6 @@ def test_errors_name_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: ob
         return real(name, *args, **kwargs)
 
     real = builtins.__import__
-    monkeypatch.setattr("tavlo_pl.nn.pretrained.extras.import_module", without_timm)
+    monkeypatch.setattr("tavlo_pl.io.extras.import_module", without_timm)
     with pytest.raises(ConfigError, match=r"pip install 'tavlo_pl\[timm\]'"):
         TimmEncoder("test_resnet")

@@ -1,4 +1,4 @@
-"""Imports packages that only some encoders need."""
+"""Imports packages that an extra of this package installs."""
 
 from importlib import import_module
 from types import ModuleType
@@ -6,12 +6,13 @@ from types import ModuleType
 from tavlo_pl.errors import ConfigError
 
 
-def require(package: str, extra: str) -> ModuleType:
+def require(package: str, extra: str, user: str) -> ModuleType:
     """Imports an optional package.
 
     Args:
         package: its name.
         extra: the extra of this package that installs it.
+        user: what needs it, for the message.
 
     Raises:
         ConfigError: it is not installed.
@@ -19,4 +20,4 @@ def require(package: str, extra: str) -> ModuleType:
     try:
         return import_module(package)
     except ImportError as error:
-        raise ConfigError(f"this encoder needs {package}: pip install 'tavlo_pl[{extra}]'") from error
+        raise ConfigError(f"{user} needs {package}: pip install 'tavlo_pl[{extra}]'") from error
