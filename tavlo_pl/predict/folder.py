@@ -186,6 +186,7 @@ class PredictionFolder:
 
     def write_attention(self, model: Model, windows: ModelWindows) -> None:
         """Writes the attention of windows of a video."""
+        self.path.mkdir(parents=True, exist_ok=True)
         write_attention(model, windows, self.path / checked_name(windows.sample_id))
 
     def clean_up(self) -> None:
