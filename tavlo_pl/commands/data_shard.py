@@ -1,5 +1,6 @@
 """``tavlo data shard``: clips prepared for training, so that no GPU waits for a video decoder."""
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -85,13 +86,11 @@ def shard(  # noqa: PLR0913, PLR0917  # the options of the command
 
 def _write_features(out: str, options: FeatureOptions, engine: Engine, task_cpus: int) -> str:
     """Computes the features of the clips of complete shards; returns what is printed."""
-    import torch
-
     from tavlo_pl.data.shards.features import compute_features  # it imports torch, which --help does not need
 
     folder = Path(out) / FEATURES
     make = partial(load_encoders, options, str(folder))
-    threads = torch.get_num_threads() // engine.workers if isinstance(engine, LocalEngine) else task_cpus
+    threads = (os.cpu_count() or 1) // engine.workers if isinstance(engine, LocalEngine) else task_cpus
     clips, unreadable = compute_features(out, make, options.augment_segments, engine, max(1, threads))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return f"features: {folder} ({clips:,} clips, {unreadable:,} of them unreadable, {size / 1e9:.3g} GB)"
