@@ -22,7 +22,7 @@ BLOCK = re.compile(
     r"(?:<!-- run by: (?P<test>\S+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL
 )
 SHELL = {"bash", "sh"}
-OF_CLASS = re.compile(r"^(--\S+?)\.init_args\..*|^(?:(--(?:source|optimizer|lr_scheduler))\..*)")
+OF_CLASS = re.compile(r"^(--\S+?)\.init_args\..*|^(?:(--(?:source|optimizer|lr_scheduler|trainer\.logger))\..*)")
 """An option of a class; the option that takes the class."""
 
 

@@ -19,11 +19,11 @@ def fast_imports() -> Iterator[None]:
     def is_wanted(cache: RequirementCache) -> bool:
         return not str(cache.requirement).startswith(UNUSED) and is_installed(cache)
 
-    RequirementCache.__bool__ = is_wanted  # type: ignore[method-assign, assignment]
+    RequirementCache.__bool__ = is_wanted  # type: ignore[method-assign, assignment, unused-ignore]
     gc.disable()  # every collection would visit the objects of all modules so far, none of which is garbage
     try:
         yield
     finally:
-        RequirementCache.__bool__ = is_installed  # type: ignore[method-assign, assignment]
+        RequirementCache.__bool__ = is_installed  # type: ignore[method-assign, assignment, unused-ignore]
         if was_enabled:
             gc.enable()

@@ -1,7 +1,7 @@
 """Parquet tables: columns are checked for their names and types before they are used."""
 
 from collections.abc import Collection
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,7 +46,10 @@ def read_columns(source: Any, fields: Collection[pa.Field], problem: str, remedy
     if isinstance(source, Path):
         check_regular(source, None, AnnotationError)
     try:
-        with open(source, "rb") if isinstance(source, Path) else nullcontext(source) as opened:
+        file: AbstractContextManager[IO[bytes]] = nullcontext(source)
+        if isinstance(source, Path):
+            file = source.open("rb")
+        with file as opened:
             table = _read(opened, {field.name for field in fields})
         table = table.select([field.name for field in fields]).cast(pa.schema(fields))
         table.validate(full=True)

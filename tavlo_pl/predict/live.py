@@ -121,12 +121,14 @@ class LiveLocalizer:
     def _run(self, window: LiveWindow) -> tuple[NDArray[np.float32], tuple[Sound, ...]]:
         """The (h, w) map of the last segment and the classes of sounds heard in it."""
         localizer = self.localizer
-        frames = torch.from_numpy(window.frames).permute(0, 3, 1, 2)[None].contiguous().to(localizer.device)
+        frames = torch.from_numpy(window.frames).permute(0, 3, 1, 2).contiguous().to(localizer.device)
         audio = localizer.audio_transform(torch.from_numpy(window.waveform)[None].to(localizer.device))
-        heatmap = localizer.model.localize(frames, audio)[0, -1].float().cpu().numpy()
+        shown = torch.arange(len(frames), device=localizer.device)[None]
+        heatmaps, sounds = localizer.model.localize_windows(frames, shown, audio)
+        heatmap = heatmaps[0, -1].float().cpu().numpy()
         if not np.isfinite(heatmap).all():
             raise CheckpointError("the scores of the model are NaN or infinite; use a checkpoint of another epoch")
-        scores = localizer.model.sound_scores(audio, len(window.frames))[0, -1:].float().cpu().numpy()
+        scores = sounds[0, -1:].float().cpu().numpy()
         return heatmap, next(iter(best_sounds(scores, localizer.model.sound_names)), ())
 
 

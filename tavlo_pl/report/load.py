@@ -11,6 +11,7 @@ import numpy as np
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.io.parsing import read_json, read_text
 from tavlo_pl.metrics.figure import CROSS_EVENT, MODEL_ROW, OFF_SCREEN, ON_SCREEN, TN_RATE, Figure, read_figures
+from tavlo_pl.report.check import check_results
 from tavlo_pl.run.results import MAPS, PER_SAMPLE, RESULTS, SampleMaps
 from tavlo_pl.types import SCENARIOS
 
@@ -150,9 +151,9 @@ def _names(files: Sequence[Path]) -> list[str]:
 def _read(name: str, file: Path) -> RunResults:
     try:
         results = read_json(file)
+        check_results(results)
         run = RunResults(name, file.parent, results, _read_samples(file.with_name(PER_SAMPLE)), _read_maps(file.parent))
-        _ = run.rules, run.figures, run.metrics["scenarios"], run.metrics["protocol"]  # other files lack them
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{file.parent}: not the results of a test ({problem}); test or score again") from error
     return run

@@ -142,11 +142,14 @@ class RunRecord:
         Raises:
             ValueError: one is missing, of another length, or holds something else.
         """
-        texts = {"scenario": self.scenario, "cue": self.cue}
-        numbers = {"clip": self.clip, "cross_event": self.cross_event}
+        texts: dict[str, list[Any]] = {"scenario": self.scenario, "cue": self.cue}
+        numbers: dict[str, list[Any]] = {"clip": self.clip, "cross_event": self.cross_event}
+        values: dict[str, list[Any]] = {name: self.values[name] for name in VALUES}
         length = len(self.clip)
-        for name, column in {**texts, **numbers, **{name: self.values[name] for name in VALUES}}.items():
-            kind = str if name in texts else int if name in numbers else (int, float, type(None))
+        for name, column in (texts | numbers | values).items():
+            kind: tuple[type, ...] = (
+                (str,) if name in texts else (int,) if name in numbers else (int, float, type(None))
+            )
             if len(column) != length or not all(isinstance(value, kind) for value in column):
                 raise ValueError(f"{name} must have {length} values, as clip has")
             if name in VALUES and not all(value is None or is_number(value) for value in column):

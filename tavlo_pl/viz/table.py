@@ -222,7 +222,7 @@ def _notes(metrics: Mapping[str, Any], figures: Sequence[Figure]) -> list[str]:
 
 def _figure_notes(metrics: Mapping[str, Any], figures: Sequence[Figure]) -> list[str]:
     """The sentences that explain figures."""
-    return [figure.note.format(rule=figure.rule(metrics)) for figure in figures if figure.note]
+    return [figure.note.replace("{rule}", figure.rule(metrics)) for figure in figures if figure.note]
 
 
 def _measured(metrics: Mapping[str, Any]) -> str:

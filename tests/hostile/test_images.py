@@ -6,6 +6,7 @@ import wave
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_sprites_that_are_odd_are_refused_or_drawn(tmp_path: Path, monkeypatch: 
     found = FromFiles(str(tmp_path), "train")
     rng = np.random.default_rng(0)
     for name in "ab":
-        look = type("Look", (), {"variant": 3})()
+        look: Any = type("Look", (), {"variant": 3})()
         assert min(found.sprite(name, look).size) >= 1
         assert np.isfinite(found.voice(name, 500, rng)).all()
     assert found.background(0, (96, 64)).size == (96, 64)

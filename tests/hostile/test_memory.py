@@ -48,7 +48,7 @@ def test_reader_says_that_memory_is_lacking(clip: Path, monkeypatch: pytest.Monk
 
 
 def test_open_says_that_memory_is_lacking(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container.av, "open", lambda *_, **__: av.error.err_check(-errno.ENOMEM))
+    monkeypatch.setattr("tavlo_pl.data.media.container.av.open", lambda *_, **__: av.error.err_check(-errno.ENOMEM))
     with pytest.raises(MemoryError, match="cannot allocate memory"):
         media.probe(clip)
 

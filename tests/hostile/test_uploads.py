@@ -74,7 +74,7 @@ def test_slow_uploads_end_and_do_not_block_others(
 class NoMemory(dict[str, object]):
     """Videos whose every use lacks memory."""
 
-    def get(self, *_: object) -> object:
+    def get(self, *_args: Any, **_kwargs: Any) -> Any:
         raise MemoryError
 
 

@@ -39,7 +39,7 @@ def predict(videos: list[tuple[str, Path]], out: Path, made: Localizer | None = 
     ("error", "words"),
     [
         (ValueError("odd"), "ValueError: odd; set TAVLO_DEBUG=1"),
-        (MemoryError(), "MemoryError:"),
+        (MemoryError(), "not enough memory"),
         (OSError(errno.EIO, "Input/output error"), "Input/output error"),
         (UnicodeEncodeError("utf-8", "\udce9", 0, 1, "no"), "UnicodeEncodeError"),
         (AssertionError(), "AssertionError"),

@@ -82,3 +82,39 @@ def test_read_runs_accepts_files_saved_with_a_mark(tmp_path: Path) -> None:
         (folder / name).write_text((folder / name).read_text(), "utf-8-sig")
     (run,) = read_runs([folder])
     assert run.samples.clip.tolist() == ["a"]
+
+
+ODD: list[dict[str, Any]] = [
+    {"metrics": []},
+    {"metrics": {"rules": []}},
+    {"metrics": {"rules": [3]}},
+    {"metrics": {"off_screen_rule": None}},
+    {"metrics": {"figures": [{"name": 3}]}},
+    {"metrics": {"figures": [{"name": "a", "unit": "x"}]}},
+    {"metrics": {"figures": [{"other": 3}]}},
+    {"metrics": {"scenarios": []}},
+    {"metrics": {"scenarios": {"single_sound": 3}}},
+    {"metrics": {"scenarios": {"single_sound": {"samples": "1", "clips": 1, "rows": {}}}}},
+    {"metrics": {"scenarios": {"single_sound": {"samples": 1, "clips": 1, "rows": []}}}},
+    {"metrics": {"scenarios": {"single_sound": {"samples": 1, "clips": 1, "rows": {"model": {"r": {"a": "x"}}}}}}},
+    {"metrics": {"scenarios": {"a": {"samples": 1, "clips": 1, "rows": {"model": {"r": {"a": 10**400}}}}}}},
+    {"metrics": {"scenarios": {"a": {"samples": 1, "clips": 1, "rows": {"model": {"r": {"a_interval": [1]}}}}}}},
+    {"metrics": {"breakdown": {"size": 3}}},
+    {"metrics": {"left_out": {"clips": 1, "samples": 1, "reasons": []}}},
+    {"metrics": {"protocol": {}}},
+    {"metrics": {"protocol": []}},
+    {"metrics": {"universal_threshold": {"model": "x"}}},
+    {"checkpoint": "x"},
+    {"data_fingerprint": [1]},
+]
+
+
+@pytest.mark.parametrize("changes", ODD, ids=lambda changes: str(changes)[:60])
+def test_read_runs_checks_the_figures(tmp_path: Path, changes: dict[str, Any]) -> None:
+    folder = write_results(tmp_path / "run", {"a": 0.5})
+    results = json.loads((folder / "results.json").read_text())
+    for name, value in changes.items():
+        results[name] = results[name] | value if isinstance(value, dict) and name in results else value
+    (folder / "results.json").write_text(json.dumps(results))
+    with pytest.raises(ConfigError, match="not the results of a test"):
+        read_runs([folder])

@@ -109,7 +109,7 @@ def test_static_files_are_inlinable_and_load_nothing_external(path: Path) -> Non
     assert text.count("\n") <= 350
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*/templates/*.j2")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*/templates/*.html.j2")), ids=lambda path: path.name)
 def test_templates_mark_only_static_files_and_plots_as_safe(path: Path) -> None:
     for line in path.read_text(encoding="utf-8").splitlines():
         if "safe" in line and "{{" in line:

@@ -35,7 +35,7 @@ def to_config(tree: Tree) -> str:
         ("TextArea", "span_s", {"perRegion": "true"}, "", []),
     )
     for tag, name, more, part, values in controls:
-        control = ElementTree.SubElement(view, tag, {"name": name, "toName": "image", **more})
+        control = ElementTree.SubElement(view, tag, {"name": name, "toName": "image"} | more)
         for value in values:
             ElementTree.SubElement(control, part, value=value)
     ElementTree.indent(view)
@@ -69,6 +69,7 @@ def _results(each: FrameInstance, frame: FrameRecord) -> list[dict[str, Any]]:
     size = {"original_width": frame.width, "original_height": frame.height, "to_name": "image"}
     scale = np.array([100 / frame.width, 100 / frame.height])
     found: list[dict[str, Any]] = []
+    value: dict[str, Any]
     if not has_geometry(instance):
         hidden = {"choices": [_hidden(instance)]}
         return [{"id": each.id, "type": "choices", "from_name": "off_screen", "value": hidden, **size}]

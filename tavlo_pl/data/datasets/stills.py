@@ -271,4 +271,4 @@ def play(materials: FromFiles, category: str, samples: int, rng: np.random.Gener
         wave = reverberate(wave, float(rng.uniform(*ECHO_S)), float(rng.uniform(*WET)), rng)
     wave = wave / np.sqrt((wave**2).mean() + 1e-12) * 10 ** rng.uniform(*LEVELS)
     noise = rng.standard_normal(samples) * 10 ** rng.uniform(*NOISES)
-    return np.clip(wave + noise, -1, 1).astype(np.float32)
+    return np.asarray(np.clip(wave + noise, -1, 1), np.float32)

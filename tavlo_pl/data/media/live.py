@@ -206,8 +206,9 @@ class LiveReader:
         found: list[Any] = [stream for stream in self._container.streams if stream.type == kind]
         found = [stream for stream in found if stream.codec_context is not None]  # None: FFmpeg has no decoder
         if found:
-            found[0].thread_type = "SLICE"  # threads that decode several frames at a time delay each of them
-            return found[0]
+            first: Any = found[0]
+            first.thread_type = "SLICE"  # threads that decode several frames at a time delay each of them
+            return first
         self._container.close()
         if kind == "video":
             raise NoVideoError(f"{self.source.text}: no video stream; give an input with video")

@@ -49,8 +49,10 @@ class ClipEncoder:
         self.clips, self.encoders = Shards(root).clips(), make()
         self.spec = self.clips.store.spec
         self.segments = self.spec.segments if segments is None else segments
-        if self.spec.square is None:
+        size = self.spec.square
+        if size is None:
             raise ConfigError("features are of whole frames: write shards with --image_size, not --longest_side")
+        self.size = size
         if not 1 <= self.segments <= self.spec.segments:
             raise ConfigError(f"--augment_segments is {segments}; give 1 to {self.spec.segments}, the clips' segments")
         torch.set_num_threads(threads)
@@ -63,7 +65,7 @@ class ClipEncoder:
         parts = [clip.part(n * spec.duration_s / spec.segments) for n in range(spec.segments - self.segments + 1)]
         try:
             if self.encoders.frames is not None:
-                frames = clip.read((clip.start_s + spec.times_s()).tolist(), spec.square, spec.duration_s).frames
+                frames = clip.read((clip.start_s + spec.times_s()).tolist(), self.size, spec.duration_s).frames
                 self.encoders.frames(torch.from_numpy(frames).permute(0, 3, 1, 2))
             if self.encoders.audio is not None:
                 waveforms = np.stack([part.read_waveform(length_s) for part in parts])

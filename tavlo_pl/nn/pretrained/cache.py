@@ -97,7 +97,8 @@ class FeatureCache:
             finite = np.isfinite(found.reshape(len(found), -1)).all(1)
             self._append([key for key, keep in zip(missing, finite, strict=True) if keep], found[finite])
             stored |= {key: self._read(key) for key in missing}
-        rows = [stored[key] if stored[key] is not None else found[list(missing).index(key)] for key in keys]
+        computed = {key: found[position] for position, key in enumerate(missing)}
+        rows = [computed[key] if (row := stored[key]) is None else row for key in keys]
         return torch.from_numpy(np.stack(rows)).to(inputs.device, torch.float32)
 
     def _append(self, keys: list[bytes], features: np.ndarray) -> None:

@@ -175,7 +175,7 @@ def test_bad_files_are_refused(tmp_path: Path, name: str, text: str, words: str)
     [
         ('<points frame="1" points="1,2"/>', "a points is no polygon"),
         ('<polygon frame="-1" points="1,2;3,4;5,6"/>', "frame must be a whole number"),
-        ('<polygon frame="1" points="1,2;x,4;5,6"/>', "expected numbers"),
+        ('<polygon frame="1" points="1,2;x,4;5,6"/>', "expected finite numbers"),
         ('<polygon frame="1" points="1,2;3,4"/>', "a polygon is three or more"),
         ('<mask frame="1" rle="0,4" left="95" top="0" width="2" height="2"/>', "does not fit"),
         ('<mask frame="1" rle="0,3" left="0" top="0" width="2" height="2"/>', "does not fit"),

@@ -51,7 +51,7 @@ def test_objects_lie_where_the_owner_says(root: Path) -> None:
     assert len(counts) > 1
 
 
-def test_an_item_keeps_its_image_and_draws_another_sound_at_each_epoch(root: Path) -> None:
+def test_item_keeps_its_image_and_draws_another_sound(root: Path) -> None:
     dataset = ClipDataset(Stills(str(root), count=3).clips(), "train", SPEC, replace(Augment(), flip=False), seed=1)
     first, again, later = dataset[0, 1], dataset[0, 1], dataset[1, 1]
     assert first.frames.equal(again.frames) and first.waveform.equal(again.waveform)
