@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -143,7 +143,7 @@ class RayTasks(Tasks[Hashable, T, R]):
             num_gpus=options.gpus,
             max_retries=RETRIES,
             max_calls=0,  # processes with a GPU are used again
-            runtime_env={"env_vars": {ALL_GPUS: "1"}} if options.gpus else None,
+            runtime_env={"env_vars": {ALL_GPUS: "1"}} if options.gpus else {},
         )(call)
 
     @override
@@ -171,7 +171,7 @@ class RayTasks(Tasks[Hashable, T, R]):
     def result(self, handle: Hashable) -> R:
         self.first_done([handle])
         try:
-            value: R = ray.get(handle)
+            value: R = ray.get(cast("ray.ObjectRef[R]", handle))
             return value
         except RayTaskError as error:
             if isinstance(error.cause, Exception):

@@ -62,7 +62,7 @@ def test_proposals_with_odd_values_are_refused(tmp_path: Path, changes: dict[str
 def test_clip_that_fails_in_an_unexpected_way_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = Clip("v_000001", write_numbered(tmp_path / "v_000001.mp4", seconds=0.4, click_s=()).path)
     options, project = propose.ProposalOptions(), Project(tmp_path / "project")
-    monkeypatch.setattr(propose, "load_proposers", lambda *_: propose.Proposers(*[None] * 3))
+    monkeypatch.setattr(propose, "load_proposers", lambda *_: propose.Proposers(*[None] * 4))
     monkeypatch.setattr(propose, "LONGEST_CLIP_S", 0.1)
     name, reason = propose.propose_clip(project, options, LocalEngine.task_device, clip)
     assert name == "v_000001" and "longer than 0 s; cut it" in reason
