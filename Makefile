@@ -140,7 +140,7 @@ notebook: $(DOCS) ## execute examples/own_video.ipynb in build/notebook
 	mkdir -p build/notebook && cp examples/own_video.ipynb build/notebook
 	$(BIN)/jupyter execute --timeout=600 build/notebook/own_video.ipynb
 
-BENCHMARKS := decode index annotate proposals shards metrics startup attention memory step scaling predict command gpu
+BENCHMARKS := decode index annotate proposals shards engine metrics startup attention memory step scaling predict command gpu
 
 bench: $(STAMP) ## measure time and memory; writes docs/performance/*.json and the tables of docs/performance.md
 	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done

@@ -18,6 +18,7 @@ from tavlo_pl.annotate.project import Project
 from tavlo_pl.annotate.propose import ProposalOptions, propose_all
 from tavlo_pl.commands.data_index import index
 from tavlo_pl.data.synthetic.write import SyntheticJob, write_job
+from tavlo_pl.engine.local import LocalEngine
 
 DIFFERENT = 10
 
@@ -37,7 +38,7 @@ def propose_each(project: Project) -> list[float]:
     """CPU seconds of the proposals of each clip."""
     taken_s: list[float] = []
     before_s = time.process_time()
-    for _, reason in propose_all(project, ProposalOptions(), 1):
+    for _, reason in propose_all(project, ProposalOptions(), LocalEngine(1)):
         assert not reason, reason
         now_s = time.process_time()
         taken_s.append(now_s - before_s)

@@ -27,6 +27,7 @@ from tavlo_pl.data.shards.write import write_shards
 from tavlo_pl.data.spectrogram import LogMel
 from tavlo_pl.data.synthetic.write import SyntheticJob, write_job
 from tavlo_pl.data.transforms import DEFAULT_AUGMENT
+from tavlo_pl.engine.local import LocalEngine
 
 CLIPS = 6
 ROUNDS = 20
@@ -66,7 +67,7 @@ def main() -> None:
             write_job(SyntheticJob(WORLD, world, "train", None, number))
         videos = VGGSound(str(world), split=None)
         clips: Sequence[Clip] = videos.clips()
-        writing_s = cpu_s(lambda: write_shards(clips, shards, ShardSpec(), workers=1))
+        writing_s = cpu_s(lambda: write_shards(clips, shards, ShardSpec(), LocalEngine(1)))
         sources: dict[str, ClipSource] = {"mp4": videos, "shards": Shards(str(shards))}
         datasets = {
             name: ClipDataset(source.clips(), "train", augment=DEFAULT_AUGMENT) for name, source in sources.items()

@@ -80,8 +80,8 @@ class TavloCLI(CheckedCLI):
         """Adds the options that belong to the run and not to Trainer, model or data."""
         for name, settings in (RUN_OPTIONS | ({} if self.command == "fit" else OPTIMIZER_OPTIONS)).items():
             parser.add_argument(f"--{name}", **settings)
-        if self.command in COMMAND_OPTIONS:
-            parser.add_class_arguments(COMMAND_OPTIONS[self.command])
+        for options in COMMAND_OPTIONS.get(self.command, ()):
+            parser.add_class_arguments(options)
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -113,7 +113,7 @@ class TavloCLI(CheckedCLI):
     def resolved(self) -> dict[str, Any]:
         """The resolved configuration as plain values, without the options of this command line."""
         full = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.command]
-        hidden = NOT_RESOLVED.union(*(options.__dataclass_fields__ for options in COMMAND_OPTIONS.values()))
+        hidden = NOT_RESOLVED.union(*(each.__dataclass_fields__ for some in COMMAND_OPTIONS.values() for each in some))
         return {key: value for key, value in full.items() if key not in hidden}
 
     @override
@@ -169,7 +169,7 @@ class TavloCLI(CheckedCLI):
         self.session.run(partial(stage, **kwargs), self.resolved)
 
     def predict(self, **kwargs: Any) -> None:
-        """Writes heatmaps and overlay videos, in this process; processes with the same command share the videos."""
+        """Writes heatmaps and overlay videos, in this process or on Ray."""
         about: dict[str, Any] = {"prepare": self.trainer.prepare, "folder": self.session.folder}
         about |= {"config": self.config[self.command], "is_packaged": self.uses_packaged_checkpoint}
         self.session.run(partial(predict, **kwargs, **about), self.resolved)

@@ -58,6 +58,12 @@ def stream_number(kind: str) -> int | None:
     return int(value)
 
 
+def for_tasks() -> dict[str, str]:
+    """The variables that the work on one clip reads, for processes on other machines."""
+    names = (DEBUG, MEDIA_LIMITS, CLIP_TIMEOUT_S, *STREAMS.values())
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def debug() -> bool:
     """Whether tracebacks are printed."""
     return os.environ.get(DEBUG, "0") not in ("", "0")

@@ -15,6 +15,7 @@ from typing_extensions import override
 from tavlo_pl import __version__, env
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.diagnose import run as diagnosis
+from tavlo_pl.engine.options import EngineOptions
 from tavlo_pl.metrics.protocols import ProtocolOptions
 from tavlo_pl.models.allocation import limited_allocation
 from tavlo_pl.models.base import AVLocalizer, for_metrics
@@ -23,8 +24,8 @@ from tavlo_pl.predict.folder import PredictOptions
 from tavlo_pl.run import directory
 from tavlo_pl.run.results import describe_test_data
 
-COMMAND_OPTIONS: dict[str, Any] = {"predict": PredictOptions, "test": ProtocolOptions}
-"""Command -> dataclass with further options, which are not part of the configuration of a run."""
+COMMAND_OPTIONS: dict[str, tuple[Any, ...]] = {"predict": (PredictOptions, EngineOptions), "test": (ProtocolOptions,)}
+"""Command -> dataclasses with further options, which are not part of the configuration of a run."""
 
 SETUP_STAGES = {"fit": "fit", "validate": "validate", "test": "test", "diagnose": "test"}
 """Command -> stage whose clips it reads."""

@@ -1,13 +1,10 @@
 """Proposes frames and instances of clips: in parallel, and an interrupted run resumes."""
 
 import json
-import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,10 +24,10 @@ from tavlo_pl.data import media
 from tavlo_pl.data.annotations import Instance
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.index import Index
-from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
+from tavlo_pl.engine.base import Engine
+from tavlo_pl.errors import ConfigError, MediaError
 from tavlo_pl.io import hub
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
-from tavlo_pl.io.workers import exit_with_parent
 from tavlo_pl.predict.checkpoint import load_localizer, packaged_checkpoint
 from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.localizer import Localizer
@@ -101,12 +98,17 @@ class Proposers(NamedTuple):
 
 
 @cache
-def load_proposers(options: ProposalOptions) -> Proposers:
-    """Loads the models once in a process."""
+def load_proposers(options: ProposalOptions, device: str | None) -> Proposers:
+    """Loads the models once in a process.
+
+    Args:
+        options: which models.
+        device: of the checkpoint's model; None for a GPU if there is one.
+    """
     localizer = None
     if options.checkpoint is not None:
         path = packaged_checkpoint() if options.checkpoint == PACKAGED else hub.local_path(options.checkpoint)
-        localizer = load_localizer(path, allow_import=options.allow_import)
+        localizer = load_localizer(path, device, options.allow_import)
     return Proposers(
         make_detector(options.detector, options.detector_weights, options.min_score, options.most_instances),
         make_segmenter(options.segmenter),
@@ -115,13 +117,13 @@ def load_proposers(options: ProposalOptions) -> Proposers:
     )
 
 
-def propose_all(project: Project, options: ProposalOptions, jobs: int) -> Iterator[tuple[str, str]]:
+def propose_all(project: Project, options: ProposalOptions, engine: Engine) -> Iterator[tuple[str, str]]:
     """Writes the proposals of all clips of the project's index that have none.
 
     Args:
         project: whose ``clips.parquet`` lists the clips.
         options: how proposals are made.
-        jobs: number of processes; 1 for this process only.
+        engine: works on the clips; each of its processes loads the models.
 
     Yields:
         The name of a finished clip, and the reason if it failed, in any order.
@@ -138,36 +140,32 @@ def propose_all(project: Project, options: ProposalOptions, jobs: int) -> Iterat
             yield clip.sample_id, ""
         else:
             missing.append(clip)
-    if not missing:
-        return
-    if jobs == 1:
-        for clip in missing:
-            yield propose_clip(project, clip, options)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(missing)), context, _begin_worker) as pool:
-        running = {pool.submit(propose_clip, project, clip, options): clip for clip in missing}
-        try:
-            for task in as_completed(running):
-                yield task.result()
-        except BrokenProcessPool as error:
-            raise RunFailedError(
-                "a process that makes proposals died, perhaps for lack of memory; run the same command again to resume"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    propose_one = partial(propose_clip, project, options, engine.task_device)
+    yield from engine.map(propose_one, missing, in_order=False, begin=use_one_thread)
 
 
-def _begin_worker() -> None:
-    exit_with_parent()
+def use_one_thread() -> None:
+    """Limits torch to one thread in a process beside others."""
     torch.set_num_threads(1)
 
 
-def propose_clip(project: Project, clip: Clip, options: ProposalOptions) -> tuple[str, str]:
-    """Writes the proposals of one clip; returns its name, and the reason if it cannot be read."""
+def propose_clip(
+    project: Project, options: ProposalOptions, device: Callable[[], str | None], clip: Clip
+) -> tuple[str, str]:
+    """Writes the proposals of one clip.
+
+    Args:
+        project: the files of the project.
+        options: how proposals are made.
+        device: returns the device of the checkpoint's model, None for a GPU if there is one.
+        clip: the clip.
+
+    Returns:
+        Its name, and the reason if it cannot be read.
+    """
     try:
         _link_video(project.video(clip.sample_id), clip)
-        models = load_proposers(options)
+        models = load_proposers(options, device())
         with as_media_error(project.video(clip.sample_id)):
             found = _proposals(project, clip, options, models)
     except MediaError as error:

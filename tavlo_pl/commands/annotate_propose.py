@@ -6,8 +6,9 @@ from typing import Any
 from tqdm import tqdm
 
 from tavlo_pl.annotate.activity import Activity
-from tavlo_pl.commands.data_index import index
-from tavlo_pl.errors import ConfigError, RunFailedError
+from tavlo_pl.commands.data_index import write_table
+from tavlo_pl.engine.options import DEFAULT_RAY, EngineName, RayOptions, make_engine
+from tavlo_pl.errors import RunFailedError
 
 REASONS_SHOWN = 3
 DEFAULT_ACTIVITY = Activity()
@@ -29,6 +30,8 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of the models
     tagger_weights: str = "none",
     ckpt_path: str | None = None,
     allow_import: list[str] = [],  # noqa: B006  # a list, so that jsonargparse parses one; it is not changed
+    engine: EngineName = "local",
+    ray: RayOptions = DEFAULT_RAY,
     **selection: Any,
 ) -> None:
     """Proposes sharp frames of audio-active regions, with masks, boxes, audio tags and heatmaps.
@@ -38,7 +41,7 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of the models
     Args:
         root: folder, tar archive or video; several as "[a, b]".
         out: folder of the project.
-        jobs: processes; each loads the models.
+        jobs: processes of the local engine; each loads the models.
         activity: when audio counts as active.
         frames_per_region: maximum number of frames of a region, the sharpest first.
         apart_s: minimum distance of two frames of a clip in seconds.
@@ -52,6 +55,8 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of the models
         tagger_weights: a .safetensors file with YAMNet's weights.
         ckpt_path: checkpoint of tavlo fit whose heatmaps are proposed; packaged for the packaged one.
         allow_import: packages whose classes the configuration of the checkpoint may name.
+        engine: where clips are read: local (this machine) or ray (a Ray cluster, extra [ray]).
+        ray: options of the engine ray; a task with a GPU runs the checkpoint there.
         **selection: which clips, as for tavlo data index; jsonargparse finds these options at the call below.
 
     Raises:
@@ -65,23 +70,22 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of the models
     from tavlo_pl.annotate.table import write_proposals
     from tavlo_pl.data.index import Index
 
-    if jobs < 1:
-        raise ConfigError(f"--jobs {jobs} must be at least 1")
     options = ProposalOptions(
         activity, frames_per_region, apart_s, detector, detector_weights, min_score, most_instances, segmenter,
         tagger, tagger_weights, ckpt_path, tuple(allow_import),
     )  # fmt: skip
-    load_proposers(options)  # a wrong option is reported before the videos are opened
-    project = Project(Path(out))
-    project.claim(options)
-    table = str(project.folder / "clips.parquet")
-    index(root, table, jobs=jobs, **selection)
-    total = len(Index(table, split=None).clips())
     failed = {}
-    for clip, reason in tqdm(propose_all(project, options, jobs), "clips", total, unit="clip"):
-        if reason:
-            failed[clip] = reason
-            tqdm.write(reason)
+    with make_engine(engine, jobs, ray) as chosen:
+        load_proposers(options, None)  # a wrong option is reported before the videos are opened
+        project = Project(Path(out))
+        project.claim(options)
+        table = str(project.folder / "clips.parquet")
+        write_table(chosen, root, table, **selection)
+        total = len(Index(table, split=None).clips())
+        for clip, reason in tqdm(propose_all(project, options, chosen), "clips", total, unit="clip"):
+            if reason:
+                failed[clip] = reason
+                tqdm.write(reason)
     path = project.folder / "proposals.parquet"
     frames = write_proposals(project, path)
     print(f"proposals: {frames:,} frames of {total - len(failed):,} clips in {path}")

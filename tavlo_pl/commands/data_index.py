@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,6 +17,8 @@ from tavlo_pl.data.index.table import Row, read_probed, write_index
 from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
 from tavlo_pl.data.media.archive import is_archive
 from tavlo_pl.data.video_files import LeftOut
+from tavlo_pl.engine.base import Engine
+from tavlo_pl.engine.options import DEFAULT_RAY, EngineName, RayOptions, make_engine
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.io.locking import exclusive_folder
 from tavlo_pl.viz.table import Table
@@ -24,6 +27,38 @@ UNLABELLED = "(no label)"
 
 
 def index(
+    root: str | list[str],
+    out: str,
+    jobs: int = 2,
+    engine: EngineName = "local",
+    ray: RayOptions = DEFAULT_RAY,
+    **selection: Any,
+) -> None:
+    """Writes one table of all videos in folders and tar archives, with the reason for each that is left out.
+
+    A killed run resumes where it stopped, and files that did not change are not opened again, whatever the other
+    options. The defaults are the paper's filter; video and audio must both exist.
+
+    Args:
+        root: folder, tar archive or video; several as "[a, b]". Archives in folders are looked into, links followed.
+        out: the table, a Parquet file.
+        jobs: processes of the local engine that open files.
+        engine: where files are opened: local (this machine) or ray (a Ray cluster, extra [ray]).
+        ray: options of the engine ray.
+        **selection: which clips; jsonargparse finds these options at the call below.
+
+    Raises:
+        ConfigError: an option that cannot be, an archive that is not to be trusted, or another process that writes
+            the same table.
+        DatasetNotFoundError: a folder or a list is not there, or there is no video.
+        AnnotationError: a list cannot be read, or the file at out is no index.
+    """
+    with make_engine(engine, jobs, ray) as chosen:
+        write_table(chosen, root, out, **selection)
+
+
+def write_table(
+    engine: Engine,
     root: str | list[str],
     out: str,
     csv: str | None = None,
@@ -36,16 +71,13 @@ def index(
     ids: str | None = None,
     draw: int | None = None,
     seed: int = 0,
-    jobs: int = 2,
     limits: Limits = DEFAULT_LIMITS,
 ) -> None:
-    """Writes one table of all videos in folders and tar archives, with the reason for each that is left out.
-
-    A killed run resumes where it stopped, and files that did not change are not opened again, whatever the other
-    options. The defaults are the paper's filter; video and audio must both exist.
+    """Writes and prints the index; see `index` for its errors.
 
     Args:
-        root: folder, tar archive or video; several as "[a, b]". Archives in folders are looked into, links followed.
+        engine: opens the files.
+        root: folder, tar archive or video, or several.
         out: the table, a Parquet file.
         csv: vggsound.csv, for categories and splits; videos that it does not name are left out.
         min_frames: fewest frames of a clip.
@@ -58,17 +90,10 @@ def index(
         ids: take only the clips of this text file, <id>_<start> or the id alone, one a line.
         draw: take so many of the training clips, drawn by the seed.
         seed: of the draw.
-        jobs: processes that open files.
         limits: what media files may state of themselves.
-
-    Raises:
-        ConfigError: an option that cannot be, an archive that is not to be trusted, or another process that writes
-            the same table.
-        DatasetNotFoundError: a folder or a list is not there, or there is no video.
-        AnnotationError: a list cannot be read, or the file at out is no index.
     """
-    if jobs < 1 or duration_s <= 0 or min_frames > max_frames or (draw is not None and draw < 1):
-        raise ConfigError("--jobs and --draw must be at least 1, --duration_s above 0, --min_frames <= --max_frames.")
+    if duration_s <= 0 or min_frames > max_frames or (draw is not None and draw < 1):
+        raise ConfigError("--draw must be at least 1, --duration_s above 0, --min_frames <= --max_frames.")
     set_limits(limits)
     table = {key: (label, split) for key, label, split in read_table(Path(csv))} if csv is not None else None
     lists = {name: set(read_listing(Path(name), "test").clips) for name in _several(held_out)}
@@ -82,7 +107,7 @@ def index(
     with exclusive_folder(path.parent, f".{path.name}.lock"):
         known = read_probed(path) if path.is_file() else ()
         with Journal(path.with_name(path.name + ".journal"), known) as journal:
-            probed = probe_files(files, journal, jobs)
+            probed = probe_files(files, journal, engine)
             videos = list(tqdm(probed, "videos", None if packed else len(files), unit="video"))
         rows = make_rows(videos, accept, table, lists, wanted, draw, seed)
         write_index(path, rows, {"tavlo data index": json.dumps(options)})

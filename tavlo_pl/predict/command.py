@@ -9,6 +9,7 @@ import torch
 
 from tavlo_pl.data import media
 from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.engine.options import RayOptions, make_engine
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.avatar_folder import AvatarPredictionFolder
 from tavlo_pl.predict.checkpoint import NO_THRESHOLD, packaged_checkpoint_note, read_checkpoint, threshold_of
@@ -30,9 +31,7 @@ def predict(
     config: Mapping[str, Any],
     is_packaged: bool,
 ) -> None:
-    """Writes heatmaps and overlay videos of the videos of ``data.root``, in this process.
-
-    Several processes that run the same command share the videos of the folder.
+    """Writes heatmaps and overlay videos of the videos of ``data.root``, in this process or on Ray.
 
     Args:
         model: the model.
@@ -40,11 +39,12 @@ def predict(
         ckpt_path: checkpoint with the weights and the threshold; None for random weights.
         prepare: loads the checkpoint into the model and returns the device; called if a video is left to write.
         folder: where the files go.
-        config: the parsed command line: ``trainer``, ``overwrite`` and the options of `PredictOptions`.
+        config: the parsed command line: ``trainer``, ``overwrite`` and the options of `PredictOptions` and
+            `EngineOptions`.
         is_packaged: whether the checkpoint is the packaged one.
 
     Raises:
-        ConfigError: a file of the folder would be replaced.
+        ConfigError: a file of the folder would be replaced, or Ray cannot be used.
         RunFailedError: some videos failed; all others are written.
     """
     videos = datamodule.video_folder(folder)
@@ -67,4 +67,8 @@ def predict(
     predictions = made_folder(folder, options, made_with)
     for line in videos.notes():
         print(line, flush=True)
-    predict_all(found, make_localizer, predictions, config["overwrite"], progress=has_bar)
+    if config["engine"] == "local":
+        predict_all(found, make_localizer, predictions, config["overwrite"], progress=has_bar)
+        return
+    with make_engine(config["engine"], 1, RayOptions(**config["ray"])) as engine:
+        predict_all(found, make_localizer, predictions, config["overwrite"], progress=has_bar, engine=engine)

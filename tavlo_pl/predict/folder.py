@@ -1,10 +1,8 @@
-"""The output folder of ``tavlo predict``: the files of a video, whether it is finished, and which process writes it."""
+"""The output folder of ``tavlo predict``: the files of a video, and whether it is finished."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -27,9 +25,6 @@ from tavlo_pl.predict.sources import Localization
 
 Layout = Literal["tavlo", "avatar"]
 """Which files a folder of predictions has."""
-
-LOCKS = ".locks"
-"""Folder of lock files, one for each video in work; the system releases the lock of a process that ends."""
 
 UNFINISHED = ".unfinished"
 """Folder of the files of videos in work; they are renamed together when all of them are complete."""
@@ -187,53 +182,16 @@ class PredictionFolder:
         Returns:
             Its path; None if the layout has no page.
         """
-        with self.locked("index.html", wait=True):
-            return write_gallery(self.path)
+        return write_gallery(self.path)
 
     def write_attention(self, model: Model, windows: ModelWindows) -> None:
         """Writes the attention of windows of a video."""
+        self.path.mkdir(parents=True, exist_ok=True)
         write_attention(model, windows, self.path / checked_name(windows.sample_id))
 
-    @contextmanager
-    def locked(self, name: str, wait: bool = False) -> Iterator[bool]:
-        """Locks a name while the block runs, so that several processes can share the folder.
-
-        Args:
-            name: of a video or another file.
-            wait: wait while another process holds the lock.
-
-        Yields:
-            Whether this process holds the lock.
-        """
-        path = self.path / LOCKS / name
-        while True:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                handle = os.open(path, os.O_CREAT | os.O_RDWR)
-            except FileNotFoundError:  # another process has just removed the folder
-                continue
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                os.close(handle)
-                yield False
-                return
-            if os.fstat(handle).st_nlink:  # otherwise the previous owner has just removed the file
-                break
-            os.close(handle)
-        try:
-            yield True
-        finally:
-            path.unlink(missing_ok=True)
-            os.close(handle)
-
     def clean_up(self) -> None:
-        """Removes the folders of locks and of unfinished files if no process works on a video."""
-        locks = self.path / LOCKS
-        if locks.is_dir() and not any(locks.iterdir()):
-            shutil.rmtree(self.path / UNFINISHED, ignore_errors=True)  # of processes that were killed
-            with suppress(OSError):  # another process has just locked a video
-                locks.rmdir()
+        """Removes unfinished files, those of processes that were killed."""
+        shutil.rmtree(self.path / UNFINISHED, ignore_errors=True)
 
 
 def write_archive(found: Localization, path: Path) -> None:

@@ -90,6 +90,15 @@ class Localizer:
         self.device = device
         self.audio_transform = spec.audio_transform().to(device)
 
+    def to(self, device: torch.device | str) -> "Localizer":
+        """Moves the model to a device; returns a localizer there."""
+        device = torch.device(device)
+        if device == self.device:
+            return self
+        if isinstance(self.model, torch.nn.Module):
+            self.model.to(device)
+        return Localizer(self.model, self.spec, self.threshold, device)
+
     def localize(
         self,
         path: Path,

@@ -1,22 +1,22 @@
-"""Localizes many videos: skips finished ones, shares the others among processes, and reports failures."""
+"""Localizes many videos: skips finished ones, writes the others in this process or on an engine, reports failures."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from tavlo_pl.data import media
+from tavlo_pl.engine.base import Engine
 from tavlo_pl.errors import MediaError, RunFailedError
 from tavlo_pl.io.messages import one_line
 from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.folder import PredictionFolder
-from tavlo_pl.predict.localizer import Localizer
+from tavlo_pl.predict.localizer import Localizer, ignore_progress
 from tavlo_pl.predict.source_file import describe_source
 from tavlo_pl.predict.sources import Localization
 
@@ -27,20 +27,34 @@ MAPS_SHARE = 0.5
 """Share of the heatmaps in the progress of a video with an overlay video: both take about the same time."""
 
 
+class VideoResult(NamedTuple):
+    """A video that is written, or has failed.
+
+    Attributes:
+        sample_id: its name.
+        duration_s: its length in seconds; 0 if it has failed.
+        notes: sentences about how the file was read.
+        error: why it has failed; empty if it has not.
+    """
+
+    sample_id: str
+    duration_s: float = 0.0
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+
 @dataclass
 class Outcome:
     """Result of `predict_all`.
 
     Attributes:
-        written: names of the videos that this process finished.
+        written: names of the videos that this run finished.
         kept: number of videos that were finished before.
-        elsewhere: number of videos that another process works on.
         failed: name -> error of the videos that failed.
     """
 
     written: list[str] = field(default_factory=list)
     kept: int = 0
-    elsewhere: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
     def summary(self, speed: float) -> str:
@@ -52,11 +66,9 @@ class Outcome:
         parts = [f"{len(self.written)} written" + (f" at {speed:.1f} times real time" if self.written else "")]
         if self.kept:
             parts.append(f"{self.kept} finished before (--overwrite writes them again)")
-        if self.elsewhere:
-            parts.append(f"{self.elsewhere} in work by another process")
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
-        total = len(self.written) + self.kept + self.elsewhere + len(self.failed)
+        total = len(self.written) + self.kept + len(self.failed)
         return f"{total} video{'' if total == 1 else 's'}: {', '.join(parts)}"
 
 
@@ -66,6 +78,7 @@ def predict_all(
     folder: PredictionFolder,
     overwrite: bool = False,
     progress: bool = True,
+    engine: Engine | None = None,
 ) -> Outcome:
     """Writes all videos that are not finished, and the page of all finished ones.
 
@@ -75,6 +88,7 @@ def predict_all(
         folder: the output folder.
         overwrite: write finished videos again.
         progress: show a progress bar.
+        engine: writes each video by a call; None writes them in this process, where short videos share batches.
 
     Returns:
         The outcome, whose summary is printed.
@@ -86,42 +100,33 @@ def predict_all(
     folder.check(videos)
     todo = [video for video in videos if overwrite or not folder.is_finished(*video)]
     outcome = Outcome(kept=len(videos) - len(todo))
-    lengths_s = {sample_id: _length_s(path) for sample_id, path in todo}
-    maps_share = MAPS_SHARE if folder.options.overlay_videos else 1.0
     began_s, done_s = time.monotonic(), 0.0
-    bar = tqdm(
-        total=round(sum(lengths_s.values()), 1),
-        disable=not progress,
-        bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s of video [{elapsed}<{remaining}{postfix}]",
-    )
+    bar = _bar_of_seconds(todo, progress) if engine is None else _bar_of_videos(todo, progress)
 
-    def advance(seconds: float) -> None:
-        bar.set_postfix_str(f"{bar.n / max(time.monotonic() - began_s, 1e-3):.1f} times real time", refresh=False)
-        bar.update(max(0.0, min(seconds, bar.total - bar.n)))
+    def advance(amount: float) -> None:
+        if engine is None:
+            bar.set_postfix_str(f"{bar.n / max(time.monotonic() - began_s, 1e-3):.1f} times real time", refresh=False)
+        bar.update(max(0.0, min(amount, bar.total - bar.n)))
 
-    def report(sample_id: str, error: MediaError) -> None:
-        outcome.failed[sample_id] = str(error)
-        bar.write(f"failed: {one_line(error)}", file=sys.stderr)
-
-    with bar, ExitStack() as locks:
-        queue = VideoQueue(todo, folder, overwrite, outcome, report, locks)
-        localizer = make_localizer() if todo else None
-        results = _localize(localizer, iter(queue), folder, lambda seconds: advance(maps_share * seconds))
-        for sample_id, found in results:
-            bar.set_description(sample_id[:24], refresh=False)
-            with queue.locked(sample_id) as source:
-                try:
-                    if isinstance(found, MediaError):
-                        raise found
-                    for note in found.notes:
-                        bar.write(f"{sample_id}: {note}", file=sys.stderr)
-                    with as_media_error(found.path):
-                        folder.write(found, source, lambda seconds: advance((1 - maps_share) * seconds))
-                except MediaError as error:
-                    report(sample_id, error)
-                else:
-                    outcome.written.append(sample_id)
-                    done_s += lengths_s[sample_id]
+    with bar:
+        results: Iterable[VideoResult] = ()
+        if todo and engine is None:
+            results = write_videos(make_localizer(), folder, todo, advance)
+        elif todo and engine is not None:
+            write_one = partial(write_video, make_localizer().to("cpu"), folder, engine.task_device)
+            results = engine.map(write_one, todo, in_order=False)
+        for result in results:
+            bar.set_description(result.sample_id[:24], refresh=False)
+            for note in result.notes:
+                bar.write(f"{result.sample_id}: {note}", file=sys.stderr)
+            if result.error:
+                outcome.failed[result.sample_id] = result.error
+                bar.write(f"failed: {one_line(result.error)}", file=sys.stderr)
+            else:
+                outcome.written.append(result.sample_id)
+                done_s += result.duration_s
+            if engine is not None:
+                advance(1)
     summary = outcome.summary(done_s / max(time.monotonic() - began_s, 1e-3))
     if folder.path.is_dir():
         page = folder.write_page()
@@ -136,76 +141,94 @@ def predict_all(
     return outcome
 
 
-class VideoQueue:
-    """The videos that are left to write; each is locked when it is taken, and stays locked until it is written.
+def write_videos(
+    localizer: Localizer,
+    folder: PredictionFolder,
+    videos: Iterable[tuple[str, Path]],
+    advance: Callable[[float], object] = ignore_progress,
+) -> Iterator[VideoResult]:
+    """Localizes videos and writes their files; windows of several short videos share a batch.
 
     Args:
-        videos: (sample_id, path) of each.
+        localizer: computes the heatmaps.
         folder: the output folder.
-        overwrite: write videos again that another process has finished in the meantime.
-        outcome: counts the videos that are not taken.
-        report: called with the name of a video that cannot be opened, and the error.
-        locks: releases the locks that are left.
+        videos: (sample_id, path) of each.
+        advance: called with the seconds of video that were processed since the last call.
+
+    Yields:
+        A result for each video, as soon as it is written or has failed.
     """
+    options = folder.options
+    maps_share = MAPS_SHARE if options.overlay_videos else 1.0
+    on_windows = partial(folder.write_attention, localizer.model) if options.save_attention else None
+    sources: dict[str, dict[str, Any] | MediaError] = {}  # of the files as they are when they are opened
 
-    def __init__(
-        self,
-        videos: Sequence[tuple[str, Path]],
-        folder: PredictionFolder,
-        overwrite: bool,
-        outcome: Outcome,
-        report: Callable[[str, MediaError], None],
-        locks: ExitStack,
-    ) -> None:
-        self._videos = videos
-        self._folder = folder
-        self._overwrite = overwrite
-        self._outcome = outcome
-        self._report = report
-        self._locks = locks
-        self._taken: dict[str, tuple[ExitStack, dict[str, Any]]] = {}
-
-    def __iter__(self) -> Iterator[tuple[str, Path]]:
-        """Yields the videos that this process takes."""
-        for sample_id, path in self._videos:
-            lock = self._locks.enter_context(ExitStack())
+    def opened() -> Iterator[tuple[str, Path]]:
+        for sample_id, path in videos:
             try:
                 with as_media_error(path):
-                    is_locked = lock.enter_context(self._folder.locked(sample_id))
-                    source = describe_source(path)
+                    sources[sample_id] = describe_source(path)
             except MediaError as error:
-                lock.close()
-                self._report(sample_id, error)
-                continue
-            if not is_locked:
-                self._outcome.elsewhere += 1
-            elif not self._overwrite and self._folder.is_finished(sample_id, path):
-                self._outcome.kept += 1
-                lock.close()
-            else:
-                self._taken[sample_id] = lock, source
-                yield sample_id, path
+                sources[sample_id] = error
+            yield sample_id, path
 
-    @contextmanager
-    def locked(self, sample_id: str) -> Iterator[dict[str, Any]]:
-        """Yields the description of a taken file, and releases its lock when the block ends."""
-        lock, source = self._taken.pop(sample_id)
-        with lock:
-            yield source
+    localized = localizer.localize_all(
+        opened(), options.maps_per_second, options.aspect, lambda seconds: advance(maps_share * seconds), on_windows
+    )
+    for sample_id, found in localized:
+        source = sources.pop(sample_id)
+        try:
+            yield _write(folder, source, found, lambda seconds: advance((1 - maps_share) * seconds))
+        except MediaError as error:
+            yield VideoResult(sample_id, notes=_notes(found), error=str(error))
 
 
-def _localize(
-    localizer: Localizer | None,
-    videos: Iterator[tuple[str, Path]],
+def _write(
     folder: PredictionFolder,
+    source: dict[str, Any] | MediaError,
+    found: Localization | MediaError,
     advance: Callable[[float], object],
-) -> Iterator[tuple[str, Localization | MediaError]]:
-    """The heatmaps of all videos; empty without a localizer, which is missing if no video is left to write."""
-    if localizer is None:
-        return iter(())
-    options = folder.options
-    on_windows = partial(folder.write_attention, localizer.model) if options.save_attention else None
-    return localizer.localize_all(videos, options.maps_per_second, options.aspect, advance, on_windows)
+) -> VideoResult:
+    """Writes the files of one video; raises the error that its source or its heatmaps are."""
+    if isinstance(source, MediaError):
+        raise source
+    if isinstance(found, MediaError):
+        raise found
+    with as_media_error(found.path):
+        folder.write(found, source, advance)
+    return VideoResult(found.sample_id, found.duration_s, found.notes)
+
+
+def _notes(found: Localization | MediaError) -> tuple[str, ...]:
+    return () if isinstance(found, MediaError) else found.notes
+
+
+def write_video(
+    localizer: Localizer, folder: PredictionFolder, device: Callable[[], str | None], video: tuple[str, Path]
+) -> VideoResult:
+    """Localizes one video and writes its files; the call of an engine.
+
+    Args:
+        localizer: computes the heatmaps; it is moved to the device.
+        folder: the output folder, the same for all processes.
+        device: returns the device of this call; None for that of the localizer.
+        video: (sample_id, path).
+    """
+    chosen = device()
+    return next(write_videos(localizer if chosen is None else localizer.to(chosen), folder, [video]))
+
+
+def _bar_of_seconds(videos: Sequence[tuple[str, Path]], progress: bool) -> tqdm:
+    return tqdm(
+        total=round(sum(_length_s(path) for _, path in videos), 1),
+        disable=not progress,
+        bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s of video [{elapsed}<{remaining}{postfix}]",
+    )
+
+
+def _bar_of_videos(videos: Sequence[tuple[str, Path]], progress: bool) -> tqdm:
+    """The progress on an engine: the videos are opened by its processes only, so that their lengths are unknown."""
+    return tqdm(total=len(videos), disable=not progress, unit="video")
 
 
 def _length_s(path: Path) -> float:

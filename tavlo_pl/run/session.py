@@ -13,7 +13,7 @@ import yaml
 from jsonargparse import Namespace
 
 from tavlo_pl import __version__, env
-from tavlo_pl.errors import INTERRUPTED, TERMINATED
+from tavlo_pl.errors import INTERRUPTED, TERMINATED, ConfigError
 from tavlo_pl.io import hub
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.io.locking import exclusive_folder
@@ -73,8 +73,6 @@ class RunSession:
     def open(self, options: Namespace, config: str | None, *, is_packaged: bool) -> str | None:
         """Chooses and locks the run folder; for ``fit`` makes sure that a run may start in it.
 
-        ``predict`` takes no lock: several processes share a folder and lock each video.
-
         Args:
             options: the parsed command line.
             config: the first configuration file, after which a new folder is named.
@@ -85,7 +83,8 @@ class RunSession:
 
         Raises:
             CheckpointError: the checkpoint is missing.
-            ConfigError: another process uses the folder, or it is not empty.
+            ConfigError: another process uses the folder, it is not empty, or ``predict`` was started as one of several
+                processes.
         """
         checkpoint = directory.find_checkpoint(options.ckpt_path, options.out, self.command)
         has_released_weights = bool(options.get("model.init_args.init_from"))
@@ -94,7 +93,9 @@ class RunSession:
         own = None if is_packaged or hub.is_address(options.ckpt_path) else checkpoint
         self.folder = directory.choose(self.command, options.out, own, config)
         self.resumes = self.command == "fit" and options.ckpt_path == directory.LAST
-        if self._is_first_process and self.command != "predict":
+        if self.command == "predict" and not self._is_first_process:
+            raise ConfigError("predict is one process; start it once, with --engine ray for several processes.")
+        if self._is_first_process:
             self._lock.enter_context(exclusive_folder(self.folder))
         if self._is_first_process and self.command == "fit":
             directory.prepare(self.folder, resumes=self.resumes, overwrite=options.overwrite)

@@ -113,7 +113,7 @@ def test_bad_video_stops_no_other(videos: Path, tmp_path: Path) -> None:
         (("--ckpt_path", "nowhere.ckpt"), "no checkpoint at nowhere.ckpt"),
         (("--frames_per_region", 0), "must be at least 1"),
         (("--activity.start_db", 40), "start_db 40"),
-        (("--jobs", 0), "--jobs 0"),
+        (("--jobs", 0), "at least 1 process, not 0"),
     ],
 )
 def test_wrong_options_are_one_sentence(tmp_path: Path, args: tuple[object, ...], words: str) -> None:

@@ -265,7 +265,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
         (["--root", tmp_path / "empty", "--out", tmp_path / "x"], "no video and no tar archive there"),
         (["--root", tmp_path, "--out", tmp_path / "no.parquet"], "no index of tavlo data index"),
         (["--root", tmp_path, "--out", tmp_path / "x", "--csv", tmp_path / "none.csv"], "no such table of clips"),
-        (["--root", tmp_path, "--out", tmp_path / "x", "--jobs", 0], "--jobs and --draw must be at least 1"),
+        (["--root", tmp_path, "--out", tmp_path / "x", "--jobs", 0], "at least 1 process, not 0"),
         (["--root", tmp_path], "out"),
     ):
         outcome = tavlo("data", "index", *words)

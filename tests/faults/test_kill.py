@@ -17,7 +17,7 @@ from torch.utils.data import get_worker_info
 
 from tavlo_pl.data.clip import Clip
 from tavlo_pl.data.dataset import ClipDataset, Item
-from tavlo_pl.data.shards import write as shard_write
+from tavlo_pl.engine import local
 from tavlo_pl.run import exit as run_exit
 from tests.faults.conftest import Undisturbed, predict_args, score_args, shard_args
 from tests.helpers.cli import tavlo
@@ -156,12 +156,12 @@ def test_shard_can_be_repeated_after_a_killed_process(
             os.kill(os.getpid(), signal.SIGKILL)
         return real(self, *about)
 
-    monkeypatch.setattr(shard_write, "get_context", lambda _: get_context("fork"))  # a fork inherits the patch
+    monkeypatch.setattr(local, "get_context", lambda _: get_context("fork"))  # a fork inherits the patch
     with monkeypatch.context() as patch:
         patch.setattr(Clip, "read", killed)
         died = tavlo(*args)
     assert died.code == 1
-    assert "a process that reads clips was killed" in error_line(died)
+    assert "one of its processes was killed" in error_line(died)
     assert tavlo(*args).code == 0
     assert_same_files(tmp_path / "out", shards)
 

@@ -10,6 +10,7 @@ import pytest
 from tavlo_pl.annotate import propose
 from tavlo_pl.annotate.project import LONGEST_CLIP_S, Project, parse_proposals
 from tavlo_pl.data.clip import Clip
+from tavlo_pl.engine.local import LocalEngine
 from tests.helpers.clips import write_numbered
 from tests.helpers.hostile import refusal
 
@@ -61,10 +62,9 @@ def test_proposals_with_odd_values_are_refused(tmp_path: Path, changes: dict[str
 def test_clip_that_fails_in_an_unexpected_way_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = Clip("v_000001", write_numbered(tmp_path / "v_000001.mp4", seconds=0.4, click_s=()).path)
     options, project = propose.ProposalOptions(), Project(tmp_path / "project")
-    none: Any = None
-    monkeypatch.setattr(propose, "load_proposers", lambda _: propose.Proposers(none, none, none, None))
+    monkeypatch.setattr(propose, "load_proposers", lambda *_: propose.Proposers(*[None] * 4))
     monkeypatch.setattr(propose, "LONGEST_CLIP_S", 0.1)
-    name, reason = propose.propose_clip(project, clip, options)
+    name, reason = propose.propose_clip(project, options, LocalEngine.task_device, clip)
     assert name == "v_000001" and "longer than 0 s; cut it" in reason
     monkeypatch.setattr(propose, "LONGEST_CLIP_S", LONGEST_CLIP_S)
 
@@ -72,5 +72,5 @@ def test_clip_that_fails_in_an_unexpected_way_is_left_out(tmp_path: Path, monkey
         raise ZeroDivisionError("nothing to divide by")
 
     monkeypatch.setattr(propose, "active_regions", broken)
-    name, reason = propose.propose_clip(project, clip, options)
+    name, reason = propose.propose_clip(project, options, LocalEngine.task_device, clip)
     assert "ZeroDivisionError: nothing to divide by" in reason and not project.proposals_path(name).exists()

@@ -80,14 +80,6 @@ def test_is_finished_ignores_results_of_earlier_versions(tmp_path: Path, video: 
     assert not folder.is_finished("a", video)
 
 
-def test_locked_excludes_other_holders(tmp_path: Path) -> None:
-    folder = PredictionFolder(tmp_path, PredictOptions(), MADE_WITH)
-    with folder.locked("a") as first, folder.locked("a") as second, folder.locked("b") as other:
-        assert (first, second, other) == (True, False, True)
-    with folder.locked("a") as again:
-        assert again
-
-
 @pytest.mark.parametrize("name", ["", "a/b", "..\\b", "/etc/passwd", "a\nb", "a\0b", "x" * 300])
 def test_checked_name_rejects_what_is_no_file_name(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot be a file name"):

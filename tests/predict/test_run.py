@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from tavlo_pl.data import heatmap_folder, media
+from tavlo_pl.engine.base import Engine
+from tavlo_pl.engine.local import LocalEngine
 from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.predict import overlay_video
-from tavlo_pl.predict.folder import LOCKS, UNFINISHED, PredictionFolder, PredictOptions
+from tavlo_pl.predict.folder import UNFINISHED, PredictionFolder, PredictOptions
 from tavlo_pl.predict.run import Outcome, predict_all
 from tests.helpers.clips import write_numbered
+from tests.helpers.faults import contents
 from tests.helpers.predict import localizer
-from tests.helpers.processes import run_processes
 
 SUFFIXES = (".npz", ".jpg", ".mp4", ".sources.json")
 
@@ -33,10 +35,15 @@ def videos(tmp_path: Path) -> list[tuple[str, Path]]:
 
 
 def predict(
-    videos: list[tuple[str, Path]], out: Path, made: str = "one", overwrite: bool = False, **options: Any
+    videos: list[tuple[str, Path]],
+    out: Path,
+    made: str = "one",
+    overwrite: bool = False,
+    engine: Engine | None = None,
+    **options: Any,
 ) -> Outcome:
     folder = PredictionFolder(out, PredictOptions(**options), {"checkpoint": made})
-    return predict_all(videos, localizer, folder, overwrite, progress=False)
+    return predict_all(videos, localizer, folder, overwrite, progress=False, engine=engine)
 
 
 def left(folder: Path) -> set[str]:
@@ -141,14 +148,16 @@ def test_overlay_videos_never_replace_their_sources(videos: list[tuple[str, Path
     assert videos[0][1].read_bytes() == before
 
 
-def test_processes_share_the_videos(videos: list[tuple[str, Path]], tmp_path: Path) -> None:
-    def work(rank: int, world: int) -> list[str]:
-        return predict(videos, tmp_path / "out", overlay_videos=False).written
-
-    first, second = run_processes(2, work)
-    assert sorted(first + second) == ["a", "b", "c"]
-    assert LOCKS not in left(tmp_path / "out")
-    assert all(f"{name}.sources.json" in (tmp_path / "out" / "index.html").read_text() for name in "abc")
+def test_engine_writes_the_same_files(
+    videos: list[tuple[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict(videos, tmp_path / "one")
+    assert predict(videos, tmp_path / "other", engine=LocalEngine(1)).written == ["a", "b", "c"]
+    assert contents(tmp_path / "one") == contents(tmp_path / "other")
+    videos[1][1].write_bytes(b"<html>not found</html>")
+    with pytest.raises(RunFailedError, match=r"1 of 3 videos failed.*b\.mp4: not a media"):
+        predict(videos, tmp_path / "other", overwrite=True, engine=LocalEngine(1))
+    assert "3 videos: 2 written" in capsys.readouterr().out
 
 
 def test_killed_run_leaves_whole_files_and_can_be_completed(
@@ -167,7 +176,7 @@ def test_killed_run_leaves_whole_files_and_can_be_completed(
         time.sleep(0.005)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    whole = {name for name in left(out) if not name.startswith((UNFINISHED, LOCKS))}
+    whole = {name for name in left(out) if not name.startswith(UNFINISHED)}
     assert whole == {f"a{suffix}" for suffix in SUFFIXES}
     assert len(media.frame_times(out / "a.mp4")) == 20
     assert predict(videos, out).written == ["b", "c"]

@@ -1,13 +1,9 @@
 """Finds and probes the files of a data set, in folders and archives, in parallel, and resumes after an interruption."""
 
 import json
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +12,7 @@ from typing import Self
 from tavlo_pl.data import media
 from tavlo_pl.data.media import archive
 from tavlo_pl.data.video_files import LeftOut, find_videos
+from tavlo_pl.engine.base import Engine
 from tavlo_pl.errors import (
     ConfigError,
     CorruptMediaError,
@@ -25,10 +22,8 @@ from tavlo_pl.errors import (
     NoAudioError,
     NotMediaError,
     NoVideoError,
-    RunFailedError,
     SlowMediaError,
 )
-from tavlo_pl.io.workers import exit_with_parent
 
 FAULTS: dict[type[MediaError], str] = {
     EmptyMediaError: "empty",
@@ -40,8 +35,6 @@ FAULTS: dict[type[MediaError], str] = {
     MediaError: "unreadable",
 }
 """The kind of a reason, its first word, by exception class."""
-
-_WAITING_A_JOB = 4  # videos that are queued for each process; those of archives are in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +84,10 @@ class Probed:
     def where(self) -> str:
         """The video, for messages."""
         return self.file.path if self.member is None else archive.label(Path(self.file.path), self.member)
+
+
+VideoTask = tuple[Probed, media.MediaFile]
+"""A video to open, with its known properties."""
 
 
 def find_files(roots: Iterable[str], left_out: LeftOut) -> list[File]:
@@ -197,38 +194,38 @@ class Journal:
         self._lines.flush()  # flushed, so that it survives a kill
 
 
-def probe_files(files: Iterable[File], journal: Journal, jobs: int) -> Iterator[Probed]:
+def probe_files(files: Iterable[File], journal: Journal, engine: Engine) -> Iterator[Probed]:
     """Yields the result of each video, in the order of the files and of their archives, and records new ones.
 
     Args:
         files: videos and archives.
         journal: earlier results.
-        jobs: number of processes; 1 for this process only.
+        engine: opens the videos.
 
     Raises:
         ConfigError: an archive is rejected (see `archive.members`).
         RunFailedError: a process died.
     """
-    waiting: deque[tuple[Probed | File, Future[Probed] | None]] = deque()
-    with ExitStack() as stack:
-        pool: ProcessPoolExecutor | None = None
+    before: deque[Probed | File | None] = deque()  # what comes before the next new result, None for that result
+
+    def unknown() -> Iterator[VideoTask]:
         for task in _tasks(files, journal):
-            if not isinstance(task, tuple):
-                waiting.append((task, None))
-            elif jobs == 1:
-                waiting.append((probe_video(*task), None))
+            if isinstance(task, tuple):
+                before.append(None)
+                yield task
             else:
-                if pool is None:
-                    context = multiprocessing.get_context("spawn")
-                    pool = stack.enter_context(ProcessPoolExecutor(jobs, context, exit_with_parent))
-                waiting.append((task[0], pool.submit(probe_video, *task)))
-            while len(waiting) > (_WAITING_A_JOB * jobs if pool is not None else 0):
-                yield from _done(*waiting.popleft(), journal)
-        while waiting:
-            yield from _done(*waiting.popleft(), journal)
+                before.append(task)
+
+    for row in engine.map(probe_task, unknown()):
+        while (known := before.popleft()) is not None:
+            yield from _done(known, journal)
+        yield from _done(row, journal)
+    for known in before:
+        assert known is not None, "each video has a result"
+        yield from _done(known, journal)
 
 
-def _tasks(files: Iterable[File], journal: Journal) -> Iterator[Probed | File | tuple[Probed, media.MediaFile]]:
+def _tasks(files: Iterable[File], journal: Journal) -> Iterator[Probed | File | VideoTask]:
     """Yields known results; videos to probe, with their known properties; an archive after its last video."""
     for file in files:
         path = Path(file.path)
@@ -247,18 +244,17 @@ def _tasks(files: Iterable[File], journal: Journal) -> Iterator[Probed | File | 
         yield file
 
 
-def _done(row: Probed | File, result: Future[Probed] | None, journal: Journal) -> Iterator[Probed]:
+def _done(row: Probed | File, journal: Journal) -> Iterator[Probed]:
     if isinstance(row, File):
         journal.note_whole(row)
         return
-    try:
-        row = result.result() if result is not None else row
-    except BrokenProcessPool as error:
-        raise RunFailedError(
-            f"a process that probes files died near {row.file.path}; run the same command again to resume"
-        ) from error
     journal.note(row)
     yield row
+
+
+def probe_task(task: VideoTask) -> Probed:
+    """Opens a video; see `probe_video`."""
+    return probe_video(*task)
 
 
 def probe_video(row: Probed, file: media.MediaFile) -> Probed:

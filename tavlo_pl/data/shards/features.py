@@ -4,10 +4,9 @@ The encoders store their features themselves (``nn/pretrained/cache.py``), by th
 are called once with every stored frame and every part of the audio.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from collections.abc import Callable
+from functools import partial
+from secrets import token_hex
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +16,8 @@ from tqdm import tqdm
 
 from tavlo_pl.data.shards.source import Shards
 from tavlo_pl.data.spectrogram import WaveformColumns
-from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
-from tavlo_pl.io.workers import exit_with_parent
-
-CLIPS_PER_TASK = 8
+from tavlo_pl.engine.base import Engine
+from tavlo_pl.errors import ConfigError, MediaError
 
 
 class Encoders(NamedTuple):
@@ -79,16 +76,16 @@ class ClipEncoder:
 
 
 def compute_features(
-    root: str, make: Callable[[], Encoders], segments: int | None, part: tuple[int, int], workers: int
+    root: str, make: Callable[[], Encoders], segments: int | None, engine: Engine, threads: int
 ) -> tuple[int, int]:
-    """Computes and stores the features of one part of the clips; stored ones are found again and not computed.
+    """Computes and stores the features of the clips; stored ones are found again and not computed.
 
     Args:
         root: folder of the shards, complete.
         make: makes the encoders; it is called in every process.
         segments: of a training item (``data.augment.segments``); None for whole clips.
-        part: (i, n): every n-th clip from the i-th on.
-        workers: number of processes; they share the cores.
+        engine: calls the encoders.
+        threads: of torch in each process.
 
     Returns:
         Number of clips, and of those that cannot be read.
@@ -98,39 +95,20 @@ def compute_features(
         DatasetNotFoundError: the shards are not complete.
         RunFailedError: a process died.
     """
-    positions = range(len(Shards(root).clips()))[part[0] :: part[1]]
-    threads = max(1, torch.get_num_threads() // workers)
-    results = _results((root, make, segments, threads), positions, workers)
+    positions = range(len(Shards(root).clips()))
+    encode = partial(_encode, token_hex(8), (root, make, segments, threads))
+    results = engine.map(encode, positions, in_order=False)
     read = sum(tqdm(results, total=len(positions), desc="features", unit="clip", smoothing=0.02))
     return len(positions), len(positions) - read
 
 
-def _results(
-    arguments: tuple[str, Callable[[], Encoders], int | None, int], positions: Sequence[int], workers: int
-) -> Iterator[bool]:
-    if workers == 1:
-        yield from map(ClipEncoder(*arguments), positions)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, arguments) as pool:
-        try:
-            yield from pool.map(_encode, positions, chunksize=CLIPS_PER_TASK)
-        except BrokenProcessPool as error:
-            raise RunFailedError(
-                "a process that computes features ended; run the same command again to continue, with --workers 1 to "
-                "see its error"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+_own: dict[str, ClipEncoder] = {}
+"""The encoder of this process, by the call of `compute_features`."""
 
 
-_own: list[ClipEncoder] = []
-"""The encoder of a worker process."""
-
-
-def _start(*arguments: object) -> None:
-    exit_with_parent()
-    _own.append(ClipEncoder(*arguments))  # type: ignore[arg-type]  # those of `_results`
-
-
-def _encode(position: int) -> bool:
-    return _own[0](position)
+def _encode(call: str, arguments: tuple[str, Callable[[], Encoders], int | None, int], position: int) -> bool:
+    """Computes the features of a clip; the encoders are made once in a process."""
+    if call not in _own:
+        _own.clear()
+        _own[call] = ClipEncoder(*arguments)
+    return _own[call](position)

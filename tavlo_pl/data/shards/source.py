@@ -225,7 +225,7 @@ class Shards(ClipSource):
         ids: text file of the clips to take (``<id>_<start>`` or the id alone, one per line).
 
     Raises:
-        DatasetNotFoundError: there are no shards, parts are missing, or none of the clips of the list is in them.
+        DatasetNotFoundError: there are no shards, some are missing, or none of the clips of the list is in them.
         AnnotationError: their index is damaged.
     """
 
@@ -243,7 +243,7 @@ class Shards(ClipSource):
                 table = read_columns(file, list(ENTRY), f"{path}: no index of training shards", REMEDY)
         except FileNotFoundError as error:
             raise DatasetNotFoundError(
-                f"{path}: no complete set of training shards there; run tavlo data shard, all of its parts."
+                f"{path}: no complete set of training shards there; run tavlo data shard to its end."
             ) from error
         chosen = _good_rows(table, path)
         if self.ids is not None:

@@ -1,22 +1,18 @@
-"""Writes training shards: several processes read clips in order, and one process writes.
+"""Writes training shards: an engine reads clips in order, and one process writes.
 
-The shard of a clip depends only on the list of clips and the order of an archive, so that parts on several machines, or
-a resumed run, write the same bytes as one uninterrupted run. A shard is written to a temporary file and renamed, and
-its part of the index after it; a shard with an index is complete.
+The shard of a clip depends only on the list of clips and the order of an archive, so that a resumed run, on any engine,
+writes the same bytes as one uninterrupted run. A shard is written to a temporary file and renamed, and its part of the
+index after it; a shard with an index is complete.
 """
 
 import csv
 import json
 import zlib
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from tqdm import tqdm
 
 from tavlo_pl.data import media
 from tavlo_pl.data.clip import Clip
+from tavlo_pl.data.shards.folder import ShardFolder
 from tavlo_pl.data.shards.format import (
     BAD_CLIPS,
     ENTRY,
@@ -38,32 +35,26 @@ from tavlo_pl.data.shards.format import (
     to_record,
 )
 from tavlo_pl.data.shards.plan import ShardJob, in_order, plan
+from tavlo_pl.engine.base import Engine
 from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
-from tavlo_pl.io.atomic import atomic_path
-from tavlo_pl.io.locking import LOCK, exclusive_folder
-from tavlo_pl.io.workers import exit_with_parent
-
-AHEAD = 4
-"""Number of clips that each process reads ahead; a clip has about 1 MB."""
+from tavlo_pl.io.locking import LOCK
 
 NAMED = 3
 """Number of clips that a message names."""
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Progress over all parts.
+class Written:
+    """What was written.
 
     Attributes:
-        shards: number of finished shards of all parts.
-        wanted: number of shards of the whole list.
-        clips: number of clips in the finished shards.
+        shards: number of shards.
+        clips: number of clips in the shards.
         bad: number of unreadable clips among them.
-        bytes: size of the finished shards.
+        bytes: size of the shards.
     """
 
     shards: int
-    wanted: int
     clips: int
     bad: int
     bytes: int
@@ -71,73 +62,67 @@ class Progress:
 
 def write_shards(
     clips: Sequence[Clip],
-    folder: Path,
+    folder: str | Path,
     spec: ShardSpec,
+    engine: Engine,
     clips_per_shard: int = 256,
-    part: tuple[int, int] = (0, 1),
-    workers: int = 2,
     max_bad_share: float = 0.05,
-) -> Progress:
-    """Writes one part of the shards, and the common files after the last part.
+) -> Written:
+    """Writes the shards, and their index when all are complete.
 
     Args:
-        clips: the whole list, the same for all parts.
-        folder: output folder; an interrupted run with the same list and parameters resumes.
+        clips: the whole list.
+        folder: output folder, or its URL; an interrupted run with the same list and parameters resumes.
         spec: how clips are stored.
+        engine: reads the clips.
         clips_per_shard: number of clips per file.
-        part: (i, n): every n-th shard from the i-th on.
-        workers: number of processes that read clips.
-        max_bad_share: largest share of unreadable clips of the part; a higher one ends the run.
+        max_bad_share: largest share of unreadable clips; a higher one ends the run.
 
     Raises:
         ConfigError: the clips are annotated, the folder has shards of another list or with other parameters, or another
-            process writes this part.
+            process writes it.
         RunFailedError: too many clips cannot be read, or a process died.
     """
     if any(clip.annotations for clip in clips):
         raise ConfigError("these clips are annotated, and shards store no annotations; read them from their videos.")
-    with exclusive_folder(folder, f"{LOCK}-{part[0]}-of-{part[1]}"):
-        return _write_part(clips, folder, spec, clips_per_shard, part, workers, max_bad_share)
+    target = ShardFolder(folder)
+    with target.locked():
+        return _write_all(clips, target, spec, engine, clips_per_shard, max_bad_share)
 
 
-def _write_part(
+def _write_all(
     clips: Sequence[Clip],
-    folder: Path,
+    folder: ShardFolder,
     spec: ShardSpec,
+    engine: Engine,
     clips_per_shard: int,
-    part: tuple[int, int],
-    workers: int,
     max_bad_share: float,
-) -> Progress:
-    _claim(folder, spec, clips, clips_per_shard, part)
-    beside = _beside(part)
+) -> Written:
+    _claim(folder, spec, clips, clips_per_shard)
     jobs = plan(clips, clips_per_shard)
-    mine, wanted = jobs[part[0] :: part[1]], jobs[-1].shards.stop
-    done = _entries(folder, (number for job in mine for number in job.shards))
+    numbers = range(jobs[-1].shards.stop)
+    done = _entries(folder, numbers)
     bad = {row["sample_id"]: row["reason"] for row in done if row["reason"]}
-    total = sum(len(job.clips) for job in mine)
-    limit = int(max_bad_share * total)
+    limit = int(max_bad_share * len(clips))
     try:
-        with tqdm(total=total, initial=len(done), desc="clips", unit="clip", smoothing=0.02) as bar:
-            records = _watched(_records(_left(folder, mine), spec, workers), bad, limit, total, folder / BAD_CLIPS, bar)
-            for number, size in (pair for job in mine for pair in job.sizes(clips_per_shard)):
-                if not _entries_path(folder, number).exists():
+        with tqdm(total=len(clips), initial=len(done), desc="clips", unit="clip", smoothing=0.02) as bar:
+            records = engine.map(partial(read_clip, spec), _left(folder, jobs))
+            records = _watched(records, bad, limit, len(clips), folder.path(BAD_CLIPS), bar)
+            for number, size in (pair for job in jobs for pair in job.sizes(clips_per_shard)):
+                if not folder.exists(entries_name(number)):
                     _write_shard(folder, number, islice(records, size))
     finally:
-        finished = [number for number in range(wanted) if _entries_path(folder, number).exists()]
-        entries = _entries(folder, finished)
+        entries = _entries(folder, numbers)
         reasons = bad | {row["sample_id"]: row["reason"] for row in entries if row["reason"]}
-        with atomic_path(folder / BAD_CLIPS, beside) as path, path.open("w", newline="", encoding="utf-8") as lines:
+        with folder.new_file(BAD_CLIPS) as path, path.open("w", newline="", encoding="utf-8") as lines:
             csv.writer(lines).writerows([("sample_id", "reason"), *sorted(reasons.items())])
-    if len(finished) == wanted:
-        with atomic_path(folder / INDEX, beside) as path:
-            pq.write_table(pa.Table.from_pylist(sorted(entries, key=_key), schema=ENTRY), path)
-    return Progress(
-        shards=len(finished),
-        wanted=wanted,
+    with folder.new_file(INDEX) as path:
+        pq.write_table(pa.Table.from_pylist(sorted(entries, key=_key), schema=ENTRY), path)
+    return Written(
+        shards=len(numbers),
         clips=len(entries),
         bad=sum(row["reason"] is not None for row in entries),
-        bytes=sum((folder / shard_name(number)).stat().st_size for number in finished),
+        bytes=sum(folder.size(shard_name(number)) for number in numbers),
     )
 
 
@@ -153,59 +138,34 @@ def read_clip(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
     return to_record(*about, spec, decoded)
 
 
-def _left(folder: Path, jobs: Iterable[ShardJob]) -> Iterator[Clip]:
+def _left(folder: ShardFolder, jobs: Iterable[ShardJob]) -> Iterator[Clip]:
     """The clips of unfinished shards, in the order of the shards."""
     for job in jobs:
         done = {_key(row) for row in _entries(folder, job.shards)}
         yield from in_order([clip for clip in job.clips if (clip.sample_id, clip.start_s) not in done])
 
 
-def _claim(folder: Path, spec: ShardSpec, clips: Sequence[Clip], clips_per_shard: int, part: tuple[int, int]) -> None:
+def _claim(folder: ShardFolder, spec: ShardSpec, clips: Sequence[Clip], clips_per_shard: int) -> None:
     """Stores the parameters of the shards, and rejects a folder with other ones."""
     named = sha256("\n".join(f"{clip.sample_id} {clip.start_s!r}" for clip in clips).encode()).hexdigest()
     note = {"spec": asdict(spec), "clips": len(clips), "clips_per_shard": clips_per_shard, "list_sha256": named}
-    path = folder / NOTE
-    if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8-sig"))
+    if folder.exists(NOTE):
+        known = json.loads(folder.read(NOTE).decode("utf-8-sig"))
         if known != note:
             other = ", ".join(sorted(key for key in note if known.get(key) != note[key]))
-            raise ConfigError(f"{folder} holds shards of another kind (another {other}: {path}); choose another --out.")
+            raise ConfigError(
+                f"{folder.root} holds shards of another kind (another {other}: {folder.path(NOTE)}); choose another "
+                "--out."
+            )
         return
-    there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-    if any(
-        name != "shards" and not name.startswith((NOTE, LOCK)) for name in there
-    ):  # files of another part that has just started
-        raise ConfigError(f"{folder} is not empty and has no shards; choose another --out.")
-    (folder / shard_name(0)).parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path, _beside(part)) as noted:
+    if any(name != "shards" and not name.startswith((NOTE, LOCK)) for name in folder.names()):
+        raise ConfigError(f"{folder.root} is not empty and has no shards; choose another --out.")
+    with folder.new_file(NOTE) as noted:
         noted.write_text(json.dumps(note, indent=1) + "\n")
 
 
-def _records(clips: Iterable[Clip], spec: ShardSpec, workers: int) -> Iterator[pa.RecordBatch]:
-    """Yields the records of the clips in order; several processes read ahead."""
-    read = partial(read_clip, spec)
-    if workers == 1:
-        yield from map(read, clips)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), exit_with_parent) as pool:
-        waiting: deque[Future[pa.RecordBatch]] = deque()
-        try:
-            for clip in clips:
-                waiting.append(pool.submit(read, clip))
-                if len(waiting) >= AHEAD * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise RunFailedError(
-                "a process that reads clips was killed (out of memory?); run the same command again to resume."
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
 def _watched(
-    records: Iterable[pa.RecordBatch], bad: dict[str, str], limit: int, total: int, listed: Path, bar: tqdm
+    records: Iterable[pa.RecordBatch], bad: dict[str, str], limit: int, total: int, listed: str, bar: tqdm
 ) -> Iterator[pa.RecordBatch]:
     """Yields records, adds those of unreadable clips to ``bad``, and ends the run if these are too many."""
     for record in records:
@@ -222,10 +182,10 @@ def _watched(
         yield record
 
 
-def _write_shard(folder: Path, number: int, records: Iterable[pa.RecordBatch]) -> None:
+def _write_shard(folder: ShardFolder, number: int, records: Iterable[pa.RecordBatch]) -> None:
     entries = []
     with (
-        atomic_path(folder / shard_name(number)) as path,
+        folder.new_file(shard_name(number)) as path,
         path.open("wb") as file,
         pa.ipc.new_file(file, RECORD) as writer,
     ):
@@ -235,23 +195,20 @@ def _write_shard(folder: Path, number: int, records: Iterable[pa.RecordBatch]) -
             entry = {name: record[name][0].as_py() for name in ("sample_id", "category", "start_s", "reason")}
             place = {"shard": number, "offset": file.tell() - len(data), "bytes": len(data)}
             entries.append({**entry, **place, "crc32": zlib.crc32(data)})
-    with atomic_path(_entries_path(folder, number)) as path:
+    with folder.new_file(entries_name(number)) as path:
         pq.write_table(pa.Table.from_pylist(entries, schema=ENTRY), path)
 
 
-def _beside(part: tuple[int, int]) -> str:
-    """Name of a temporary file; parts may write a common file at the same time."""
-    return f".{part[0]}.part"
+def entries_name(number: int) -> str:
+    """Name of a shard's part of the index."""
+    return shard_name(number).replace(".arrow", ".parquet")
 
 
-def _entries_path(folder: Path, number: int) -> Path:
-    return (folder / shard_name(number)).with_suffix(".parquet")
-
-
-def _entries(folder: Path, numbers: Iterable[int]) -> list[dict[str, Any]]:
+def _entries(folder: ShardFolder, numbers: Iterable[int]) -> list[dict[str, Any]]:
     """The existing parts of the index."""
-    paths = [_entries_path(folder, number) for number in numbers]
-    return [row for path in paths if path.exists() for row in pq.read_table(path).to_pylist()]
+    names = [entries_name(number) for number in numbers]
+    parts = [pq.read_table(pa.BufferReader(folder.read(name))) for name in names if folder.exists(name)]
+    return [row for part in parts for row in part.to_pylist()]
 
 
 def _key(row: dict[str, Any]) -> tuple[str, float]:

@@ -22,10 +22,10 @@ from tavlo_pl.data.shards import write as shard_write
 from tavlo_pl.data.shards.format import ShardSpec
 from tavlo_pl.data.shards.plan import plan
 from tavlo_pl.data.shards.source import Shards
-from tavlo_pl.data.shards.write import Progress, read_clip, write_shards
+from tavlo_pl.data.shards.write import Written, read_clip, write_shards
+from tavlo_pl.engine.local import LocalEngine
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError, RunFailedError
 from tests.helpers.clips import read_number, write_numbered
-from tests.helpers.processes import run_processes
 
 RATE = 25
 SPEC = ShardSpec(segments=2, frames_per_segment=3, duration_s=2.0, image_size=64)
@@ -42,8 +42,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return [Clip(name, folder / f"{name}.mp4", category="dog barking") for name in NAMES]
 
 
-def write(clips: Sequence[Clip], folder: Path, spec: ShardSpec = SPEC, **options: Any) -> Progress:
-    return write_shards(clips, folder, spec, **{"clips_per_shard": 2, "workers": 1, **options})
+def write(
+    clips: Sequence[Clip], folder: str | Path, spec: ShardSpec = SPEC, workers: int = 1, **options: Any
+) -> Written:
+    return write_shards(clips, folder, spec, LocalEngine(workers), **{"clips_per_shard": 2, **options})
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +98,9 @@ def test_shards_give_the_stored_frame_next_to_the_drawn_time(clips: list[Clip], 
     assert len(seen) > 3
 
 
-def test_shards_of_parts_and_killed_runs_are_identical(
+def test_shards_of_killed_runs_are_identical(
     clips: list[Clip], shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = write(clips, tmp_path / "parts", part=(1, 2))
-    assert (first.shards, first.wanted) == (2, 4)
-    with pytest.raises(DatasetNotFoundError, match="all of its parts"):
-        Shards(str(tmp_path / "parts")).clips()
-    assert write(clips, tmp_path / "parts", part=(0, 2)).shards == 4
-    assert contents(tmp_path / "parts") == contents(shards)
-
     read: list[str] = []
 
     def dies(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
@@ -121,18 +116,14 @@ def test_shards_of_parts_and_killed_runs_are_identical(
         process.join()
     assert process.exitcode == -signal.SIGKILL
     assert {"shards/00000.parquet", "shards/00001.arrow.part"} <= contents(tmp_path / "killed").keys()
-    assert "index.parquet" not in contents(tmp_path / "killed")
+    with pytest.raises(DatasetNotFoundError, match="no complete set"):
+        Shards(str(tmp_path / "killed")).clips()
     monkeypatch.setattr(
         shard_write, "read_clip", lambda spec, clip: (read.append(clip.sample_id), read_clip(spec, clip))[1]
     )
     write(clips, tmp_path / "killed")
     assert read == NAMES[2:]  # the finished shard is not read again
     assert contents(tmp_path / "killed") == contents(shards)
-
-
-def test_two_processes_write_their_parts_at_the_same_time(clips: list[Clip], shards: Path, tmp_path: Path) -> None:
-    run_processes(2, lambda rank, processes: write(clips, tmp_path / "out", part=(rank, processes)))
-    assert contents(tmp_path / "out") == contents(shards)
 
 
 @pytest.mark.slow
@@ -200,6 +191,30 @@ def test_shards_are_read_from_object_storage(shards: Path, tmp_path: Path) -> No
     assert (remote[1].frames == local[5].frames).all()
     with pytest.raises(DatasetNotFoundError, match=r"memory://nowhere/shards\.json: no training shards"):
         Shards("memory://nowhere").check_spec(2, 2.0)
+
+
+def test_shards_are_written_to_object_storage(clips: list[Clip], shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = fsspec.filesystem("memory")
+
+    def written() -> dict[str, bytes]:
+        return {path.removeprefix("/out/"): files.cat_file(path) for path in files.find("/out")}
+
+    def stops(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
+        if clip.sample_id == NAMES[4]:
+            raise KeyboardInterrupt
+        return read_clip(spec, clip)
+
+    monkeypatch.setattr(shard_write, "read_clip", stops)
+    with pytest.raises(KeyboardInterrupt):
+        write(clips, "memory://out")
+    monkeypatch.undo()
+    assert {"shards/00001.parquet"} <= written().keys() and "shards/00002.arrow" not in written()
+    assert write(clips, "memory://out").clips == 7
+    assert written() == contents(shards)
+    with pytest.raises(ConfigError, match="memory://out holds shards of another kind"):
+        write(clips[:-1], "memory://out")
+    with pytest.raises(ConfigError, match="nothing://out: no address to write to"):
+        write(clips, "nothing://out")
 
 
 def test_a_damaged_or_missing_shard_is_named(shards: Path, tmp_path: Path) -> None:
