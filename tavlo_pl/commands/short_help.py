@@ -54,7 +54,6 @@ OPTIONS: dict[str, list[tuple[str, str]]] = {
         ("--spectrogram BOOL", "draw the spectrogram (default: false)"),
         ("--layout NAME", "tavlo, or avatar: the files of AVATAR's evaluator"),
         ("--overwrite", "write finished videos again"),
-        ("--engine NAME", "local, or ray: a task for each video on a Ray cluster (--ray.address HOST:PORT)"),
         DEVICE,
     ],
     "diagnose": [CKPT, ("-c FILE", "configuration that overrides that of the checkpoint"), OUT, DEVICE, IMPORT],

@@ -140,6 +140,7 @@ def test_flags_and_configs_override_the_checkpoint(run: Path, tmp_path: Path) ->
     assert ran["data"]["batch_size"] == 2  # from the checkpoint
 
 
+@pytest.mark.slow
 def test_test_does_not_replace_results_of_other_options(run: Path, tmp_path: Path) -> None:
     args = ("test", "--ckpt_path", run / "checkpoints" / "best.ckpt", "--out", tmp_path / "out")
     assert tavlo(*args).code == 0

@@ -44,6 +44,7 @@ def variants(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_sweep_writes_one_table_and_keeps_finished_runs(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:
@@ -80,6 +81,7 @@ def test_sweep_writes_one_table_and_keeps_finished_runs(
     assert "val/ciou_mean" in (out / "curves.svg").read_text()
 
 
+@pytest.mark.slow
 def test_sweep_resumes_interrupted_and_reports_failed_runs(
     world: Path, tmp_path: Path, variants: Path, commands: list[list[str]]
 ) -> None:

@@ -91,6 +91,7 @@ def test_page_escapes_hostile_provenance() -> None:
     assert page.count("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&#34; {{ 7 * 7 }}") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("diagnosed")
 def test_diagnose_is_reproducible(checkpoint: Path, tmp_path: Path) -> None:
     assert tavlo("diagnose", "--ckpt_path", checkpoint, "--data.batch_size", 3, "--out", tmp_path).code == 0

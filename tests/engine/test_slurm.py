@@ -45,7 +45,8 @@ def test_script_joins_the_tasks_of_an_array(tmp_path: Path) -> None:
     assert first.wait() == 3, "the exit code of the command"
     assert not note.exists()
     assert (tmp_path / "command").read_text() == f"predict videos --engine ray --ray.address {address}\n"
-    head, *_, other = (tmp_path / "calls").read_text().splitlines()
+    *calls, other = (tmp_path / "calls").read_text().splitlines()
+    [head] = [call for call in calls if " start --head " in call]  # the first may be a check that waits for it
     assert head.startswith(f"token {token} start --head ") and "--num-cpus 16 --num-gpus 0" in head
     assert address.endswith(":24711") and f"--port {address.rpartition(':')[2]} " in head
     assert other == f"token {token} start --address {address} --num-cpus 16 --num-gpus 0 --block"

@@ -62,6 +62,7 @@ def test_fit_on_a_full_disk_resumes_with_free_space(
         assert_same_end(out, undisturbed)
 
 
+@pytest.mark.slow
 def test_unfinished_checkpoint_keeps_the_previous_one(
     undisturbed: Undisturbed, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def kill_times(number: int, first_s: float, last_s: float) -> list[float]:
     return [draw.uniform(first_s, last_s) for _ in range(number)]
 
 
+@pytest.mark.slow
 def test_fit_killed_while_writing_resumes(undisturbed: Undisturbed, world: Path, tmp_path: Path) -> None:
     args = fit_args(world, tmp_path)
     # in this order: config.yaml, last.ckpt before the first validation, best.ckpt after it, last.ckpt of the epoch

@@ -41,6 +41,7 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         hub.local_path("hf://a/b")
 
 
+@pytest.mark.slow
 def test_revisions_are_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = FakeHub()
     content.repositories["a/b"] = {"main": {hub.FILE: b"new"}, "v1": {hub.FILE: b"old", "code.py": b""}}

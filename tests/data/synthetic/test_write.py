@@ -69,6 +69,7 @@ def test_world_depends_on_the_seed_alone(tmp_path: Path) -> None:
     assert not annotations(other / "test").keys() & annotations(one / "test").keys()
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_another_world_is_refused(tmp_path: Path) -> None:
     world = small_world(tmp_path / "world")
     films = sorted(world.rglob("*.mp4"))
