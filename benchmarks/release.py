@@ -20,8 +20,7 @@ def main(checkpoint: str, path: str) -> None:
     text = config_text(read_checkpoint(Path(checkpoint)), Path(checkpoint))
     assert text is not None, f"{checkpoint} has no configuration"
     config = yaml.safe_load(text)
-    config["data"]["clip"]["segments"] = SEGMENTS
-    config["data"] = {name: config["data"][name] for name in ("clip",)}
+    config["data"] = {"clip": config["data"]["clip"] | {"segments": SEGMENTS}}
     for encoder in ("visual", "audio"):
         config["model"]["init_args"][encoder]["init_args"] |= {"cache": None, "weights": "none"}
     release(checkpoint, path, yaml.safe_dump(config, sort_keys=False))

@@ -1,4 +1,4 @@
-"""Projects of annotation with values that nobody proposes, and clips that no step of a proposal expects."""
+"""Projects of annotation with values that `propose` never writes, and clips that it does not expect."""
 
 import json
 import math
