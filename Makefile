@@ -113,7 +113,7 @@ weights: $(MATERIAL)/run/.done ## replace the packaged checkpoint: make material
 	$(BIN)/python -m benchmarks.release $(MATERIAL)/all/checkpoints/last.ckpt tavlo_pl/weights/real.safetensors
 
 test: $(STAMP) ## run the fast tests on all cores, at most 8 (under 5 minutes on 2)
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal --timeout 120 --timeout-method thread
 
 test-slow: $(STAMP) ## run all tests, including those that take minutes
 	$(BIN)/python -m pytest -m 'slow or not slow'

@@ -1,14 +1,32 @@
 """What all tests share: one thread a process, and a tiny world made once a session."""
 
 import os
+import sys
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: its threads do not survive a fork
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.cli import tavlo
+
+
+def _use_one_thread() -> None:
+    """OpenMP's threads do not survive a fork: a child that uses more than one after its parent did waits for ever."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=_use_one_thread)  # some tests, and commands that they call, raise the number
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Some commands set the number of threads of their process, and results depend on it in their last digits."""
+    yield
+    _use_one_thread()
 
 
 @pytest.fixture(scope="session")

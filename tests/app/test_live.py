@@ -75,7 +75,8 @@ def test_live_mistakes_are_one_sentence(tmp_path: Path, monkeypatch: pytest.Monk
         assert said in outcome.err
 
 
-def test_predict_names_tavlo_live_for_a_camera() -> None:
+def test_predict_names_tavlo_live_for_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # of the run folder
     outcome = tavlo("predict", "--data.root", "camera:0", "--trainer.accelerator", "cpu")
     assert outcome.code == 2
     assert "camera:0 is a live input, and predict reads files; to see it live: tavlo live camera:0" in outcome.err
