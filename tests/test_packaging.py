@@ -78,11 +78,11 @@ def test_extras_are_no_dependencies() -> None:
 
 
 @pytest.mark.slow
-def test_imports_bring_no_optional_package() -> None:
-    code = "import sys, tavlo_pl, tavlo_pl.cli, tavlo_pl.predict.api; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    lightning_needs = {"aiohttp"}  # fsspec[http]
-    assert not set(done.stdout.split()) & (OPTIONAL - lightning_needs)
+def test_imports_need_no_optional_package() -> None:
+    """With each optional package hidden; torchmetrics imports transformers itself where it is installed."""
+    hidden = OPTIONAL - {"aiohttp"}  # fsspec[http], a dependency of Lightning
+    code = f"import sys; sys.modules |= dict.fromkeys({hidden}); import tavlo_pl, tavlo_pl.cli, tavlo_pl.predict.api"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
 
 SAFE: dict[str, object] = {"name": "a", "version": "1", "vulns": []}
@@ -276,7 +276,7 @@ def test_sdist_contains_the_package_and_no_tests(sdist: Path) -> None:
 def test_wheel_contains_package_files_only(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
-    kinds = ("*.py", "templates/*.j2", "static/*")
+    kinds = ("*.py", "templates/*.j2", "static/*", "nn/pretrained/*.txt")
     named = {str(path.relative_to(ROOT)) for kind in kinds for path in (ROOT / "tavlo_pl").rglob(kind)}
     named |= {f"tavlo_pl/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
     named |= {str(path.relative_to(ROOT)) for path in (ROOT / "tavlo_pl" / "weights").iterdir()} | {"tavlo_pl/py.typed"}
