@@ -77,12 +77,26 @@ def test_extras_are_no_dependencies() -> None:
     assert "torch" in needed and not needed & (OPTIONAL | {"opencv-python-headless", "mlflow-skinny"})
 
 
+OWN_IMPORTS = """
+import builtins
+real = builtins.__import__
+
+def noted(name, globals=None, *rest):
+    if name.partition(".")[0] in {optional} and (globals or {{}}).get("__name__", "").startswith("tavlo_pl"):
+        print(globals["__name__"], "imports", name)
+    return real(name, globals, *rest)
+
+builtins.__import__ = noted
+import tavlo_pl.cli, tavlo_pl.predict.api
+"""
+"""Prints the optional packages that ours imports; torchmetrics imports transformers itself where it is installed."""
+
+
 @pytest.mark.slow
-def test_imports_need_no_optional_package() -> None:
-    """With each optional package hidden; torchmetrics imports transformers itself where it is installed."""
-    hidden = OPTIONAL - {"aiohttp"}  # fsspec[http], a dependency of Lightning
-    code = f"import sys; sys.modules |= dict.fromkeys({hidden}); import tavlo_pl, tavlo_pl.cli, tavlo_pl.predict.api"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+def test_imports_bring_no_optional_package() -> None:
+    code = OWN_IMPORTS.format(optional=OPTIONAL)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
 
 
 SAFE: dict[str, object] = {"name": "a", "version": "1", "vulns": []}
@@ -283,7 +297,7 @@ def test_wheel_contains_package_files_only(wheel: Path) -> None:
     assert {name for name in packed if ".dist-info/" not in name} == named
     about = {name.partition(".dist-info/")[2] for name in packed if ".dist-info/" in name}
     assert about == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"}
-    assert wheel.stat().st_size < 5 * 2**20
+    assert wheel.stat().st_size < 17 * 2**20  # the packaged checkpoint has at most 16 MiB
 
 
 @pytest.mark.slow
