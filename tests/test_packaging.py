@@ -81,10 +81,10 @@ OWN_IMPORTS = """
 import builtins
 real = builtins.__import__
 
-def noted(name, globals=None, *rest):
+def noted(name, globals=None, locals=None, fromlist=(), level=0):
     if name.partition(".")[0] in {optional} and (globals or {{}}).get("__name__", "").startswith("tavlo_pl"):
         print(globals["__name__"], "imports", name)
-    return real(name, globals, *rest)
+    return real(name, globals, locals, fromlist, level)
 
 builtins.__import__ = noted
 import tavlo_pl.cli, tavlo_pl.predict.api
