@@ -1,13 +1,17 @@
 """The base of every metric of the suite: its name, the samples that it applies to, and its computation.
 
 A new metric is one file with a subclass of `LocalizationMetric` and one line in `tavlo_pl.metrics.suite.METRICS`. For
-the mean of a value that is measured for each map, the file is as short as this::
+the mean of a value that is measured for each map, the file is as short as this (with a function that has a name,
+because a model is pickled with its metrics)::
+
+    def top_score(maps: EvaluatedMaps) -> Tensor:
+        return maps.preds.amax(1).double()
 
     class TopScore(LocalizationMetric):
         name = "top_score"
         higher_is_better = True
         figures = (Figure("top_score", label="highest score", unit="raw", column="top_score"),)
-        columns = (Column("top_score", lambda maps: maps.preds.amax(1).double()),)
+        columns = (Column("top_score", top_score),)
 
 ``results.json``, ``per_sample.csv``, the tables, ``tavlo score`` and ``tavlo report`` then have it.
 """

@@ -2,16 +2,22 @@
 
 from typing import ClassVar, Literal
 
+from torch import Tensor
 from typing_extensions import override
 
 from tavlo_pl.metrics.base import Measured, Summary
 from tavlo_pl.metrics.figure import Figure
 from tavlo_pl.metrics.functional.slavc import confidence, detection_figures
-from tavlo_pl.metrics.recorder import Column
+from tavlo_pl.metrics.recorder import Column, EvaluatedMaps
 from tavlo_pl.metrics.samples import Samples
 from tavlo_pl.metrics.thresholded import CIOU, ThresholdedMetric
 
-CONFIDENCE = Column("confidence", lambda maps: confidence(maps.cells), on_screen=False, baselines=False)
+
+def _confidence(maps: EvaluatedMaps) -> Tensor:
+    return confidence(maps.cells)
+
+
+CONFIDENCE = Column("confidence", _confidence, on_screen=False, baselines=False)
 """(n,) SLAVC's confidence that a source is visible."""
 
 

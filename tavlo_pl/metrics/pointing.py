@@ -3,16 +3,22 @@
 from typing import ClassVar
 
 import numpy as np
+from torch import Tensor
 from typing_extensions import override
 
 from tavlo_pl.metrics.base import EVERY_RULE, LocalizationMetric, Summary
 from tavlo_pl.metrics.figure import Figure
 from tavlo_pl.metrics.functional.bootstrap import bootstrap_interval
 from tavlo_pl.metrics.functional.video import peak_on_source, share_of_clip
-from tavlo_pl.metrics.recorder import Column
+from tavlo_pl.metrics.recorder import Column, EvaluatedMaps
 from tavlo_pl.metrics.samples import Samples
 
-POINTING = Column("pointing", lambda maps: peak_on_source(maps.preds, maps.target))
+
+def _peak_on_source(maps: EvaluatedMaps) -> Tensor:
+    return peak_on_source(maps.preds, maps.target)
+
+
+POINTING = Column("pointing", _peak_on_source)
 """(n,) the share of the map's highest pixels that are on the source, mostly 0 or 1."""
 
 

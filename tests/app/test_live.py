@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -119,7 +121,9 @@ def start(*words: object) -> "subprocess.Popen[str]":
     """Starts ``tavlo live`` in a process."""
     command = [sys.executable, "-m", "tavlo_pl", "live", *map(str, words), "--ckpt_path", str(WORLD), "--port", "0"]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    interruptible = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell ignore it
+    return subprocess.Popen(command, env=environment, preexec_fn=interruptible, **pipes)  # noqa: PLW1509
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def test_two_processes_test_like_one(run: Path, world: Path, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_demo_repeats_bit_for_bit_with_any_workers(world: Path, tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({"data": data_config(world) | {"image_size": 64}}))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({"data": data_config(world, image_size=64)}))
     trainer = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "2", "--trainer.enable_progress_bar", "false"]
     args = ("fit", "-c", ROOT / "configs/exp/demo.yaml", "-c", tmp_path / "tiny.yaml", *trainer)
     with pytest.MonkeyPatch.context() as patch:
