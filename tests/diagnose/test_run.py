@@ -140,12 +140,8 @@ def test_choose_takes_each_on_screen_clip_once() -> None:
     assert len(set(choose(many, seed=0))) == diagnose_run.MAX_CLIPS
 
 
-PUBLISHED = (
-    "--model.attention.cross_modal true --model.attention.layer_scale null "
-    "--model.objective.positive_pool max --model.objective.negative_pool mean --model.objective.temperature 0.03 "
-    "--model.objective.num_time_shifted 0 --model.objective.num_envelope_matched 0 --model.objective.num_silent 0 "
-    "--model.objective.mismatch_peak_weight 0 --model.objective.silence_weight 0"
-)
+CONFIGS = Path(__file__).parents[2] / "configs"
+PUBLISHED = f"-c {CONFIGS / 'search' / 'a_published.yaml'}"
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +164,7 @@ def test_published_objective_fails_and_recommended_passes(
 ) -> None:
     clips = f"--data.train.init_args.root {small_world / 'train'} --data.test.init_args.root {small_world / 'test'}"
     options = f"--data.val null --data.batch_size 16 --data.num_workers 0 --trainer.max_epochs {epochs} {objective}"
-    config = Path(__file__).parents[2] / "configs" / "exp" / "demo.yaml"
-    trained = tavlo("fit", "-c", config, *clips.split(), *options.split(), "--out", tmp_path)
+    trained = tavlo("fit", "-c", CONFIGS / "exp" / "demo.yaml", *clips.split(), *options.split(), "--out", tmp_path)
     assert trained.code == 0, trained.err
     outcome = tavlo("diagnose", "--ckpt_path", tmp_path / "checkpoints" / "last.ckpt")
     assert outcome.code == 0, outcome.err
