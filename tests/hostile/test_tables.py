@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,7 @@ from tavlo_pl.data.media import DecodedClip
 from tavlo_pl.data.media.archive import members
 from tavlo_pl.data.shards.format import ENTRY, ShardSpec, from_record, to_record
 from tavlo_pl.data.shards.source import Shards
-from tests.helpers.hostile import limited_memory, refusal
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory() -> Iterator[None]:
-    with limited_memory():
-        yield
+from tests.helpers.hostile import refusal
 
 
 def parquet(path: Path, schema: pa.Schema, change: dict[str, Any]) -> None:
