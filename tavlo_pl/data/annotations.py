@@ -55,7 +55,7 @@ class RunLengths:
         """
         (left, top), (height, width) = corner, size
         rows, columns = part.shape
-        step = rows + int(rows < height)  # a row of zeros below the part, so that no run goes on in the next column
+        step = rows + int(rows < height)  # a row of zeros below the part, so that no run continues in the next column
         flat = np.zeros(columns * step + 2, bool)
         inner = flat[1:-1].reshape(columns, step)
         for first in range(0, rows, BLOCK):

@@ -143,6 +143,7 @@ TAR: dict[str, Callable[[], bytes]] = {
     "hard link": lambda: tar((info(type=b"1", linkname="b"), b"")),
     "device": lambda: tar((info(type=b"3"), b"")),
     "pipe": lambda: tar((info(type=b"6"), b"")),
+    "one name twice": lambda: tar((info(), b"x"), (info("b.mp4"), b"x"), (info(), b"y")),
     "wrong checksum": lambda: tar((info(), b"x")).replace(b"ustar", b"xstar"),
     "not UTF-8": lambda: tar((info("\udcff.mp4"), b"x"), form=tarfile.GNU_FORMAT),
     "gzip of nothing": lambda: b"\x1f\x8b" + bytes(20),
