@@ -83,6 +83,8 @@ class RunLengths:
         height, width = size
         values = np.arange(len(self.counts)) % 2 == 1
         mask = np.repeat(values, self.counts).reshape(self.width, self.height).T
+        if size == (self.height, self.width):
+            return np.ascontiguousarray(mask)
         rows = ((np.arange(height) + 0.5) * self.height / height).astype(int)
         columns = ((np.arange(width) + 0.5) * self.width / width).astype(int)
         resampled: NDArray[np.bool_] = mask[np.ix_(rows, columns)]
