@@ -153,8 +153,7 @@ def instance_to_json(instance: Instance) -> dict[str, Any]:
 
 def _box_of(instance: Instance) -> tuple[float, float, float, float] | None:
     if instance.rle is not None:
-        mask = instance.rle.raster((instance.rle.height, instance.rle.width))
-        return box_of_mask(mask) if mask.any() else None
+        return instance.rle.box
     if instance.polygons:
         points = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in instance.polygons])
         (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()

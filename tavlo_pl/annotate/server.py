@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from aiohttp import web
 from tavlo_pl.annotate.locks import RENEWED_S
 from tavlo_pl.annotate.workspace import ConflictError, Order, Workspace, check_name
 from tavlo_pl.app.local import add_static, guarded_app, refusal
-from tavlo_pl.errors import ConfigError, MediaError, TavloError
+from tavlo_pl.errors import ConfigError, TavloError
 from tavlo_pl.types import TASKS
 from tavlo_pl.viz.page import render
 
@@ -22,6 +23,8 @@ SCRIPTS = (
 )  # fmt: skip
 LARGEST_STATE_BYTES = 16 * 2**20
 LONGEST_SESSION = 64
+READERS = 8
+"""Requests that wait for videos at a time; a page has four."""
 
 T = TypeVar("T")
 
@@ -37,6 +40,7 @@ def make_app(workspace: Workspace, port: int, key: str, annotator: str) -> web.A
     """
     server = _Server(workspace, annotator)
     app = guarded_app(port, LARGEST_STATE_BYTES)
+    app.on_shutdown.append(server.close)
     add_static(app, PACKAGE, STYLES, SCRIPTS)
     root, frame = f"/k/{key}", f"/k/{key}/clips/{{clip:\\d+}}/frames/{{number:\\d+}}"
     app.add_routes(
@@ -63,6 +67,7 @@ class _Server:
     def __init__(self, workspace: Workspace, annotator: str) -> None:
         self.workspace = workspace
         self.annotator = annotator
+        self._readers = ThreadPoolExecutor(READERS, "readers")
 
     async def page(self, _: web.Request) -> web.Response:
         text = render(
@@ -120,21 +125,22 @@ class _Server:
 
     async def image(self, request: web.Request) -> web.Response:
         clip, number = self._place(request)
-        body = await _read(lambda: self.workspace.image(clip, number))
+        body = await self._read(lambda: self.workspace.image(clip, number))
         return web.Response(body=body, content_type="image/jpeg")
 
     async def video(self, request: web.Request) -> web.StreamResponse:
         clip = self._clip(request)
-        path, kind = await _read(lambda: self.workspace.video(clip))
+        path, kind = await self._read(lambda: self.workspace.video(clip))
         return web.FileResponse(path, headers={"Content-Type": kind})
 
     async def peaks(self, request: web.Request) -> web.Response:
         clip = self._clip(request)
-        return await self._answer(lambda: self.workspace.peaks(clip))
+        return web.json_response(await self._read(lambda: self.workspace.peaks(clip)))
 
     async def spectrogram(self, request: web.Request) -> web.Response:
         clip = self._clip(request)
-        return web.Response(body=await _read(lambda: self.workspace.spectrogram(clip)), content_type="image/png")
+        body = await self._read(lambda: self.workspace.spectrogram(clip))
+        return web.Response(body=body, content_type="image/png")
 
     async def lock(self, request: web.Request) -> web.Response:
         """Takes or renews the lock of a clip; states who has it."""
@@ -146,6 +152,15 @@ class _Server:
         session, _ = _who(request)
         self.workspace.release(self._clip(request), session)
         return web.json_response({})
+
+    async def close(self, _: web.Application) -> None:
+        """Ends the work on videos, for which the end of the program would wait."""
+        self.workspace.close()
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    async def _read(self, read: Callable[[], T]) -> T:
+        """The result of a function that may wait for a video, in a thread that saving does not need."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
     def _clip(self, request: web.Request) -> int:
         text = request.match_info["clip"]
@@ -170,14 +185,6 @@ class _Server:
             return refusal(422, str(error))
         except OSError as error:
             return refusal(507, f"nothing was saved: {error.filename or 'a file'}: {error.strerror}")
-
-
-async def _read(read: Callable[[], T]) -> T:
-    try:
-        return await asyncio.to_thread(read)
-    except MediaError as error:
-        body = json.dumps({"error": str(error)})
-        raise web.HTTPUnprocessableEntity(text=body, content_type="application/json") from error
 
 
 async def _json(request: web.Request, what: str) -> Any:

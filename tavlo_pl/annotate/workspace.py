@@ -1,30 +1,30 @@
 """What the page of ``tavlo annotate serve`` reads and saves: the queue, states of frames, and the sound of clips."""
 
 import hashlib
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from tavlo_pl.annotate import sound
+from tavlo_pl.annotate import decode
 from tavlo_pl.annotate.decisions import Decisions, now
+from tavlo_pl.annotate.decode import Decoder
 from tavlo_pl.annotate.frames import PERSON, FrameInstance, FrameRecord, Provenance, parse_frame
 from tavlo_pl.annotate.locks import ClipLocks, Holder
 from tavlo_pl.annotate.project import ClipProposals, Project, ProposedFrame
 from tavlo_pl.annotate.segmenters import PromptedMasks, Segmenter
-from tavlo_pl.data import media
-from tavlo_pl.errors import AnnotationError, ConfigError, TavloError
+from tavlo_pl.errors import AnnotationError, ConfigError, MediaError, TavloError
+from tavlo_pl.io.files import read_bytes
+from tavlo_pl.io.images import decode_image
 
 Order = Literal["uncertain", "clips"]
 
 CLIPS_IN_MEMORY = 64
+LARGEST_IMAGE_BYTES = 2**26
 LONGEST_NAME = 40
 
 
@@ -76,6 +76,9 @@ class Workspace:
         if not self.clips:
             raise ConfigError(f"{project.folder} has no clip to annotate; make proposals, or raise --share")
         self._saving = Lock()
+        self._decoder = Decoder()
+        self._view = lru_cache(None)(partial(self._decoder.run, decode.view))
+        self._frame_time = lru_cache(None)(partial(self._decode, decode.frame_time))
         self._proposals = lru_cache(CLIPS_IN_MEMORY)(project.proposals)
         self.categories: set[str] = set()
         self.queue: dict[tuple[int, int], QueueEntry] = {}
@@ -110,8 +113,7 @@ class Workspace:
         hidden = self.blind is not None
         time_s = record.time_s
         if time_s is None:  # of an imported frame
-            times_s = media.frame_times(self.project.video(clip))
-            time_s = float(times_s[min(number, len(times_s) - 1)])
+            time_s = self._frame_time(position, number)
         return {
             "clip": clip,
             "state": record.to_json()["tavlo"],
@@ -157,8 +159,11 @@ class Workspace:
         """
         if self.masks is None:
             raise ConfigError("start the page with --segmenter to make masks of clicks")
-        with Image.open(io.BytesIO(self.image(position, number))) as image:
-            return self.masks.make(np.asarray(image.convert("RGB")), prompt)
+        try:
+            image = decode_image(self.image(position, number), "RGB")
+        except ValueError as error:
+            raise AnnotationError(f"clip {self.clips[position]}, frame {number}: damaged image ({error})") from error
+        return self.masks.make(np.asarray(image), prompt)
 
     def undo(self, position: int, number: int, session: str, annotator: str) -> dict[str, Any]:
         """Returns to the state before the last decision; the errors are those of `save`."""
@@ -172,33 +177,28 @@ class Workspace:
     def video(self, position: int) -> tuple[Path, str]:
         """A file that browsers play, and its media type; other videos are converted once."""
         path = self.project.video(self.clips[position])
-        kind = media.browser_type(path)
-        if kind is not None:
-            return path, kind
         copy = self.project.folder / "view" / f"{self.clips[position]}.mp4"
-        if not copy.is_file():
-            media.map_frames(path, copy, lambda frame, _: frame)
-        return copy, "video/mp4"
+        kind = self._view(path, copy)
+        return (copy, "video/mp4") if kind is None else (path, kind)
 
     def image(self, position: int, number: int) -> bytes:
         """The JPEG file of a frame; decoded from the video where the project lacks it."""
         path = self.project.image(self.clips[position], f"{number:05d}")
         if path.is_file():
-            return path.read_bytes()
-        video = self.project.video(self.clips[position])
-        times_s = media.frame_times(video)
-        at_s = times_s[min(number, len(times_s) - 1)]
-        file = io.BytesIO()
-        Image.fromarray(media.read_clip(video, [at_s], None, 0.0, 0.0).frames[0]).save(file, "jpeg", quality=92)
-        return file.getvalue()
+            return read_bytes(path, LARGEST_IMAGE_BYTES, MediaError)
+        image: bytes = self._decode(decode.image, position, number)
+        return image
 
     def peaks(self, position: int) -> list[float]:
         """The waveform of a clip; see `sound.peaks`."""
-        return sound.peaks(self._waveform(position))
+        found: list[float] = self._decode(decode.peaks, position, self._proposals(self.clips[position]).duration_s)
+        return found
 
     def spectrogram(self, position: int) -> bytes:
         """The spectrogram of a clip; see `sound.spectrogram_png`."""
-        return sound.spectrogram_png(self._waveform(position))
+        duration_s = self._proposals(self.clips[position]).duration_s
+        found: bytes = self._decode(decode.spectrogram, position, duration_s)
+        return found
 
     def take(self, position: int, session: str, annotator: str) -> Holder:
         """Takes or renews the lock of a clip; see `ClipLocks.take`."""
@@ -213,9 +213,12 @@ class Workspace:
         positions = {clip: position for position, clip in enumerate(self.clips)}
         return {positions[clip]: holder for clip, holder in self.locks.holders().items() if clip in positions}
 
-    def _waveform(self, position: int) -> NDArray[np.float32]:
-        path = self.project.video(self.clips[position])
-        return media.read_waveform(path, 0.0, self._proposals(self.clips[position]).duration_s)
+    def close(self) -> None:
+        """Ends all work on videos."""
+        self._decoder.close()
+
+    def _decode(self, task: Callable[..., Any], position: int, *arguments: Any) -> Any:
+        return self._decoder.run(task, self.project.video(self.clips[position]), *arguments)
 
     def _proposed(self, position: int, number: int) -> tuple[ClipProposals, ProposedFrame]:
         """The proposals of a frame; of an imported frame, one without proposals."""

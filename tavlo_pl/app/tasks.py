@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from tavlo_pl.app.worker import Report
 from tavlo_pl.data import media
 from tavlo_pl.predict.checks import Aspect
@@ -28,19 +26,6 @@ def localize(
     write_archive(found, source.with_name("heatmaps.npz"))
     len(found.moments)  # computed here, while the page shows progress
     return found
-
-
-def copy_for_browser(source: Path, copy: Path, report: Report) -> None:
-    """Writes a copy of a video in a format that browsers play."""
-    last_s = 0.0
-
-    def keep(frame: np.ndarray, time_s: float) -> np.ndarray:
-        nonlocal last_s
-        report(time_s - last_s)
-        last_s = time_s
-        return frame
-
-    media.map_frames(source, copy, keep)
 
 
 def overlay(found: Localization, path: Path, box: bool, spectrogram: bool, report: Report) -> None:

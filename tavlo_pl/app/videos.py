@@ -11,7 +11,8 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-from tavlo_pl.app import tasks
+from tavlo_pl.app import tasks, worker
+from tavlo_pl.app.media_tasks import copy_for_browser
 from tavlo_pl.app.worker import RemovedError, run
 from tavlo_pl.errors import ConfigError, MediaError, TavloError
 from tavlo_pl.predict.checks import Aspect
@@ -23,6 +24,8 @@ MAX_VIDEOS = 8
 """Maximum number of stored videos; a new video replaces the oldest finished one."""
 
 OVERLAY = "overlay.mp4"
+
+worker.preload(tasks.__name__)
 
 
 @dataclass
@@ -213,7 +216,7 @@ class Videos:
         found = self._run(tasks.localize, video, video.work, (self.localizer, *options))
         if known is None:
             _begin(video.work, "making a copy for the browser", length_s)
-            self._run(tasks.copy_for_browser, video, video.work, (video.source, video.folder / "view.mp4"))
+            self._run(copy_for_browser, video, video.work, (video.source, video.folder / "view.mp4"))
         video.media_type = known or "video/mp4"
         video.found = found
 

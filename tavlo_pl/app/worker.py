@@ -1,4 +1,4 @@
-"""Runs the work on an uploaded video in a process of its own, which can be killed.
+"""Runs the work on a video of a page in a process of its own, which can be killed.
 
 A decoder may take hours for a small file, in one call that no exception interrupts. The process is killed when its
 video is removed from the page, when it makes no progress for the time limit of a clip, and with the server.
@@ -24,7 +24,11 @@ Report = Callable[[float], None]
 """Reports seconds of the video that were processed."""
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tavlo_pl.app.tasks"])
+
+
+def preload(module: str) -> None:
+    """Sets the module that the server of processes imports once, so that each process starts with it."""
+    _processes.set_forkserver_preload([module])
 
 
 class RemovedError(Exception):

@@ -172,7 +172,10 @@ def load_model(path: Path, device: torch.device | str | None = None, allow_impor
     Raises:
         CheckpointError: the checkpoint is missing, unreadable, or not of this package.
     """
-    return _load(path, device, allow_import)[0]
+    model, _, config = _load(path, device, allow_import)
+    if "data" in config:  # not used, but a file with an invalid part is refused everywhere
+        _clip_spec(config, path)
+    return model
 
 
 def load_localizer(path: Path, device: torch.device | str | None = None, allow_import: Sequence[str] = ()) -> Localizer:
@@ -182,9 +185,7 @@ def load_localizer(path: Path, device: torch.device | str | None = None, allow_i
         CheckpointError: the checkpoint is missing, unreadable, or not of this package.
     """
     model, content, config = _load(path, device, allow_import)
-    with _as_checkpoint_error(f"{path}: its clip format cannot be used"):
-        spec = ClipSpec(**config["data"]["clip"])
-    return Localizer(model, spec, threshold_of(content), next(model.parameters()).device)
+    return Localizer(model, _clip_spec(config, path), threshold_of(content), next(model.parameters()).device)
 
 
 def _load(
@@ -206,6 +207,12 @@ def _load(
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from error
     return model.eval().to(chosen), content, config
+
+
+def _clip_spec(config: dict[str, Any], path: Path) -> ClipSpec:
+    """The form of the clips that a checkpoint states."""
+    with _as_checkpoint_error(f"{path}: its clip format cannot be used"):
+        return ClipSpec(**config["data"]["clip"])
 
 
 def _read_config(text: str, path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tavlo_pl.data.annotations import AnnotatedFrame, Instance, RunLengths, original_size, rasterise
+from tavlo_pl.data.annotations import AnnotatedFrame, Instance, RunLengths, box_of_mask, original_size, rasterise
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.types import Scenario
 from tests.helpers.trees import sample_of
@@ -68,6 +68,22 @@ def test_run_lengths_go_down_the_columns() -> None:
     assert mask.sum(axis=0).tolist() == [0, 4, 2, 0, 0, 0, 0, 0]
     assert mask[:, 2].tolist() == [True, True, False, False]
     assert rle.raster((8, 16)).sum() == 4 * 6
+
+
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.6, 1.0])
+def test_run_lengths_of_a_part_and_their_box(density: float) -> None:
+    rng = np.random.default_rng(0)
+    for left, top, width, height in ((0, 0, 5, 4), (1, 0, 3, 4), (2, 1, 2, 2), (4, 3, 1, 1), (0, 2, 5, 2)):
+        mask = np.zeros((4, 5), bool)
+        part = rng.random((height, width)) < density
+        mask[top : top + height, left : left + width] = part
+        lengths = RunLengths.of_part(part, (left, top), mask.shape)
+        assert lengths.raster((4, 5)).tolist() == mask.tolist()
+        assert lengths.box == RunLengths.of(mask).box == (box_of_mask(mask) if mask.any() else None)
+        if 0 < height < 4:  # of a whole column, two runs may stay where one would do
+            assert lengths == RunLengths.of(mask)
+    assert RunLengths(4, 5, (20,)).box is None and RunLengths(4, 5, (0, 20)).box == (0, 0, 5, 4)
+    assert RunLengths(4, 5, (3, 0, 2, 1, 14)).box == (1, 1, 1, 1)
 
 
 def test_original_size_is_that_of_all_frames() -> None:

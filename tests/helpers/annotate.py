@@ -1,6 +1,7 @@
 """Clips with sound bursts and blurred frames, and small annotation projects made of them."""
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,3 +66,8 @@ def write_proposals(project: Project, proposals: ClipProposals) -> None:
     path = project.proposals_path(proposals.clip)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(proposals.to_json()))
+
+
+def hang(*_: object) -> None:
+    """A task of a video that takes a minute, in one call."""
+    time.sleep(60)

@@ -5,7 +5,7 @@ import math
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,11 @@ from tavlo_pl.errors import CheckpointError, TavloError
 from tavlo_pl.predict.checkpoint import load_localizer, threshold_of
 from tests.helpers.cli import tavlo
 from tests.helpers.clips import write_numbered
-from tests.helpers.hostile import limited_memory, refusal
+from tests.helpers.hostile import refusal
 from tests.helpers.tiny import Tiny
 
 CLIP = {"segments": 3, "duration_s": 2.0, "image_size": 32, "mel_bands": 16, "columns_per_segment": 24}
 WEIGHTS = Tiny().state_dict()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory() -> Iterator[None]:
-    with limited_memory():
-        yield
 
 
 def about(threshold: Any = 0.1, clip: Any = None, **model: Any) -> dict[str, Any]:

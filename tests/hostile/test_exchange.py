@@ -103,6 +103,9 @@ def cvat(shape: str, size: str = "<width>96</width><height>64</height>", frame: 
 
 POLYGON = '<polygon KNOWN points="1,1;9,1;9,9"/>'
 MASK = '<mask KNOWN left="1" top="1" width="3" height="2" rle="{}"/>'
+WHOLE = '<mask KNOWN left="0" top="0" width="8192" height="8192" rle="0, 67108864"/>'
+LINE = '<mask KNOWN left="0" top="0" width="8192" height="1" rle="0, 8192"/>'
+EIGHT_K = "<width>8192</width><height>8192</height>"
 BOX = '<box KNOWN xtl="{}" ytl="1" xbr="9" ybr="9"/>'
 CVAT: dict[str, str] = {
     "empty": "",
@@ -131,6 +134,10 @@ CVAT: dict[str, str] = {
     "mask is long": cvat(MASK.format("1e18")),
     "mask beside the frame": cvat(MASK.format("6").replace('left="1"', 'left="95"')),
     "mask of digits": cvat(MASK.format("6").replace('left="1"', f'left="{"9" * 5_000}"')),
+    "masks of 8K": cvat(WHOLE * 40, EIGHT_K),
+    "masks of lines": cvat("".join(LINE.replace("KNOWN", f'frame="{n}"') for n in range(2_100)), EIGHT_K),
+    "mask of many runs": cvat(MASK.format("1, " * 2_000_000 + "1")),
+    "1,001 instances": cvat(POLYGON * 1_001),
     "span of texts": cvat('<polygon KNOWN points="1,1;9,1;9,9"><attribute name="span_s">a b</attribute></polygon>'),
     "span is NaN": cvat('<polygon KNOWN points="1,1;9,1;9,9"><attribute name="span_s">nan 2</attribute></polygon>'),
     "entities": "<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><annotations>&b;</annotations>",

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,13 +27,7 @@ from tavlo_pl.models.weights_file import read_plain
 from tavlo_pl.nn.pretrained.files import load_weights
 from tavlo_pl.predict.checkpoint import load_localizer
 from tests.helpers.cli import tavlo
-from tests.helpers.hostile import limited_memory, refusal
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory() -> Iterator[None]:
-    with limited_memory():
-        yield
+from tests.helpers.hostile import refusal
 
 
 def bind(path: Path) -> None:

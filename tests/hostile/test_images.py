@@ -4,7 +4,7 @@ import io
 import struct
 import wave
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,7 @@ from tavlo_pl.data.synthetic import materials
 from tavlo_pl.data.synthetic.materials import FromFiles
 from tavlo_pl.errors import TavloError
 from tavlo_pl.io.images import decode_image
-from tests.helpers.hostile import limited_memory, refusal
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory() -> Iterator[None]:
-    with limited_memory():
-        yield
+from tests.helpers.hostile import refusal
 
 
 def encoded(form: str, size: tuple[int, int] = (4, 4)) -> bytes:

@@ -4,7 +4,7 @@ import io
 import json
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,12 @@ from tavlo_pl.data.heatmap_folder import HeatmapFolder
 from tavlo_pl.data.scored_samples import samples_of
 from tavlo_pl.metrics.protocols import PROTOCOLS
 from tests.helpers.cli import tavlo
-from tests.helpers.hostile import limited_memory, refusal
+from tests.helpers.hostile import refusal
 from tests.helpers.trees import instance, write_annotation
 
 MAPS = np.ones((3, 7, 7), np.float32)
 TIMES = np.arange(3.0)
 STRUCTS = np.zeros(3, [("a", "f4"), ("b", "i4")])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory() -> Iterator[None]:
-    with limited_memory():
-        yield
 
 
 ONE_NUMBER: dict[str, Any] = {

@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,7 @@ from tavlo_pl.data.media import DecodedClip
 from tavlo_pl.data.media.archive import members
 from tavlo_pl.data.shards.format import ENTRY, ShardSpec, from_record, to_record
 from tavlo_pl.data.shards.source import Shards
-from tests.helpers.hostile import limited_memory, refusal
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory() -> Iterator[None]:
-    with limited_memory():
-        yield
+from tests.helpers.hostile import refusal
 
 
 def parquet(path: Path, schema: pa.Schema, change: dict[str, Any]) -> None:
@@ -149,6 +143,7 @@ TAR: dict[str, Callable[[], bytes]] = {
     "hard link": lambda: tar((info(type=b"1", linkname="b"), b"")),
     "device": lambda: tar((info(type=b"3"), b"")),
     "pipe": lambda: tar((info(type=b"6"), b"")),
+    "one name twice": lambda: tar((info(), b"x"), (info("b.mp4"), b"x"), (info(), b"y")),
     "wrong checksum": lambda: tar((info(), b"x")).replace(b"ustar", b"xstar"),
     "not UTF-8": lambda: tar((info("\udcff.mp4"), b"x"), form=tarfile.GNU_FORMAT),
     "gzip of nothing": lambda: b"\x1f\x8b" + bytes(20),

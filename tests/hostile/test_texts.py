@@ -1,7 +1,6 @@
 """YAML, annotations, lists and tables with values that no such file has."""
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,8 @@ from tavlo_pl.data.datasets.vggsound import read_table
 from tavlo_pl.data.datasets.vggss import VGGSS
 from tavlo_pl.errors import ConfigError, TavloError
 from tests.helpers.cli import tavlo
-from tests.helpers.hostile import limited_memory, refusal
+from tests.helpers.hostile import refusal
 from tests.helpers.trees import instance
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory() -> Iterator[None]:
-    with limited_memory():
-        yield
-
 
 YAML = {
     "base 60": "a: " + "1:" * 500_000 + "1",

@@ -10,7 +10,7 @@ import pytest
 
 from tavlo_pl.io import parquet, parquet_pages
 from tavlo_pl.io.parquet import read_columns
-from tests.helpers.hostile import limited_memory, refusal
+from tests.helpers.hostile import limited, refusal
 
 FIELDS = [
     pa.field("name", pa.string(), nullable=False),
@@ -58,7 +58,7 @@ def test_small_file_that_unpacks_to_much_is_refused(tmp_path: Path, monkeypatch:
     many = repeated(200_000, "x" * 10_000)  # two GB
     sizes = pa.array([0]).take(pa.array([0] * 200_000))
     monkeypatch.setattr(parquet, "FREE_BYTES", 2**24)
-    with limited_memory():
+    with limited():
         for columns in ({"name": many, "note": many}, {"name": many.cast(pa.dictionary(pa.int32(), pa.string()))}):
             pq.write_table(pa.table({"note": many, "size": sizes} | columns), path)
             assert path.stat().st_size < 200_000

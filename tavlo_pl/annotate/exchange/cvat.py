@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from tavlo_pl.annotate.exchange.tree import Tree, make_tree
-from tavlo_pl.annotate.frames import FrameInstance, FrameRecord, has_geometry, mask_of
+from tavlo_pl.annotate.frames import MOST_INSTANCES, FrameInstance, FrameRecord, has_geometry, mask_of
 from tavlo_pl.data.annotations import RunLengths, box_of_mask
 from tavlo_pl.errors import AnnotationError, DatasetNotFoundError
 from tavlo_pl.io.files import read_bytes
@@ -24,6 +24,16 @@ LOST = ("off-screen sources", "provenance", "presentation times of frames")
 """What the format cannot hold."""
 
 SHAPES = ("polygon", "mask", "box")
+
+FREE_PIXELS, PIXELS_A_BYTE = 2**29, 1024
+"""Pixels in the boxes of all masks of a file: so many, and so many for each byte of it. Masks of objects have 30 to 200
+a byte."""
+
+MOST_RUNS = 2**25
+"""Of all masks of a file; a mask of 1920 x 1080 pixels has some thousand."""
+
+LONGEST_RUNS = 2**22
+"""Letters of the runs of a mask."""
 
 
 def to_cvat(clip: str, frames: list[FrameRecord]) -> str:
@@ -121,6 +131,7 @@ def _records(path: Path) -> dict[int, dict[str, Any]]:
     if not is_image_size(height, width):
         raise AnnotationError(f"{path}: meta has no original_size; export it as CVAT for video 1.1.")
     records: dict[int, dict[str, Any]] = {}
+    budget = [FREE_PIXELS + PIXELS_A_BYTE * len(content), MOST_RUNS]
     for position, track in enumerate(root.iter("track")):
         for shape in track:
             where = f"{path}: track {position}"
@@ -131,12 +142,19 @@ def _records(path: Path) -> dict[int, dict[str, Any]]:
             number = _integer(shape, "frame", where)
             empty = {"original_width": width, "original_height": height, "annotations": []}
             listed = records.setdefault(number, empty)["annotations"]
-            listed.append(_instance(shape, track.get("label"), (height, width), len(listed), where))
+            if len(listed) >= MOST_INSTANCES:
+                raise AnnotationError(f"{where}: frame {number} has more than {MOST_INSTANCES:,} instances.")
+            listed.append(_instance(shape, track.get("label"), (height, width), len(listed), budget, where))
     return records
 
 
 def _instance(
-    shape: ElementTree.Element, label: str | None, size: tuple[int, int], position: int, where: str
+    shape: ElementTree.Element,
+    label: str | None,
+    size: tuple[int, int],
+    position: int,
+    budget: list[int],
+    where: str,
 ) -> dict[str, Any]:
     attributes = {each.get("name"): (each.text or "").strip() for each in shape.iter("attribute")}
     record: dict[str, Any] = {
@@ -155,21 +173,27 @@ def _instance(
         left, top, right, bottom = (_numbers([shape.get(name, "")], where)[0] for name in ("xtl", "ytl", "xbr", "ybr"))
         record["bbox"] = [left, top, right - left, bottom - top]
     else:
-        record["segmentation"] = _mask(shape, size, where)
+        record["segmentation"] = _mask(shape, size, budget, where)
     return record
 
 
-def _mask(shape: ElementTree.Element, size: tuple[int, int], where: str) -> dict[str, Any]:
-    """The COCO mask of a CVAT mask."""
+def _mask(shape: ElementTree.Element, size: tuple[int, int], budget: list[int], where: str) -> dict[str, Any]:
+    """The COCO mask of a CVAT mask; takes its pixels and runs from the budget."""
     left, top, width, height = (_integer(shape, name, where) for name in ("left", "top", "width", "height"))
-    counts = [round(number) for number in _numbers(shape.get("rle", "").split(","), where)]
+    runs = shape.get("rle", "")
+    if len(runs) > LONGEST_RUNS:
+        raise AnnotationError(f"{where}: the runs of a mask have at most {LONGEST_RUNS:,} letters.")
+    counts = [round(number) for number in _numbers(runs.split(","), where)]
     fits = min(left, top) >= 0 and min(width, height) > 0 and left + width <= size[1] and top + height <= size[0]
     if not fits or min(counts) < 0 or sum(counts) != width * height:
         raise AnnotationError(f"{where}: its mask does not fit its box, or its box the frame.")
-    mask = np.zeros(size, bool)
-    part = RunLengths(width, height, tuple(counts)).raster((width, height)).T
-    mask[top : top + height, left : left + width] = part
-    lengths = RunLengths.of(mask)
+    budget[0] -= width * height
+    if budget[0] >= 0:
+        part = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width)
+        lengths = RunLengths.of_part(part, (left, top), size)
+        budget[1] -= len(lengths.counts)
+    if min(budget) < 0:
+        raise AnnotationError(f"{where}: the masks of the file are larger than its size allows; split the file.")
     return {"size": [lengths.height, lengths.width], "counts": list(lengths.counts)}
 
 

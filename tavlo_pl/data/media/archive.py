@@ -124,6 +124,7 @@ def _offsets(path: Path) -> dict[str, tuple[int, int]]:
 
 def _checked(tar: tarfile.TarFile, path: Path, max_bytes: int, max_members: int) -> Iterator[tarfile.TarInfo]:
     """Yields the regular files of an archive after checking each of them; raises the errors of `members`."""
+    seen: set[int] = set()  # hashes, since names may be long
     for number, info in enumerate(tar, 1):
         tar.members = []  # type: ignore[attr-defined]  # tarfile keeps all headers in memory otherwise
         where = label(path, info.name)
@@ -143,6 +144,9 @@ def _checked(tar: tarfile.TarFile, path: Path, max_bytes: int, max_members: int)
         if number > max_members:
             raise ConfigError(f"{where}: the archive has more than {max_members:,} members.")
         if info.isreg():
+            if hash(info.name) in seen:
+                raise ConfigError(f"{where}: the archive has two members of this name; pack it again.")
+            seen.add(hash(info.name))
             yield info
     _check_end(tar, path)
 
