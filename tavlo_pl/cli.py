@@ -170,7 +170,9 @@ class TavloCLI(CheckedCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Writes heatmaps and overlay videos, in this process or on Ray."""
-        about: dict[str, Any] = {"prepare": self.trainer.prepare, "folder": self.session.folder}
+        videos = self.datamodule.video_folder(self.session.folder)
+        about: dict[str, Any] = {"prepare": self.trainer.prepare, "folder": self.session.folder, "videos": videos}
+        about["found"] = videos.videos()  # before any file of the run: a mistake leaves no folder behind
         about |= {"config": self.config[self.command], "is_packaged": self.uses_packaged_checkpoint}
         self.session.run(partial(predict, **kwargs, **about), self.resolved)
 

@@ -10,13 +10,17 @@ from collections.abc import Sequence
 NAME_BYTES = 200
 """Maximum length of a name; file systems allow 255 bytes, and suffixes are appended."""
 
-_NOT_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f\ud800-\udfff]")
+_NOT_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Separators, control characters, those that turn the direction of text (as in ``x\u202egpj.mp4``), surrogates."""
 _SUFFIXES = re.compile(r"\.(attention(-\d+)?|sources)$")
 _DIGITS = 8
 
 
 def is_valid_name(name: str) -> bool:
-    """Whether a name can be a file name: not empty or too long, valid UTF-8, no separator or control character."""
+    """Whether a name can be a file name.
+
+    It is not empty or too long, is valid UTF-8, and has no separator, control or direction character.
+    """
     return not _NOT_IN_NAMES.search(name) and 0 < len(name.encode()) <= NAME_BYTES
 
 

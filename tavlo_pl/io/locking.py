@@ -20,7 +20,7 @@ def exclusive_folder(folder: Path, lock: str = LOCK) -> Iterator[None]:
     """Keeps other processes out of a folder while the block runs.
 
     The lock belongs to this process: child processes that outlive it for a moment do not hold it. The folder is created
-    if it does not exist, and removed at the end if it was created here and is empty.
+    with its parents if it does not exist; what was created here is removed at the end if it is empty.
 
     Args:
         folder: the folder to lock.
@@ -29,7 +29,7 @@ def exclusive_folder(folder: Path, lock: str = LOCK) -> Iterator[None]:
     Raises:
         ConfigError: another process holds the lock.
     """
-    created = not folder.exists()
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / lock
     handle = _open_locked(path)
@@ -41,9 +41,9 @@ def exclusive_folder(folder: Path, lock: str = LOCK) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
-        if created:
-            with suppress(OSError):  # not empty
-                folder.rmdir()
+        with suppress(OSError):  # not empty
+            for made in created:
+                made.rmdir()
 
 
 def _open_locked(path: Path) -> int:

@@ -1,6 +1,6 @@
 """The command ``tavlo predict``: localizes all videos of the data module."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import torch
 
 from tavlo_pl.data import media
 from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.data.datasets.folder import VideoFolder
 from tavlo_pl.engine.options import RayOptions, make_engine
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.avatar_folder import AvatarPredictionFolder
@@ -28,6 +29,8 @@ def predict(
     *,
     prepare: Callable[[AVLocalizer, str | None], torch.device],
     folder: Path,
+    videos: VideoFolder,
+    found: Sequence[tuple[str, Path]],
     config: Mapping[str, Any],
     is_packaged: bool,
 ) -> None:
@@ -35,10 +38,12 @@ def predict(
 
     Args:
         model: the model.
-        datamodule: its videos are localized.
+        datamodule: says how clips are read.
         ckpt_path: checkpoint with the weights and the threshold; None for random weights.
         prepare: loads the checkpoint into the model and returns the device; called if a video is left to write.
         folder: where the files go.
+        videos: where the videos are searched; its notes are printed.
+        found: the videos to localize.
         config: the parsed command line: ``trainer``, ``overwrite`` and the options of `PredictOptions` and
             `EngineOptions`.
         is_packaged: whether the checkpoint is the packaged one.
@@ -47,8 +52,6 @@ def predict(
         ConfigError: a file of the folder would be replaced, or Ray cannot be used.
         RunFailedError: some videos failed; all others are written.
     """
-    videos = datamodule.video_folder(folder)
-    found = videos.videos()
     options = PredictOptions(**{name: config[name] for name in PREDICT_OPTIONS})
     media.select_streams(options.video_stream, options.audio_stream)
     threshold = threshold_of(read_checkpoint(Path(ckpt_path))) if ckpt_path else None

@@ -1,6 +1,7 @@
 """The output folder of ``tavlo predict``: the files of a video, and whether it is finished."""
 
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class PredictionFolder:
         return [self.file(sample_id, suffix) for suffix in suffixes]
 
     def is_finished(self, sample_id: str, video: Path) -> bool:
-        """Returns whether all files exist and were made of this very file with the same checkpoint and options.
+        """Returns whether all files are complete and were made of this very file with the same checkpoint and options.
 
         A video that was finished with an overlay video is also finished without.
 
@@ -108,7 +109,7 @@ class PredictionFolder:
             video: the file, compared by size, time and fingerprint.
         """
         *others, sources = self.files(sample_id)
-        if not all(path.is_file() for path in [*others, sources]):
+        if not all(path.is_file() for path in [*others, sources]) or not all(map(is_whole, others)):
             return False
         stored = _read_sources(sources)
         made_with = stored.get("made_with")
@@ -209,6 +210,24 @@ def write_archive(found: Localization, path: Path) -> None:
     }
     with atomic_path(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of a video ends where it should, as far as its header tells; it is not read completely.
+
+    Args:
+        path: an existing file; of heatmaps (``.npz``, ``.npy``) end or length are checked, of others that they are not
+            empty.
+    """
+    try:
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                return "frame_time_s.npy" in archive.namelist()
+        if path.suffix == ".npy":
+            np.load(path, mmap_mode="r", allow_pickle=False)
+        return path.stat().st_size > 0
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def checked_name(sample_id: str) -> str:

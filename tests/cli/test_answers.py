@@ -97,6 +97,14 @@ def test_first_tries_say_what_to_do(args: str, expected: str) -> None:
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("video", ["none.mp4", "camera:0"])
+def test_refused_predict_leaves_no_folder(video: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = tavlo("predict", "--data.root", video)
+    assert outcome.code == 2 and video in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", OPTIONS)
 def test_short_help_has_the_first_options(command: str) -> None:
     for flag in ("-h", "--help"):

@@ -13,7 +13,18 @@ def test_plain_paths_keep_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [os.fsdecode(b"a\xe9.mp4"), "a\\b.mp4", "影" * 77 + ".mp4", "a\nb.mp4", "a.attention.mp4", "a.sources.mkv"]
+    "path",
+    [
+        os.fsdecode(b"a\xe9.mp4"),
+        "a\\b.mp4",
+        "影" * 77 + ".mp4",
+        "a\nb.mp4",
+        "a.attention.mp4",
+        "a.sources.mkv",
+        "a\u202e4pm.mp4",
+        "\u2067a.mp4",
+        "a\u200f.mp4",
+    ],
 )
 def test_other_paths_get_a_hash(path: str) -> None:
     (name,) = sample_names([path])

@@ -71,3 +71,13 @@ def test_exclusive_folder_removes_an_empty_new_folder(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), exclusive_folder(tmp_path / "run"):
         raise ZeroDivisionError
     assert not (tmp_path / "run").exists()
+
+
+def test_exclusive_folder_removes_empty_new_parents(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with exclusive_folder(tmp_path / "old" / "runs" / "run"):
+        assert (tmp_path / "old" / "runs" / "run").is_dir()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "old"]
+    with exclusive_folder(tmp_path / "runs" / "run"):
+        (tmp_path / "runs" / "other").mkdir()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["old", "other", "runs"]

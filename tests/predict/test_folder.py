@@ -4,9 +4,11 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.predict.avatar_folder import AvatarPredictionFolder
 from tavlo_pl.predict.folder import PredictionFolder, PredictOptions, checked_name
 from tavlo_pl.predict.source_file import describe_source
 
@@ -14,10 +16,11 @@ MADE_WITH = {"checkpoint": "one"}
 
 
 def write_files(folder: PredictionFolder, video: Path, **changed: object) -> None:
-    """Writes the files of the video ``a``, all empty but ``a.sources.json``."""
+    """Writes the files of the video ``a``; poster and overlay video are one byte."""
     *others, sources = folder.files("a")
     for path in others:
-        path.write_bytes(b"")
+        path.write_bytes(b"1")
+    np.savez(others[0], frame_time_s=np.zeros(3), heatmap=np.zeros((3, 7, 7)))
     content = {"made_with": folder.made_with, "source": describe_source(video)}
     sources.write_text(json.dumps(content | changed))
 
@@ -64,6 +67,36 @@ def test_is_finished_compares_size_time_and_content(tmp_path: Path, video: Path)
     assert not folder.is_finished("a", video), "another content"
     video.unlink()
     assert not folder.is_finished("a", video), "gone"
+
+
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_cut_heatmaps_are_written_again(left: int, tmp_path: Path, video: Path) -> None:
+    folder = PredictionFolder(tmp_path, PredictOptions(), MADE_WITH)
+    write_files(folder, video)
+    archive = folder.file("a", ".npz")
+    archive.write_bytes(archive.read_bytes()[:left])
+    assert not folder.is_finished("a", video)
+    np.savez(archive, other=np.zeros(3))
+    assert not folder.is_finished("a", video)
+
+
+def test_empty_overlay_video_is_written_again(tmp_path: Path, video: Path) -> None:
+    folder = PredictionFolder(tmp_path, PredictOptions(), MADE_WITH)
+    write_files(folder, video)
+    folder.file("a", ".mp4").write_bytes(b"")
+    assert not folder.is_finished("a", video)
+
+
+def test_cut_heatmaps_of_the_avatar_layout_are_written_again(tmp_path: Path, video: Path) -> None:
+    folder = AvatarPredictionFolder(tmp_path, PredictOptions(layout="avatar"), MADE_WITH)
+    maps, mark = folder.files("a")
+    for path in (maps, mark):
+        path.parent.mkdir()
+    np.save(maps, np.zeros((3, 7, 7), np.float32))
+    mark.write_text(json.dumps({"made_with": folder.made_with, "source": describe_source(video)}))
+    assert folder.is_finished("a", video)
+    maps.write_bytes(maps.read_bytes()[:200])
+    assert not folder.is_finished("a", video)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"made_with": 3}', "[" * 100_000])

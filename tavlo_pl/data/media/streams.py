@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 
+import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from tavlo_pl import env
-from tavlo_pl.data.media.container import MediaFile
+from tavlo_pl.data.media.container import MediaFile, demux, open_media
 from tavlo_pl.data.media.limits import limits
 from tavlo_pl.errors import ConfigError, CorruptMediaError, MediaError, NoAudioError, NoVideoError
+
+_TRIED_PACKETS = 100
+"""Packets of one of several streams of which one must give a frame, or else the next stream is taken."""
 
 
 def select_streams(video: int | None, audio: int | None) -> None:
@@ -49,7 +54,7 @@ def candidates(container: InputContainer) -> list[Stream]:
 
 
 def choose(container: InputContainer, kind: str, count: Mapping[int, int], path: MediaFile) -> int | None:
-    """Index of the stream that players show: the default one, and among several the first.
+    """Index of the stream that players show: the default one, and among several the first that can be decoded.
 
     Streams without packets are left out, and single images if there is a video. `select_streams` selects another
     stream by its number among those of its kind.
@@ -77,10 +82,27 @@ def choose(container: InputContainer, kind: str, count: Mapping[int, int], path:
     if kind == "video" and any(count[stream.index] > 1 for stream in usable):
         usable = [stream for stream in usable if count[stream.index] > 1]
     usable.sort(key=lambda stream: not stream.disposition & Disposition.default)  # stable
+    if len(usable) > 1:
+        return next((stream.index for stream in usable if _decodes(stream.index, path)), usable[0].index)
     if usable:
         return usable[0].index
     rest = [stream.index for stream in of_kind if not stream.disposition & Disposition.attached_pic]
     return rest[0] if rest else None
+
+
+def _decodes(index: int, path: MediaFile) -> bool:
+    """Whether one of the first packets of a stream gives a frame; the file is opened once more."""
+    with open_media(path) as container:
+        stream = container.streams[index]
+        for packet in itertools.islice(demux(container, path, [stream]), _TRIED_PACKETS):
+            try:
+                if packet.decode():
+                    return True
+            except (av.error.ExitError, MemoryError):
+                raise
+            except av.FFmpegError:  # also a PermissionError, for random bytes as AAC
+                continue
+    return False
 
 
 def stream_note(container: InputContainer, kind: str, index: int | None) -> str | None:

@@ -46,3 +46,39 @@ def test_nothing_there(tmp_path: Path) -> None:
     for root in (tmp_path, tmp_path / "none", tmp_path / "*.mp4"):
         with pytest.raises(DatasetNotFoundError, match="no video there"):
             VideoFolder(str(root)).videos()
+
+
+def test_a_video_that_is_given_twice_is_read_once(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(videos)
+    for roots in (["a.mp4", "./a.mp4"], ["a.mp4", "b/../a.mp4"], ["a.mp4", str(videos / "a.mp4"), "*.mp4"]):
+        assert [name for name, _ in VideoFolder(roots).videos()] == ["a"]
+    assert [name for name, _ in VideoFolder([".", "b", "a.mp4"]).videos()] == ["a", "b__a"]
+
+
+def test_files_of_equal_names_are_named_after_their_folders(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(videos)
+    (videos / "c").mkdir()
+    (videos / "c" / "A.MP4").write_text("not opened")
+    assert [name for name, _ in VideoFolder(["b/a.mp4", "c/A.MP4"]).videos()] == ["b__a", "c__A"]
+
+
+def test_names_that_differ_in_case_alone_are_kept_apart(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(videos)
+    (videos / "A.mp4").write_text("not opened")
+    if len(list(videos.glob("*.mp4"))) < 2:
+        pytest.skip("needs a file system that distinguishes upper and lower case")
+    folder = VideoFolder(["a.mp4", "A.mp4"])
+    names = [name for name, _ in folder.videos()]
+    assert len({name.casefold() for name in names}) == 2
+    assert len(folder.notes()) == 2 and all(note.startswith("Name: ") for note in folder.notes())
+
+
+def test_an_output_folder_below_the_root_is_left_out(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(videos.parent)
+    (videos / "out").mkdir()
+    (videos / "out" / "a.mp4").write_text("not opened")
+    (videos.parent / "link").symlink_to(videos / "out")
+    for root in ("videos", "videos/**/*.mp4", str(videos)):
+        for out in (Path("videos/out"), videos / "out", Path("link"), Path("videos/b/../out")):
+            assert [name for name, _ in VideoFolder(root, out).videos()] == ["a", "b__a"]
+    assert [name for name, _ in VideoFolder(["videos", "videos/b"], Path("videos/out")).videos()] == ["a", "b__a"]

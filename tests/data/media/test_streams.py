@@ -193,3 +193,34 @@ def test_default_streams_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_video_is_chosen_before_a_single_image(tmp_path: Path) -> None:
     path = write_streams(tmp_path / "still.mkv", 2, default_video=0, default_audio=1, is_still=True)
     assert numbers(read_clip(path, [0.2], None, 0.0, 0.0).frames) == [105]
+
+
+def write_with_noise(path: Path, kind: str) -> Path:
+    """Writes a clip whose first, default stream of a kind holds random bytes in place of its packets."""
+    clip = write_numbered(path.with_name("clip.mkv"), seconds=1.0, click_s=(0.5,)).path
+    random = np.random.default_rng(0)
+    with av.open(str(clip)) as source, av.open(str(path), "w") as container:
+        noise = container.add_stream_from_template(next(each for each in source.streams if each.type == kind))
+        noise.disposition = Disposition.default
+        copies = {stream.index: container.add_stream_from_template(stream) for stream in source.streams}
+        for copy in copies.values():
+            copy.disposition = Disposition(0)
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == kind:
+                damaged = av.Packet(random.bytes(packet.size))
+                damaged.pts, damaged.dts, damaged.time_base = packet.pts, packet.dts, packet.time_base
+                damaged.stream = noise
+                container.mux(damaged)
+            packet.stream = copies[packet.stream_index]
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["video", "audio"])
+def test_a_stream_that_decodes_is_chosen_before_a_damaged_default_one(kind: str, tmp_path: Path) -> None:
+    path = write_with_noise(tmp_path / "several.mkv", kind)
+    assert numbers(read_clip(path, [0.2], None, 0.0, 0.0).frames) == [5]
+    assert peaks_s(read_waveform(path, 0.0, 1.0)) == pytest.approx([0.5], abs=0.01)
+    assert [note.split(",")[0] for note in probe(path).notes] == [f"2 {kind} streams: number 1 is used"]
