@@ -82,6 +82,8 @@ class VideoFolder:
                 paths.append(path)
         if not paths and LiveInput.is_live(root):
             raise ConfigError(f"{root} is a live input, and predict reads files; to see it live: tavlo live {root}")
+        if not paths and not os.path.exists(root) and not has_magic(root):
+            raise DatasetNotFoundError(f"{root}: no video there: no file or folder has this name; check it.")
         if not paths:
             more = f" ({self.left_out})" if self.left_out.reasons else ""
             raise DatasetNotFoundError(

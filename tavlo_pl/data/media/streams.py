@@ -94,6 +94,8 @@ def _decodes(index: int, path: MediaFile) -> bool:
     """Whether one of the first packets of a stream gives a frame; the file is opened once more."""
     with open_media(path) as container:
         stream = container.streams[index]
+        if isinstance(stream, VideoStream):
+            _limit_decoder(stream)
         for packet in itertools.islice(demux(container, path, [stream]), _TRIED_PACKETS):
             try:
                 if packet.decode():
@@ -138,10 +140,16 @@ def video_stream(container: InputContainer, index: int | None, path: MediaFile) 
             f"{path}: damaged: its video states no size, or more than the {limits().pixels:,} pixels that "
             "limits.pixels allows; leave the file out"
         )
+    _limit_decoder(stream)
+    return stream
+
+
+def _limit_decoder(stream: VideoStream) -> None:
+    """Configures the decoder of a stream unless it is in use."""
+    context = stream.codec_context
     if not context.is_open and context.thread_count != 1:
         context.thread_count = 1  # more threads cost CPU time and do not help beside other workers
         context.options = limits().for_decoder  # frames may be larger than the header states
-    return stream
 
 
 def audio_stream(container: InputContainer, index: int | None, path: MediaFile) -> AudioStream:
