@@ -169,11 +169,10 @@ class TavloCLI(CheckedCLI):
         self.session.run(partial(stage, **kwargs), self.resolved)
 
     def predict(self, **kwargs: Any) -> None:
-        """Writes heatmaps and overlay videos, in this process or on Ray."""
-        videos = self.datamodule.video_folder(self.session.folder)
-        about: dict[str, Any] = {"prepare": self.trainer.prepare, "folder": self.session.folder, "videos": videos}
-        about["found"] = videos.videos()  # before any file of the run: a mistake leaves no folder behind
-        about |= {"config": self.config[self.command], "is_packaged": self.uses_packaged_checkpoint}
+        """Writes heatmaps and overlay videos; videos are searched first, so that a mistake leaves no files."""
+        folder, videos = self.session.folder, self.datamodule.video_folder(self.session.folder)
+        about: dict[str, Any] = {"prepare": self.trainer.prepare, "folder": folder, "config": self.config[self.command]}
+        about |= {"is_packaged": self.uses_packaged_checkpoint, "videos": videos, "found": videos.videos()}
         self.session.run(partial(predict, **kwargs, **about), self.resolved)
 
     def diagnose(self, **kwargs: Any) -> None:
