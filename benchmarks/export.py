@@ -73,7 +73,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         full, folded, small = (Path(folder, f"{name}.onnx") for name in ("full", "folded", "int8"))
         export(localizer, full, "onnx")
-        quant_pre_process(full, folded, skip_symbolic_shape=True)  # folds constants: weights of convolutions must be stored ones
+        quant_pre_process(full, folded, skip_symbolic_shape=True)  # weights of convolutions must be constants
         # ConvInteger of onnxruntime's CPU takes unsigned weights alone
         quantize_dynamic(folded, small, weight_type=QuantType.QUInt8)
         runs: dict[str, Run] = {"torch": ExportedModel(localizer).eval(), "ONNX": session(full), "int8": session(small)}
