@@ -123,7 +123,7 @@ def start(*words: object) -> "subprocess.Popen[str]":
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     interruptible = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell ignore it
-    return subprocess.Popen(command, env=environment, preexec_fn=interruptible, **pipes)  # noqa: PLW1509
+    return subprocess.Popen(command, env=environment, preexec_fn=interruptible, **pipes)  # noqa: PLW1509  # one thread here
 
 
 @pytest.mark.slow

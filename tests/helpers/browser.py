@@ -17,6 +17,12 @@ PATIENCE_MS = 180_000
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
+def needs_h264(page: "Page") -> None:
+    """Skips the test if the browser plays no H.264."""
+    if not page.evaluate("() => document.createElement('video').canPlayType('video/mp4; codecs=avc1.42E01E')"):
+        pytest.skip("needs a Chromium that plays H.264")
+
+
 @contextmanager
 def chromium() -> "Iterator[Page]":
     """Opens an empty page; skips the test without a browser or without playwright."""

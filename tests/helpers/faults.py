@@ -161,6 +161,15 @@ def read_only(folder: Path) -> Iterator[None]:
         subprocess.run(["chattr", "-i", str(folder)], check=True)
 
 
+def needs_two_cases(folder: Path) -> None:
+    """Skips the test if names in a folder that differ in case alone are one file."""
+    (folder / "case").touch()
+    one_file = (folder / "CASE").exists()
+    (folder / "case").unlink()
+    if one_file:
+        pytest.skip("needs a file system that distinguishes upper and lower case")
+
+
 # kills
 
 

@@ -66,6 +66,8 @@ torch.set_num_threads(1)
 shared = torch.randn({shared}, {t}, 576, requires_grad=True)
 per_clip = torch.randn(2, {b}, {t}, 576, requires_grad=True)
 visual = torch.empty({b}, {t}, 196, 576).uniform_(-1, 1).requires_grad_()
+bag_scores(shared[:1], per_clip[:, :1], visual[:1], ("smooth_max", "mean")).square().sum().backward()  # loads libraries
+shared.grad = per_clip.grad = visual.grad = None
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 bag_scores(shared, per_clip, visual, ("smooth_max", "mean")).square().sum().backward()
 print(visual.nbytes / 2**20, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10)
@@ -83,7 +85,7 @@ def needed_mib(clips: int, segments: int) -> tuple[float, float]:
 
 @pytest.mark.slow
 def test_bag_scores_memory_is_close_to_that_of_the_gradient() -> None:
-    """64 clips, 32 segments, 14 x 14 cells: 882 MiB of tokens; 1,029 MiB in addition with the gradient (torch 2.14)."""
+    """64 clips, 32 segments, 14 x 14 cells: 882 MiB of tokens, less than 1 GiB in addition with the gradient."""
     tokens_mib, more_mib = needed_mib(64, 32)
     assert tokens_mib == pytest.approx(882)
-    assert more_mib < 1.25 * tokens_mib
+    assert more_mib < 1024

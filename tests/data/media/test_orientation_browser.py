@@ -5,11 +5,10 @@ import io
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from tavlo_pl.data.media import read_clip, write_clip
-from tests.helpers.browser import chromium
+from tests.helpers.browser import chromium, needs_h264
 from tests.helpers.display import MATRICES, levels, quadrants, set_matrix
 
 SHOW = """async (source) => {
@@ -26,8 +25,7 @@ SHOW = """async (source) => {
 
 def test_frames_are_those_that_chromium_shows(tmp_path: Path) -> None:
     with chromium() as page:
-        if not page.evaluate("() => document.createElement('video').canPlayType('video/mp4; codecs=avc1.42E01E')"):
-            pytest.skip("needs a Chromium that plays H.264")
+        needs_h264(page)
         for name, (values, expected) in MATRICES.items():
             path = tmp_path / "phone.mp4"
             write_clip(path, [quadrants()] * 3, 25, np.zeros(1920, np.float32), 16_000)
