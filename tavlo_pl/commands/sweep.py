@@ -66,7 +66,8 @@ def sweep(
     """Trains and tests variants of an experiment with several seeds each, and writes tables and plots.
 
     Writes OUT/sweep.json, table.md, plot.svg, pointing.svg and curves.svg beside the runs, and a small record of each
-    finished run, from which the tables are made.
+    finished run, from which the tables are made. Variants named audio_minus<n> and audio_plus<n> are also plotted over
+    the number of pieces of the audio, in misalignment.svg.
 
     Args:
         base: configuration of the experiment.

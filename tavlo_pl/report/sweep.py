@@ -1,6 +1,11 @@
-"""Results of all runs of a sweep, from their records: ``sweep.json``, ``table.md``, ``plot.svg`` and ``curves.svg``."""
+"""Results of all runs of a sweep, from their records: ``sweep.json``, ``table.md`` and plots.
+
+``plot.svg`` and ``pointing.svg`` have all variants, ``misalignment.svg`` those whose audio is cut into more or fewer
+pieces than there are segments, and ``curves.svg`` the training of the runs that are on this machine.
+"""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +22,17 @@ from tavlo_pl.metrics.protocols import Protocol
 from tavlo_pl.report.records import RunRecord
 from tavlo_pl.run.sweep import SweepRun
 from tavlo_pl.types import CUES, Scenario
-from tavlo_pl.viz.plots import Interval, interval_plot, step_curves
+from tavlo_pl.viz.plots import Interval, interval_curves, interval_plot, step_curves
 from tavlo_pl.viz.table import NOTHING, Table
 
 CURVES = ("train/retrieval", "val/ciou_mean")
 """Logged scalars that curves.svg shows."""
 GROUPS = ("single_sound", "mixed_sound", "multi_entity", "cross_event", "on_screen")
+ALIGNED = "reference"
+"""Variant whose audio has as many pieces as there are segments."""
+MISALIGNED = re.compile(r"audio_(minus|plus)(\d+)")
+"""Names of the variants whose audio has fewer or more pieces, and by how many."""
+MISALIGNED_GROUPS = {"on_screen": "all on-screen samples", "cross_event": "cross-event", "synchrony": "synchrony"}
 COSTS = ("parameters", "fit, s", "clip, ms")
 
 
@@ -45,12 +55,14 @@ def write_sweep(records: Sequence[RunRecord], runs: Sequence[SweepRun], out: Pat
     write_text_atomic(out / "table.md", "\n".join(table.to_markdown() for table in tables))
     for measure, file in (("ciou_mean", "plot.svg"), ("pointing", "pointing.svg")):
         intervals = {
-            name: {group: Interval(*(found[key] for key in Interval._fields)) for group, found in row[measure].items()}
-            for name, row in results.items()
+            name: {group: _plotted(found) for group, found in row[measure].items()} for name, row in results.items()
         }
         write_text_atomic(
             out / file, interval_plot(intervals, f"{measure}, protocol {protocol.label}, mean of the seeds")
         )
+    if panels := misalignment(results):
+        titled = {f"{measure}, protocol {protocol.label}": lines for measure, lines in panels.items()}
+        write_text_atomic(out / "misalignment.svg", interval_curves(titled, "number of audio pieces − T"))
     curves = {scalar: _curves(runs, scalar) for scalar in CURVES}
     if any(curves.values()):
         write_text_atomic(out / "curves.svg", step_curves(curves))
@@ -92,6 +104,29 @@ def variant_results(records: Sequence[RunRecord]) -> dict[str, Any]:
         "fit_s": [record.fit_s for record in records if record.fit_s is not None],
         "inference_s": [record.inference_s for record in records if record.inference_s is not None],
     }
+
+
+def misalignment(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, dict[float, Interval]]]:
+    """Pointing and ciou_mean by the number of pieces that the audio is cut into.
+
+    Args:
+        results: variant -> `variant_results`; variants of `MISALIGNED` and `ALIGNED` are used.
+
+    Returns:
+        Measure -> group -> number of pieces − T -> value; empty if no variant is misaligned.
+    """
+    found = {name: MISALIGNED.fullmatch(name) for name in results}
+    pieces = {name: int(match[2]) * (-1 if match[1] == "minus" else 1) for name, match in found.items() if match}
+    if not pieces:
+        return {}
+    pieces |= {ALIGNED: 0} if ALIGNED in results else {}
+    panels: dict[str, dict[str, dict[float, Interval]]] = {}
+    for measure in ("pointing", "ciou_mean"):
+        for group, label in MISALIGNED_GROUPS.items():
+            values = {by: results[name][measure].get(group) for name, by in pieces.items()}
+            if points := {float(by): _plotted(value) for by, value in values.items() if value}:
+                panels.setdefault(measure, {})[label] = points
+    return panels
 
 
 def ciou_table(results: dict[str, dict[str, Any]], protocol: Protocol) -> Table:
@@ -171,6 +206,10 @@ def pointing_table(results: dict[str, dict[str, Any]]) -> Table:
 def _groups(results: dict[str, dict[str, Any]], names: Sequence[str]) -> list[str]:
     """The groups that any variant has samples of."""
     return [name for name in names if any(name in row["ciou_mean"] for row in results.values())]
+
+
+def _plotted(result: dict[str, Any]) -> Interval:
+    return Interval(*(result[key] for key in Interval._fields))
 
 
 def _interval(result: dict[str, Any]) -> str:

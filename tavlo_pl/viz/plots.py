@@ -118,6 +118,44 @@ def interval_plot(groups: Mapping[str, Mapping[str, Interval]], xlabel: str) -> 
         return _svg(figure)
 
 
+def interval_curves(
+    panels: Mapping[str, Mapping[str, Mapping[float, Interval]]], xlabel: str, levels: Mapping[str, float] | None = None
+) -> str:
+    """Plots values with their intervals over a number: one panel a measure, one line a series.
+
+    Args:
+        panels: title -> series -> x -> value, a share; a series may lack some x.
+        xlabel: label of the x-axes.
+        levels: name -> value of a dashed line in every panel.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    places = sorted({x for lines in panels.values() for points in lines.values() for x in points})
+    step = min(np.diff(places), default=1.0)
+    with mpl.rc_context(RC_PARAMS):
+        figure = Figure(figsize=(0.4 + 3.5 * len(panels), 3.1), layout="constrained")
+        shown = {}
+        for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+            for name, points in lines.items():
+                place = names.index(name)
+                colour = SERIES[place % len(SERIES)]
+                beside = 0.12 * step * (place - (len(names) - 1) / 2)  # intervals at the same x do not overlap
+                x = [at + beside for at in sorted(points)]
+                value, low, high = np.array([points[at] for at in sorted(points)]).T
+                axes.vlines(x, low, high, colour, linewidth=1.6, alpha=0.7)
+                (shown[name],) = axes.plot(x, value, "o-", color=colour, linewidth=1, markersize=3.5)
+            for name, level in (levels or {}).items():
+                shown[name] = axes.axhline(level, color=TEXT_COLOUR, linestyle="--", linewidth=1)
+            if len(places) < FEW_POINTS:
+                axes.set_xticks(places, [f"{at:+g}".replace("-", "−") if at else "0" for at in places])
+            axes.set(title=title, xlabel=xlabel, ylim=(0, None))
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4, fontsize=8)
+        return _svg(figure)
+
+
 def step_curves(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> str:
     """Plots scalars over training steps: one panel a scalar, one line a seed, one colour a name.
 

@@ -8,7 +8,7 @@ import pytest
 from tavlo_pl.errors import RunFailedError
 from tavlo_pl.metrics.protocols import AVATAR
 from tavlo_pl.report.records import RunRecord
-from tavlo_pl.report.sweep import ciou_table, pointing_table, variant_results, write_sweep
+from tavlo_pl.report.sweep import ciou_table, misalignment, pointing_table, variant_results, write_sweep
 from tavlo_pl.viz.table import NOTHING
 
 
@@ -78,3 +78,25 @@ def test_records_are_read_back_and_make_the_same_table(tmp_path: Path) -> None:
     tables = write_sweep([record()], [], tmp_path)
     assert (tmp_path / "table.md").read_text() == "\n".join(table.to_markdown() for table in tables)
     assert "<svg" in (tmp_path / "pointing.svg").read_text() and not (tmp_path / "curves.svg").exists()
+
+
+def test_misalignment_is_plotted_over_the_pieces_of_the_audio(tmp_path: Path) -> None:
+    names = ["reference", "audio_minus5", "audio_plus2", "audio_clip", "kernel_none"]
+    for name in names:
+        record(name, hits=float(name != "audio_plus2")).write(tmp_path / f"records/{name}/0.json")
+    records = [RunRecord.read(tmp_path / f"records/{name}/0.json") for name in names]
+    found = [each for each in records if each is not None]
+    panels = misalignment({each.variant: variant_results([each]) for each in found})
+    assert list(panels) == ["pointing", "ciou_mean"]
+    on_screen = panels["pointing"]["all on-screen samples"]
+    assert sorted(on_screen) == [-5, 0, 2]
+    assert on_screen[-5].value == on_screen[0].value == pytest.approx(0.8) and on_screen[2].value == pytest.approx(0.6)
+    assert on_screen[0].low < on_screen[0].value < on_screen[0].high
+    write_sweep(found, [], tmp_path)
+    assert "number of audio pieces − T" in (tmp_path / "misalignment.svg").read_text()
+
+
+def test_misalignment_is_left_out_without_such_variants(tmp_path: Path) -> None:
+    write_sweep([record("reference")], [], tmp_path)
+    assert not (tmp_path / "misalignment.svg").exists()
+    assert sorted(misalignment({"audio_plus1": variant_results([record("audio_plus1")])})["pointing"]["synchrony"]) == [1]

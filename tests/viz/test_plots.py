@@ -9,6 +9,7 @@ from tavlo_pl.viz.plots import (
     TEXT_COLOUR,
     THRESHOLDS,
     Interval,
+    interval_curves,
     interval_plot,
     share_reaching,
     step_curves,
@@ -51,6 +52,14 @@ def test_interval_plot_has_all_groups_and_values() -> None:
     svg = interval_plot(GROUPS, "mean cIoU")
     assert {"dog", "cat & <mouse>", "model", "disk", "mean cIoU"} <= set(words(svg))
     assert svg.count("<use") >= 3
+
+
+def test_interval_curves_have_all_series_places_and_levels() -> None:
+    lines = {"all": {-2.0: Interval(0.2, 0.1, 0.3), 1.0: Interval(0.4, 0.3, 0.5)}, "some": {0.0: Interval(0.3, 0.3, 0.3)}}
+    svg = interval_curves({"pointing": lines, "cIoU": {"all": lines["all"]}}, "pieces − T", {"chance": 0.1})
+    shown = words(svg)
+    assert {"pointing", "cIoU", "all", "some", "chance", "−2", "0", "+1", "0%"} <= set(shown)
+    assert shown.count("pieces − T") == 2 and TEXT_COLOUR not in svg
 
 
 def test_interval_plot_includes_negative_values() -> None:
