@@ -99,4 +99,5 @@ def test_misalignment_is_plotted_over_the_pieces_of_the_audio(tmp_path: Path) ->
 def test_misalignment_is_left_out_without_such_variants(tmp_path: Path) -> None:
     write_sweep([record("reference")], [], tmp_path)
     assert not (tmp_path / "misalignment.svg").exists()
-    assert sorted(misalignment({"audio_plus1": variant_results([record("audio_plus1")])})["pointing"]["synchrony"]) == [1]
+    alone = misalignment({"audio_plus1": variant_results([record("audio_plus1")])})
+    assert list(alone["pointing"]["synchrony"]) == [1]

@@ -55,7 +55,10 @@ def test_interval_plot_has_all_groups_and_values() -> None:
 
 
 def test_interval_curves_have_all_series_places_and_levels() -> None:
-    lines = {"all": {-2.0: Interval(0.2, 0.1, 0.3), 1.0: Interval(0.4, 0.3, 0.5)}, "some": {0.0: Interval(0.3, 0.3, 0.3)}}
+    lines = {
+        "all": {-2.0: Interval(0.2, 0.1, 0.3), 1.0: Interval(0.4, 0.3, 0.5)},
+        "some": {0.0: Interval(0.3, 0.3, 0.3)},
+    }
     svg = interval_curves({"pointing": lines, "cIoU": {"all": lines["all"]}}, "pieces − T", {"chance": 0.1})
     shown = words(svg)
     assert {"pointing", "cIoU", "all", "some", "chance", "−2", "0", "+1", "0%"} <= set(shown)
