@@ -163,6 +163,7 @@ def draw_strip(clip: ReplayedClip, maps: Mapping[str, Heatmaps], shown_s: Sequen
             overlaid = outline(blend(plain, Scale.of(heatmap)(score)), shown, 2)
             sheet.paste(Image.fromarray(overlaid), (left, HEADER_PX + row * step_y))
             y, x, hit = peak(score, shown)
+            x, y = np.clip((x, y), MARK_PX, np.subtract(plain.shape[1::-1], MARK_PX)).tolist()  # the mark is inside
             _mark(pen, left + x, HEADER_PX + row * step_y + y, on_source=hit)
     bottom = size[1] - FOOTER_PX / 2
     _mark(pen, LABEL_PX + MARK_PX, bottom, on_source=True)
