@@ -141,10 +141,12 @@ def samples_of(
     samples = []
     for file in sorted((split / "metadata" / clip.scene.name).glob("*.json")):
         time_s = int(file.stem) / clip.world.frame_rate
-        _, view = clip.draw(time_s)
         at = segment_of(time_s, segments, duration_s)
+        if at is None:
+            continue
+        _, view = clip.draw(time_s)
         cues = {each["audio_visual_category"]: each.get("cue") for each in read_json(file)["annotations"]}
-        for actor in clip.sources(time_s, view) if at is not None else []:
+        for actor in clip.sources(time_s, view):
             cue = cues.get(clip.scene.actors[actor].category)
             if cue is None:
                 continue
