@@ -85,9 +85,10 @@ def measure(page: "Page", frames: int, pictures: Path | None) -> list[Row]:
             driver.decide_by_keys()
         if pictures is not None and number < 4:
             until(page, SAVED)
-            for scheme in ("light", "dark"):
-                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-                page.screenshot(path=pictures / f"{number}_{scheme}.png")
+            page.emulate_media(color_scheme="light")
+            page.screenshot(path=pictures / f"{number}_light.png")
+            page.emulate_media(color_scheme="dark")
+            page.screenshot(path=pictures / f"{number}_dark.png")
         next_s.append(driver.finish())
         taken_s.append(time.perf_counter() - start_s)
     actions = f"{driver.keys / frames:.1f} keys and {driver.drags / frames:.1f} drags a frame"

@@ -90,7 +90,7 @@ def grown_mib(work: Callable[[], object]) -> float:
     size = {before: status.read_text()}
     work()
     size[after] = status.read_text()
-    current, peak = (int(re.search(rf"{key}:\s*(\d+) kB", text)[1]) for key, text in size.items())  # type: ignore[index]
+    current, peak = (int(re.findall(rf"{key}:\s*(\d+) kB", text)[0]) for key, text in size.items())
     return (peak - current) / 2**10
 
 

@@ -22,8 +22,8 @@ def read_pretrained(option: str, name: str, processor: str, model: str) -> tuple
         CheckpointError: the model cannot be read, or it is another one.
     """
     transformers = require("transformers", "transformers", option)
-    classes = [getattr(transformers, each, None) for each in (processor, model)]
-    if None in classes:
+    classes = [getattr(transformers, each) for each in (processor, model) if hasattr(transformers, each)]
+    if len(classes) < 2:
         raise ConfigError(
             f"{option} {name}: transformers {transformers.__version__} has no {model}; install a later one"
         )
@@ -31,8 +31,8 @@ def read_pretrained(option: str, name: str, processor: str, model: str) -> tuple
     transformers.logging.set_verbosity_error()  # it warns of a Sam2Model in a file of a Sam2VideoModel
     transformers.logging.disable_progress_bar()
     try:
-        found = classes[0].from_pretrained(name)  # type: ignore[union-attr]
-        made, info = classes[1].from_pretrained(name, output_loading_info=True)  # type: ignore[union-attr]
+        found = classes[0].from_pretrained(name)
+        made, info = classes[1].from_pretrained(name, output_loading_info=True)
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())[:LONGEST_REASON]
         raise CheckpointError(f"{option} {name}: transformers cannot read it (no network?): {reason}") from error

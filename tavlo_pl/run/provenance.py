@@ -78,7 +78,7 @@ def versions() -> dict[str, str]:
     """Returns the versions of the required packages; empty where this package is not installed."""
     try:
         required = metadata.requires("tavlo_pl") or []
-        names = [re.match(r"[\w.-]+", line)[0] for line in required if "extra ==" not in line]  # type: ignore[index]
+        names = [re.split(r"[^\w.-]", line)[0] for line in required if "extra ==" not in line]
         return {name: metadata.version(name) for name in names}
     except metadata.PackageNotFoundError:
         return {}
