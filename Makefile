@@ -11,7 +11,7 @@ TAVLO := $(BIN)/tavlo
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
-.PHONY: help setup demo results recommended search ablations peers material weights world-weights test test-slow lint docs notebook bench fuzz clean
+.PHONY: help setup demo results recommended search ablations peers material material-results weights world-weights test test-slow lint docs notebook bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -106,6 +106,15 @@ $(MATERIAL)/run/.done: $(MATERIAL)/.done configs/exp/material.yaml configs/model
 material: $(MATERIAL)/run/.done ## train on real images and recordings (SPRITES, WEIGHTS) and test on others
 	$(TAVLO) test --ckpt_path $(MATERIAL)/run/checkpoints/best.ckpt --data.clip.segments 8
 	$(BIN)/python -m benchmarks.stills --sprites $(SPRITES) --ckpt_path $(MATERIAL)/run/weights.safetensors
+
+# All models train with the same stored features, which the first run computes.
+MATERIAL_SWEEP = $(TAVLO) sweep --base configs/exp/material.yaml --out $(RESULTS)/material-runs --records docs/results/material
+
+material-results: $(MATERIAL)/.done ## train and test TAVLO, the published form and the peers on the material, three seeds each
+	mkdir -p $(RESULTS)/weights && cp $(WEIGHTS)/efficientnet_lite0.safetensors $(WEIGHTS)/yamnet.safetensors $(RESULTS)/weights
+	$(MATERIAL_SWEEP) --variants "['configs/material/tavlo.yaml']" --seeds "[0]"
+	$(MATERIAL_SWEEP) --jobs 2 --variants "['configs/material/*.yaml']" --untrained "['configs/untrained/motion_*.yaml','configs/material/untrained/*.yaml']" \
+		--predictions "['$(MATERIAL)/test/oracles/*']" --annotations $(MATERIAL)/test --page $(PAGE)
 
 weights: $(MATERIAL)/run/.done ## replace the packaged checkpoint: make material, then all its files; card: tavlo_pl/weights/real.md
 	$(TAVLO) fit -c configs/exp/material_all.yaml $(ENCODERS) --ckpt_path $(MATERIAL)/run/weights.safetensors \

@@ -101,6 +101,15 @@ def test_model_config_replaces_that_of_the_demo(config: Path) -> None:
     assert not model["init_args"].keys() & {"attention", "objective"}  # options of the demo's model
 
 
+@each_config("material")
+def test_material_variant_names_the_linked_weights(config: Path) -> None:
+    outcome = tavlo("fit", "-c", CONFIGS / "exp" / "material.yaml", "-c", config, "--print_config")
+    assert outcome.code == 0, outcome.err
+    text = yaml.safe_dump(yaml.safe_load(outcome.out)["model"])
+    assert ".results/weights/efficientnet_lite0.safetensors" in text
+    assert ".results/weights/yamnet.safetensors" in text
+
+
 @each_config("data")
 def test_data_config_parses(config: Path) -> None:
     outcome = tavlo("fit", "--model", CONFIGS / "model" / "tavlo.yaml", "--data", config, "--print_config")

@@ -129,3 +129,12 @@ def test_ssltie_rotates_the_map_with_the_frame(clips: tuple[Tensor, Tensor], mon
 def test_lvs_encoders_must_have_the_same_width() -> None:
     with pytest.raises(ConfigError, match="116 features and the audio encoder 8"):
         LVS(ShuffleNet(), SmallAudio(8))
+
+
+def test_lvs_with_a_width_projects_both_encoders(clips: tuple[Tensor, Tensor]) -> None:
+    model = LVS(ShuffleNet(), SmallAudio(8), width=4, window_segments=1).eval()
+    cells = model.encode_frames(clips[0][:, 0].float())
+    assert cells.shape[1] == 4
+    torch.testing.assert_close(cells.norm(dim=1), torch.ones_like(cells[:, 0]))
+    model.training_loss(*clips)["loss"].backward()
+    assert model.head is not None and model.head.audio.weight.grad is not None
