@@ -16,7 +16,6 @@ import torch
 from jsonargparse import auto_cli
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from tavlo_pl.data.datasets.stills import SIZE, compose, drawn_objects, play
@@ -26,6 +25,7 @@ from tavlo_pl.data.synthetic.scene import rng_of
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.checkpoint import load_localizer, packaged_checkpoint
 from tavlo_pl.predict.localizer import Localizer
+from tavlo_pl.predict.sources import peak_places
 
 QUIET = ("off_screen", "silence", "white_noise")
 INTERVAL_Z = 1.96
@@ -64,8 +64,8 @@ def evaluate(
         waves += [np.zeros(samples, np.float32), (0.1 * rng.standard_normal(samples)).astype(np.float32)]
         maps = _maps(localizer, image, np.stack(waves))
         for name, heatmap in zip(sounding, maps, strict=False):
-            shown = interpolate(heatmap[None, None], SIZE[::-1], mode="bilinear")[0, 0]
-            at = owner[np.unravel_index(int(shown.argmax()), owner.shape)]
+            x, y = peak_places(heatmap[None].numpy())[0]
+            at = owner[int(y * owner.shape[0]), int(x * owner.shape[1])]
             hit = at >= 0 and names[at] == name
             found.append((hit, at >= 0 and not hit, name in materials.new_image, name in materials.new_sound))
             peaks["on_screen"].append(float(heatmap.max()))

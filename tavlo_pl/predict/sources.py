@@ -164,7 +164,8 @@ def moments_of(
 ) -> tuple[Moment, ...]:
     """Finds peak, box and visibility in each heatmap.
 
-    The heatmaps are interpolated as in the metrics: bilinear between the centres of cells.
+    Boxes are those of the heatmaps interpolated as in the metrics, bilinear between the centres of cells. Such a map has
+    its highest value at the centre of a cell, the peak may lie between cells (`peak_places`).
 
     Args:
         heatmap: (T, h, w) raw scores in [-1, 1].
@@ -180,6 +181,7 @@ def moments_of(
         scores = interpolate(batch[:, None], fine, mode="bilinear")[:, 0]
         peaks = scores.flatten(1).argmax(1)
         boxes = None if threshold is None else _boxes(scores >= threshold, peaks)
+        places = peak_places(batch.numpy()) * [size[1], size[0]]
         for row, peak in enumerate(peaks.tolist()):
             y, x = divmod(peak, fine[1])
             score = float(scores[row, y, x])
@@ -188,9 +190,33 @@ def moments_of(
             if boxes is not None and visible:
                 left, top, right, bottom = (boxes[row] * pixels).tolist()
                 box = (left, top, right, bottom)
-            centre = (np.array([x, y]) + 0.5) * pixels[:2]
-            moments.append(Moment(float(time_s[first + row]), float(centre[0]), float(centre[1]), score, box, visible))
+            place_x, place_y = places[row].tolist()
+            moments.append(Moment(float(time_s[first + row]), place_x, place_y, score, box, visible))
     return tuple(moments)
+
+
+def peak_places(heatmaps: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Finds the peaks of heatmaps, between cells too.
+
+    On each axis, the vertex of the parabola through the highest cell and its two neighbours, at most half a cell away;
+    at the edge of the map, the centre of the cell.
+
+    Args:
+        heatmaps: (N, h, w) scores.
+
+    Returns:
+        (N, 2) x and y in 0..1 of the width and height.
+    """
+    count, height, width = heatmaps.shape
+    y, x = np.divmod(heatmaps.reshape(count, -1).argmax(1), width)
+    rows, values = np.arange(count), np.pad(heatmaps.astype(np.float64), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    place = np.stack([x, y], 1).astype(np.float64) + 0.5
+    for axis, (step_y, step_x, at, cells) in enumerate(((0, 1, x, width), (1, 0, y, height))):
+        before, own, after = (values[rows, y + 1 + k * step_y, x + 1 + k * step_x] for k in (-1, 0, 1))
+        bend = before - 2 * own + after
+        is_inner = (at > 0) & (at < cells - 1) & (bend < 0)
+        place[is_inner, axis] += (0.5 * (before - after)[is_inner] / bend[is_inner]).clip(-0.5, 0.5)
+    return place / [width, height]
 
 
 def _boxes(mask: Tensor, peaks: Tensor) -> NDArray[np.int64]:

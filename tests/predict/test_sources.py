@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tavlo_pl.predict.sources import Localization, best_sounds, moments_of
+from tavlo_pl.predict.sources import Localization, best_sounds, moments_of, peak_places
 
 SIZE = (70, 140)  # 10 x 20 pixels a cell
 TIMES_S = np.array([0.5, 1.5])
@@ -23,7 +23,8 @@ def two_maps() -> np.ndarray:
 def test_moments_of_gives_peak_and_box_in_pixels() -> None:
     first, second = moments_of(two_maps(), TIMES_S, SIZE, 0.25)
     assert (first.time_s, first.score, first.visible) == (0.5, 0.625, True)
-    assert (first.x, first.y) == (pytest.approx(50, abs=3), pytest.approx(25, abs=2))
+    # parabola through 0.5, 0.625 and -0.5: 0.4 cells to the left of the centre of the highest cell
+    assert (first.x, first.y) == (pytest.approx(42), pytest.approx(25))
     left, top, right, bottom = first.box  # type: ignore[misc]
     # bilinear: from -0.5 to 0.5 the score reaches 0.25 three quarters of the way between two centres
     assert (left, right) == (pytest.approx(25, abs=3), pytest.approx(55, abs=3))
@@ -42,13 +43,26 @@ def test_moments_of_without_threshold_leaves_visibility_open() -> None:
     assert {(moment.box, moment.visible) for moment in moments_of(two_maps(), TIMES_S, SIZE, None)} == {(None, None)}
 
 
+@pytest.mark.parametrize(("x", "y"), [(3.5, 2.5), (3.8, 2.1), (4.45, 3.05)])
+def test_peak_places_lie_between_cells(x: float, y: float) -> None:
+    rows, columns = np.mgrid[:7, :9] + 0.5
+    smooth = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 4).astype(np.float32)
+    assert peak_places(smooth[None])[0] == pytest.approx([x / 9, y / 7], abs=0.05 / 9)
+
+
+def test_peak_places_at_the_edge_are_centres_of_cells() -> None:
+    maps = np.zeros((2, 3, 4), np.float32)
+    maps[0, 0, 3] = 1
+    assert peak_places(maps).tolist() == [[3.5 / 4, 0.5 / 3], [0.5 / 4, 0.5 / 3]]
+
+
 def test_to_json_contains_summary_and_steps() -> None:
     found = Localization('a"</script>', Path("a.mp4"), 2.0, SIZE, TIMES_S, two_maps(), 0.25)
     assert found.best == found.moments[0] and found.moment_at(1.2) == found.moments[1]
     content = json.loads(found.to_json({"checkpoint": None}))
     assert content["sample_id"] == 'a"</script>' and content["visible_share"] == 0.5
     assert [step["visible"] for step in content["steps"]] == [True, False]
-    assert content["steps"][1]["box"] is None and content["steps"][0]["peak"] == pytest.approx([50, 25], abs=3)
+    assert content["steps"][1]["box"] is None and content["steps"][0]["peak"] == pytest.approx([42, 25])
     assert (
         json.loads(Localization("a", Path("a.mp4"), 2.0, SIZE, TIMES_S, two_maps(), None).to_json({}))["visible_share"]
         is None
