@@ -164,8 +164,8 @@ def moments_of(
 ) -> tuple[Moment, ...]:
     """Finds peak, box and visibility in each heatmap.
 
-    Boxes are those of the heatmaps interpolated as in the metrics, bilinear between the centres of cells. Such a map has
-    its highest value at the centre of a cell, the peak may lie between cells (`peak_places`).
+    Boxes are those of the heatmaps interpolated as in the metrics, bilinear between the centres of cells. Peaks may lie
+    between cells (`peak_places`).
 
     Args:
         heatmap: (T, h, w) raw scores in [-1, 1].
