@@ -170,8 +170,9 @@ class TavloCLI(CheckedCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Writes heatmaps and overlay videos; videos are searched first, so that a mistake leaves no files."""
-        folder, videos = self.session.folder, self.datamodule.video_folder(self.session.folder)
-        about: dict[str, Any] = {"prepare": self.trainer.prepare, "folder": folder, "config": self.config[self.command]}
+        videos = self.datamodule.video_folder(self.session.place)
+        about: dict[str, Any] = {"prepare": self.trainer.prepare, "config": self.config[self.command]}
+        about |= {"folder": self.session.folder, "remote": self.session.remote}
         about |= {"is_packaged": self.uses_packaged_checkpoint, "videos": videos, "found": videos.videos()}
         self.session.run(partial(predict, **kwargs, **about), self.resolved)
 

@@ -180,11 +180,11 @@ class ClipDataModule(LightningDataModule):
             raise ConfigError("--size original needs test clips: set data.test.")
         return original_size(frame for clip in source.clips() for frame in clip.annotations)
 
-    def video_folder(self, out: Path | None = None) -> VideoFolder:
+    def video_folder(self, out: str | Path | None = None) -> VideoFolder:
         """The videos to predict.
 
         Args:
-            out: output folder, whose videos are left out.
+            out: output folder or its address, whose videos are left out.
 
         Raises:
             ConfigError: ``root`` is not set.
