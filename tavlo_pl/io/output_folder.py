@@ -15,6 +15,9 @@ from tavlo_pl.io.atomic import atomic_path
 from tavlo_pl.io.locking import exclusive_folder
 from tavlo_pl.io.remote import connect, explained, is_address, join, plain
 
+BUCKETS = {"s3", "gs", "abfs", "oss"}
+"""Protocols of object stores."""
+
 FILES_AT_ONCE = 512
 """Files that are copied by one call of fsspec, which requests several at the same time."""
 
@@ -107,7 +110,8 @@ class OutputFolder:
         """Copies a complete file of this machine into the folder."""
         target = self._inside(name)
         with self._explained(name):
-            self._files.makedirs(posixpath.dirname(target), exist_ok=True)
+            if not self._has_buckets():
+                self._files.makedirs(posixpath.dirname(target), exist_ok=True)
             self._files.put_file(os.fspath(path), target)
 
     def put_all(self, folder: Path, last: Collection[str] = ()) -> None:
@@ -148,6 +152,11 @@ class OutputFolder:
         except FileNotFoundError:
             return False
         return True
+
+    def _has_buckets(self) -> bool:
+        """Whether folders are parts of names; to make one would make the bucket, whose name may be misspelt."""
+        protocol = self._files.protocol
+        return not BUCKETS.isdisjoint([protocol] if isinstance(protocol, str) else protocol)
 
     def _explained(self, name: str = "") -> AbstractContextManager[None]:
         return nullcontext() if self.is_local else explained(self.path(name) if name else self.root)

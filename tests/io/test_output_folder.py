@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError
+from tavlo_pl.io import output_folder
 from tavlo_pl.io.output_folder import OutputFolder
 from tests.helpers.faults import contents
 from tests.helpers.remote import clear, on_disk
@@ -38,6 +40,16 @@ def test_files_are_written_listed_and_removed(folder: OutputFolder, tmp_path: Pa
     folder.remove("a.txt")
     folder.remove("a.txt")
     assert not folder.exists("a.txt")
+
+
+def test_folders_of_object_stores_are_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(MemoryFileSystem, "put_file", lambda *_: None)
+    monkeypatch.setattr(MemoryFileSystem, "makedirs", lambda _, path, **__: made.append(path))
+    OutputFolder("memory://bucket/out").put(tmp_path, "b/a.txt")
+    monkeypatch.setattr(output_folder, "BUCKETS", {"memory"})
+    OutputFolder("memory://misspelt/out").put(tmp_path, "b/a.txt")
+    assert made == ["/bucket/out/b"]
 
 
 def test_missing_files_and_passwords_are_errors() -> None:
