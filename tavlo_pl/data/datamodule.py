@@ -52,7 +52,8 @@ class ClipDataModule(LightningDataModule):
         train: training clips.
         val: validation clips; without them ``fit`` does not validate.
         test: test clips.
-        root: folder, file or glob pattern of the videos to predict, or a list of them.
+        root: folder, file or glob pattern of the videos to predict, or its address in object storage, or a list of
+            them.
         clip: the clip format; it is stored with checkpoints and used by prediction too.
         augment: the transforms of training clips.
         batch_size: clips of a batch on one process.
