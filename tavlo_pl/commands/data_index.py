@@ -143,15 +143,17 @@ def _local_table(out: str) -> Iterator[tuple[Path, Callable[[], object]]]:
         return
     name = link_of(out).rpartition("/")[2]
     folder = OutputFolder(out.replace(link_of(out), link_of(out)[: -len(name)], 1))
-    with staging(folder.root) as local:
+    with staging(folder.root.rstrip("/")) as local:
         path = local / name
         journal = journal_of(path)
         folder.fetch([each for each in (path.name, journal.name) if folder.exists(each)], local)
+        journal.touch()
+        folder.put(journal, journal.name)  # an error of the address ends the command before the work
         saved_s = time.monotonic()
 
         def save(after_s: float = SAVE_S) -> None:
             nonlocal saved_s
-            if time.monotonic() - saved_s >= after_s and journal.is_file():
+            if time.monotonic() - saved_s >= after_s:
                 folder.put(journal, journal.name)
                 saved_s = time.monotonic()
 

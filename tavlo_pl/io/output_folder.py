@@ -8,8 +8,10 @@ import posixpath
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from tavlo_pl.io.atomic import atomic_path
 from tavlo_pl.io.locking import exclusive_folder
@@ -35,22 +37,26 @@ class OutputFolder:
     def __init__(self, root: str | Path) -> None:
         self.root = plain(str(root))
         self.is_local = not is_address(self.root)
-        self._connect()
+        _ = self._files
 
-    def _connect(self) -> None:
+    @cached_property
+    def _connected(self) -> tuple[Any, str]:
+        """The file system and the path of the folder in it."""
         if self.is_local:
-            self._files = import_module("fsspec.implementations.local").LocalFileSystem()
-            self._root = os.path.abspath(self.root)
-        else:
-            self._files, self._root = connect(self.root)
+            return import_module("fsspec.implementations.local").LocalFileSystem(), os.path.abspath(self.root)
+        return connect(self.root)
+
+    @property
+    def _files(self) -> Any:
+        return self._connected[0]
+
+    @property
+    def _root(self) -> str:
+        return self._connected[1]
 
     def __getstate__(self) -> dict[str, object]:
-        """Other processes make their own connection."""
+        """Other processes make their own connection, at the first use."""
         return {"root": self.root, "is_local": self.is_local}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        vars(self).update(state)
-        self._connect()
 
     def locked(self) -> AbstractContextManager[None]:
         """Keeps other processes out of a folder on disk, and creates it; object storage has no locks."""
