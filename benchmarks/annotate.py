@@ -18,6 +18,7 @@ from benchmarks.report import Row, cpu_s, single, write
 from tavlo_pl.annotate.project import Project
 from tavlo_pl.annotate.propose import ProposalOptions, propose_all
 from tavlo_pl.commands.data_index import index
+from tavlo_pl.data.index import Index
 from tavlo_pl.data.synthetic.write import SyntheticJob, write_job
 from tavlo_pl.engine.local import LocalEngine
 
@@ -35,11 +36,11 @@ def link_clips(folder: Path, clips: int) -> list[Path]:
     return videos
 
 
-def propose_each(project: Project) -> list[float]:
+def propose_each(project: Project, clips: Index) -> list[float]:
     """CPU seconds of the proposals of each clip."""
     taken_s: list[float] = []
     before_s = time.process_time()
-    for _, reason in propose_all(project, ProposalOptions(), LocalEngine(1)):
+    for _, reason in propose_all(project, clips, ProposalOptions(), LocalEngine(1)):
         assert not reason, reason
         now_s = time.process_time()
         taken_s.append(now_s - before_s)
@@ -59,7 +60,7 @@ def main(clips: int = 1000) -> None:
         project.claim(ProposalOptions())
         table = str(project.folder / "clips.parquet")
         selected_s = cpu_s(lambda: index(str(Path(place, "clips")), table, jobs=1)) / clips
-        proposed_s = propose_each(project)
+        proposed_s = propose_each(project, Index(table, split=None))
         assert len(proposed_s) == clips
         decoded_s = [cpu_s(partial(decode_all, video)) for video in videos]
     mean_s, decode_s = float(np.mean(proposed_s)), float(np.mean(decoded_s))

@@ -170,10 +170,10 @@ class TavloCLI(CheckedCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Writes heatmaps and overlay videos; videos are searched first, so that a mistake leaves no files."""
-        folder, videos = self.session.folder, self.datamodule.video_folder(self.session.folder)
-        about: dict[str, Any] = {"prepare": self.trainer.prepare, "folder": folder, "config": self.config[self.command]}
+        session, videos = self.session, self.datamodule.video_folder(self.session.place)
+        about: dict[str, Any] = {"folder": session.folder, "remote": session.remote, "prepare": self.trainer.prepare}
         about |= {"is_packaged": self.uses_packaged_checkpoint, "videos": videos, "found": videos.videos()}
-        self.session.run(partial(predict, **kwargs, **about), self.resolved)
+        session.run(partial(predict, **kwargs, **about, config=self.config[self.command]), self.resolved)
 
     def diagnose(self, **kwargs: Any) -> None:
         """Runs the probes and writes their report."""

@@ -73,6 +73,10 @@ class SlowMediaError(MediaError):
     """Reading the file took longer than the limit."""
 
 
+class UnreachableMediaError(MediaError):
+    """The file is at an address that cannot be read at present; the same command tries it again."""
+
+
 class RunFailedError(TavloError):
     """The input was valid and the run failed."""
 

@@ -23,7 +23,7 @@ from typing import Any
 from tavlo_pl.annotate.activity import Span
 from tavlo_pl.annotate.frames import FORMAT, FrameRecord, parse_frame
 from tavlo_pl.errors import AnnotationError, ConfigError, DatasetNotFoundError
-from tavlo_pl.io.atomic import write_text_atomic
+from tavlo_pl.io.output_folder import OutputFolder
 from tavlo_pl.io.parsing import brief, is_number, read_json
 
 PROJECT_FILE = "project.json"
@@ -160,16 +160,7 @@ class Project:
         Raises:
             ConfigError: the folder contains something else, or proposals made with other options.
         """
-        path = self.folder / PROJECT_FILE
-        text = json.dumps({"format": FORMAT, "options": asdict(options)}, indent=1) + "\n"
-        if path.is_file():
-            if path.read_text(encoding="utf-8", errors="replace") != text:
-                raise ConfigError(f"{self.folder} has proposals of other options ({path}); choose another --out")
-            return
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            raise ConfigError(f"{self.folder} is not empty and has no {PROJECT_FILE}; choose another --out")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_text_atomic(path, text)
+        claim(OutputFolder(self.folder), options)
 
     def clips(self) -> list[str]:
         """Names of the clips with proposals, sorted."""
@@ -187,6 +178,26 @@ class Project:
     def all_proposals(self) -> Iterator[ClipProposals]:
         """The proposals of all clips, sorted by name."""
         return (self.proposals(clip) for clip in self.clips())
+
+
+def claim(folder: OutputFolder, options: Any) -> None:
+    """Stores the options of a new project; see `Project.claim`.
+
+    Args:
+        folder: of the project, which may be in object storage.
+        options: a dataclass.
+    """
+    text = json.dumps({"format": FORMAT, "options": asdict(options)}, indent=1) + "\n"
+    if folder.exists(PROJECT_FILE):
+        if folder.read(PROJECT_FILE).decode("utf-8", "replace") != text:
+            raise ConfigError(
+                f"{folder.root} has proposals of other options ({folder.path(PROJECT_FILE)}); choose another --out"
+            )
+        return
+    if folder.names():
+        raise ConfigError(f"{folder.root} is not empty and has no {PROJECT_FILE}; choose another --out")
+    with folder.new_file(PROJECT_FILE) as path:
+        path.write_text(text, encoding="utf-8")
 
 
 def parse_proposals(record: Any, clip: str, where: str) -> ClipProposals:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -28,6 +29,8 @@ from tavlo_pl.engine.base import Engine
 from tavlo_pl.errors import ConfigError, MediaError
 from tavlo_pl.io import hub
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
+from tavlo_pl.io.output_folder import OutputFolder
+from tavlo_pl.io.remote import on_disk, staging
 from tavlo_pl.predict.checkpoint import load_localizer, packaged_checkpoint
 from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.localizer import Localizer
@@ -117,13 +120,17 @@ def load_proposers(options: ProposalOptions, device: str | None) -> Proposers:
     )
 
 
-def propose_all(project: Project, options: ProposalOptions, engine: Engine) -> Iterator[tuple[str, str]]:
-    """Writes the proposals of all clips of the project's index that have none.
+def propose_all(
+    project: Project, index: Index, options: ProposalOptions, engine: Engine, remote: OutputFolder | None = None
+) -> Iterator[tuple[str, str]]:
+    """Writes the proposals of all clips of an index that have none.
 
     Args:
-        project: whose ``clips.parquet`` lists the clips.
+        project: where they are written.
+        index: the clips.
         options: how proposals are made.
         engine: works on the clips; each of its processes loads the models.
+        remote: the project in object storage, in place of `project`.
 
     Yields:
         The name of a finished clip, and the reason if it failed, in any order.
@@ -132,15 +139,17 @@ def propose_all(project: Project, options: ProposalOptions, engine: Engine) -> I
         ConfigError: clips are in compressed archives, or a model cannot be used.
         RunFailedError: a process died.
     """
-    source = Index(str(project.folder / "clips.parquet"), split=None)
-    source.check_spec(1, 0.0)
+    index.check_spec(1, 0.0)
+    there = remote.sizes().keys() if remote is not None else ()
     missing = []
-    for clip in source.clips():
-        if project.proposals_path(clip.sample_id).is_file():
+    for clip in index.clips():
+        path = project.proposals_path(clip.sample_id)
+        if path.is_file() if remote is None else path.relative_to(project.folder).as_posix() in there:
             yield clip.sample_id, ""
         else:
             missing.append(clip)
-    propose_one = partial(propose_clip, project, options, engine.task_device)
+    target = project if remote is None else remote
+    propose_one = partial(propose_clip, target, options, engine.task_device)
     yield from engine.map(propose_one, missing, in_order=False, begin=use_one_thread)
 
 
@@ -150,12 +159,12 @@ def use_one_thread() -> None:
 
 
 def propose_clip(
-    project: Project, options: ProposalOptions, device: Callable[[], str | None], clip: Clip
+    project: Project | OutputFolder, options: ProposalOptions, device: Callable[[], str | None], clip: Clip
 ) -> tuple[str, str]:
     """Writes the proposals of one clip.
 
     Args:
-        project: the files of the project.
+        project: the files of the project; a folder in object storage gets them when all of the clip are complete.
         options: how proposals are made.
         device: returns the device of the checkpoint's model, None for a GPU if there is one.
         clip: the clip.
@@ -163,6 +172,13 @@ def propose_clip(
     Returns:
         Its name, and the reason if it cannot be read.
     """
+    if isinstance(project, OutputFolder):
+        with staging(project.root) as folder:
+            own = Project(folder)
+            name, reason = propose_clip(own, options, device, clip)
+            if not reason:
+                project.put_all(folder, last=[own.proposals_path(name).relative_to(folder).as_posix()])
+            return name, reason.replace(str(own.video(name)), clip.where)
     try:
         _link_video(project.video(clip.sample_id), clip)
         models = load_proposers(options, device())
@@ -177,7 +193,7 @@ def propose_clip(
 
 
 def _link_video(path: Path, clip: Clip) -> None:
-    """Makes the video available under AVATAR's name: a link, or a copy of a video in an archive."""
+    """Makes the video available under AVATAR's name: a link, or a copy of a video in an archive or at an address."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,6 +201,10 @@ def _link_video(path: Path, clip: Clip) -> None:
     if isinstance(file, media.MemoryFile):
         with atomic_path(path) as part:
             part.write_bytes(file.content)
+        return
+    if isinstance(file, media.RemoteFile):
+        with on_disk(file) as local, atomic_path(path) as part:
+            shutil.copyfile(local, part)
         return
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """``tavlo annotate propose``: frames and instances that a person decides about."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ from tavlo_pl.annotate.activity import Activity
 from tavlo_pl.commands.data_index import write_table
 from tavlo_pl.engine.options import DEFAULT_RAY, EngineName, RayOptions, make_engine
 from tavlo_pl.errors import RunFailedError
+from tavlo_pl.io.output_folder import OutputFolder
+from tavlo_pl.io.remote import staging
 
 REASONS_SHOWN = 3
+TABLE = "proposals.parquet"
 DEFAULT_ACTIVITY = Activity()
 
 
@@ -39,8 +43,8 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of the models
     Clips are selected as by tavlo data index. A killed run resumes; a clip that cannot be read stops no other.
 
     Args:
-        root: folder, tar archive or video; several as "[a, b]".
-        out: folder of the project.
+        root: folder, tar archive or video, or addresses of them; several as "[a, b]".
+        out: folder of the project, or its address in object storage.
         jobs: processes of the local engine; each loads the models.
         activity: when audio counts as active.
         frames_per_region: maximum number of frames of a region, the sharpest first.
@@ -65,7 +69,7 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of the models
         CheckpointError: a model cannot be read.
         RunFailedError: some clips cannot be read; all others have their proposals.
     """
-    from tavlo_pl.annotate.project import Project
+    from tavlo_pl.annotate.project import Project, claim
     from tavlo_pl.annotate.propose import ProposalOptions, load_proposers, propose_all
     from tavlo_pl.annotate.table import write_proposals
     from tavlo_pl.data.index import Index
@@ -77,18 +81,23 @@ def propose(  # noqa: PLR0913, PLR0917  # the options of the models
     failed = {}
     with make_engine(engine, jobs, ray) as chosen:
         load_proposers(options, None)  # a wrong option is reported before the videos are opened
-        project = Project(Path(out))
-        project.claim(options)
-        table = str(project.folder / "clips.parquet")
-        write_table(chosen, root, table, **selection)
-        total = len(Index(table, split=None).clips())
-        for clip, reason in tqdm(propose_all(project, options, chosen), "clips", total, unit="clip"):
+        folder = OutputFolder(out)
+        claim(folder, options)
+        write_table(chosen, root, folder.path("clips.parquet"), **selection)
+        index = Index(folder.path("clips.parquet"), split=None, root=root)
+        total = len(index.clips())
+        project, remote = Project(Path(folder.root)), None if folder.is_local else folder
+        for clip, reason in tqdm(propose_all(project, index, options, chosen, remote), "clips", total, unit="clip"):
             if reason:
                 failed[clip] = reason
                 tqdm.write(reason)
-    path = project.folder / "proposals.parquet"
-    frames = write_proposals(project, path)
-    print(f"proposals: {frames:,} frames of {total - len(failed):,} clips in {path}")
+    with nullcontext(project.folder) if folder.is_local else staging(folder.root) as local:
+        if not folder.is_local:
+            folder.fetch((name for name in folder.sizes() if name.startswith("proposals/")), local)
+        frames = write_proposals(Project(local), local / TABLE)
+        if not folder.is_local:
+            folder.put(local / TABLE, TABLE)
+    print(f"proposals: {frames:,} frames of {total - len(failed):,} clips in {folder.path(TABLE)}")
     if failed:
         reasons = "; ".join(list(failed.values())[:REASONS_SHOWN])
         raise RunFailedError(f"{len(failed)} of {total} clips cannot be read, all others have proposals: {reasons}")

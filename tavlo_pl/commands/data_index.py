@@ -1,8 +1,10 @@
 """``tavlo data index``: one table of all clips of a data set, with the reason for each that is left out."""
 
 import json
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,16 @@ from tavlo_pl.data.media.archive import is_archive
 from tavlo_pl.data.video_files import LeftOut
 from tavlo_pl.engine.base import Engine
 from tavlo_pl.engine.options import DEFAULT_RAY, EngineName, RayOptions, make_engine
-from tavlo_pl.errors import ConfigError
+from tavlo_pl.errors import ConfigError, TavloError
 from tavlo_pl.io.locking import exclusive_folder
+from tavlo_pl.io.output_folder import OutputFolder
+from tavlo_pl.io.remote import is_address, link_of, plain, staging
 from tavlo_pl.viz.table import Table
 
 UNLABELLED = "(no label)"
+
+SAVE_S = 60.0
+"""Interval at which the results of an unfinished run are copied to object storage."""
 
 
 def index(
@@ -41,7 +48,8 @@ def index(
 
     Args:
         root: folder, tar archive or video; several as "[a, b]". Archives in folders are looked into, links followed.
-        out: the table, a Parquet file.
+            Also addresses of folders and videos in object storage (s3://bucket/videos, by fsspec).
+        out: the table, a Parquet file; or its address.
         jobs: processes of the local engine that open files.
         engine: where files are opened: local (this machine) or ray (a Ray cluster, extra [ray]).
         ray: options of the engine ray.
@@ -52,6 +60,7 @@ def index(
             the same table.
         DatasetNotFoundError: a folder or a list is not there, or there is no video.
         AnnotationError: a list cannot be read, or the file at out is no index.
+        RunFailedError: object storage cannot be reached.
     """
     with make_engine(engine, jobs, ray) as chosen:
         write_table(chosen, root, out, **selection)
@@ -98,23 +107,69 @@ def write_table(
     table = {key: (label, split) for key, label, split in read_table(Path(csv))} if csv is not None else None
     lists = {name: set(read_listing(Path(name), "test").clips) for name in _several(held_out)}
     wanted = read_ids(Path(ids)) if ids is not None else None
-    path = Path(out)
     left_out = LeftOut()
     files = find_files(_several(root), left_out)
-    packed = any(is_archive(Path(file.path)) for file in files)
+    packed = any(is_archive(Path(file.path)) for file in files if not is_address(file.path))
     accept = Filter(min_frames, max_frames, duration_s, width, height)
     options = {"filter": vars(accept), "csv": csv, "held_out": held_out, "ids": ids, "draw": draw, "seed": seed}
-    with exclusive_folder(path.parent, f".{path.name}.lock"):
+    with _local_table(plain(out)) as (path, save):
         known = read_probed(path) if path.is_file() else ()
-        with Journal(path.with_name(path.name + ".journal"), known) as journal:
-            probed = probe_files(files, journal, engine)
-            videos = list(tqdm(probed, "videos", None if packed else len(files), unit="video"))
+        with Journal(journal_of(path), known) as journal:
+            videos = []
+            for row in tqdm(
+                probe_files(files, journal, engine), "videos", None if packed else len(files), unit="video"
+            ):
+                videos.append(row)
+                save()
         rows = make_rows(videos, accept, table, lists, wanted, draw, seed)
         write_index(path, rows, {"tavlo data index": json.dumps(options)})
         journal.remove()
     tables = [_categories(rows), _reasons(rows, table)]
     others = f"\n\nfiles: {left_out}" if left_out.reasons else ""
-    print("\n" + "\n\n".join(each.to_text() for each in tables) + f"{others}\n\nindex: {path}")
+    print("\n" + "\n\n".join(each.to_text() for each in tables) + f"{others}\n\nindex: {plain(out)}")
+
+
+@contextmanager
+def _local_table(out: str) -> Iterator[tuple[Path, Callable[[], object]]]:
+    """Yields the path at which a table and its journal are, and a function to call after each result.
+
+    Those of an address are in a temporary folder: they are copied there at the start, the journal is copied back every
+    `SAVE_S` and after an error, and the table at the end.
+    """
+    if not is_address(out):
+        path = Path(out)
+        with exclusive_folder(path.parent, f".{path.name}.lock"):
+            yield path, lambda: None
+        return
+    name = link_of(out).rpartition("/")[2]
+    folder = OutputFolder(out.replace(link_of(out), link_of(out)[: -len(name)], 1))
+    with staging(folder.root.rstrip("/")) as local:
+        path = local / name
+        journal = journal_of(path)
+        folder.fetch([each for each in (path.name, journal.name) if folder.exists(each)], local)
+        journal.touch()
+        folder.put(journal, journal.name)  # an error of the address ends the command before the work
+        saved_s = time.monotonic()
+
+        def save(after_s: float = SAVE_S) -> None:
+            nonlocal saved_s
+            if time.monotonic() - saved_s >= after_s:
+                folder.put(journal, journal.name)
+                saved_s = time.monotonic()
+
+        try:
+            yield path, save
+        except BaseException:
+            with suppress(TavloError):  # the error of the run is the one to report
+                save(0)
+            raise
+        folder.put(path, path.name)
+        folder.remove(journal.name)
+
+
+def journal_of(path: Path) -> Path:
+    """Path of the results of an unfinished run, beside the table."""
+    return path.with_name(path.name + ".journal")
 
 
 def _several(names: str | list[str] | None) -> list[str]:

@@ -13,6 +13,7 @@ from tavlo_pl.engine.base import Engine
 from tavlo_pl.engine.local import LocalEngine
 from tavlo_pl.engine.options import DEFAULT_RAY, EngineName, RayOptions, make_engine
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.io.remote import is_address, plain
 
 FEATURES = "features"
 """Folder of the features, in that of the shards."""
@@ -68,8 +69,9 @@ def shard(  # noqa: PLR0913, PLR0917  # the options of the command
     """
     if clips_per_shard < 1 or not 0 <= max_bad_share <= 1:
         raise ConfigError("shards need --clips_per_shard of at least 1, and --max_bad_share from 0 to 1.")
+    out = plain(out)
     if features.model is not None:
-        if "://" in out:
+        if is_address(out):
             raise ConfigError(f"--features.model needs shards in a folder, not at {out}.")
         load_encoders(features, str(Path(out) / FEATURES))  # an error of theirs ends the command before the work
     set_limits(limits)

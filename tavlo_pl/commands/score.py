@@ -212,7 +212,8 @@ def _sample_maps(samples: list["ScoredSample"], loader: "ScoreLoader", protocol:
 
     kept = {name: np.concatenate(parts) for name, parts in loader.kept.items()}
     paths = {sample.number: sample.clip.path for sample in samples}
-    found = {number: str(path.absolute()) if path.is_file() else "" for number, path in paths.items()}
+    local = {number: path for number, path in paths.items() if isinstance(path, Path) and path.is_file()}
+    found = {number: str(local[number].absolute()) if number in local else "" for number in paths}
     number = np.arange(len(samples))
     return SampleMaps(
         sample_id=np.array([sample.name for sample in samples]),

@@ -7,7 +7,8 @@ from tavlo_pl.config.security import PACKAGES
 RUN_OPTIONS: dict[str, dict[str, Any]] = {
     "out": {
         "type": str | None,
-        "help": "Run folder. Default: runs/<config>/<time>, or <command> in the run folder of the checkpoint.",
+        "help": "Run folder. Default: runs/<config>/<time>, or <command> in the run folder of the checkpoint. "
+        "predict: also an address (s3://bucket/found, by fsspec).",
     },
     "monitor": {
         "type": str | None,

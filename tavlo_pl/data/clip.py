@@ -16,6 +16,7 @@ from tavlo_pl.data import media, segments
 from tavlo_pl.data.annotations import AnnotatedFrame
 from tavlo_pl.data.media import archive
 from tavlo_pl.errors import CorruptMediaError
+from tavlo_pl.io.remote import VideoPath
 from tavlo_pl.io.timeout import time_limit
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class Clip:
 
     Args:
         sample_id: the key of everything that is written for the clip.
-        path: the video file, or the tar archive that holds it.
+        path: the video file, which may be at an address, or the tar archive that holds it.
         start_s: start of the span on the file's clock.
         annotations: annotated frames, ascending by number.
         cross_event: whether the sounding source changes inside the clip.
@@ -36,7 +37,7 @@ class Clip:
     """
 
     sample_id: str
-    path: Path
+    path: VideoPath
     start_s: float = 0.0
     annotations: tuple[AnnotatedFrame, ...] = ()
     cross_event: bool = False
@@ -50,10 +51,15 @@ class Clip:
         Raises:
             MediaError: the archive cannot be read, or is compressed and has no random access.
         """
-        if self.member is None:
+        if self.member is None or self.archive is None:
             return self.path
         with time_limit(self.where):
-            return archive.read_member(self.path, self.member)
+            return archive.read_member(self.archive, self.member)
+
+    @property
+    def archive(self) -> Path | None:
+        """The tar archive that holds the video; None for a file of its own. Archives at addresses are not read."""
+        return self.path if self.member is not None and isinstance(self.path, Path) else None
 
     @property
     def where(self) -> str:
@@ -184,7 +190,7 @@ def fingerprint(clips: Sequence[Clip]) -> dict[str, Any]:
 
 def _facts(clip: Clip) -> str:
     try:
-        size = os.stat(clip.path).st_size
+        size = os.stat(clip.path).st_size if isinstance(clip.path, Path) else clip.path.size
     except OSError:
         size = None
     return repr((clip.sample_id, clip.member, clip.start_s, size, clip.annotations))

@@ -52,7 +52,8 @@ class ClipDataModule(LightningDataModule):
         train: training clips.
         val: validation clips; without them ``fit`` does not validate.
         test: test clips.
-        root: folder, file or glob pattern of the videos to predict, or a list of them.
+        root: folder, file or glob pattern of the videos to predict, or its address in object storage, or a list of
+            them.
         clip: the clip format; it is stored with checkpoints and used by prediction too.
         augment: the transforms of training clips.
         batch_size: clips of a batch on one process.
@@ -180,11 +181,11 @@ class ClipDataModule(LightningDataModule):
             raise ConfigError("--size original needs test clips: set data.test.")
         return original_size(frame for clip in source.clips() for frame in clip.annotations)
 
-    def video_folder(self, out: Path | None = None) -> VideoFolder:
+    def video_folder(self, out: str | Path | None = None) -> VideoFolder:
         """The videos to predict.
 
         Args:
-            out: output folder, whose videos are left out.
+            out: output folder or its address, whose videos are left out.
 
         Raises:
             ConfigError: ``root`` is not set.

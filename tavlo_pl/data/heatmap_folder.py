@@ -158,8 +158,9 @@ class HeatmapFolder:
             middle = np.array([len(times_s) // 2])
             return ONE_MAP._replace(first=middle, second=middle)
         time_s = self.time_s(sample)
-        if time_s is None and sample.clip.path.is_file():
-            self._video = (sample.clip.path, media.frame_times(sample.clip.path))
+        video = sample.clip.path
+        if time_s is None and isinstance(video, Path) and video.is_file():
+            self._video = (video, media.frame_times(video))
             time_s = self.time_s(sample)
         if time_s is None:
             raise PredictionError(

@@ -9,14 +9,17 @@ from pathlib import Path
 
 from tavlo_pl.data.clip_ids import ClipKey, clip_key
 from tavlo_pl.data.media.archive import is_archive
-from tavlo_pl.data.media.recognise import is_hidden, is_unfinished, is_video
+from tavlo_pl.data.media.recognise import has_video_suffix, is_hidden, is_unfinished, is_video
 from tavlo_pl.errors import DatasetNotFoundError, MediaError
+from tavlo_pl.io import remote
+from tavlo_pl.io.remote import RemoteFile, VideoPath
 from tavlo_pl.io.walk import walk_files
 
 log = logging.getLogger(__name__)
 
 NO_VIDEO = "no video"
 BAD_NAME = "name not in UTF-8"
+OVERLAY_VIDEO = "overlay video of tavlo predict"
 SUFFIXES_SHOWN = 5
 """Maximum number of suffixes that a note names."""
 
@@ -33,7 +36,7 @@ class LeftOut:
     reasons: Counter[str] = field(default_factory=Counter)
     suffixes: Counter[str] = field(default_factory=Counter)
 
-    def add(self, path: Path, reason: str) -> None:
+    def add(self, path: VideoPath, reason: str) -> None:
         """Counts a file or folder."""
         self.reasons[reason] += 1
         if reason == NO_VIDEO:
@@ -85,6 +88,43 @@ def select_videos(
             yield path
 
 
+def find_remote_videos(address: str, left_out: LeftOut, out: str | None = None) -> list[RemoteFile]:
+    """The videos at an address, sorted; no file is opened, so that videos are recognised by their suffix alone.
+
+    Args:
+        address: of a folder, a pattern, or a file, which may have any name.
+        left_out: all others are counted there.
+        out: address of an output folder, whose files are neither returned nor counted.
+
+    Raises:
+        ConfigError: see `remote.connect`.
+        RunFailedError: the file system cannot be reached.
+    """
+    found = remote.find(address)
+    if [file.address for file in found] == [address]:
+        return found
+    names = {remote.link_of(file.address) for file in found}
+    folder = remote.link_of(address).rstrip("/")
+    kept = []
+    for file in found:
+        if out is not None and remote.is_below(file.address, out):
+            continue
+        link = remote.link_of(file.address)
+        if any(part.startswith(".") for part in link.split("/")[folder.count("/") :]):
+            reason = "hidden"
+        elif is_unfinished(file.name):
+            reason = "unfinished download"
+        elif f"{link.removesuffix('.mp4')}.sources.json" in names:
+            reason = OVERLAY_VIDEO
+        else:
+            reason = "" if has_video_suffix(file.name) else NO_VIDEO
+        if reason:
+            left_out.add(file, reason)
+        else:
+            kept.append(file)
+    return kept
+
+
 def why_left_out(path: Path) -> str:
     """The reason why a path is no video to read; empty for a video."""
     if is_hidden(path.name):
@@ -119,7 +159,8 @@ def video_files(root: Path, left_out: LeftOut | None = None) -> list[Path]:
         DatasetNotFoundError: no such folder.
     """
     if not root.is_dir():
-        raise DatasetNotFoundError(f"{root}: no such folder; expected videos <id>_<start>.mp4 in it.")
+        advice = "; videos at an address are read by an index (tavlo data index)" if ":/" in str(root) else ""
+        raise DatasetNotFoundError(f"{root}: no such folder; expected videos <id>_<start>.mp4 in it{advice}.")
     counted = LeftOut() if left_out is None else left_out
     found = sorted(find_videos(root, counted))
     for path in found:

@@ -13,6 +13,7 @@ from typing_extensions import override
 from tavlo_pl.data import media
 from tavlo_pl.data.heatmap_avatar import FRAME_STRIDE, HEATMAPS
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
+from tavlo_pl.io.output_folder import OutputFolder
 from tavlo_pl.metrics.functional.in_time import blend_in_time
 from tavlo_pl.predict.folder import PredictionFolder, PredictOptions, checked_name
 from tavlo_pl.predict.sources import Localization, source_text
@@ -31,10 +32,13 @@ class AvatarPredictionFolder(PredictionFolder):
         path: the folder.
         options: the layout has no overlay videos.
         made_with: see `PredictionFolder`.
+        remote: see `PredictionFolder`.
     """
 
-    def __init__(self, path: Path, options: PredictOptions, made_with: Mapping[str, Any]) -> None:
-        super().__init__(path, replace(options, overlay_videos=False), made_with)
+    def __init__(
+        self, path: Path, options: PredictOptions, made_with: Mapping[str, Any], remote: OutputFolder | None = None
+    ) -> None:
+        super().__init__(path, replace(options, overlay_videos=False), made_with, remote)
 
     @override
     def files(self, sample_id: str) -> list[Path]:

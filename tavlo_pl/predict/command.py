@@ -11,6 +11,8 @@ from tavlo_pl.data import media
 from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.datasets.folder import VideoFolder
 from tavlo_pl.engine.options import RayOptions, make_engine
+from tavlo_pl.io.output_folder import OutputFolder
+from tavlo_pl.io.remote import VideoPath
 from tavlo_pl.models.base import AVLocalizer
 from tavlo_pl.predict.avatar_folder import AvatarPredictionFolder
 from tavlo_pl.predict.checkpoint import NO_THRESHOLD, packaged_checkpoint_note, read_checkpoint, threshold_of
@@ -29,8 +31,9 @@ def predict(
     *,
     prepare: Callable[[AVLocalizer, str | None], torch.device],
     folder: Path,
+    remote: OutputFolder | None,
     videos: VideoFolder,
-    found: Sequence[tuple[str, Path]],
+    found: Sequence[tuple[str, VideoPath]],
     config: Mapping[str, Any],
     is_packaged: bool,
 ) -> None:
@@ -42,6 +45,7 @@ def predict(
         ckpt_path: checkpoint with the weights and the threshold; None for random weights.
         prepare: loads the checkpoint into the model and returns the device; called if a video is left to write.
         folder: where the files go.
+        remote: the output folder in object storage, where the files of ``folder`` go.
         videos: where the videos are searched; its notes are printed.
         found: the videos to localize.
         config: the parsed command line: ``trainer``, ``overwrite`` and the options of `PredictOptions` and
@@ -67,7 +71,7 @@ def predict(
 
     has_bar = config["trainer"]["enable_progress_bar"] is not False
     made_folder = AvatarPredictionFolder if options.layout == "avatar" else PredictionFolder
-    predictions = made_folder(folder, options, made_with)
+    predictions = made_folder(folder, options, made_with, remote)
     for line in videos.notes():
         print(line, flush=True)
     if config["engine"] == "local":

@@ -4,10 +4,10 @@ import errno
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from tavlo_pl import env
 from tavlo_pl.errors import MediaError, TavloError
+from tavlo_pl.io.remote import VideoPath
 from tavlo_pl.io.tracebacks import is_lack_of_memory
 
 ENDS_RUN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -15,7 +15,7 @@ ENDS_RUN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @contextmanager
-def as_media_error(path: Path) -> Iterator[None]:
+def as_media_error(path: VideoPath) -> Iterator[None]:
     """Converts whatever the work on a video raises to a `MediaError` that names the file.
 
     Errors that concern the whole run keep their class: a full or read-only disk, and mistakes of the user such as a

@@ -1,8 +1,9 @@
 """The output folder of ``tavlo predict``: the files of a video, and whether it is finished."""
 
+import copy
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from tavlo_pl.data.heatmap_folder import in_pieces
 from tavlo_pl.data.sample_names import NAME_BYTES, is_valid_name
 from tavlo_pl.errors import AnnotationError, ConfigError
 from tavlo_pl.io.atomic import atomic_path, write_text_atomic
+from tavlo_pl.io.output_folder import OutputFolder
 from tavlo_pl.io.parsing import read_json
+from tavlo_pl.io.remote import VideoPath, staging
 from tavlo_pl.predict.attention import write_attention
 from tavlo_pl.predict.checks import Aspect, check_options
 from tavlo_pl.predict.gallery import write_gallery
@@ -77,11 +80,17 @@ class PredictionFolder:
         options: determine which files a finished video has.
         made_with: checkpoint and everything else that determines the heatmaps. It is stored in ``<id>.sources.json``; a
             video with other values is not finished.
+        remote: the output folder in object storage; ``path`` is then a temporary folder, from which the files of a
+            video are uploaded when all of them are complete.
     """
 
-    def __init__(self, path: Path, options: PredictOptions, made_with: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, options: PredictOptions, made_with: Mapping[str, Any], remote: OutputFolder | None = None
+    ) -> None:
         self.path = path
         self.options = options
+        self.remote = remote
+        self.sizes: dict[str, int] = {}
         stored: dict[str, Any] = {"maps_per_second": options.maps_per_second, "aspect": options.aspect}
         stored |= {"box": options.box, "spectrogram": options.spectrogram} if options.overlay_videos else {}
         self.made_with = {**made_with, **stored}
@@ -99,7 +108,57 @@ class PredictionFolder:
         suffixes = [".npz", ".jpg", *([".mp4"] if self.options.overlay_videos else []), ".sources.json"]
         return [self.file(sample_id, suffix) for suffix in suffixes]
 
-    def is_finished(self, sample_id: str, video: Path) -> bool:
+    def fetch(self, changed: Iterable[str] = ()) -> None:
+        """Lists a folder in object storage, and copies the files by which videos are finished to this machine.
+
+        Args:
+            changed: names of the videos whose files were uploaded since the last call.
+        """
+        if self.remote is not None:
+            for sample_id in changed:
+                self.files(sample_id)[-1].unlink(missing_ok=True)
+            self.sizes = self.remote.sizes()
+            self.remote.fetch((name for name in self.sizes if name.endswith(".json")), self.path)
+
+    @contextmanager
+    def here(self) -> Iterator["PredictionFolder"]:
+        """The folder for the work of this process: itself; for object storage with a temporary folder of its own."""
+        if self.remote is None:
+            yield self
+            return
+        with staging(self.remote.root) as path:
+            own = copy.copy(self)
+            own.path = path
+            yield own
+
+    def publish(self, sample_id: str) -> None:
+        """Uploads the files of a video to object storage, the heatmaps last, and removes them here."""
+        if self.remote is None:
+            return
+        files = self.files(sample_id)
+        extras = [path for path in self.path.iterdir() if path.name.startswith(f"{sample_id}.") and path not in files]
+        if self._name(files[0]) in self.sizes:
+            self.remote.remove(self._name(files[0]))
+        for path in [*(path for path in extras if path.suffix != ".part"), *reversed(files)]:
+            self.remote.put(path, self._name(path))
+            path.unlink()
+
+    def is_file(self, path: Path) -> bool:
+        """Whether a file of the folder exists, here or in object storage."""
+        return path.is_file() if self.remote is None else self._name(path) in self.sizes
+
+    def place(self, path: Path) -> str:
+        """The path or address of a file of the folder."""
+        return str(path) if self.remote is None else self.remote.path(self._name(path))
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.path).as_posix()
+
+    def _is_whole(self, path: Path) -> bool:
+        """`is_whole`; object stores write a file completely or not at all."""
+        return is_whole(path) if self.remote is None else self.sizes[self._name(path)] > 0
+
+    def is_finished(self, sample_id: str, video: VideoPath) -> bool:
         """Returns whether all files are complete and were made of this very file with the same checkpoint and options.
 
         A video that was finished with an overlay video is also finished without.
@@ -109,7 +168,7 @@ class PredictionFolder:
             video: the file, compared by size, time and fingerprint.
         """
         *others, sources = self.files(sample_id)
-        if not all(path.is_file() for path in [*others, sources]) or not all(map(is_whole, others)):
+        if not all(map(self.is_file, [*others, sources])) or not all(map(self._is_whole, others)):
             return False
         stored = _read_sources(sources)
         made_with = stored.get("made_with")
@@ -118,7 +177,7 @@ class PredictionFolder:
         )
         return is_equal and is_same_source(stored.get("source"), video)
 
-    def check(self, videos: Sequence[tuple[str, Path]]) -> None:
+    def check(self, videos: Sequence[tuple[str, VideoPath]]) -> None:
         """Checks that no file of another origin is replaced, in particular no video by its own overlay video.
 
         Raises:
@@ -126,10 +185,12 @@ class PredictionFolder:
         """
         for sample_id, video in videos:
             archive, *others, sources = self.files(sample_id)
-            is_own = archive.is_file() or sources.is_file()
+            is_own = self.is_file(archive) or self.is_file(sources)
             for path in [*others, sources]:
-                if path.is_file() and (not is_own or is_same_path(path, video)):
-                    raise ConfigError(f"{path} was not written by tavlo and would be replaced; give another --out")
+                if self.is_file(path) and (not is_own or self._is_same(path, video)):
+                    raise ConfigError(
+                        f"{self.place(path)} was not written by tavlo and would be replaced; give another --out"
+                    )
 
     def write(self, found: Localization, source: Mapping[str, Any], advance: Callable[[float], object]) -> None:
         """Writes the files of one video: first beside their place, then all are renamed, the heatmaps last.
@@ -151,8 +212,18 @@ class PredictionFolder:
                 write_overlay_video(found, path, self.options.box, self.options.spectrogram, advance)
             write_text_atomic(sources, found.to_json(self.made_with, source))
             earlier = self.file(found.sample_id, ".mp4")
-            if not overlay and is_overlay_video(earlier) and not is_same_path(earlier, found.path):
-                earlier.unlink()  # it shows other heatmaps
+            if not overlay and not self._is_same(earlier, found.path):
+                self._remove_overlay(earlier)  # it shows other heatmaps
+
+    def _remove_overlay(self, path: Path) -> None:
+        if self.remote is None and is_overlay_video(path):
+            path.unlink()
+        elif self.remote is not None and {self._name(path), f"{path.stem}.sources.json"} <= self.sizes.keys():
+            self.remote.remove(self._name(path))
+
+    def _is_same(self, path: Path, video: VideoPath) -> bool:
+        """Whether a file of the folder is the video itself."""
+        return self.place(path) == str(video) or (isinstance(video, Path) and is_same_path(path, video))
 
     @contextmanager
     def new_files(self, sample_id: str) -> Iterator[list[Path]]:
@@ -181,9 +252,12 @@ class PredictionFolder:
         """Writes the page of all finished videos.
 
         Returns:
-            Its path; None if the layout has no page.
+            Its path on this machine; None if the layout has no page.
         """
-        return write_gallery(self.path)
+        page = write_gallery(self.path, self.is_file)
+        if self.remote is not None:
+            self.remote.put(page, page.name)
+        return page
 
     def write_attention(self, model: Model, windows: ModelWindows) -> None:
         """Writes the attention of windows of a video."""

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,16 +83,17 @@ class Card(NamedTuple):
     heard: list[Heard]
 
 
-def write_gallery(folder: Path) -> Path:
+def write_gallery(folder: Path, is_file: Callable[[Path], bool] = Path.is_file) -> Path:
     """Writes ``index.html`` with all finished videos of a folder, in descending order of the highest score.
 
     Args:
         folder: written by ``tavlo predict``.
+        is_file: whether a file of the folder exists.
 
     Returns:
         Path of the page.
     """
-    cards = [card for path in folder.glob("*.sources.json") if (card := _read_card(path)) is not None]
+    cards = [card for path in folder.glob("*.sources.json") if (card := _read_card(path, is_file)) is not None]
     cards.sort(key=lambda card: (-card.facts["score"], card.facts["sample_id"]))
     notes = sorted({note for card in cards if (note := card.facts["made_with"].get("note"))})
     notes.append(NO_THRESHOLD if any(card.facts["threshold"] is None for card in cards) else THRESHOLD)
@@ -109,10 +111,10 @@ def write_gallery(folder: Path) -> Path:
     return path
 
 
-def _read_card(path: Path) -> Card | None:
+def _read_card(path: Path, is_file: Callable[[Path], bool]) -> Card | None:
     """The card of a ``sources.json``; None if it is of another program, or its heatmaps are not complete."""
     name = path.name.removesuffix(".sources.json")
-    if not path.with_name(f"{name}.npz").is_file():
+    if not is_file(path.with_name(f"{name}.npz")):
         return None
     try:
         facts = read_json(path)
@@ -122,12 +124,12 @@ def _read_card(path: Path) -> Card | None:
         if not all(map(math.isfinite, (*numbers.values(), share or 0.0))):
             return None
         texts = {field: str(facts[field]) for field in ("sample_id", "video")}
-        return _card(path.parent, name, {**facts, **numbers, **texts})
+        return _card(name, is_file(path.with_name(f"{name}.mp4")), {**facts, **numbers, **texts})
     except (AnnotationError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
         return None
 
 
-def _card(folder: Path, name: str, facts: dict[str, Any]) -> Card:
+def _card(name: str, is_video: bool, facts: dict[str, Any]) -> Card:
     steps, threshold = facts["steps"], facts["threshold"]
     end_s = max(facts["duration_s"], 1e-3)
     low = min(0.0, *(step["score"] for step in steps))  # 0..1 on all cards that have no negative score
@@ -139,7 +141,7 @@ def _card(folder: Path, name: str, facts: dict[str, Any]) -> Card:
     kept = steps[:: -(-len(steps) // CURVE_POINTS)]
     curve = " ".join(f"{CURVE_WIDTH * step['time_s'] / end_s:.1f},{y(step['score'])}" for step in kept)
     threshold_y = None if threshold is None else y(threshold)
-    is_video, status = (folder / f"{name}.mp4").is_file(), visible_status(steps, facts["visible_share"])
+    status = visible_status(steps, facts["visible_share"])
     return Card(name, is_video, facts, curve, threshold_y, status, heard_spans(steps, end_s))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 from tavlo_pl.data import media
 from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import CheckpointError, MediaError
+from tavlo_pl.io.remote import VideoPath
 from tavlo_pl.predict.checks import Aspect, check_options
 from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.frame_fit import FrameFit
@@ -101,7 +101,7 @@ class Localizer:
 
     def localize(
         self,
-        path: Path,
+        path: VideoPath,
         sample_id: str | None = None,
         maps_per_second: float | None = None,
         aspect: Aspect = "squash",
@@ -127,7 +127,7 @@ class Localizer:
 
     def localize_all(
         self,
-        videos: Iterable[tuple[str, Path]],
+        videos: Iterable[tuple[str, VideoPath]],
         maps_per_second: float | None = None,
         aspect: Aspect = "squash",
         advance: Callable[[float], object] = ignore_progress,
@@ -254,7 +254,7 @@ class _OpenVideo:
     """A video that is being localized, of which the first `num_read` windows were read."""
 
     sample_id: str
-    path: Path
+    path: VideoPath
     info: media.MediaInfo
     spec: ClipSpec
     plan: WindowPlan
@@ -272,7 +272,7 @@ class _OpenVideo:
 
     @classmethod
     def open(
-        cls, sample_id: str, path: Path, spec: ClipSpec, maps_per_second: float | None, aspect: Aspect
+        cls, sample_id: str, path: VideoPath, spec: ClipSpec, maps_per_second: float | None, aspect: Aspect
     ) -> "_OpenVideo":
         """Reads the headers of a file and plans its windows."""
         info = media.probe(path)
@@ -310,7 +310,7 @@ class _OpenVideo:
 class _FrameReader:
     """The frames of consecutive windows; each is decoded once and kept until no further window needs it."""
 
-    def __init__(self, path: Path, plan: WindowPlan, fit: FrameFit) -> None:
+    def __init__(self, path: VideoPath, plan: WindowPlan, fit: FrameFit) -> None:
         self.path, self.plan, self.fit = path, plan, fit
         self.kept: dict[int, NDArray[np.uint8]] = {}
         self.next_index = 0  # grid index of the first frame that is not yet decoded

@@ -3,9 +3,9 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
@@ -14,6 +14,7 @@ from tavlo_pl.data import media
 from tavlo_pl.engine.base import Engine
 from tavlo_pl.errors import MediaError, RunFailedError
 from tavlo_pl.io.messages import one_line
+from tavlo_pl.io.remote import RemoteFile, VideoPath, on_disk
 from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.folder import PredictionFolder
 from tavlo_pl.predict.localizer import Localizer, ignore_progress
@@ -73,7 +74,7 @@ class Outcome:
 
 
 def predict_all(
-    videos: Sequence[tuple[str, Path]],
+    videos: Sequence[tuple[str, VideoPath]],
     make_localizer: Callable[[], Localizer],
     folder: PredictionFolder,
     overwrite: bool = False,
@@ -97,21 +98,23 @@ def predict_all(
         ConfigError: see `PredictionFolder.check` and `checked_name`.
         RunFailedError: some videos failed; all others are written. The message contains the first errors.
     """
+    folder.fetch()
     folder.check(videos)
     todo = [video for video in videos if overwrite or not folder.is_finished(*video)]
     outcome = Outcome(kept=len(videos) - len(todo))
     began_s, done_s = time.monotonic(), 0.0
-    bar = _bar_of_seconds(todo, progress) if engine is None else _bar_of_videos(todo, progress)
+    by_video = engine is not None or any(isinstance(path, RemoteFile) for _, path in todo)  # lengths are unknown
+    bar = _bar_of_videos(todo, progress) if by_video else _bar_of_seconds(todo, progress)
 
     def advance(amount: float) -> None:
-        if engine is None:
+        if not by_video:
             bar.set_postfix_str(f"{bar.n / max(time.monotonic() - began_s, 1e-3):.1f} times real time", refresh=False)
         bar.update(max(0.0, min(amount, bar.total - bar.n)))
 
     with bar:
         results: Iterable[VideoResult] = ()
         if todo and engine is None:
-            results = write_videos(make_localizer(), folder, todo, advance)
+            results = write_videos(make_localizer(), folder, todo, ignore_progress if by_video else advance)
         elif todo and engine is not None:
             write_one = partial(write_video, make_localizer().to("cpu"), folder, engine.task_device)
             results = engine.map(write_one, todo, in_order=False)
@@ -125,13 +128,15 @@ def predict_all(
             else:
                 outcome.written.append(result.sample_id)
                 done_s += result.duration_s
-            if engine is not None:
+            if by_video:
                 advance(1)
     summary = outcome.summary(done_s / max(time.monotonic() - began_s, 1e-3))
     if folder.path.is_dir():
+        folder.fetch(outcome.written)
         page = folder.write_page()
         folder.clean_up()
-        summary += f"; open {page} to see them" if page else f"; the files are in {folder.path}"
+        where = folder.remote.root if folder.remote is not None else folder.path
+        summary += f"; open {folder.place(page)} to see them" if page else f"; the files are in {where}"
     print(summary, flush=True)
     if outcome.failed:
         shown = [*outcome.failed.values()][:REASONS_SHOWN] + ["…"] * (len(outcome.failed) > REASONS_SHOWN)
@@ -144,7 +149,7 @@ def predict_all(
 def write_videos(
     localizer: Localizer,
     folder: PredictionFolder,
-    videos: Iterable[tuple[str, Path]],
+    videos: Iterable[tuple[str, VideoPath]],
     advance: Callable[[float], object] = ignore_progress,
 ) -> Iterator[VideoResult]:
     """Localizes videos and writes their files; windows of several short videos share a batch.
@@ -160,42 +165,54 @@ def write_videos(
     """
     options = folder.options
     maps_share = MAPS_SHARE if options.overlay_videos else 1.0
-    on_windows = partial(folder.write_attention, localizer.model) if options.save_attention else None
-    sources: dict[str, dict[str, Any] | MediaError] = {}  # of the files as they are when they are opened
+    sources: dict[str, dict[str, Any]] = {}  # of the files as they are when they are opened
+    copies: dict[str, ExitStack] = {}  # of remote files, from their opening until their results are written
+    unread: list[VideoResult] = []
 
-    def opened() -> Iterator[tuple[str, Path]]:
+    def opened() -> Iterator[tuple[str, VideoPath]]:
         for sample_id, path in videos:
+            copies[sample_id] = copied = ExitStack()
             try:
                 with as_media_error(path):
+                    copied.enter_context(on_disk(path))
                     sources[sample_id] = describe_source(path)
             except MediaError as error:
-                sources[sample_id] = error
+                unread.append(VideoResult(sample_id, error=str(error)))
+                continue
             yield sample_id, path
 
-    localized = localizer.localize_all(
-        opened(), options.maps_per_second, options.aspect, lambda seconds: advance(maps_share * seconds), on_windows
-    )
-    for sample_id, found in localized:
-        source = sources.pop(sample_id)
+    with folder.here() as own:
+        on_windows = partial(own.write_attention, localizer.model) if options.save_attention else None
+        localized = localizer.localize_all(
+            opened(), options.maps_per_second, options.aspect, lambda seconds: advance(maps_share * seconds), on_windows
+        )
         try:
-            yield _write(folder, source, found, lambda seconds: advance((1 - maps_share) * seconds))
-        except MediaError as error:
-            yield VideoResult(sample_id, notes=_notes(found), error=str(error))
+            for sample_id, found in localized:
+                with copies.pop(sample_id):
+                    try:
+                        result = _write(own, sources.pop(sample_id), found, lambda s: advance((1 - maps_share) * s))
+                    except MediaError as error:
+                        result = VideoResult(sample_id, notes=_notes(found), error=str(error))
+                yield from [*unread, result]
+                unread.clear()
+            yield from unread
+        finally:
+            for copied in copies.values():
+                copied.close()
 
 
 def _write(
     folder: PredictionFolder,
-    source: dict[str, Any] | MediaError,
+    source: dict[str, Any],
     found: Localization | MediaError,
     advance: Callable[[float], object],
 ) -> VideoResult:
-    """Writes the files of one video; raises the error that its source or its heatmaps are."""
-    if isinstance(source, MediaError):
-        raise source
+    """Writes the files of one video; raises the error that its heatmaps are."""
     if isinstance(found, MediaError):
         raise found
     with as_media_error(found.path):
         folder.write(found, source, advance)
+        folder.publish(found.sample_id)
     return VideoResult(found.sample_id, found.duration_s, found.notes)
 
 
@@ -204,7 +221,7 @@ def _notes(found: Localization | MediaError) -> tuple[str, ...]:
 
 
 def write_video(
-    localizer: Localizer, folder: PredictionFolder, device: Callable[[], str | None], video: tuple[str, Path]
+    localizer: Localizer, folder: PredictionFolder, device: Callable[[], str | None], video: tuple[str, VideoPath]
 ) -> VideoResult:
     """Localizes one video and writes its files; the call of an engine.
 
@@ -215,10 +232,11 @@ def write_video(
         video: (sample_id, path).
     """
     chosen = device()
-    return next(write_videos(localizer if chosen is None else localizer.to(chosen), folder, [video]))
+    (result,) = write_videos(localizer if chosen is None else localizer.to(chosen), folder, [video])
+    return result
 
 
-def _bar_of_seconds(videos: Sequence[tuple[str, Path]], progress: bool) -> tqdm:
+def _bar_of_seconds(videos: Sequence[tuple[str, VideoPath]], progress: bool) -> tqdm:
     return tqdm(
         total=round(sum(_length_s(path) for _, path in videos), 1),
         disable=not progress,
@@ -226,12 +244,12 @@ def _bar_of_seconds(videos: Sequence[tuple[str, Path]], progress: bool) -> tqdm:
     )
 
 
-def _bar_of_videos(videos: Sequence[tuple[str, Path]], progress: bool) -> tqdm:
-    """The progress on an engine: the videos are opened by its processes only, so that their lengths are unknown."""
+def _bar_of_videos(videos: Sequence[tuple[str, VideoPath]], progress: bool) -> tqdm:
+    """The progress where videos are opened by other processes, or are remote, so that their lengths are unknown."""
     return tqdm(total=len(videos), disable=not progress, unit="video")
 
 
-def _length_s(path: Path) -> float:
+def _length_s(path: VideoPath) -> float:
     """Length of a video for the progress bar; 0 for an unreadable one, whose error is reported when it is opened."""
     try:
         with as_media_error(path):

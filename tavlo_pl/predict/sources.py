@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
+
+from tavlo_pl.io.remote import VideoPath
 
 SAMPLES_PER_CELL = 7
 """Interpolated samples along each side of a cell: positions are exact to a seventh of a cell. The number is odd, so
@@ -79,7 +80,7 @@ class Localization:
     """
 
     sample_id: str
-    path: Path
+    path: VideoPath
     duration_s: float
     size: tuple[int, int]
     time_s: NDArray[np.float64]
@@ -154,7 +155,7 @@ def best_sounds(scores: NDArray[np.float32], names: Sequence[str]) -> tuple[tupl
     return tuple(tuple(Sound(names[k], float(row[k])) for k in order) for row, order in zip(scores, best, strict=True))
 
 
-def source_text(path: Path) -> str:
+def source_text(path: VideoPath) -> str:
     """Name of a video as valid UTF-8; bytes that are not are written as escapes."""
     return path.name.encode("utf-8", "backslashreplace").decode()
 

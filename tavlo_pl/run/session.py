@@ -17,6 +17,8 @@ from tavlo_pl.errors import INTERRUPTED, TERMINATED, ConfigError
 from tavlo_pl.io import hub
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.io.locking import exclusive_folder
+from tavlo_pl.io.output_folder import OutputFolder
+from tavlo_pl.io.remote import is_address, plain, shown, staging
 from tavlo_pl.run import directory, provenance
 from tavlo_pl.run.exit import REQUEUE, StopSignals, TrainingStopped, exit_with_parent, requeue, to_user_error
 
@@ -29,7 +31,8 @@ class RunSession:
 
     Attributes:
         command: fit, validate, test, predict or diagnose.
-        folder: the run folder, after `open`.
+        folder: the run folder, after `open`; a temporary one if the run folder is in object storage.
+        remote: the run folder in object storage, where the files of `folder` go at the end; None for one on disk.
         resumes: whether ``fit`` resumes from ``last.ckpt``.
         signals: the stop signals that this process has received.
     """
@@ -38,6 +41,7 @@ class RunSession:
         self.args = list(args)
         self.command = args[0]
         self.folder = Path()
+        self.remote: OutputFolder | None = None
         self.resumes = False
         self.signals = StopSignals()
         self._is_first_process = env.process_number() == 0
@@ -56,9 +60,14 @@ class RunSession:
         Raises:
             TavloError: the block raised an ``Exception``.
         """
-        self._lock.close()
-        if isinstance(error, Exception):
-            raise to_user_error(error, self.command, self.error_log) from error
+        with self._lock:
+            if isinstance(error, Exception):
+                raise to_user_error(error, self.command, self.error_log) from error
+
+    @property
+    def place(self) -> str:
+        """The run folder as a path or an address."""
+        return self.remote.root if self.remote is not None else str(self.folder)
 
     @property
     def command_line(self) -> str:
@@ -68,7 +77,7 @@ class RunSession:
     @property
     def error_log(self) -> Path | None:
         """File for the traceback of a failed run; None before the run has started."""
-        return self.folder / directory.ERROR_LOG if self._is_started else None
+        return self.folder / directory.ERROR_LOG if self._is_started and self.remote is None else None
 
     def open(self, options: Namespace, config: str | None, *, is_packaged: bool) -> str | None:
         """Chooses and locks the run folder; for ``fit`` makes sure that a run may start in it.
@@ -91,7 +100,15 @@ class RunSession:
         if self.command != "fit" and not (checkpoint or options.allow_untrained or has_released_weights):
             raise directory.no_weights(self.command)
         own = None if is_packaged or hub.is_address(options.ckpt_path) else checkpoint
+        options.out = plain(options.out) if options.out else None
+        if is_address(options.out) and self.command != "predict":
+            raise ConfigError(
+                f"--out {shown(options.out)}: {self.command} writes to folders; only predict to addresses"
+            )
         self.folder = directory.choose(self.command, options.out, own, config)
+        if is_address(options.out):
+            self.remote = OutputFolder(options.out)
+            self.folder = self._lock.enter_context(staging(options.out))
         self.resumes = self.command == "fit" and options.ckpt_path == directory.LAST
         if self.command == "predict" and not self._is_first_process:
             raise ConfigError("predict is one process; start it once, with --engine ray for several processes.")
@@ -128,14 +145,17 @@ class RunSession:
             if self._is_first_process:
                 os.environ.pop(env.RUN_FOLDER, None)
         if self._is_first_process:
-            print(f"run folder: {self.folder}", flush=True)
+            print(f"run folder: {self.place}", flush=True)
 
     def _write_start(self, config: dict[str, object]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         text = f"# tavlo {__version__}\n{yaml.safe_dump(config, sort_keys=False)}"
         write_text_atomic(self.folder / directory.CONFIG, text)
         provenance.record_start(self.folder, self.args, resumes=self.resumes)
-        print(f"run folder: {self.folder}", flush=True)
+        if self.remote is not None:
+            for name in (directory.CONFIG, directory.PROVENANCE):
+                self.remote.put(self.folder / name, name)
+        print(f"run folder: {self.place}", flush=True)
 
     def _exit_stopped(self, stop: TrainingStopped) -> None:
         if not self._is_first_process:  # after another code Lightning would kill the first process, which still reports

@@ -151,14 +151,14 @@ def _read_csv(path: Path, side: Side) -> Listing:
 
 
 def _read_index(path: Path, side: Side) -> Listing:
-    """Files are known if none of them is in an archive."""
+    """Files are known if none of them is in an archive or at an address."""
     try:
         split: Side | None = side
-        clips = Index(str(path), split).clips()
+        clips = Index(str(path), split).selected()
     except DatasetNotFoundError:
         split = None
-        clips = Index(str(path), split).clips()
-    files = {clip_key(clip.sample_id): clip.path for clip in clips if clip.member is None}
+        clips = Index(str(path), split).selected()
+    files = {clip_key(c.sample_id): c.path for c in clips if c.member is None and isinstance(c.path, Path)}
     kind = f"index, {split} split" if split is not None else "index"
     return Listing(path, kind, tuple(clips.sample_ids()), files if len(files) == len(clips) else None)
 

@@ -10,10 +10,12 @@ from typing import Any
 from tavlo_pl.data.media.live_input import LiveInput
 from tavlo_pl.data.media.recognise import VIDEO_SUFFIXES
 from tavlo_pl.data.sample_names import plain_names, sample_names
-from tavlo_pl.data.video_files import LeftOut, find_videos, select_videos
+from tavlo_pl.data.video_files import OVERLAY_VIDEO, LeftOut, find_remote_videos, find_videos, select_videos
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError
+from tavlo_pl.io import remote
 from tavlo_pl.io.messages import one_line
 from tavlo_pl.io.parsing import read_json
+from tavlo_pl.io.remote import RemoteFile, VideoPath
 from tavlo_pl.io.walk import walk_files
 
 
@@ -21,21 +23,22 @@ class VideoFolder:
     """All videos of some folders, files and patterns.
 
     Args:
-        roots: folders (searched recursively, links are followed), files, or glob patterns (``**`` allowed).
-        out: folder of predictions; videos in it are left out, unless it is a root itself.
+        roots: folders (searched recursively, links are followed), files, or glob patterns (``**`` allowed); or their
+            addresses (``s3://bucket/videos``).
+        out: folder or address of predictions; videos in it are left out, unless it is a root itself.
 
     Attributes:
         left_out: the other files of the last search.
         renamed: path -> name of the videos whose own name cannot be used.
     """
 
-    def __init__(self, roots: str | Sequence[str], out: Path | None = None) -> None:
-        self.roots = [roots] if isinstance(roots, str) else list(roots)
+    def __init__(self, roots: str | Sequence[str], out: str | Path | None = None) -> None:
+        self.roots = [remote.plain(root) for root in ([roots] if isinstance(roots, str) else roots)]
         self.out = out
         self.left_out = LeftOut()
-        self.renamed: dict[Path, str] = {}
+        self.renamed: dict[VideoPath, str] = {}
 
-    def videos(self) -> list[tuple[str, Path]]:
+    def videos(self) -> list[tuple[str, VideoPath]]:
         """``sample_id`` and path of every video, sorted; see `sample_names`.
 
         Names are relative to the folder, or to the deepest common one of several files or folders.
@@ -46,12 +49,15 @@ class VideoFolder:
         """
         self.left_out = LeftOut()
         found = (path for root in self.roots for path in self._paths(root))
-        paths = sorted({os.path.abspath(path): path for path in found}.values())
+        paths = sorted({_place(path): path for path in found}.values(), key=str)
+        places = [_place(path) for path in paths]
         if len(self.roots) == 1 and os.path.isdir(self.roots[0]):
             base = os.path.abspath(self.roots[0])
+        elif len(self.roots) == 1 and all(place.startswith(f"{_place(self.roots[0])}/") for place in places):
+            base = _place(self.roots[0])  # an address
         else:
-            base = os.path.commonpath([os.path.abspath(path.parent) for path in paths])
-        below = [Path(os.path.relpath(os.path.abspath(path), base)).as_posix() for path in paths]
+            base = os.path.commonpath([os.path.dirname(place) for place in places])
+        below = [Path(os.path.relpath(place, base)).as_posix() for place in places]
         names = sample_names(below)
         named = zip(names, paths, below, strict=True)
         self.renamed = {path: name for name, path, place in named if name not in plain_names(place)}
@@ -64,9 +70,11 @@ class VideoFolder:
             one_line(f"Name: the results of {path} are called {name}.") for path, name in self.renamed.items()
         ]
 
-    def _paths(self, root: str) -> list[Path]:
+    def _paths(self, root: str) -> Sequence[VideoPath]:
         if os.path.isfile(root):
             return [Path(root)]
+        if remote.is_address(root) and not LiveInput.is_live(root):
+            return self._remote(root)
         out = os.path.realpath(self.out) if self.out is not None and not _is_folder(root, self.out) else None
         if os.path.isdir(root):
             found = find_videos(Path(root), self.left_out, out=out)
@@ -77,11 +85,12 @@ class VideoFolder:
         paths = []
         for path in found:
             if is_overlay_video(path):
-                self.left_out.add(path, "overlay video of tavlo predict")
+                self.left_out.add(path, OVERLAY_VIDEO)
             else:
                 paths.append(path)
         if not paths and LiveInput.is_live(root):
-            raise ConfigError(f"{root} is a live input, and predict reads files; to see it live: tavlo live {root}")
+            name = remote.shown(root)
+            raise ConfigError(f"{name} is a live input, and predict reads files; to see it live: tavlo live {name}")
         if not paths and not os.path.exists(root) and not has_magic(root):
             raise DatasetNotFoundError(f"{root}: no video there: no file or folder has this name; check it.")
         if not paths:
@@ -91,6 +100,24 @@ class VideoFolder:
                 f"({', '.join(sorted(VIDEO_SUFFIXES))}), a file, or a quoted pattern such as 'clips/*.mp4'."
             )
         return paths
+
+    def _remote(self, root: str) -> list[RemoteFile]:
+        out = str(self.out) if remote.is_address(str(self.out)) and str(self.out) != root.rstrip("/") else None
+        found = find_remote_videos(root, self.left_out, out)
+        if not found:
+            more = f" ({self.left_out})" if self.left_out.reasons else ""
+            raise DatasetNotFoundError(
+                f"{root}: no video there{more}; give the address of a folder with videos "
+                f"({', '.join(sorted(VIDEO_SUFFIXES))}), of a file, or a quoted pattern."
+            )
+        return found
+
+
+def _place(path: VideoPath | str) -> str:
+    """The absolute path of a file; that of an address begins with its protocol."""
+    if isinstance(path, RemoteFile) or remote.is_address(path):
+        return "/" + remote.link_of(str(path)).replace("://", "/", 1).rstrip("/")
+    return os.path.abspath(path)
 
 
 def _match(pattern: Path) -> list[Path]:
@@ -112,7 +139,7 @@ def _is_match(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
     return bool(names) and fnmatchcase(names[0], patterns[0]) and _is_match(names[1:], patterns[1:])
 
 
-def _is_folder(root: str, folder: Path) -> bool:
+def _is_folder(root: str, folder: str | Path) -> bool:
     return os.path.realpath(root) == os.path.realpath(folder)
 
 

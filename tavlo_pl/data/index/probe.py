@@ -11,7 +11,7 @@ from typing import Self
 
 from tavlo_pl.data import media
 from tavlo_pl.data.media import archive
-from tavlo_pl.data.video_files import LeftOut, find_videos
+from tavlo_pl.data.video_files import LeftOut, find_remote_videos, find_videos
 from tavlo_pl.engine.base import Engine
 from tavlo_pl.errors import (
     ConfigError,
@@ -22,8 +22,11 @@ from tavlo_pl.errors import (
     NoAudioError,
     NotMediaError,
     NoVideoError,
+    RunFailedError,
     SlowMediaError,
+    UnreachableMediaError,
 )
+from tavlo_pl.io import remote
 
 FAULTS: dict[type[MediaError], str] = {
     EmptyMediaError: "empty",
@@ -39,10 +42,10 @@ FAULTS: dict[type[MediaError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file on the disk, with size and time to detect changes.
+    """A file on the disk or at an address, with size and time to detect changes.
 
     Attributes:
-        path: of a video or of an archive.
+        path: of a video or of an archive; or the address of a video.
         file_bytes: its size.
         mtime_ns: time of its last change, in nanoseconds.
     """
@@ -94,19 +97,25 @@ def find_files(roots: Iterable[str], left_out: LeftOut) -> list[File]:
     """Videos and archives below some folders, by path; see `find_videos`.
 
     Args:
-        roots: folders, archives or videos.
+        roots: folders, archives or videos; or addresses of videos and folders.
         left_out: all other files are counted there.
 
     Raises:
         DatasetNotFoundError: a file or folder does not exist, or none contains a video or an archive.
+        ConfigError: there is no file system for an address.
+        RunFailedError: the file system of an address cannot be reached.
     """
-    roots = list(roots)
-    paths = {path for root in roots for path in _walk(Path(os.path.abspath(root)), left_out)}
-    if not paths:
+    roots = [remote.plain(root) for root in roots]
+    addresses = [root for root in roots if remote.is_address(root)]
+    paths = {path for root in roots if root not in addresses for path in _walk(Path(os.path.abspath(root)), left_out)}
+    stats = ((str(path), path.stat()) for path in sorted(paths))
+    files = [File(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    found = {file for address in addresses for file in find_remote_videos(address, left_out)}
+    files += [File(file.address, file.size or 0, file.mtime_ns) for file in sorted(found)]
+    if not files:
         more = f" ({left_out})" if left_out.reasons else ""
         raise DatasetNotFoundError(f"{', '.join(roots)}: no video and no tar archive there{more}; check --root.")
-    stats = ((str(path), path.stat()) for path in sorted(paths))
-    return [File(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    return files
 
 
 def _walk(root: Path, left_out: LeftOut) -> Iterator[Path]:
@@ -229,8 +238,9 @@ def _tasks(files: Iterable[File], journal: Journal) -> Iterator[Probed | File | 
     """Yields known results; videos to probe, with their known properties; an archive after its last video."""
     for file in files:
         path = Path(file.path)
-        if not archive.is_archive(path):
-            yield journal.known(file, None) or (Probed(file, video_bytes=file.file_bytes), path)
+        if remote.is_address(file.path) or not archive.is_archive(path):
+            row = Probed(file, video_bytes=file.file_bytes)
+            yield journal.known(file, None) or (row, remote.as_file(file.path))
             continue
         known = journal.known_inside(file)
         if known is not None:
@@ -260,6 +270,9 @@ def probe_task(task: VideoTask) -> Probed:
 def probe_video(row: Probed, file: media.MediaFile) -> Probed:
     """Opens one video and reads the headers of its packets.
 
+    Raises:
+        RunFailedError: its address cannot be reached; a table that says so would be kept.
+
     Args:
         row: known properties.
         file: the video, or its bytes.
@@ -269,7 +282,10 @@ def probe_video(row: Probed, file: media.MediaFile) -> Probed:
     except UnicodeEncodeError:
         return replace(row, fault="bad name: the name is not valid UTF-8; rename the file")
     try:
-        info = media.probe(file)
+        with media.local_media(file):
+            info = media.probe(file)
+    except UnreachableMediaError as error:
+        raise RunFailedError(str(error)) from error
     except MediaError as error:
         return replace(row, fault=fault_of(error, str(file)))
     return replace(

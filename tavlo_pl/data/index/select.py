@@ -14,6 +14,7 @@ from tavlo_pl.data.index.probe import Probed
 from tavlo_pl.data.index.table import Row
 from tavlo_pl.data.leakage import video_of
 from tavlo_pl.data.segments import TOLERANCE_S
+from tavlo_pl.io.remote import as_file
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def make_rows(
 
 
 def _labelled(video: Probed, labels: Mapping[ClipKey, tuple[str, str]] | None) -> Row:
-    sample_id = PurePosixPath(video.member or video.file.path).stem
+    sample_id = as_file(video.file.path).stem if video.member is None else PurePosixPath(video.member).stem
     label, split = (labels or {}).get(clip_key(sample_id), (None, None))
     return Row(sample_id, video, label, split)
 

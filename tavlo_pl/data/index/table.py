@@ -5,6 +5,7 @@ A row is a video, good or bad: ``reason`` states why it is left out and is empty
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -19,6 +20,7 @@ from tavlo_pl.data.index.probe import File, Probed
 from tavlo_pl.errors import ConfigError, DatasetNotFoundError
 from tavlo_pl.io.atomic import atomic_path
 from tavlo_pl.io.parquet import read_columns
+from tavlo_pl.io.remote import ADDRESS, VideoPath, as_file, connect, explained, is_below, plain, shown
 
 SCHEMA = pa.schema(
     [
@@ -106,23 +108,39 @@ class Index(ClipSource):
     """Selected clips of an index written by ``tavlo data index``.
 
     Args:
-        path: the index, a Parquet file.
+        path: the index, a Parquet file, or its address.
         split: which split to take, or None for all clips.
         ids: text file of the clips to take (``<id>_<start>`` or the id alone, one per line), within the split.
+        root: address of the folder that an index of remote videos was made of, or several; no other address in the
+            index is opened.
 
     Raises:
         DatasetNotFoundError: index or list is missing, or no clip is selected.
         AnnotationError: the file is not an index.
-        ConfigError: clips are in compressed archives, which have no random access.
+        ConfigError: clips are in compressed archives, which have no random access, or at an address that is not below
+            `root`.
     """
 
-    def __init__(self, path: str, split: Literal["train", "test"] | None = "train", ids: str | None = None) -> None:
-        self.path = Path(path)
+    def __init__(
+        self,
+        path: str,
+        split: Literal["train", "test"] | None = "train",
+        ids: str | None = None,
+        root: str | list[str] | None = None,
+    ) -> None:
+        self.path = as_file(plain(path))
+        self.roots = [root] if isinstance(root, str) else root or []
         self.split = split
         self.ids = Path(ids) if ids is not None else None
 
     def clips(self) -> "ClipTable":
         """The selected clips, sorted by name; each is created on access."""
+        clips = self.selected()
+        self._check_addresses(clips.table["path"])
+        return clips
+
+    def selected(self) -> "ClipTable":
+        """The clips that `clips` returns, for a caller that opens none at an address."""
         table = _read(self.path, [*_CLIP, "split", "reason"])
         wanted = pc.equal(table["reason"], "")
         if self.split is not None:
@@ -139,9 +157,18 @@ class Index(ClipSource):
             )
         return ClipTable(chosen)
 
+    def _check_addresses(self, paths: pa.ChunkedArray) -> None:
+        """Rejects addresses that the user did not name: an index may come from someone else."""
+        for address in paths.filter(pc.match_substring_regex(paths, f"^{ADDRESS.pattern}")).to_pylist():
+            if not any(is_below(address, root) for root in self.roots):
+                raise ConfigError(
+                    f"{self.path}: its videos are at addresses ({shown(address)}); to read them, give the address of "
+                    "their folder as the option root of the index (--source.root)."
+                )
+
     def sample_ids(self) -> list[str]:
         """Names of the clips."""
-        return self.clips().sample_ids()
+        return self.selected().sample_ids()
 
     @override
     def check_spec(self, parts: int, duration_s: float) -> None:
@@ -196,14 +223,21 @@ class ClipTable(LazyClips):
 
 
 def _clip(sample_id: str, path: str, member: str | None, label: str | None) -> Clip:
-    return Clip(sample_id, Path(path), category=label, member=member)
+    return Clip(sample_id, as_file(path), category=label, member=member)
 
 
-def _read(path: Path, columns: list[str]) -> pa.Table:
-    if not path.is_file():
-        raise DatasetNotFoundError(f"{path}: no such index; make it with tavlo data index --out {path}.")
+def _read(path: VideoPath, columns: list[str]) -> pa.Table:
     fields = [SCHEMA.field(name).with_nullable(name not in _ALWAYS) for name in columns]
-    return read_columns(path, fields, f"{path}: no index of tavlo data index", "make it again.")
+    source: Path | BytesIO
+    if isinstance(path, Path):
+        if not path.is_file():
+            raise DatasetNotFoundError(f"{path}: no such index; make it with tavlo data index --out {path}.")
+        source = path
+    else:
+        with explained(path.address):
+            files, name = connect(path.address)
+            source = BytesIO(files.cat_file(name))
+    return read_columns(source, fields, f"{path}: no index of tavlo data index", "make it again.")
 
 
 def _text(name: str | None) -> str | None:

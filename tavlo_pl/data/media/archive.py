@@ -54,7 +54,7 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def label(path: Path, member: str) -> str:
+def label(path: object, member: str) -> str:
     """Name of a member in messages."""
     return f"{path}: {member}"
 

@@ -24,6 +24,7 @@ from tavlo_pl.errors import (
     NotMediaError,
 )
 from tavlo_pl.io.files import check_regular
+from tavlo_pl.io.remote import RemoteFile, on_disk
 from tavlo_pl.io.timeout import too_slow
 
 # First boxes of MP4 and MOV files, the containers whose index may be at the end.
@@ -50,10 +51,20 @@ class MemoryFile:
         return self.name
 
 
-MediaFile = Path | MemoryFile
+MediaFile = Path | MemoryFile | RemoteFile
 
 
-def as_media(file: str | Path | MemoryFile) -> MediaFile:
+@contextmanager
+def local_media(file: MediaFile) -> Iterator[Path | MemoryFile]:
+    """Copies a remote file to this machine while the block runs (see `on_disk`); yields other files as they are."""
+    if isinstance(file, MemoryFile):
+        yield file
+    else:
+        with on_disk(file) as local:
+            yield local
+
+
+def as_media(file: str | MediaFile) -> MediaFile:
     """Converts a string to a path."""
     return Path(file) if isinstance(file, str) else file
 
@@ -61,6 +72,8 @@ def as_media(file: str | Path | MemoryFile) -> MediaFile:
 @contextmanager
 def open_media(path: MediaFile) -> Iterator[InputContainer]:
     """Opens a file for reading; FFmpeg errors inside the ``with`` block are converted to errors that name the file.
+
+    A remote file is copied to this machine while it is open, unless an outer block of `local_media` holds it.
 
     Raises:
         EmptyMediaError: the file has no bytes.
@@ -70,14 +83,21 @@ def open_media(path: MediaFile) -> Iterator[InputContainer]:
         MediaError: the file does not exist, cannot be opened, has no presentation times, or exceeds `limits`.
         MemoryError: memory is lacking, which is no damage of the file.
     """
-    if isinstance(path, Path) and not path.is_file():
+    with local_media(path) as file, _opened(path, file) as container:
+        yield container
+
+
+@contextmanager
+def _opened(path: MediaFile, file: Path | MemoryFile) -> Iterator[InputContainer]:
+    """Opens a file on this machine, or in memory, whose name in messages is ``path``."""
+    if isinstance(file, Path) and not file.is_file():
         raise MediaError(f"{path}: no such file; check the name or remove it from the list")
     head = first_bytes(path)
     if not head:
         raise EmptyMediaError(f"{path}: the file is empty; fetch it again or leave it out")
     try:
         # Without "file:", FFmpeg reads a protocol from a relative name such as "a:b.mp4".
-        opened = BytesIO(path.content) if isinstance(path, MemoryFile) else f"file:{path}"
+        opened = BytesIO(file.content) if isinstance(file, MemoryFile) else f"file:{file}"
         options = {"format_whitelist": ",".join(FORMATS), **limits().for_decoder}
         container = av.open(
             opened, "r", options=options, metadata_errors="ignore", timeout=env.clip_timeout_s() or None
@@ -128,6 +148,11 @@ def first_bytes(path: MediaFile, count: int = 12) -> bytes:
     """
     if isinstance(path, MemoryFile):
         return path.content[:count]
+    with on_disk(path) as local:
+        return _first_bytes(local, count)
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
     check_regular(path, None, MediaError)
     try:
         with path.open("rb") as file:

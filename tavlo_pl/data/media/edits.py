@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import BinaryIO
 
-from tavlo_pl.data.media.container import MediaFile, MemoryFile
+from tavlo_pl.data.media.container import MediaFile, MemoryFile, local_media
 from tavlo_pl.errors import MediaError
 
 _EMPTY = {0: 0xFFFFFFFF, 1: 0xFFFFFFFFFFFFFFFF}  # media time of an empty segment, by version of the box
@@ -20,7 +20,10 @@ def check_edits(path: MediaFile) -> None:
     Raises:
         MediaError: there is a pause.
     """
-    with BytesIO(path.content) if isinstance(path, MemoryFile) else path.open("rb") as file:
+    with (
+        local_media(path) as local,
+        BytesIO(local.content) if isinstance(local, MemoryFile) else local.open("rb") as file,
+    ):
         file.seek(0, 2)
         for name, begin, end in _boxes(file, 0, file.tell()):
             if name == b"moov" and any(_has_pause(file, *track[1:]) for track in _boxes(file, begin, end)):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tavlo_pl.data.media.container import MediaFile, MemoryFile, as_media
+from tavlo_pl.data.media.container import MediaFile, as_media
 from tavlo_pl.data.media.display import pixel_aspect_ratio
 from tavlo_pl.data.media.timed_file import open_timed
 from tavlo_pl.data.media.video import file_orientation
@@ -54,7 +54,7 @@ class MediaInfo:
 
 
 @limited
-def probe(path: str | Path | MemoryFile) -> MediaInfo:
+def probe(path: str | MediaFile) -> MediaInfo:
     """Reads the headers of all packets of a video file, and the orientation of its first frame.
 
     Raises:
@@ -106,7 +106,7 @@ def browser_type(path: Path) -> str | None:
 
 
 @limited
-def probe_audio_duration(path: str | Path | MemoryFile) -> float:
+def probe_audio_duration(path: str | MediaFile) -> float:
     """End of a file's audio in seconds on the clip's clock; the file may be an audio file.
 
     Raises:

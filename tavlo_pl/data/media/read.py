@@ -11,12 +11,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from tavlo_pl.data.media.audio import audio_packets, decode_audio
-from tavlo_pl.data.media.container import MemoryFile, as_media
+from tavlo_pl.data.media.container import MediaFile, as_media
 from tavlo_pl.data.media.timed_file import TimedFile, open_timed
 from tavlo_pl.data.media.timeline import Track
 from tavlo_pl.data.media.video import DecodePlan, decode_frames
@@ -46,7 +45,7 @@ class DecodedClip:
 
 
 @limited
-def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
+def frame_times(path: str | MediaFile) -> np.ndarray:
     """Reads the presentation times of all frames that a player shows from the packets, without decoding.
 
     Returns:
@@ -62,7 +61,7 @@ def frame_times(path: str | Path | MemoryFile) -> np.ndarray:
 
 @limited
 def read_clip(
-    path: str | Path | MemoryFile,
+    path: str | MediaFile,
     times_s: Sequence[float] | np.ndarray,
     size: tuple[int, int] | None,
     start_s: float,
@@ -116,7 +115,7 @@ def read_clip(
 
 
 @limited
-def read_waveform(path: str | Path | MemoryFile, start_s: float, duration_s: float) -> np.ndarray:
+def read_waveform(path: str | MediaFile, start_s: float, duration_s: float) -> np.ndarray:
     """Reads the audio of a span: (L,) float32, mono at 16 kHz, L = round(duration_s * 16000); see `read_clip`."""
     return read_clip(path, (), None, start_s, duration_s, with_video=False).waveform
 

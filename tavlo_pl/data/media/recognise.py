@@ -69,6 +69,11 @@ def is_video(name: str, file: MediaFile) -> bool:
     return suffix in VIDEO_SUFFIXES or is_video_content(first_bytes(file, HEAD_BYTES))
 
 
+def has_video_suffix(name: str) -> bool:
+    """Whether a file is a video by its suffix alone."""
+    return PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
+
+
 def is_video_content(head: bytes) -> bool:
     """Whether the first bytes are those of a video in an accepted container.
 

@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from tavlo_pl.data.media.audio import MAX_TIMESTAMP_ERROR_S, BlockDecoder
-from tavlo_pl.data.media.container import MediaFile
+from tavlo_pl.data.media.container import MediaFile, as_media
 from tavlo_pl.data.media.display import Colour, pixel_aspect_ratio, to_rgb
 from tavlo_pl.data.media.timed_file import TimedFile, open_timed
 from tavlo_pl.data.media.timeline import Track
@@ -33,7 +33,9 @@ _SILENCE_SAMPLES = 48_000
 _MOST_WAITING = 4
 
 
-def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.ndarray, float], np.ndarray]) -> None:
+def map_frames(
+    source: str | MediaFile, destination: str | Path, draw: Callable[[np.ndarray, float], np.ndarray]
+) -> None:
     """Writes a copy of a video with every frame replaced, at the same times and with the same audio.
 
     AAC and MP3 audio is copied without re-encoding where its times rise without gaps of edits, other audio is encoded
@@ -50,7 +52,7 @@ def map_frames(source: str | Path, destination: str | Path, draw: Callable[[np.n
         CorruptMediaError: a frame cannot be decoded without errors.
         MediaError: the errors of `probe`.
     """
-    source = Path(source)
+    source = as_media(source)
     with open_timed(source) as file, mp4_file(Path(destination)) as output, _Behind() as behind:
         video, track = file.video()
         time_base = video.time_base

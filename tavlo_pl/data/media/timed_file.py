@@ -28,6 +28,7 @@ from tavlo_pl.data.media.limits import limits
 from tavlo_pl.data.media.scan import Scan, read_scan
 from tavlo_pl.data.media.timeline import Timeline, Track
 from tavlo_pl.errors import CorruptMediaError, EmptyMediaError
+from tavlo_pl.io.remote import on_disk
 
 # The packets of smaller files are kept while the file is open.
 _KEPT_BYTES = 2**26
@@ -215,8 +216,9 @@ def _cache_key(path: MediaFile) -> object:
     chosen = env.stream_number("video"), env.stream_number("audio")
     if isinstance(path, MemoryFile):
         return (path.name, len(path.content), hash(path.content), chosen)
-    stat = path.stat()
-    return (str(path.absolute()), stat.st_ino, stat.st_size, stat.st_mtime_ns, chosen)
+    with on_disk(path) as local:
+        stat = local.stat()
+    return (str(local.absolute()), stat.st_ino, stat.st_size, stat.st_mtime_ns, chosen)
 
 
 def _remember(key: object, scan: Scan) -> None:

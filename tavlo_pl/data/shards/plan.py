@@ -52,7 +52,7 @@ def plan(clips: Sequence[Clip], clips_per_shard: int) -> list[ShardJob]:
     """Divides a list into jobs, which are distributed over parts: one shard of files, or all shards of an archive."""
     groups: dict[Path | None, list[Clip]] = {}
     for clip in clips:
-        groups.setdefault(clip.path if clip.member is not None else None, []).append(clip)
+        groups.setdefault(clip.archive, []).append(clip)
     files = groups.pop(None, [])
     pieces = [files[start : start + clips_per_shard] for start in range(0, len(files), clips_per_shard)]
     jobs: list[ShardJob] = []
@@ -64,17 +64,18 @@ def plan(clips: Sequence[Clip], clips_per_shard: int) -> list[ShardJob]:
 
 def in_order(clips: Sequence[Clip]) -> Iterator[Clip]:
     """Clips of one job in the order of its shards: files as listed, an archive sequentially."""
-    return _loaded(clips) if clips and clips[0].member is not None else iter(clips)
+    path = clips[0].archive if clips else None
+    return iter(clips) if path is None else _loaded(path, clips)
 
 
-def _loaded(clips: Sequence[Clip]) -> Iterator[Clip]:
+def _loaded(path: Path, clips: Sequence[Clip]) -> Iterator[Clip]:
     """The clips of one archive, which is read once, sequentially."""
     missing: dict[str | None, list[Clip]] = {}
     for clip in clips:
         missing.setdefault(clip.member, []).append(clip)
     reason = "not in the archive; index it again"
     try:
-        for name, content in archive.members(clips[0].path):
+        for name, content in archive.members(path):
             for clip in missing.pop(name, ()):
                 yield _with(clip, content)
             if not missing:

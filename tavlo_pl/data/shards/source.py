@@ -11,16 +11,13 @@ import os
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import overload
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 from typing_extensions import override
@@ -32,6 +29,7 @@ from tavlo_pl.data.shards.format import ENTRY, INDEX, LARGEST_RECORD_BYTES, NOTE
 from tavlo_pl.errors import AnnotationError, ConfigError, CorruptMediaError, DatasetNotFoundError, MediaError
 from tavlo_pl.io.files import check_regular
 from tavlo_pl.io.parquet import read_columns
+from tavlo_pl.io.remote import connect
 
 LARGEST_NOTE_BYTES = 2**20
 
@@ -76,7 +74,7 @@ class Store:
             OSError: the bytes cannot be read.
             MediaError: a file on disk is a pipe, a device or the like.
         """
-        files, root = _connect(self.root, os.getpid())
+        files, root = connect(self.root)
         path = posixpath.join(root, name)
         if isinstance(files, LocalFileSystem) and os.path.exists(path):
             check_regular(path, None, MediaError)
@@ -97,13 +95,6 @@ class Store:
             raise DatasetNotFoundError(
                 f"{self.path(NOTE)}: no training shards there ({error}); make them with tavlo data shard --out DIR."
             ) from error
-
-
-@lru_cache
-def _connect(root: str, _process: int) -> tuple[AbstractFileSystem, str]:
-    """File system and path of a URL; each process creates its own, because connections do not survive a fork."""
-    connected: tuple[AbstractFileSystem, str] = url_to_fs(root)
-    return connected
 
 
 @dataclass(frozen=True)
@@ -239,7 +230,8 @@ class Shards(ClipSource):
         if os.path.exists(path):
             check_regular(path, None, AnnotationError)
         try:
-            with fsspec.open(path) as file:
+            files, name = connect(path)
+            with files.open(name, "rb") as file:
                 table = read_columns(file, list(ENTRY), f"{path}: no index of training shards", REMEDY)
         except FileNotFoundError as error:
             raise DatasetNotFoundError(

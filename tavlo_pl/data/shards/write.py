@@ -22,7 +22,6 @@ from tqdm import tqdm
 
 from tavlo_pl.data import media
 from tavlo_pl.data.clip import Clip
-from tavlo_pl.data.shards.folder import ShardFolder
 from tavlo_pl.data.shards.format import (
     BAD_CLIPS,
     ENTRY,
@@ -36,8 +35,9 @@ from tavlo_pl.data.shards.format import (
 )
 from tavlo_pl.data.shards.plan import ShardJob, in_order, plan
 from tavlo_pl.engine.base import Engine
-from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
+from tavlo_pl.errors import ConfigError, MediaError, RunFailedError, UnreachableMediaError
 from tavlo_pl.io.locking import LOCK
+from tavlo_pl.io.output_folder import OutputFolder
 
 NAMED = 3
 """Number of clips that a message names."""
@@ -85,14 +85,14 @@ def write_shards(
     """
     if any(clip.annotations for clip in clips):
         raise ConfigError("these clips are annotated, and shards store no annotations; read them from their videos.")
-    target = ShardFolder(folder)
+    target = OutputFolder(folder)
     with target.locked():
         return _write_all(clips, target, spec, engine, clips_per_shard, max_bad_share)
 
 
 def _write_all(
     clips: Sequence[Clip],
-    folder: ShardFolder,
+    folder: OutputFolder,
     spec: ShardSpec,
     engine: Engine,
     clips_per_shard: int,
@@ -127,25 +127,32 @@ def _write_all(
 
 
 def read_clip(spec: ShardSpec, clip: Clip) -> pa.RecordBatch:
-    """The record of a clip, with a reason if it cannot be read."""
+    """The record of a clip, with a reason if it cannot be read.
+
+    Raises:
+        RunFailedError: its address cannot be reached; a shard would keep the reason.
+    """
     about = (clip.sample_id, clip.category, clip.start_s)
     try:
-        size = spec.square or spec.fitted(media.probe(clip.file))
-        decoded = clip.read((clip.start_s + spec.times_s()).tolist(), size, spec.duration_s)
-        clip.check_video_length(decoded.frame_time_s, spec.segments, spec.duration_s)
+        with media.local_media(clip.path):
+            size = spec.square or spec.fitted(media.probe(clip.file))
+            decoded = clip.read((clip.start_s + spec.times_s()).tolist(), size, spec.duration_s)
+            clip.check_video_length(decoded.frame_time_s, spec.segments, spec.duration_s)
+    except UnreachableMediaError as error:
+        raise RunFailedError(str(error)) from error
     except MediaError as error:
         return to_bad_record(*about, str(error))
     return to_record(*about, spec, decoded)
 
 
-def _left(folder: ShardFolder, jobs: Iterable[ShardJob]) -> Iterator[Clip]:
+def _left(folder: OutputFolder, jobs: Iterable[ShardJob]) -> Iterator[Clip]:
     """The clips of unfinished shards, in the order of the shards."""
     for job in jobs:
         done = {_key(row) for row in _entries(folder, job.shards)}
         yield from in_order([clip for clip in job.clips if (clip.sample_id, clip.start_s) not in done])
 
 
-def _claim(folder: ShardFolder, spec: ShardSpec, clips: Sequence[Clip], clips_per_shard: int) -> None:
+def _claim(folder: OutputFolder, spec: ShardSpec, clips: Sequence[Clip], clips_per_shard: int) -> None:
     """Stores the parameters of the shards, and rejects a folder with other ones."""
     named = sha256("\n".join(f"{clip.sample_id} {clip.start_s!r}" for clip in clips).encode()).hexdigest()
     note = {"spec": asdict(spec), "clips": len(clips), "clips_per_shard": clips_per_shard, "list_sha256": named}
@@ -182,7 +189,7 @@ def _watched(
         yield record
 
 
-def _write_shard(folder: ShardFolder, number: int, records: Iterable[pa.RecordBatch]) -> None:
+def _write_shard(folder: OutputFolder, number: int, records: Iterable[pa.RecordBatch]) -> None:
     entries = []
     with (
         folder.new_file(shard_name(number)) as path,
@@ -204,7 +211,7 @@ def entries_name(number: int) -> str:
     return shard_name(number).replace(".arrow", ".parquet")
 
 
-def _entries(folder: ShardFolder, numbers: Iterable[int]) -> list[dict[str, Any]]:
+def _entries(folder: OutputFolder, numbers: Iterable[int]) -> list[dict[str, Any]]:
     """The existing parts of the index."""
     names = [entries_name(number) for number in numbers]
     parts = [pq.read_table(pa.BufferReader(folder.read(name))) for name in names if folder.exists(name)]

@@ -213,7 +213,7 @@ def test_shards_are_written_to_object_storage(clips: list[Clip], shards: Path, m
     assert written() == contents(shards)
     with pytest.raises(ConfigError, match="memory://out holds shards of another kind"):
         write(clips[:-1], "memory://out")
-    with pytest.raises(ConfigError, match="nothing://out: no address to write to"):
+    with pytest.raises(ConfigError, match="nothing://out: no file system for this address"):
         write(clips, "nothing://out")
 
 
