@@ -69,7 +69,7 @@ def main(earlier: Path | None) -> None:
         (clip,) = (folder / "world").rglob("*.mp4")
         for number in range(ROUNDS):
             for checkout in checkouts:
-                taken[checkout].append(predict(checkout, clip, folder / f"out{number}-{len(taken[checkout])}"))
+                taken[checkout].append(predict(checkout, clip, folder / f"out{number}-{checkouts.index(checkout)}"))
     own = Taken(*map(statistics.median, zip(*taken[ROOT], strict=True)))
     name = f"tavlo predict, {DURATION_S:.0f} s of 640×360, with overlay video"
     rows: list[Row] = [

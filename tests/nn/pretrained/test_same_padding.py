@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import conv2d, pad
 
 from tavlo_pl.nn.pretrained.same_padding import SameConv2d, normalised, same_padding
 
@@ -31,3 +32,13 @@ def test_one_pass_equals_convolution_and_norm(groups: int) -> None:
     before = norm.running_mean.clone()
     normalised(conv, norm, features)
     assert not torch.equal(norm.running_mean, before)
+
+
+@pytest.mark.parametrize(("kernel", "groups"), [(3, 1), (5, 4)])
+def test_odd_padding_equals_a_padded_copy(kernel: int, groups: int) -> None:
+    torch.manual_seed(0)
+    conv, features = SameConv2d(4, 8, kernel, 2, groups=groups), torch.randn(2, 4, 12, 9)  # odd zeros below only
+    (top, bottom), (left, right) = same_padding(12, kernel, 2), same_padding(9, kernel, 2)
+    assert (bottom - top, right - left) == (1, 0)
+    expected = conv2d(pad(features, (left, right, top, bottom)), conv.weight, stride=2, groups=groups)
+    torch.testing.assert_close(conv(features), expected)
