@@ -42,7 +42,7 @@ LEVELS = {8: 5, 16: 11, 32: 16}
 
 CHANNELS = {8: 40, 16: 112, 32: 320}
 
-FRAMES_AT_ONCE = 8
+FRAMES_AT_ONCE = 16
 """Frames that are encoded at once if no gradient is needed."""
 
 HEAD = 1280
