@@ -175,7 +175,7 @@ def test_results_of_others_are_left_out(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.sources.json"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     (tmp_path / "a.npz").touch()
-    assert _read_card(path) is None
+    assert _read_card(path, Path.is_file) is None
     assert isinstance(_read_sources(path), dict)
     (tmp_path / "run.json").write_bytes(path.read_bytes())
     assert provenance.read(tmp_path) == []
@@ -189,7 +189,7 @@ def test_numbers_of_results_that_no_float_holds_are_left_out(tmp_path: Path) -> 
     for changes in (*odd, {"steps": [{"time_s": 10**400, "score": 1}]}, {"visible_share": math.inf}):
         facts = known | {"steps": [{"time_s": 0, "score": 0.5}]} | changes
         (tmp_path / "a.sources.json").write_text(json.dumps(facts))
-        assert _read_card(tmp_path / "a.sources.json") is None
+        assert _read_card(tmp_path / "a.sources.json", Path.is_file) is None
 
 
 SPECS: dict[str, dict[str, Any]] = {
