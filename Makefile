@@ -113,7 +113,7 @@ MATERIAL_SWEEP = $(TAVLO) sweep --base configs/exp/material.yaml --out $(RESULTS
 material-results: $(MATERIAL)/.done ## train and test TAVLO, the published form and the peers on the material, three seeds each
 	mkdir -p $(RESULTS)/weights && cp $(WEIGHTS)/efficientnet_lite0.safetensors $(WEIGHTS)/yamnet.safetensors $(RESULTS)/weights
 	$(MATERIAL_SWEEP) --variants "['configs/material/tavlo.yaml']" --seeds "[0]"
-	$(MATERIAL_SWEEP) --jobs 2 --variants "['configs/material/*.yaml']" --untrained "['configs/untrained/motion_*.yaml','configs/material/untrained/*.yaml']" \
+	$(MATERIAL_SWEEP) --jobs 2 --variants "['configs/material/*.yaml']" --untrained "['configs/untrained/motion_*.yaml','configs/untrained/sound_tag.yaml']" \
 		--predictions "['$(MATERIAL)/test/oracles/*']" --annotations $(MATERIAL)/test --page $(PAGE)
 
 weights: $(MATERIAL)/run/.done ## replace the packaged checkpoint: make material, then all its files; card: tavlo_pl/weights/real.md

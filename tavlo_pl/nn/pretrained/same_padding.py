@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
@@ -32,6 +33,8 @@ class SameConv2d(nn.Conv2d):
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         rows, columns = (same_padding(size, kernel, stride) for size in features.shape[-2:])
         odd = (columns[1] - columns[0], 0, rows[1] - rows[0], 0)
+        if any(odd) and torch.compiler.is_exporting():  # of a padded weight, onnxscript 0.7 makes a graph without it
+            return conv2d(pad(features, (*columns, *rows)), weight, bias, self.stride, groups=self.groups)
         if any(odd):
             weight = pad(weight, odd)
         return conv2d(features, weight, bias, self.stride, (rows[1], columns[1]), groups=self.groups)
