@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def replay(split: Path, names: Sequence[str] | None = None) -> list[ReplayedClip
     for number in range(len(present)):
         for kind in KINDS:
             if len(clips) < len(wanted):
-                scene = world.scene(split.name, number, kind, Procedural())  # type: ignore[arg-type]
+                scene = world.scene(cast("Split", split.name), number, kind, Procedural())
                 if scene.name in present and scene.name in wanted:
                     clips[scene.name] = ReplayedClip(world, scene, present[scene.name])
     if missing := [name for name in wanted if name not in clips]:
