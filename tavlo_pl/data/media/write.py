@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -19,9 +20,10 @@ from av.video.stream import VideoStream
 from tavlo_pl.data.media.display import RGB, Colour, guessed_matrix, matrix_of
 from tavlo_pl.io.atomic import atomic_path
 
+Preset = Literal["veryfast", "ultrafast"]
+
 # Clips are written once and read every epoch; without loop filter and with short GOPs they decode fast.
 _X264 = {
-    "preset": "veryfast",
     "tune": "fastdecode",
     "g": "25",
     # With AVX-512, x264's look-ahead reads uninitialised memory: 40 encodings of the same frames gave 7 files.
@@ -40,6 +42,7 @@ def write_clip(
     sample_rate_hz: int,
     crf: int = 20,
     threads: int = 1,
+    preset: Preset = "veryfast",
 ) -> None:
     """Writes a clip whose frame n is shown at n / frame_rate and whose audio begins at 0.
 
@@ -53,6 +56,8 @@ def write_clip(
         sample_rate_hz: sample rate of the waveform, one that AAC supports: 16, 22.05, 32, 44.1, 48 kHz and others.
         crf: constant rate factor of x264, 0 (lossless) to 51; at 20 no difference is visible.
         threads: encoder threads.
+        preset: of x264; ``ultrafast`` takes 0.4 times as long as ``veryfast``, for files 1.7 times as large (clips of
+            640×360 pixels at the same ``crf``).
 
     Raises:
         ValueError: there are no frames.
@@ -62,7 +67,8 @@ def write_clip(
     if first is None:
         raise ValueError(f"{path}: there is no frame to write")
     with mp4_file(Path(path)) as container:
-        encoder = FrameEncoder(container, first.shape[:2], Fraction(frame_rate), 1 / Fraction(frame_rate), crf, threads)
+        rate = Fraction(frame_rate)
+        encoder = FrameEncoder(container, first.shape[:2], rate, 1 / rate, crf, threads, preset)
         if waveform is not None:
             # All audio is written first; the muxer buffers and interleaves it.
             audio = add_audio_stream(container, sample_rate_hz, "mono")
@@ -106,11 +112,12 @@ class FrameEncoder:
         time_base: Fraction,
         crf: int,
         threads: int,
+        preset: Preset = "veryfast",
     ) -> None:
         self._container = container
         self._reformatter = VideoReformatter()
         self._odd = (size[0] % 2, size[1] % 2)
-        options = {**_X264, "crf": str(crf), "threads": str(threads), "flags": "+bitexact"}
+        options = {**_X264, "preset": preset, "crf": str(crf), "threads": str(threads), "flags": "+bitexact"}
         self._stream: VideoStream = container.add_stream("libx264", rate=rate, options=options)
         self._stream.height, self._stream.width = size[0] + self._odd[0], size[1] + self._odd[1]
         self._stream.pix_fmt = "yuv420p"

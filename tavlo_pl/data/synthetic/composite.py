@@ -1,8 +1,8 @@
 """Frames of clips of version 2 from cut-outs and photographs: upright objects that move without becoming others.
 
 An object sways a little, stays upright, and moves with its bursts: a part of it, drawn at random, opens and closes like
-a mouth or a wing (a smooth warp), and it hops. Silent objects do the same at their own moments. All poses of an object
-are rendered once, so that a frame is a few crops and blends.
+a mouth or a wing (a smooth warp), and it hops. Silent objects do the same at their own moments. Each pose of an object
+is rendered once, when it is first shown, so that a frame is a few crops and blends.
 """
 
 from itertools import product
@@ -54,7 +54,7 @@ class Composite:
         self.frame_count = round(duration_s * frame_rate)
         times_s = np.arange(self.frame_count) / frame_rate
         self._pulse = [pulse(a.activity.bursts, times_s) if a.activity else 0 * times_s for a in scene.actors]
-        self._poses = [_poses(actor, size[1], materials) for actor in scene.actors]
+        self._poses = [Poses(actor, size[1], materials) for actor in scene.actors]
         self._drift = rng_of("drift", scene.background_seed).uniform(0, 2 * np.pi, 2)
         large = (round(MARGIN * size[0]), round(MARGIN * size[1]))
         self._background = np.asarray(materials.background(scene.background_seed, large))
@@ -89,7 +89,7 @@ class Composite:
         x, y, _ = actor.position(time_s)
         beat = strength * (0.55 + 0.45 * np.sin(2 * np.pi * BEAT_HZ * time_s + actor.path.phase[0]))
         sway = np.sin(2 * np.pi * SWAY_HZ * time_s + actor.path.phase[1])
-        colours, rest, solid = self._poses[number][round(beat * (OPENINGS - 1))][round(sway) + 1]
+        colours, rest, solid = self._poses[number](round(beat * (OPENINGS - 1)), round(sway) + 1)
         rows, columns = solid.shape
         left = round(x * width - columns / 2)
         top = round((y - HOP * strength * abs(np.sin(np.pi * BEAT_HZ * time_s))) * height - rows / 2)
@@ -106,34 +106,47 @@ Pose = tuple[np.ndarray, np.ndarray, np.ndarray]
 """(h, w, 3) uint8 colours times alpha, (h, w, 1) uint16 share of the background in 1/256, (h, w) bool alpha > 1/2."""
 
 
-def _poses(actor: Actor, height: int, materials: FromFiles) -> list[list[Pose]]:
-    """All poses of an actor, by opening and sway."""
-    look = actor.look
-    rng = rng_of("pose", look.variant)
-    image = materials.cutout(actor.category, look)
-    if rng.random() < 0.5:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    scale = min(LONGEST_SIDE * look.size, 0.8) * height / max(image.size)
-    inner = max(8, round(image.width * scale)), max(8, round(image.height * scale))
-    border = round(WARP * max(inner))
-    square = Image.new("RGBA", (inner[0] + 2 * border, inner[1] + 2 * border))
-    square.paste(image.resize(inner, Image.Resampling.BILINEAR), (border, border))
-    centre = rng.uniform(0.3, 0.7), rng.uniform(0.2, 0.6)
-    poses: list[list[Pose]] = []
-    for opening in range(OPENINGS):
-        warped = square.transform(
-            square.size, Image.Transform.MESH, _mesh(square.size, centre, opening / (OPENINGS - 1)),
-            Image.Resampling.BILINEAR,
-        ) if opening else square  # fmt: skip
-        poses.append([_pose(warped.rotate(sway, Image.Resampling.BILINEAR), look.brightness) for sway in SWAYS_DEG])
-    return poses
+class Poses:
+    """The poses of an object by opening and sway.
 
+    Args:
+        actor: the object.
+        height: of the frame in pixels.
+        materials: images of the classes.
+    """
 
-def _pose(image: Image.Image, brightness: float) -> Pose:
-    pixels = np.asarray(image).astype(np.uint16)
-    alpha = pixels[..., 3:]
-    colours = np.minimum(pixels[..., :3] * brightness, 255).astype(np.uint16) * alpha // 255
-    return colours.astype(np.uint8), (256 * (255 - alpha) // 255).astype(np.uint16), alpha[..., 0] > 127
+    def __init__(self, actor: Actor, height: int, materials: FromFiles) -> None:
+        look = actor.look
+        rng = rng_of("pose", look.variant)
+        image = materials.cutout(actor.category, look)
+        if rng.random() < 0.5:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        scale = min(LONGEST_SIDE * look.size, 0.8) * height / max(image.size)
+        inner = max(8, round(image.width * scale)), max(8, round(image.height * scale))
+        border = round(WARP * max(inner))
+        square = Image.new("RGBA", (inner[0] + 2 * border, inner[1] + 2 * border))
+        square.paste(image.resize(inner, Image.Resampling.BILINEAR), (border, border))
+        self._centre = rng.uniform(0.3, 0.7), rng.uniform(0.2, 0.6)
+        self._warped = {0: square}
+        self._brightened = np.minimum(np.arange(256) * look.brightness, 255).astype(np.uint16)
+        self._poses: dict[tuple[int, int], Pose] = {}
+
+    def __call__(self, opening: int, sway: int) -> Pose:
+        """The pose of an opening, 0 to ``OPENINGS`` - 1, and the number of a sway."""
+        if (opening, sway) not in self._poses:
+            image = self._opened(opening).rotate(SWAYS_DEG[sway], Image.Resampling.BILINEAR)
+            pixels = np.asarray(image)
+            alpha = pixels[..., 3:].astype(np.uint16)
+            colours = (self._brightened[pixels[..., :3]] * alpha // 255).astype(np.uint8)
+            self._poses[opening, sway] = colours, (256 * (255 - alpha) // 255).astype(np.uint16), alpha[..., 0] > 127
+        return self._poses[opening, sway]
+
+    def _opened(self, opening: int) -> Image.Image:
+        if opening not in self._warped:
+            square = self._warped[0]
+            mesh = _mesh(square.size, self._centre, opening / (OPENINGS - 1))
+            self._warped[opening] = square.transform(square.size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
+        return self._warped[opening]
 
 
 def _mesh(

@@ -193,6 +193,10 @@ def loudness(waveform: Waveform, times_s: np.ndarray, release_s: float = 0.15) -
     return np.asarray(np.interp(times_s, (np.arange(len(held)) + 0.5) * 0.01, held / (held.max() + 1e-9)))
 
 
+FFT_MULTIPLE = 4096
+"""Convolutions are computed at a multiple of this length: at lengths with a large prime factor, FFTs take longer."""
+
+
 def reverberate(waveform: Waveform, decay_s: float, wet: float, rng: np.random.Generator) -> Waveform:
     """Adds reverberation: the sound convolved with exponentially decaying noise.
 
@@ -205,6 +209,6 @@ def reverberate(waveform: Waveform, decay_s: float, wet: float, rng: np.random.G
     length = int(decay_s * SAMPLE_RATE_HZ)
     room = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
     room /= np.sqrt((room**2).sum())
-    size = len(waveform) + length
+    size = -(-(len(waveform) + length) // FFT_MULTIPLE) * FFT_MULTIPLE
     tail = np.fft.irfft(np.fft.rfft(waveform, size) * np.fft.rfft(room, size), size)[: len(waveform)]
     return np.asarray((1 - wet) * waveform + wet * tail)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tavlo_pl.data.synthetic.activity import is_moving
-from tavlo_pl.data.synthetic.composite import Composite
+from tavlo_pl.data.synthetic.composite import OPENINGS, Composite
 from tavlo_pl.data.synthetic.materials import FromFiles
 from tavlo_pl.data.synthetic.version2 import draw_scene
 from tests.data.synthetic.test_write import sprite_folder
@@ -59,7 +59,7 @@ def test_warped_poses_differ_from_the_object_at_rest(materials: FromFiles) -> No
     scene = draw_scene(0, "test", 3, "single_sound", materials.categories, "standard", 2.0)
     composite = Composite(scene, SIZE, 2.0, RATE, materials)
     for poses in composite._poses:
-        rest, widest = poses[0][1], poses[-1][1]
+        rest, widest = poses(0, 1), poses(OPENINGS - 1, 1)
         assert np.abs(rest[0].astype(int) - widest[0]).mean() > 1
         assert 0.8 < widest[2].sum() / rest[2].sum() < 1.6  # opens, but stays the same object
 
