@@ -95,7 +95,9 @@ $(RESULTS)/sprites/.done: | $(STAMP)
 
 $(MATERIAL)/.done: | $(RESULTS)/sprites/.done
 	$(TAVLO) data synth --out $(MATERIAL) --sprites $(RESULTS)/sprites --seed 1 --frame_rate 8 --width 640 --height 360 \
-		--train_clips 0 --clips_per_scenario 40 --val_clips_per_scenario 16
+		--train_clips 2000 --clips_per_scenario 40 --val_clips_per_scenario 16
+	$(TAVLO) data shard --source tavlo_pl.data.datasets.VGGSound --source.root $(MATERIAL)/train --out $(MATERIAL)/shards \
+		--segments 4 --frames_per_segment 1 --duration_s 4 --image_size 448 --quality 90
 	@touch $@
 
 $(MATERIAL)/run/.done: $(MATERIAL)/.done configs/exp/material.yaml configs/model/tavlo_lite0_yamnet.yaml

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.losses.objective import AudioNegatives, MILObjective, ObjectiveConfig
@@ -32,13 +33,16 @@ class TAVLO(AVLocalizer):
         width: D_f of both modalities; features of another width are projected to it.
         attention: options of the AST attention.
         objective: options of the training objective.
+        upsampling: score maps have so many times the cells of a frame on each side, interpolated (bicubic), so that a
+            peak can lie between the centres of cells; the loss compares cells.
         activation_checkpointing: modules whose activations are recomputed in the backward pass: ``none``, the AST
             ``blocks``, or ``all``: the blocks and the visual encoder. Saves memory, takes up to a third more time; the
             gradient is the same.
         compile: backend of ``torch.compile`` for encoders and blocks, for example ``inductor``; None does not compile.
 
     Raises:
-        ConfigError: the objective needs negatives that ``attention.cross_modal`` cannot score.
+        ConfigError: the objective needs negatives that ``attention.cross_modal`` cannot score, or ``upsampling`` is
+            below 1.
     """
 
     def __init__(
@@ -48,10 +52,13 @@ class TAVLO(AVLocalizer):
         width: int = 512,
         attention: AttentionConfig = AttentionConfig(),  # noqa: B008  # frozen
         objective: ObjectiveConfig = ObjectiveConfig(),  # noqa: B008  # frozen
+        upsampling: int = 1,
         activation_checkpointing: Literal["none", "blocks", "all"] = "none",
         compile: str | None = None,  # noqa: A002  # the option's name in PyTorch
     ) -> None:
         super().__init__()
+        if upsampling < 1:
+            raise ConfigError(f"model.upsampling is {upsampling}; it must be at least 1")
         if attention.cross_modal and (objective.needs_negatives or objective.silence_weight):
             raise ConfigError(
                 "model.attention.cross_modal makes visual tokens depend on the clip's own audio, so audio negatives "
@@ -71,6 +78,7 @@ class TAVLO(AVLocalizer):
             nn.Identity() if attention.temporal_average is None else TemporalAverage(attention.temporal_average)
         )
         self.objective = MILObjective(objective)
+        self.upsampling = upsampling
         self.visual.activation_checkpointing = activation_checkpointing == "all"
         self.compile_backend = compile
         if compile is not None:
@@ -118,7 +126,7 @@ class TAVLO(AVLocalizer):
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, h, w) cosine of each segment's audio token with the cells of its frame.
 
-        With ``attention.temporal_average``, averaged over time.
+        With ``attention.temporal_average``, averaged over time; with ``upsampling``, of finer cells.
         """
         return self.localize_each(frames, [spectrogram])[0]
 
@@ -127,20 +135,22 @@ class TAVLO(AVLocalizer):
         visual, grid = self.encode_frames(frames)
         encoded = (self.encode_audio(spectrogram, frames.shape[1]) for spectrogram in spectrograms)
         tokens = (self.attention(self.attention.embed_audio(features), visual) for features in encoded)
-        scores = (self._scores(*pair) for pair in tokens)
-        return [values.view(*values.shape[:-1], *grid) for values in scores]
+        return [self._score_maps(audio, cells, grid) for audio, cells in tokens]
 
     def localize_windows(self, frames: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
         """Heatmaps and classes of sounds of overlapping windows; each frame and each sound is encoded once."""
         visual, grid = self._visual_tokens(self.project(self.visual(frames))[windows])
         encoded = self.audio(spectrogram, windows.shape[1])
-        tokens = self.attention(self.attention.embed_audio(self._audio_features(encoded)), visual)
-        return self._scores(*tokens).unflatten(-1, grid), self.audio.classify(encoded)
+        tokens, cells = self.attention(self.attention.embed_audio(self._audio_features(encoded)), visual)
+        return self._score_maps(tokens, cells, grid), self.audio.classify(encoded)
 
-    def _scores(self, audio: Tensor, visual: Tensor) -> Tensor:
-        """(B, T, D) audio and (B, T, hw, D) visual tokens to (B, T, hw) scores."""
-        scores: Tensor = self.average(score_map(audio, visual))
-        return scores
+    def _score_maps(self, audio: Tensor, visual: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(B, T, D) audio and (B, T, hw, D) visual tokens to (B, T, h', w') scores, h' = h times ``upsampling``."""
+        maps: Tensor = self.average(score_map(audio, visual)).unflatten(-1, grid)
+        if self.upsampling == 1:
+            return maps
+        finer = interpolate(maps, scale_factor=float(self.upsampling), mode="bicubic", align_corners=False)
+        return finer.clamp(-1, 1)  # bicubic overshoots
 
     def training_loss(self, frames: Tensor, spectrogram: Tensor) -> dict[str, Tensor]:
         """The objective's terms and their sum; see `MILObjective`."""

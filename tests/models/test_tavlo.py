@@ -45,6 +45,16 @@ def test_windows_that_share_frames_have_the_maps_of_each_alone(clips: tuple[Tens
     assert sounds.shape == none.shape == (2, SEGMENTS, 0)
 
 
+def test_maps_of_finer_cells_pass_through_the_scores_of_the_cells(clips: tuple[Tensor, Tensor]) -> None:
+    with torch.no_grad():
+        coarse, fine = (small_tavlo(upsampling=times).localize(*clips) for times in (1, 3))
+    assert fine.shape[2:] == (3 * coarse.shape[2], 3 * coarse.shape[3])
+    torch.testing.assert_close(fine[..., 1::3, 1::3], coarse, rtol=0, atol=1e-5)
+    assert fine.abs().max() <= 1
+    with pytest.raises(ConfigError, match=r"model\.upsampling is 0"):
+        small_tavlo(upsampling=0)
+
+
 def test_segment_order_matters_with_temporal_encoding_only(clips: tuple[Tensor, Tensor]) -> None:
     """Without Pos_t and modules that are relative in time, shuffling the segments only permutes the maps."""
     frames, spectrogram = clips
