@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate, max_pool2d
+from torch.nn.functional import interpolate
 
 from tavlo_pl.io.remote import VideoPath
 
-SAMPLES_PER_CELL = 7
-"""Interpolated samples along each side of a cell: positions are exact to a seventh of a cell. The number is odd, so
-that the centre of a cell, where its own score is located, is one of the samples."""
+SAMPLES_PER_CELL, SAMPLES = 7, 140
+"""Interpolated samples along each side of a cell, so that positions are exact to a seventh of a cell, and the most along
+each side of a heatmap: one of many cells has fewer a cell. The number a cell is odd, so that the centre of a cell, where
+its own score is located, is one of the samples."""
 
 MAPS_PER_BATCH = 64
 """Heatmaps that are interpolated at a time, which limits memory."""
@@ -174,7 +175,7 @@ def moments_of(
         size: height and width of the frames in pixels, the unit of peaks and boxes.
         threshold: score from which on a pixel counts as sounding; None leaves boxes and visibility out.
     """
-    fine = tuple(SAMPLES_PER_CELL * cells for cells in heatmap.shape[1:])
+    fine = tuple(cells * _samples_per_cell(cells) for cells in heatmap.shape[1:])
     pixels = np.array([size[1] / fine[1], size[0] / fine[0]] * 2)  # of a sample: x, y, x, y
     moments: list[Moment] = []
     for first in range(0, len(heatmap), MAPS_PER_BATCH):
@@ -220,6 +221,20 @@ def peak_places(heatmaps: NDArray[np.float32]) -> NDArray[np.float64]:
     return place / [width, height]
 
 
+def _samples_per_cell(cells: int) -> int:
+    most = min(SAMPLES_PER_CELL, SAMPLES // cells)
+    return max(1, most if most % 2 else most - 1)
+
+
+def _or_neighbours(region: Tensor, axis: int) -> Tensor:
+    """Marks the neighbours of marked samples along an axis too."""
+    grown = region.clone()
+    inner = region.shape[axis] - 1
+    grown.narrow(axis, 1, inner).logical_or_(region.narrow(axis, 0, inner))
+    grown.narrow(axis, 0, inner).logical_or_(region.narrow(axis, 1, inner))
+    return grown
+
+
 def _boxes(mask: Tensor, peaks: Tensor) -> NDArray[np.int64]:
     """Bounding boxes of the connected regions of masks that contain the peaks.
 
@@ -233,7 +248,7 @@ def _boxes(mask: Tensor, peaks: Tensor) -> NDArray[np.int64]:
     region = torch.zeros_like(mask)
     region.flatten(1)[torch.arange(len(peaks)), peaks] = True
     while True:  # dilates the regions by one sample, 8-connected
-        grown = max_pool2d(region[:, None].float(), 3, stride=1, padding=1)[:, 0].bool() & mask
+        grown = _or_neighbours(_or_neighbours(region, 1), 2) & mask
         grown |= region
         if torch.equal(grown, region):
             break

@@ -39,6 +39,17 @@ def test_moments_of_boxes_the_region_connected_to_the_peak() -> None:
     assert box is not None and box[2] > 130 and box[3] > 50
 
 
+@pytest.mark.parametrize("cells", [7, 14, 42, 200])
+def test_boxes_of_any_number_of_cells_span_the_region(cells: int) -> None:
+    """Two quarters of the map that touch at a corner, and a third one apart from them, of lower score."""
+    maps, half, eighth = np.full((1, cells, cells), -1, np.float32), cells // 2, max(1, cells // 8)
+    maps[0, :half, :half] = maps[0, half:-eighth, half:] = 0.75
+    maps[0, -1, 0] = 0.5
+    moment = moments_of(maps, TIMES_S[:1], (1000, 1000), -0.9)[0]
+    low = 1000 * (cells - eighth) / cells
+    assert moment.box == pytest.approx((0, 0, 1000, low), abs=1000 / cells)
+
+
 def test_moments_of_without_threshold_leaves_visibility_open() -> None:
     assert {(moment.box, moment.visible) for moment in moments_of(two_maps(), TIMES_S, SIZE, None)} == {(None, None)}
 
