@@ -134,9 +134,12 @@ def with_finest(levels: Sequence[Tensor]) -> Tensor:
     Returns:
         (N, ΣC_l, h_0, w_0).
     """
-    finest, *rest = levels
-    resampled = (interpolate(level, finest.shape[-2:], mode="bilinear", align_corners=False) for level in rest)
-    return torch.cat([finest, *resampled], dim=1)
+    size = levels[0].shape[-2:]
+    resampled = (
+        level if level.shape[-2:] == size else interpolate(level, size, mode="bilinear", align_corners=False)
+        for level in levels
+    )
+    return torch.cat([*resampled], dim=1)
 
 
 def resnet_trunk(net: models.ResNet) -> nn.Sequential:
