@@ -17,8 +17,8 @@ from tavlo_pl.io.remote import VideoPath
 
 SAMPLES_PER_CELL, SAMPLES = 7, 140
 """Interpolated samples along each side of a cell, so that positions are exact to a seventh of a cell, and the most
-along each side of a heatmap: one of many cells has fewer a cell. The number a cell is odd, so that the centre of a cell,
-where its own score is located, is one of the samples."""
+along each side of a heatmap: one of many cells has fewer a cell. The number a cell is odd, so that the centre of a
+cell, where its own score is located, is one of the samples."""
 
 MAPS_PER_BATCH = 64
 """Heatmaps that are interpolated at a time, which limits memory."""
