@@ -118,8 +118,13 @@ material-results: $(MATERIAL)/.done ## train and test TAVLO, the published form 
 	$(MATERIAL_SWEEP) --jobs 2 --variants "['configs/material/*.yaml']" --untrained "['configs/untrained/motion_*.yaml','configs/untrained/sound_tag.yaml']" \
 		--predictions "['$(MATERIAL)/test/oracles/*']" --annotations $(MATERIAL)/test --page $(PAGE)
 
-weights: $(MATERIAL)/run/.done ## replace the packaged checkpoint: make material, then all its files; card: tavlo_pl/weights/real.md
-	$(TAVLO) fit -c configs/exp/material_all.yaml $(ENCODERS) --ckpt_path $(MATERIAL)/run/weights.safetensors \
+$(MATERIAL)/stills_run/.done: $(MATERIAL)/.done configs/exp/material_stills.yaml configs/model/tavlo_lite0_yamnet.yaml
+	$(TAVLO) fit -c configs/exp/material_stills.yaml $(ENCODERS) --out $(MATERIAL)/stills_run --overwrite
+	$(BIN)/python -m benchmarks.release $(MATERIAL)/stills_run/checkpoints/last.ckpt $(MATERIAL)/stills_run/weights.safetensors
+	@touch $@
+
+weights: $(MATERIAL)/stills_run/.done ## replace the packaged checkpoint: still composites, then of all files; card: tavlo_pl/weights/real.md
+	$(TAVLO) fit -c configs/exp/material_all.yaml $(ENCODERS) --ckpt_path $(MATERIAL)/stills_run/weights.safetensors \
 		--out $(MATERIAL)/all --overwrite
 	$(BIN)/python -m benchmarks.release $(MATERIAL)/all/checkpoints/last.ckpt tavlo_pl/weights/real.safetensors
 

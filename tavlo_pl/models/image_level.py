@@ -5,6 +5,7 @@ that frame or with the audio of the whole clip; TAVLO's paper (arXiv 2507.04667)
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -73,8 +74,16 @@ class ImageLevel(AVLocalizer):
 
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, h, w) cosine of each frame's cells with the audio of its window; see the base class."""
-        batch, segments = frames.shape[:2]
+        return self.localize_each(frames, [spectrogram])[0]
+
+    def localize_each(self, frames: Tensor, spectrograms: Sequence[Tensor]) -> list[Tensor]:
+        """`localize` for several spectrograms; encodes the frames once."""
         cells = self.encode_frames(frames.flatten(0, 1)).float()  # (BT, D, h, w)
+        return [self._map(frames, cells, spectrogram) for spectrogram in spectrograms]
+
+    def _map(self, frames: Tensor, cells: Tensor, spectrogram: Tensor) -> Tensor:
+        """(B, T, h, w) scores of (BT, D, h, w) encoded frames."""
+        batch, segments = frames.shape[:2]
         width = self._width(segments)
         windows = audio_windows(spectrogram, segments, width)  # (B, S, 1, F, w)
         encoded_audio = self.encode_audio(windows.flatten(0, 1)).float().unflatten(0, (batch, -1))  # (B, S, D)

@@ -45,7 +45,7 @@ def test_windows_that_share_frames_have_the_maps_of_each_alone(clips: tuple[Tens
     assert sounds.shape == none.shape == (2, SEGMENTS, 0)
 
 
-def test_maps_of_finer_cells_pass_through_the_scores_of_the_cells(clips: tuple[Tensor, Tensor]) -> None:
+def test_finer_maps_contain_the_scores_of_the_cells(clips: tuple[Tensor, Tensor]) -> None:
     with torch.no_grad():
         coarse, fine = (small_tavlo(upsampling=times).localize(*clips) for times in (1, 3))
     assert fine.shape[2:] == (3 * coarse.shape[2], 3 * coarse.shape[3])
