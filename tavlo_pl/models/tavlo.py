@@ -23,6 +23,9 @@ from tavlo_pl.nn.similarity import score_map
 from tavlo_pl.nn.temporal import TemporalAverage, TemporalConv
 from tavlo_pl.nn.visual import VisualEncoder
 
+MOST_UPSAMPLING = 8
+"""Largest ``upsampling``: the weights of an untrusted checkpoint do not limit how large its maps become."""
+
 
 class TAVLO(AVLocalizer):
     """Encoders, AST attention, and the cosine of the audio token with each visual token of its frame.
@@ -42,7 +45,7 @@ class TAVLO(AVLocalizer):
 
     Raises:
         ConfigError: the objective needs negatives that ``attention.cross_modal`` cannot score, or ``upsampling`` is
-            below 1.
+            not 1 to `MOST_UPSAMPLING`.
     """
 
     def __init__(
@@ -57,8 +60,8 @@ class TAVLO(AVLocalizer):
         compile: str | None = None,  # noqa: A002  # the option's name in PyTorch
     ) -> None:
         super().__init__()
-        if upsampling < 1:
-            raise ConfigError(f"model.upsampling is {upsampling}; it must be at least 1")
+        if not 1 <= upsampling <= MOST_UPSAMPLING:
+            raise ConfigError(f"model.upsampling is {upsampling}; it must be 1 to {MOST_UPSAMPLING}")
         if attention.cross_modal and (objective.needs_negatives or objective.silence_weight):
             raise ConfigError(
                 "model.attention.cross_modal makes visual tokens depend on the clip's own audio, so audio negatives "

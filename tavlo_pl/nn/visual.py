@@ -139,7 +139,7 @@ def with_finest(levels: Sequence[Tensor]) -> Tensor:
         level if level.shape[-2:] == size else interpolate(level, size, mode="bilinear", align_corners=False)
         for level in levels
     )
-    return torch.cat([*resampled], dim=1)
+    return torch.cat(list(resampled), dim=1)
 
 
 def resnet_trunk(net: models.ResNet) -> nn.Sequential:

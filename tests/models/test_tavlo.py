@@ -51,8 +51,9 @@ def test_finer_maps_contain_the_scores_of_the_cells(clips: tuple[Tensor, Tensor]
     assert fine.shape[2:] == (3 * coarse.shape[2], 3 * coarse.shape[3])
     torch.testing.assert_close(fine[..., 1::3, 1::3], coarse, rtol=0, atol=1e-5)
     assert fine.abs().max() <= 1
-    with pytest.raises(ConfigError, match=r"model\.upsampling is 0"):
-        small_tavlo(upsampling=0)
+    for times in (0, 9):
+        with pytest.raises(ConfigError, match=rf"model\.upsampling is {times}; it must be 1 to 8"):
+            small_tavlo(upsampling=times)
 
 
 def test_segment_order_matters_with_temporal_encoding_only(clips: tuple[Tensor, Tensor]) -> None:

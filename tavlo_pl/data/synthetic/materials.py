@@ -162,7 +162,7 @@ def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     return files
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _recording(file: Path) -> np.ndarray:
     """The first `LONGEST_RECORDING_S` of a recording.
 

@@ -203,9 +203,10 @@ def write_job(job: SyntheticJob) -> tuple[str, str]:
                 write_oracles(oracles, scene, annotated, views, world.frame_rate, world.duration_s)
         _annotate(job.folder / job.split / "metadata" / scene.name, scene, annotated, images, views)
         video_file.parent.mkdir(parents=True, exist_ok=True)
-        preset: Literal["veryfast", "ultrafast"] = "veryfast" if world.sprites is None else "ultrafast"
-        waveform = mix_sound(scene, sounds)
-        write_clip(video_file, images, world.frame_rate, waveform, SAMPLE_RATE_HZ, preset=preset)
+        write_clip(
+            video_file, images, world.frame_rate, mix_sound(scene, sounds), SAMPLE_RATE_HZ,
+            preset="veryfast" if world.sprites is None else "ultrafast",
+        )  # fmt: skip
     return scene.name, scene.label
 
 
