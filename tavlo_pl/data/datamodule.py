@@ -7,7 +7,6 @@ after an interruption and for any number of workers.
 import logging
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +103,8 @@ class ClipDataModule(LightningDataModule):
             "test": test,
         }
         self.root = root
-        part = clip.segments if augment.segments is None else augment.segments
-        if not 1 <= part <= clip.segments:
-            raise ConfigError(f"data.augment.segments is {part}; it must be 1 to {clip.segments}, or null")
         self.clip = clip
-        self.train_clip = replace(clip, segments=part, duration_s=clip.duration_s * part / clip.segments)
+        self.train_segments, self.train_clip = augment.training_clip(clip)
         self.augment = augment
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -134,7 +130,7 @@ class ClipDataModule(LightningDataModule):
                 protocol = self.test_protocol if name == "test" else VALIDATION
                 spec = self.train_clip if name == "train" else self.clip
                 self.datasets[name] = ClipDataset(
-                    clips, name, spec, self.augment, tries, self.seed, protocol, self.clip.segments
+                    clips, name, spec, self.augment, tries, self.seed, protocol, self.train_segments
                 )
                 log.info("%s: %d clips.", name, len(clips))
         if stage == "fit":
@@ -162,7 +158,8 @@ class ClipDataModule(LightningDataModule):
                     "folder names none)."
                 )
             if name not in self._clips:
-                source.check_spec(self.clip.segments, self.clip.duration_s)
+                parts = self.train_segments if name == "train" else self.clip.segments
+                source.check_spec(parts, self.clip.duration_s)
                 self._clips[name] = source.clips()
         return {name: self._clips[name] for name in STAGES[stage] if name in self._clips}
 
@@ -253,8 +250,9 @@ class ClipDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Adds the spectrograms and makes the frames contiguous, on the batch's device."""
         batch["frames"] = batch["frames"].contiguous()
-        is_part = batch["frames"].shape[1] == self.train_clip.segments
-        transform = self.train_audio_transform if is_part else self.audio_transform
+        shape = batch["frames"].shape[1], batch["waveform"].shape[-1]
+        is_training_clip = shape == (self.train_clip.segments, self.train_clip.samples)
+        transform = self.train_audio_transform if is_training_clip else self.audio_transform
         audio_transform = transform.to(batch["waveform"].device)
         with torch.no_grad():
             batch["spectrogram"] = audio_transform(batch["waveform"])

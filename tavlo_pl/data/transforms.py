@@ -4,17 +4,22 @@ All draws come from a generator argument that the caller seeds with (seed, epoch
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms import functional as F
 
+from tavlo_pl.data.clip_spec import ClipSpec
 from tavlo_pl.errors import ConfigError
 
 CROP_RATIO = 4 / 3
 """A crop's width over its height is between its inverse and this, as in torchvision's RandomResizedCrop."""
+
+
+LENGTH_TOLERANCE = 1e-6
+"""Relative tolerance of the length of a clip as a multiple of that of a training segment."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class Augment:
         mask_bands: set up to this many adjacent mel bands to the spectrogram's mean.
         segments: take a random part of this many segments of each clip; None takes whole clips. At equal cost, a batch
             of shorter parts has more clips, and so more negatives.
+        segment_s: length of a segment in training; None for that of validation, test and prediction,
+            ``clip.duration_s / clip.segments``. With ``segments: 1``, heads on frozen encoders learn from one frame and
+            a whole window of the audio encoder, and give maps at shorter distances in time.
 
     Raises:
         ConfigError: a number out of range.
@@ -46,12 +54,35 @@ class Augment:
     mask_time_s: float = 0.0
     mask_bands: int = 0
     segments: int | None = None
+    segment_s: float | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.crop_scale <= 1 and 0 <= self.colour <= 1 and 0 <= self.hue <= 0.5):
             raise ConfigError("data.augment needs crop_scale above 0 to 1, colour from 0 to 1 and hue from 0 to 0.5.")
         if min(self.gain_db, self.mask_time_s, self.mask_bands) < 0:
             raise ConfigError("data.augment.gain_db, mask_time_s and mask_bands must not be negative.")
+        if self.segment_s is not None and not 0 < self.segment_s < math.inf:
+            raise ConfigError(f"data.augment.segment_s is {self.segment_s}; it must be positive, or null")
+
+    def training_clip(self, clip: ClipSpec) -> tuple[int, ClipSpec]:
+        """The number of training segments in a whole clip, and the format of a training item.
+
+        Args:
+            clip: the format of whole clips.
+
+        Raises:
+            ConfigError: a clip is not a whole number of training segments, or an item is longer than a clip.
+        """
+        segment_s = clip.duration_s / clip.segments if self.segment_s is None else self.segment_s
+        whole = round(clip.duration_s / segment_s)
+        if abs(whole * segment_s - clip.duration_s) > LENGTH_TOLERANCE * clip.duration_s:
+            raise ConfigError(
+                f"data.augment.segment_s is {segment_s:g}; clips of {clip.duration_s:g} s are no multiple of it."
+            )
+        part = whole if self.segments is None else self.segments
+        if not 1 <= part <= whole:
+            raise ConfigError(f"data.augment.segments is {part}; it must be 1 to {whole}, or null")
+        return whole, replace(clip, segments=part, duration_s=clip.duration_s * part / whole)
 
     def read_size(self, size: int) -> int:
         """Height and width in pixels at which frames are decoded, so that the smallest crop has ``size`` pixels."""
