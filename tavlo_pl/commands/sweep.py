@@ -3,7 +3,7 @@
 Each run consists of two processes, with the commands that a user would type::
 
     tavlo fit -c BASE -c VARIANT --seed_everything S --data.seed S SETTINGS --out OUT/<variant>/<seed>
-    tavlo test --ckpt_path OUT/<variant>/<seed>/checkpoints/best.ckpt
+    tavlo test -c BASE -c VARIANT … --ckpt_path OUT/<variant>/<seed>/checkpoints/best.ckpt
 
 Models without parameters are tested once, without training::
 
@@ -260,7 +260,7 @@ class Commands:
             files = ["--predictions", str(run.config), "--out", str(run.test_folder / "results.json")]
             return ["score", "--dataset", "avatar", "--annotations", str(self.annotations), *files]
         if run.trained:
-            return ["test", "--ckpt_path", str(run.best), *NO_BARS]
+            return ["test", *self.options(run), "--ckpt_path", str(run.best), *NO_BARS]  # a checkpoint stores no paths
         return ["test", *self.options(run), "--allow_untrained", "--out", str(run.test_folder), *NO_BARS]
 
     def resolve(self, run: SweepRun) -> dict[str, Any] | str:
