@@ -1,11 +1,16 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tavlo_pl.data.clip_spec import ClipSpec
+from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.data.datasets.avatar import AVATAR
 from tavlo_pl.data.transforms import Augment
 from tavlo_pl.errors import ConfigError
+from tests.helpers.trees import instance, write_avatar
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -79,3 +84,25 @@ def test_masks_are_no_wider_than_asked_for_and_take_the_mean() -> None:
 def test_numbers_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         Augment(**options)  # type: ignore[arg-type]
+
+
+def test_training_segments_have_a_length_of_their_own(tmp_path: Path) -> None:
+    clip = ClipSpec(segments=8, duration_s=2.0, image_size=16, mel_bands=16, columns_per_segment=20)
+    write_avatar(tmp_path, {"clip_00000": {"00010": [instance()]}})
+    clips = AVATAR(str(tmp_path))
+    data = ClipDataModule(clips, clips, clip=clip, augment=Augment(segments=1, segment_s=0.5), allow_leak=True)
+    data.setup("fit")
+    starts = {data.datasets["train"][epoch, 0].clip.start_s for epoch in range(20)}
+    assert starts == {0.0, 0.5, 1.0, 1.5}
+    part, whole = data.datasets["train"][0, 0], data.datasets["val"][0]
+    assert part.frames.shape[0] == 1 and part.waveform.shape == (8_000,)
+    assert whole.frames.shape[0] == 8 and whole.waveform.shape == (32_000,)
+    for item, columns in ((part, 20), (whole, 160)):
+        batch: Any = {"frames": item.frames[None], "waveform": item.waveform[None], "index": torch.zeros(1)}
+        assert data.on_after_batch_transfer(batch, 0)["spectrogram"].shape == (1, 1, 16, columns)
+
+
+@pytest.mark.parametrize(("length", "part"), [(0.3, None), (0.0, None), (float("nan"), None), (0.5, 3)])
+def test_training_segments_fill_a_clip(length: float, part: int | None) -> None:
+    with pytest.raises(ConfigError, match=r"data\.augment\.segment"):
+        ClipDataModule(clip=ClipSpec(segments=2, duration_s=1.0), augment=Augment(segments=part, segment_s=length))
