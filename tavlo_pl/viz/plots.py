@@ -19,6 +19,9 @@ TEXT_COLOUR = "#010203"
 SERIES = ("#3b82d6", "#e07b00", "#1a9e77", "#b565c9", "#8a929e", "#d6455d")
 """Colours of series that are distinguishable with common colour-vision deficiencies, on light and dark backgrounds."""
 
+MARKERS = ("o", "s", "D")
+"""Markers of series: the first for the first six colours, the next for the same colours again."""
+
 RC_PARAMS: dict[Any, Any] = {
     "text.parse_math": False,  # a dollar sign in a name does not start a formula
     "svg.fonttype": "none",  # text is not converted to paths
@@ -104,7 +107,8 @@ def interval_plot(groups: Mapping[str, Mapping[str, Interval]], xlabel: str) -> 
             y = [row for row, _ in found]
             value, low, high = np.array([interval for _, interval in found]).T
             axes.hlines(y, low, high, SERIES[place % len(SERIES)], linewidth=2, alpha=0.7)
-            axes.plot(value, y, "o", color=SERIES[place % len(SERIES)], markersize=4.5, label=name)
+            marker = MARKERS[place // len(SERIES) % len(MARKERS)]
+            axes.plot(value, y, marker, color=SERIES[place % len(SERIES)], markersize=4.5, label=name)
         axes.set_yticks(np.arange(len(groups)) * step + (len(series) - 1) / 2, list(groups))
         axes.axvline(0, color=TEXT_COLOUR, linewidth=0.8)  # includes zero where all values are negative
         least = min(0.0, *(interval.low for group in groups.values() for interval in group.values()))

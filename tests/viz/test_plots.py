@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tavlo_pl.viz.plots import (
+    SERIES,
     TEXT_COLOUR,
     THRESHOLDS,
     Interval,
@@ -63,6 +64,12 @@ def test_interval_curves_have_all_series_places_and_levels() -> None:
     shown = words(svg)
     assert {"pointing", "cIoU", "all", "some", "chance", "−2", "0", "+1", "0%"} <= set(shown)
     assert shown.count("pieces − T") == 2 and TEXT_COLOUR not in svg
+
+
+def test_series_with_the_same_colour_have_other_markers() -> None:
+    svg = interval_plot({"dog": {str(n): Interval(0.5, 0.4, 0.6) for n in range(8)}}, "pointing")
+    markers = [e for e in ElementTree.fromstring(svg).iter() if e.get("id") and SERIES[0] in e.get("style", "")]
+    assert len({e.get("d") for e in markers}) == 2
 
 
 def test_interval_plot_includes_negative_values() -> None:
