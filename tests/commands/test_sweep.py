@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tavlo_pl.commands import sweep
+from tavlo_pl.run.sweep import SweepRun
 from tests.helpers.cli import tavlo
 from tests.helpers.run import tiny_config
 
@@ -198,6 +199,23 @@ def test_sweep_scores_saved_heatmaps(world: Path, tmp_path: Path, variants: Path
     )
     missing = tavlo(*words, "--predictions", f"['{tmp_path}/maps/*']")
     assert missing.code == 2 and "--annotations" in missing.err
+
+
+def test_a_run_is_tested_with_its_own_configuration(tmp_path: Path) -> None:
+    one = SweepRun("wide", Path("wide.yaml"), 3, tmp_path / "3", tmp_path / "3.json")
+    words = sweep.Commands("base.yaml", ["--data.batch_size=2"], None, {}).test(one)
+    options = [
+        "-c",
+        "base.yaml",
+        "-c",
+        "wide.yaml",
+        "--seed_everything",
+        "3",
+        "--data.seed",
+        "3",
+        "--data.batch_size=2",
+    ]
+    assert words[:12] == ["test", *options, "--ckpt_path", str(one.best)]
 
 
 def test_sweep_help_explains_when_a_run_is_kept() -> None:
