@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tavlo_pl.models.tavlo import TAVLO
+from tavlo_pl.predict.checkpoint import load_model
 from tests.helpers.cli import tavlo
 from tests.helpers.run import data_config
 
@@ -69,9 +71,30 @@ def test_experiment_runs_fit_test_and_predict(config: Path, world: Path, tmp_pat
     if resolved["model"]["init_args"].get("audio", {}).get("class_path", "").endswith("AudioResNet18"):
         content["model"] = {"init_args": LIGHT_ENCODERS}
     tiny.write_text(yaml.safe_dump(content))
-    words = ["fit", "-c", config, "-c", tiny, "--out", tmp_path / "out"]
+    words: list[object] = ["fit", "-c", config, "-c", tiny, "--out", tmp_path / "out"]
     if "visual" in resolved["model"]["init_args"]:
         words += ["--model.init_args.visual.init_args.weights", "none"]  # tests download nothing
+    fit_test_predict(words, world, tmp_path)
+
+
+def test_material_tavlo_runs_fit_test_and_predict(world: Path, tmp_path: Path) -> None:
+    """With random weights, the loudness beside YAMNet's embedding, and time shifts within whole clips."""
+    tiny = tmp_path / "tiny.yaml"
+    content = {"trainer": TRAINER, "data": data_config(world, segments=4, image_size=64)}
+    tiny.write_text(yaml.safe_dump(content))
+    exp, material = CONFIGS / "exp" / "material.yaml", CONFIGS / "material" / "tavlo.yaml"
+    words: list[object] = ["fit", "-c", exp, "-c", material, "-c", tiny, "--out", tmp_path / "out"]
+    for encoder in ("visual", "audio"):
+        words += [f"--model.init_args.{encoder}.init_args.weights", "none"]
+        words += [f"--model.init_args.{encoder}.init_args.cache", "null"]
+    fit_test_predict(words, world, tmp_path)
+    model = load_model(tmp_path / "out" / "checkpoints" / "best.ckpt")
+    assert isinstance(model, TAVLO) and model.audio.width == 1024 + 8 and model.margin == 1
+    assert model.objective.config.num_time_shifted == 6
+
+
+def fit_test_predict(words: list[object], world: Path, tmp_path: Path) -> None:
+    """Runs the command of a fit into ``tmp_path / "out"``, and test and predict with its checkpoint."""
     fitted = tavlo(*words)
     assert fitted.code == 0, fitted.err
     best = tmp_path / "out" / "checkpoints" / "best.ckpt"

@@ -10,6 +10,7 @@ from torchaudio.functional import resample
 from tavlo_pl.errors import CheckpointError, ConfigError
 from tavlo_pl.io.extras import require
 from tavlo_pl.nn.audio import AudioEncoder
+from tavlo_pl.nn.loudness import check_pieces, with_loudness
 from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.training import PartlyTrained, Trained
 from tavlo_pl.nn.waveform import from_columns
@@ -34,9 +35,11 @@ class TransformersAudioEncoder(AudioEncoder):
         trained: ``none`` keeps the model as it is, ``all`` trains it, a number N its last N layers.
         cache: folder in which the features of a frozen encoder are stored and found again (`cache`); None stores none.
         only_local: read only what is on this machine, for example from an earlier download; checkpoints set it.
+        loudness: pieces of each segment whose loudness is appended to the hidden state (`nn.loudness`); 0 for none.
 
     Raises:
-        ConfigError: transformers is not installed, or the model has no hidden states of audio.
+        ConfigError: transformers is not installed, the model has no hidden states of audio, or ``loudness`` is
+            negative.
         CheckpointError: the model cannot be read.
     """
 
@@ -50,6 +53,7 @@ class TransformersAudioEncoder(AudioEncoder):
         trained: Trained = "none",
         cache: str | None = None,
         only_local: bool = False,
+        loudness: int = 0,
     ) -> None:
         transformers = require("transformers", "transformers", "this encoder")
         if context_s is not None and context_s <= 0:
@@ -79,7 +83,8 @@ class TransformersAudioEncoder(AudioEncoder):
         width = getattr(config, "hidden_size", None)
         if not isinstance(width, int):
             raise ConfigError(f"{name}: its configuration has no hidden_size, so it is no encoder of audio")
-        super().__init__(width)
+        super().__init__(width + check_pieces(loudness))
+        self.loudness = loudness
         self.extractor = extractor
         self.model = getattr(model, "encoder", model) if config.model_type == "whisper" else model
         self.name, self.context_s = name, context_s
@@ -98,7 +103,7 @@ class TransformersAudioEncoder(AudioEncoder):
         windows = segment_windows(waveform, segments, self.context_s)  # (B, T, C)
         self.cache.open(self, f"{self.name} {self.context_s}")
         features: Tensor = self.cache.get(windows.flatten(0, 1).float(), self._encode).unflatten(0, windows.shape[:2])
-        return features
+        return with_loudness(features, spectrogram, self.loudness)
 
     def _encode(self, windows: Tensor) -> Tensor:
         """(N, C) windows to (N, D_a)."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
 from tavlo_pl.nn.audio import AudioEncoder
+from tavlo_pl.nn.loudness import check_pieces, with_loudness
 from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.files import load_weights
 from tavlo_pl.nn.pretrained.same_padding import SameConv2d, normalised
@@ -31,6 +32,8 @@ LAYERS = (
     (1024, 2), (1024, 1),
 )  # fmt: skip
 """Channels and stride of each depthwise-separable block."""
+
+EMBEDDING = LAYERS[-1][0]
 
 
 class LogMelPatches(nn.Module):
@@ -59,7 +62,7 @@ class LogMelPatches(nn.Module):
 
 
 class YAMNet(AudioEncoder):
-    """YAMNet's embedding of each segment, D_a = 1024; needs ``data.clip.frequencies: none``.
+    """YAMNet's embedding of each segment, D_a = 1024 and ``loudness``; needs ``data.clip.frequencies: none``.
 
     A segment of up to 0.96 s has one patch of 0.975 s around its centre, a longer one has several at equal distances,
     whose embeddings are averaged. Feature t sees no sample outside of these patches; beyond the clip's ends is silence.
@@ -68,17 +71,22 @@ class YAMNet(AudioEncoder):
         weights: path of a ``.safetensors`` file with the released weights, or ``none`` for random ones.
         trained: ``none`` keeps the network as it is, ``all`` trains it, a number N trains its last N of 14 layers.
         cache: folder in which the features of a frozen encoder are stored and found again (`cache`); None stores none.
+        loudness: pieces of each segment whose loudness is appended to the embedding (`nn.loudness`); 0 for none.
 
     Raises:
         CheckpointError: the weights cannot be read or do not fit.
+        ConfigError: ``loudness`` is negative.
     """
 
     takes: Literal["waveform"] = "waveform"
     tells_classes: Tensor
     """Scalar bool: whether the last layer is a trained one; it is part of a checkpoint."""
 
-    def __init__(self, weights: str = "none", trained: Trained = "none", cache: str | None = None) -> None:
-        super().__init__(width=LAYERS[-1][0])
+    def __init__(
+        self, weights: str = "none", trained: Trained = "none", cache: str | None = None, loudness: int = 0
+    ) -> None:
+        super().__init__(width=EMBEDDING + check_pieces(loudness))
+        self.loudness = loudness
         self.patches = LogMelPatches()
         self.c0, self.b0 = SameConv2d(1, 32, 3, 2), _norm(32)
         inputs = (32, *(channels for channels, _ in LAYERS[:-1]))
@@ -87,7 +95,7 @@ class YAMNet(AudioEncoder):
         bd, bp = [_norm(n) for n in inputs], [_norm(channels) for channels, _ in LAYERS]
         self.layers = list(zip(dw, bd, pw, bp, strict=True))
         self.dw, self.bd, self.pw, self.bp = (nn.ModuleList(parts) for parts in (dw, bd, pw, bp))
-        self.fc = nn.Linear(self.width, CLASSES)
+        self.fc = nn.Linear(EMBEDDING, CLASSES)
         if weights != "none":
             load_weights(self, weights, renamed=str)
         self.register_buffer("tells_classes", torch.tensor(weights != "none"))
@@ -120,18 +128,18 @@ class YAMNet(AudioEncoder):
         """(B, T, 521) scores of AudioSet's classes, each in 0..1; with random weights (B, T, 0)."""
         if not self.tells_classes:
             return super().classify(features)
-        scores: Tensor = self.fc(features).sigmoid()
+        scores: Tensor = self.fc(features[..., :EMBEDDING]).sigmoid()
         return scores
 
     def forward(self, spectrogram: Tensor, segments: int) -> Tensor:
-        """(B, 1, L / T, T) waveform in columns to (B, T, 1024) embeddings; see the base class."""
+        """(B, 1, L / T, T) waveform in columns to (B, T, D_a) features; see the base class."""
         waveform = from_columns(spectrogram, segments)
         starts = patch_starts(spectrogram.shape[-2], segments).to(waveform.device)  # (T, P)
         samples = starts[..., None] + torch.arange(PATCH, 2 * PATCH, device=waveform.device)
         pieces = pad(waveform, (PATCH, PATCH))[:, samples]  # (B, T, P, 15600)
         self.cache.open(self, "")
         embedding = self.cache.get(pieces.flatten(0, 2), lambda found: self.embed(self.patches(found)))
-        return embedding.view(*pieces.shape[:3], -1).mean(2)
+        return with_loudness(embedding.view(*pieces.shape[:3], -1).mean(2), spectrogram, self.loudness)
 
 
 def patch_starts(length: int, segments: int) -> Tensor:
