@@ -80,13 +80,12 @@ def test_experiment_runs_fit_test_and_predict(config: Path, world: Path, tmp_pat
 def test_material_tavlo_runs_fit_test_and_predict(world: Path, tmp_path: Path) -> None:
     """With random weights, the loudness beside YAMNet's embedding, and time shifts within whole clips."""
     tiny = tmp_path / "tiny.yaml"
-    content = {"trainer": TRAINER, "data": data_config(world, segments=4, image_size=64)}
-    tiny.write_text(yaml.safe_dump(content))
+    random = {"init_args": {"weights": "none", "cache": None}}
+    model_config = {"init_args": {"visual": random, "audio": random}}
+    data = data_config(world, segments=4, image_size=64)
+    tiny.write_text(yaml.safe_dump({"trainer": TRAINER, "data": data, "model": model_config}))
     exp, material = CONFIGS / "exp" / "material.yaml", CONFIGS / "material" / "tavlo.yaml"
     words: list[object] = ["fit", "-c", exp, "-c", material, "-c", tiny, "--out", tmp_path / "out"]
-    for encoder in ("visual", "audio"):
-        words += [f"--model.init_args.{encoder}.init_args.weights", "none"]
-        words += [f"--model.init_args.{encoder}.init_args.cache", "null"]
     fit_test_predict(words, world, tmp_path)
     model = load_model(tmp_path / "out" / "checkpoints" / "best.ckpt")
     assert isinstance(model, TAVLO) and model.audio.width == 1024 + 8 and model.margin == 1

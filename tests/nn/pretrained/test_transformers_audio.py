@@ -45,6 +45,17 @@ def test_windows_are_centred_on_their_segments(context_s: float | None) -> None:
         assert inside[0] - 1 == max(0, centre - length / 2) and inside[-1] == min(SAMPLES, centre + length / 2)
 
 
+def test_the_loudness_follows_the_hidden_state(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = TransformersAudioEncoder(str(audio_model(tmp_path, "ast")), loudness=2).eval()
+    waveform = torch.zeros(1, SAMPLES)
+    waveform[:, -SAMPLES // SEGMENTS // 2 :] = 0.1  # the second half of the last segment
+    with torch.no_grad():
+        features = encoder(columns(waveform), SEGMENTS)
+    assert features.shape == (1, SEGMENTS, encoder.width)
+    assert (features[0, :, -2:] > 0).nonzero().tolist() == [[SEGMENTS - 1, 1]]
+
+
 def test_the_last_layers_are_trained(tmp_path: Path) -> None:
     encoder = TransformersAudioEncoder(str(audio_model(tmp_path, "ast")), trained=1).train()
     trained = [name for name, p in encoder.named_parameters() if p.requires_grad]
