@@ -162,3 +162,22 @@ def test_variant_of_the_demo_trains_one_step(config: Path, world: Path, tmp_path
     words = ["fit", "-c", CONFIGS / "exp" / "demo.yaml", "-c", config, "-c", tiny, "--out", tmp_path / "out"]
     outcome = tavlo(*words)
     assert outcome.code == 0, outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["--model.init_args.attention.layer_scale", "null"], ["attention", "layer_scale"]),
+        (["--model.attention.layer_scale=null"], ["attention", "layer_scale"]),
+        (["--model.init_args.visual.init_args.cache", "null"], ["visual", "init_args", "cache"]),
+        (["--model.init_args.visual.init_args", '{"cache": null}'], ["visual", "init_args", "cache"]),
+    ],
+)
+def test_null_of_a_nested_option_is_no_text(words: list[str], place: list[str]) -> None:
+    files = ["-c", CONFIGS / "exp" / "material.yaml", "-c", CONFIGS / "material" / "tavlo.yaml"]
+    printed = tavlo("fit", *files, *words, "--print_config")
+    assert printed.code == 0, printed.err
+    value = yaml.safe_load(printed.out)["model"]["init_args"]
+    for key in place:
+        value = value[key]
+    assert value is None

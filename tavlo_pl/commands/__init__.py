@@ -3,6 +3,8 @@
 Nothing here imports torch or Lightning, so that these commands and ``--help`` start fast.
 """
 
+import ast
+import json
 import re
 import sys
 import traceback
@@ -21,16 +23,32 @@ from tavlo_pl.io.os_errors import describe_os_error
 from tavlo_pl.io.tracebacks import describe_failure
 
 
+def _as_yaml(argument: str) -> str:
+    """Returns the argument of an inner parser with its value in YAML.
+
+    jsonargparse (4.53) gives a value to the parser of a nested class as text of Python, in which null is "None".
+    """
+    option, equals, value = argument.partition("=")
+    if "None" not in value:
+        return argument
+    try:
+        return f"{option}{equals}{json.dumps(ast.literal_eval(value))}"
+    except (ValueError, SyntaxError, TypeError):  # another text with this word
+        return argument
+
+
 class ShortErrors(ArgumentParser):
     """Argument parser without abbreviations, whose errors are one sentence."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
-    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+    def parse_args(self, args: Any = None, *more: Any, **kwargs: Any) -> Any:
         """Parses a command line; any exception that a configuration causes is reported as a wrong option."""
+        if args is not None and not self.exit_on_error:
+            args = [_as_yaml(arg) for arg in args]
         try:
-            return super().parse_args(*args, **kwargs)
+            return super().parse_args(args, *more, **kwargs)
         except TavloError:
             raise
         except Exception as error:  # noqa: BLE001  # bytes that are not UTF-8, numbers that are too long, …

@@ -15,16 +15,16 @@ and so are folders of saved heatmaps::
 
 The resolved configuration of each variant comes from the same command with ``--print_config``. It is stored beside the
 run folder (`tavlo_pl.run.sweep`). After an interruption, the same command keeps finished runs and resumes the others,
-as long as the stored configuration is the same; otherwise the run is made again.
+as long as the stored configuration is the same; otherwise the run is made again. Options that a later version of the
+program added do not count while they have their default.
 """
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from glob import glob
@@ -40,8 +40,8 @@ from tavlo_pl.config import packaged
 from tavlo_pl.errors import ConfigError, RunFailedError
 from tavlo_pl.io.atomic import write_text_atomic
 from tavlo_pl.run.directory import LAST
-from tavlo_pl.run.sweep import SweepRun, comparable, config_sha256
-from tavlo_pl.viz.table import PLACE
+from tavlo_pl.run.sweep import SweepRun, changed_keys, comparable, describe, only_added
+from tavlo_pl.viz.table import with_table
 
 if TYPE_CHECKING:
     from tavlo_pl.report.records import RunRecord
@@ -73,9 +73,9 @@ def sweep(
         base: configuration of the experiment.
         variants: configurations that are merged over the base, one per variant; patterns such as
             'configs/ablation/*.yaml' are allowed.
-        out: folder of all runs. A finished run is kept if the hash of its resolved configuration (base, variant,
-            settings and seed, without output paths) equals the stored one. Otherwise it is made again, and the command
-            prints its name and the options that changed.
+        out: folder of all runs. A finished run is kept if its resolved configuration (base, variant, settings and seed,
+            without output paths) equals the stored one. Otherwise it is made again, and the command prints its name
+            and the options that changed.
         records: folder of the records, <variant>/<seed>.json; by default OUT/records. A run with a record of the same
             configuration is finished, also if it was made on another machine.
         seeds: each variant is trained with each seed.
@@ -94,13 +94,13 @@ def sweep(
     runs = _make_runs(base, variants, untrained, Path(out), seeds, Path(records or f"{out}/records"))
     runs += _scored_runs(predictions, annotations, Path(out), Path(records or f"{out}/records"))
     if page is not None:
-        _with_table(Path(page), Path(out).name, "")  # raises before the first run if the page has no such table
+        with_table(Path(page), Path(out).name, "")  # raises before the first run if the page has no such table
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     commands = Commands(base, settings, annotations, os.environ | {"OMP_NUM_THREADS": threads})
     with ThreadPoolExecutor(jobs) as pool:
         variant_runs = {run.name: run for run in reversed(runs)}  # the first run of each variant
         resolved = dict(zip(variant_runs, pool.map(commands.resolve, variant_runs.values()), strict=True))
-        todo, problems = _runs_to_do(runs, resolved)
+        todo, problems = _runs_to_do(runs, resolved, commands)
         with tqdm(total=len(runs), initial=len(runs) - len(todo), unit="run") as bar:
 
             def finish(run: SweepRun) -> str | None:
@@ -110,17 +110,17 @@ def sweep(
                 return problem
 
             problems += [problem for problem in pool.map(finish, todo) if problem]
-    accepted = [run for run in runs if not isinstance(resolved[run.name], str)]
-    done = [record for run in accepted if (record := _record(run, resolved[run.name])) is not None]
+    accepted = {run: comparable(found, run.seed) for run in runs if not isinstance(found := resolved[run.name], str)}
+    done = [record for run, config in accepted.items() if (record := commands.record(run, config)) is not None]
     if done:
         from tavlo_pl.report.sweep import write_sweep  # imports torch, which --help does not need
 
         Path(out).mkdir(parents=True, exist_ok=True)
-        tables = write_sweep(done, accepted, Path(out))
+        tables = write_sweep(done, list(accepted), Path(out))
         print("\n" + "\n\n".join(table.to_text() for table in tables))
         if page is not None:
             text = "\n".join(table.to_markdown() for table in tables)
-            write_text_atomic(Path(page), _with_table(Path(page), Path(out).name, text))
+            write_text_atomic(Path(page), with_table(Path(page), Path(out).name, text))
     if problems:
         raise RunFailedError(f"{len(problems)} of {len(runs)} runs failed: {'; '.join(problems)}")
 
@@ -186,13 +186,14 @@ def _files(option: str, patterns: Sequence[str]) -> list[Path]:
 
 
 def _runs_to_do(
-    runs: Sequence[SweepRun], resolved: dict[str, dict[str, Any] | str]
+    runs: Sequence[SweepRun], resolved: dict[str, dict[str, Any] | str], commands: "Commands"
 ) -> tuple[list[SweepRun], list[str]]:
     """Stores the configuration of each run; discards and prints runs that were made with another configuration.
 
     Args:
         runs: all runs of the sweep.
         resolved: variant -> what `Commands.resolve` returned.
+        commands: compares configurations.
 
     Returns:
         The runs that are not finished, and a message for each run whose configuration was rejected.
@@ -204,26 +205,18 @@ def _runs_to_do(
             problems.append(f"{run.name} with seed {run.seed}: {found}")
             continue
         config = comparable(found, run.seed)
-        if _record(run, found) is not None:
+        if commands.record(run, config) is not None:
             continue
-        reason = run.why_again(config)
-        if reason is not None:
+        before = run.stored_config()
+        changes = commands.changes(run, before, config) if before is not None else []
+        if before is None or changes:
+            reason = describe(changes) if changes else "the configuration it was made with is not stored"
             if run.is_started or run.record.is_file():
                 print(f"{run.name} with seed {run.seed} is made again: {reason}", flush=True)
             run.discard()
-            run.store_config(config)
+        run.store_config(config)
         todo.append(run)
     return todo, problems
-
-
-def _record(run: SweepRun, resolved: dict[str, Any] | str) -> "RunRecord | None":
-    """The record of a run if it belongs to its configuration; None if it must be made."""
-    from tavlo_pl.report.records import RunRecord
-
-    record = RunRecord.read(run.record)
-    if record is None or isinstance(resolved, str) or record.sha256 != config_sha256(comparable(resolved, run.seed)):
-        return None
-    return record
 
 
 @dataclass(frozen=True)
@@ -263,18 +256,45 @@ class Commands:
             return ["test", *self.options(run), "--ckpt_path", str(run.best), *NO_BARS]  # a checkpoint stores no paths
         return ["test", *self.options(run), "--allow_untrained", "--out", str(run.test_folder), *NO_BARS]
 
-    def resolve(self, run: SweepRun) -> dict[str, Any] | str:
-        """Returns the resolved configuration of a run with all defaults, or a message if it is rejected."""
+    def resolve(self, run: SweepRun, *, explicit: bool = False) -> dict[str, Any] | str:
+        """Returns the resolved configuration of a run, or a message if it is rejected.
+
+        Args:
+            run: to be resolved.
+            explicit: leave out the options that have their default.
+        """
         if run.config.is_dir():
             return {"predictions": str(run.config), "files": _fingerprint(run.config), "annotations": self.annotations}
         untrained = [] if run.trained else ["--allow_untrained"]
-        arguments = ["fit" if run.trained else "test", *self.options(run), *untrained, "--print_config"]
+        how = "--print_config=skip_default" if explicit else "--print_config"
+        arguments = ["fit" if run.trained else "test", *self.options(run), *untrained, how]
         done = subprocess.run(_process(arguments), capture_output=True, text=True, env=self.environment, check=False)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             return f"its configuration is rejected: {reason}"
         config: dict[str, Any] = yaml.safe_load(done.stdout)
         return config
+
+    def changes(self, run: SweepRun, before: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+        """Returns the options that decide the results and changed since a run was made (`changed_keys`).
+
+        Args:
+            run: the run.
+            before: its stored configuration.
+            config: its configuration now, from `comparable`.
+        """
+        explicit = None
+        if only_added(before, config):  # otherwise the run is made again in any case
+            found = self.resolve(run, explicit=True)
+            explicit = None if isinstance(found, str) else comparable(found, run.seed)
+        return changed_keys(before, config, explicit)
+
+    def record(self, run: SweepRun, config: Mapping[str, Any]) -> "RunRecord | None":
+        """Returns the record of a run if it belongs to a configuration; None if it must be made."""
+        from tavlo_pl.report.records import RunRecord
+
+        record = RunRecord.read(run.record)
+        return None if record is None or self.changes(run, record.config, config) else record
 
     def run(self, run: SweepRun) -> str | None:
         """Trains and tests one run and writes its record; returns a message if a process failed."""
@@ -293,8 +313,8 @@ class Commands:
                 return f"{run.name} with seed {run.seed}: {arguments[0]} failed with exit code {code} (see {run.log})"
         from tavlo_pl.report.records import RunRecord
 
-        sha256 = json.loads(run.config_record.read_text(encoding="utf-8-sig"))["sha256"]
-        RunRecord.of_test(run.name, run.seed, sha256, run.test_folder, run.fit_s()).write(run.record)
+        config = run.stored_config() or {}
+        RunRecord.of_test(run.name, run.seed, config, run.test_folder, run.fit_s()).write(run.record)
         return None
 
 
@@ -309,18 +329,6 @@ def _fingerprint(folder: Path) -> str:
 def _process(arguments: Sequence[str]) -> list[str]:
     """Returns the command line of a process that runs ``tavlo`` with arguments."""
     return [sys.executable, "-m", "tavlo_pl", *arguments]
-
-
-def _with_table(page: Path, name: str, table: str) -> str:
-    """Returns the text of a page in which the table with a name is replaced.
-
-    Raises:
-        ConfigError: the page does not exist, or has no table with that name.
-    """
-    text = page.read_text(encoding="utf-8-sig") if page.is_file() else ""
-    if name not in {found[2] for found in PLACE.finditer(text)}:
-        raise ConfigError(f"--page {page}: no page with a line <!-- table: {name} --> and a line <!-- end --> below it")
-    return PLACE.sub(lambda found: found[1] + table + found[3] if found[2] == name else found[0], text)
 
 
 def main(args: list[str]) -> int:

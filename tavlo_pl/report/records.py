@@ -2,7 +2,7 @@
 
 ::
 
-    DIR/<variant>/<seed>.json    hash of the run's resolved configuration, protocol, costs, the values of every sample
+    DIR/<variant>/<seed>.json    the run's resolved configuration, protocol, costs, the values of every sample
 
 ``tavlo sweep`` writes a record after each test and makes its tables from records alone, so that a run that was made on
 another machine or another day need not be repeated.
@@ -42,7 +42,7 @@ class RunRecord:
     Attributes:
         variant: its name.
         seed: of weights and draws.
-        sha256: of its resolved configuration.
+        config: its resolved configuration (`run.sweep.comparable`).
         protocol: how it was tested (`Protocol.choices`).
         revision: commit of the code that tested it, if known.
         parameters: number of trainable parameters, if known.
@@ -58,7 +58,7 @@ class RunRecord:
 
     variant: str
     seed: int
-    sha256: str
+    config: dict[str, Any]
     protocol: dict[str, Any]
     revision: str | None
     parameters: int | None
@@ -73,14 +73,14 @@ class RunRecord:
 
     @classmethod
     def of_test(
-        cls, variant: str, seed: int, sha256: str, test_folder: Path, fit_s: float | None = None
+        cls, variant: str, seed: int, config: Mapping[str, Any], test_folder: Path, fit_s: float | None = None
     ) -> "RunRecord":
         """The record of a folder that ``tavlo test`` wrote.
 
         Args:
             variant: name of the run's variant.
             seed: its seed.
-            sha256: of its resolved configuration.
+            config: its resolved configuration.
             test_folder: with ``results.json`` and ``per_sample.csv``.
             fit_s: seconds of training.
         """
@@ -99,7 +99,7 @@ class RunRecord:
         return cls(
             variant=variant,
             seed=seed,
-            sha256=sha256,
+            config=dict(config),
             protocol=results["metrics"]["protocol"],
             revision=git_revision(PACKAGE.parent),
             parameters=results.get("parameters"),
@@ -155,8 +155,11 @@ class RunRecord:
             if name in VALUES and not all(value is None or is_number(value) for value in column):
                 raise ValueError(f"{name} holds a number that is not finite")
         costs = (self.seed, self.parameters, self.fit_s, self.inference_s)
-        if not isinstance(self.protocol, dict) or not all(cost is None or is_number(cost) for cost in costs):
-            raise ValueError("protocol, seed and costs must be an object and finite numbers")
+        objects = (self.config, self.protocol)
+        if not all(isinstance(each, dict) for each in objects) or not all(
+            cost is None or is_number(cost) for cost in costs
+        ):
+            raise ValueError("config and protocol must be objects, seed and costs finite numbers")
 
     def write(self, path: Path) -> None:
         """Writes the record, one line a field."""

@@ -3,14 +3,13 @@
 ::
 
     OUT/<variant>/<seed>/             run folder of ``tavlo fit``, with the results of ``tavlo test`` in test/
-    OUT/<variant>/<seed>.config.json  resolved configuration of the run and its sha256
+    OUT/<variant>/<seed>.config.json  resolved configuration of the run
     OUT/<variant>/<seed>.fit_s        seconds of each process that trained the run, one a line
     OUT/<variant>/<seed>.log          output of its processes
 """
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +77,7 @@ class SweepRun:
 
     @property
     def config_record(self) -> Path:
-        """Resolved configuration of this run and its sha256."""
+        """Resolved configuration of this run."""
         return self.folder.with_name(f"{self.folder.name}.config.json")
 
     @property
@@ -101,22 +100,12 @@ class SweepRun:
         """Whether results or a checkpoint to resume from exist."""
         return self.is_tested or self.last.is_file()
 
-    def why_again(self, config: Mapping[str, Any]) -> str | None:
-        """Why results or checkpoints of this run belong to another configuration; None if they belong to this one.
-
-        Args:
-            config: from `comparable`.
-        """
+    def stored_config(self) -> dict[str, Any] | None:
+        """What `store_config` stored; None if there is none that can be read."""
         try:
-            stored = read_json(self.config_record)
-            sha256, before = stored["sha256"], dict(stored["config"])
-        except (AnnotationError, ValueError, KeyError, TypeError):
-            return "the configuration it was made with is not stored"
-        if sha256 == config_sha256(config):
+            return dict(read_json(self.config_record))
+        except (AnnotationError, ValueError, TypeError):
             return None
-        changes = changed_keys(before, config)
-        more = [f"{len(changes) - CHANGES_SHOWN} more"] if len(changes) > CHANGES_SHOWN else []
-        return f"changed configuration: {', '.join(changes[:CHANGES_SHOWN] + more)}"
 
     def discard(self) -> None:
         """Removes what would make another process keep or resume this run; ``fit --overwrite`` removes the rest."""
@@ -130,8 +119,7 @@ class SweepRun:
             config: from `comparable`.
         """
         self.config_record.parent.mkdir(parents=True, exist_ok=True)
-        record = {"sha256": config_sha256(config), "config": config}
-        write_text_atomic(self.config_record, json.dumps(record, indent=1, default=str) + "\n")
+        write_text_atomic(self.config_record, json.dumps(config, indent=1, default=str) + "\n")
 
 
 def comparable(resolved: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -142,23 +130,49 @@ def comparable(resolved: Mapping[str, Any], seed: int) -> dict[str, Any]:
         seed: seed of the run.
 
     Returns:
-        seed, trainer, model, data and whatever else the command has, without paths of output.
+        seed, trainer, model, data and whatever else the command has, without paths of output, as values of JSON.
     """
     config = {key: value for key, value in resolved.items() if key not in OUTPUT_KEYS}
     trainer, data = dict(config.get("trainer") or {}), dict(config.get("data") or {})
     config["trainer"] = {key: value for key, value in trainer.items() if key not in OUTPUT_TRAINER_KEYS}
-    return config | {"seed_everything": seed, "data": data | {"seed": seed}}
+    config |= {"seed_everything": seed, "data": data | {"seed": seed}}
+    plain: dict[str, Any] = json.loads(json.dumps(config, default=str))
+    return plain
 
 
-def config_sha256(config: Mapping[str, Any]) -> str:
-    """Hash of a configuration of plain values; the order of its keys does not matter."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
+def changed_keys(
+    before: Mapping[str, Any], after: Mapping[str, Any], explicit: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Dotted keys of two nested configurations whose values differ, or that one of them lacks.
 
+    Args:
+        before: the configuration of an earlier run.
+        after: the configuration of now.
+        explicit: `after` without the options that have their default. If given, an option at its default that `before`
+            does not know is no change: it was added to the program after that run.
 
-def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Dotted keys that two nested configurations do not share or whose values differ, in the order of `after`."""
+    Returns:
+        The keys in the order of `after`.
+    """
     old, new = dict(_flat(before)), dict(_flat(after))
-    return [key for key in {**new, **old} if key not in old or key not in new or old[key] != new[key]]
+    known = new if explicit is None else old | dict(_flat(explicit))
+    added = [key for key in new if key not in old and key in known and new[key] != {}]
+    changed = [key for key in new if key in old and old[key] != new[key]]
+    removed = [key for key in old if key not in new and old[key] != {}]  # an empty object has no options yet
+    order = {key: number for number, key in enumerate(new)}
+    return sorted([*added, *changed], key=order.__getitem__) + removed
+
+
+def only_added(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether `after` has all of `before`, and more."""
+    new = {key for key, _ in _flat(after)} - {key for key, _ in _flat(before)}
+    return bool(new) and set(changed_keys(before, after)) <= new
+
+
+def describe(changes: Sequence[str]) -> str:
+    """The reason why a run is made again, from its `changed_keys`."""
+    more = [f"{len(changes) - CHANGES_SHOWN} more"] if len(changes) > CHANGES_SHOWN else []
+    return f"changed configuration: {', '.join([*changes[:CHANGES_SHOWN], *more])}"
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

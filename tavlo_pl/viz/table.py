@@ -7,8 +7,10 @@ beside the values.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.figure import ALL, MODEL_ROW, OFF_SCREEN, ON_SCREEN, Figure, read_figures
 from tavlo_pl.metrics.protocols import Protocol
 
@@ -229,3 +231,15 @@ def _measured(metrics: Mapping[str, Any]) -> str:
     protocol = Protocol.of(metrics["protocol"])
     fixed = ", with the thresholds of the run kept" if protocol.rules[0].startswith("universal") else ""
     return f"{protocol.sentence()} Intervals: bootstrap by video{fixed}."
+
+
+def with_table(page: Path, name: str, table: str) -> str:
+    """Returns the text of a Markdown page in which the table with a name is replaced.
+
+    Raises:
+        ConfigError: the page does not exist, or has no table with that name.
+    """
+    text = page.read_text(encoding="utf-8-sig") if page.is_file() else ""
+    if name not in {found[2] for found in PLACE.finditer(text)}:
+        raise ConfigError(f"--page {page}: no page with a line <!-- table: {name} --> and a line <!-- end --> below it")
+    return PLACE.sub(lambda found: found[1] + table + found[3] if found[2] == name else found[0], text)

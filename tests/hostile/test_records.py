@@ -88,7 +88,7 @@ def test_pipe_in_the_folder_of_a_run_is_refused(tmp_path: Path, name: str) -> No
 
 def record(**changes: Any) -> RunRecord:
     known: dict[str, Any] = {
-        "variant": "a", "seed": 0, "sha256": "x", "protocol": {}, "revision": None, "parameters": 3, "fit_s": 1.0,
+        "variant": "a", "seed": 0, "config": {}, "protocol": {}, "revision": None, "parameters": 3, "fit_s": 1.0,
         "inference_s": 0.1, "samples_sha256": "y", "clip": [0, 1], "scenario": ["a", "b"], "cue": ["", ""],
         "cross_event": [0, 0], "values": {name: [0.5, None] for name in VALUES},
     }  # fmt: skip
@@ -108,6 +108,7 @@ RECORDS: dict[str, dict[str, Any]] = {
     "time is NaN": {"fit_s": math.nan},
     "parameters are infinite": {"parameters": math.inf},
     "protocol is a list": {"protocol": []},
+    "configuration is a list": {"config": []},
 }
 
 

@@ -17,7 +17,7 @@ def record(variant: str = "a", seed: int = 0, hits: float = 1.0, fit_s: float | 
     return RunRecord(
         variant=variant,
         seed=seed,
-        sha256="0" * 64,
+        config={"seed_everything": 0},
         protocol=AVATAR.choices(),
         revision="abc",
         parameters=None,

@@ -1,10 +1,10 @@
-"""Configurations of the runs of a sweep: comparable part, hash, and changed keys."""
+"""Configurations of the runs of a sweep: comparable part, and changed keys."""
 
 from pathlib import Path
 
 import pytest
 
-from tavlo_pl.run.sweep import SweepRun, changed_keys, comparable, config_sha256
+from tavlo_pl.run.sweep import SweepRun, changed_keys, comparable, describe, only_added
 
 RESOLVED = {
     "seed_everything": 0,
@@ -33,9 +33,9 @@ def test_comparable_leaves_out_outputs_and_sets_the_seed() -> None:
         "optimizer": {"lr": 0.1},
     }
     moved = RESOLVED | {"out": "there", "trainer": {"enable_progress_bar": False, "max_epochs": 2}}
-    assert config_sha256(comparable(moved, 3)) == config_sha256(config)
-    assert config_sha256(comparable(RESOLVED, 4)) != config_sha256(config)
-    assert config_sha256(comparable(RESOLVED | {"optimizer": {"lr": 0.2}}, 3)) != config_sha256(config)
+    assert comparable(moved, 3) == config
+    assert comparable(RESOLVED, 4) != config
+    assert comparable(RESOLVED | {"optimizer": {"betas": (0.9, 0.99)}}, 3)["optimizer"] == {"betas": [0.9, 0.99]}
 
 
 def test_changed_keys_are_dotted_in_order_of_the_new_config() -> None:
@@ -45,17 +45,33 @@ def test_changed_keys_are_dotted_in_order_of_the_new_config() -> None:
     assert changed_keys(after, after) == []
 
 
-def test_why_again_compares_the_stored_configuration(run: SweepRun) -> None:
+def test_added_options_at_default_are_no_change() -> None:
+    before = {"model": {"width": 2, "init_args": {}}, "data": {"root": "a"}}
+    after = {"model": {"width": 2, "init_args": {"depth": 1}}, "data": {"root": "a", "flip": False}}
+    assert changed_keys(before, after) == ["model.init_args.depth", "data.flip"] and only_added(before, after)
+    assert changed_keys(before, after, explicit={"data": {"root": "a"}}) == []
+    assert changed_keys(before, after, explicit={"data": {"root": "a", "flip": False}}) == ["data.flip"]
+    other = after | {"data": {"root": "b", "flip": False}}
+    assert not only_added(before, other) and not only_added(before, before)
+    assert changed_keys(before, other, explicit={}) == ["data.root"]
+    assert (
+        changed_keys(after, before)
+        == changed_keys(after, before, explicit={})
+        == ["model.init_args.depth", "data.flip"]
+    )
+
+
+def test_a_stored_configuration_is_read_again(run: SweepRun) -> None:
     config = comparable(RESOLVED, 3)
-    assert run.why_again(config) == "the configuration it was made with is not stored"
+    assert run.stored_config() is None
     run.store_config(config)
-    assert run.config_record.name == "3.config.json" and run.why_again(config) is None
+    assert run.config_record.name == "3.config.json" and run.stored_config() == config
     many = config | {"model": {"w": 1, "x": 2}, "trainer": {"max_epochs": 3}}
-    assert run.why_again(many) == (
+    assert describe(changed_keys(config, many)) == (
         "changed configuration: trainer.max_epochs, model.w, model.x, 2 more"  # and the two removed keys
     )
-    run.config_record.write_text('{"sha256"')
-    assert run.why_again(config) == "the configuration it was made with is not stored"
+    run.config_record.write_text('{"trainer"')
+    assert run.stored_config() is None
 
 
 def test_discard_leaves_nothing_to_keep_or_resume(run: SweepRun) -> None:
