@@ -27,7 +27,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         if "tavlo_pl" not in command:  # the provenance file asks git for the revision
             return real_run(command, **options)
         words = command[command.index("tavlo_pl") + 1 :]
-        if "--print_config" not in words:
+        if not words[-1].startswith("--print_config"):
             recorded.append(words)
         outcome = tavlo(*words)
         return subprocess.CompletedProcess(command, outcome.code, outcome.out, outcome.err)
