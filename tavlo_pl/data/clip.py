@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,11 @@ class Clip:
         """
         return self
 
+    @property
+    def training_segments(self) -> int | None:
+        """Segments of a training item of this clip; None for those that ``data.clip`` and ``data.augment`` give."""
+        return None
+
     def frame_times(self) -> NDArray[np.float64]:
         """(N,) presentation times of all frames of the file.
 
@@ -177,6 +182,27 @@ class LazyClips(Sequence[Clip]):
     @abstractmethod
     def sample_ids(self) -> list[str]:
         """``sample_id`` of all clips."""
+
+    def training_groups(self) -> "list[TrainingGroup]":
+        """The clips in consecutive groups; see `TrainingGroup`."""
+        return [TrainingGroup(len(self), None)]
+
+
+class TrainingGroup(NamedTuple):
+    """Consecutive clips whose training items have equally many segments, so that they can be in one batch.
+
+    Attributes:
+        clips: number of clips.
+        segments: `Clip.training_segments` of each.
+    """
+
+    clips: int
+    segments: int | None
+
+
+def training_groups(clips: Sequence[Clip]) -> list[TrainingGroup]:
+    """The groups of clips of which a batch is made; clips that are not `LazyClips` are one group."""
+    return clips.training_groups() if isinstance(clips, LazyClips) else [TrainingGroup(len(clips), None)]
 
 
 def fingerprint(clips: Sequence[Clip]) -> dict[str, Any]:

@@ -21,15 +21,15 @@ from typing_extensions import override
 from tavlo_pl import env
 from tavlo_pl.data.annotations import original_size
 from tavlo_pl.data.bad_clips import DEFAULT_POLICY, BadClipPolicy, BadClipReporter
-from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, fingerprint
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, fingerprint, training_groups
 from tavlo_pl.data.clip_spec import DEFAULT_CLIP, ClipSpec
 from tavlo_pl.data.collate import collate
 from tavlo_pl.data.dataset import ClipDataset, Item
 from tavlo_pl.data.datasets.folder import VideoFolder
 from tavlo_pl.data.leakage import check_leakage
-from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
+from tavlo_pl.data.media import DEFAULT_LIMITS, SAMPLE_RATE_HZ, Limits, set_limits
 from tavlo_pl.data.mismatched import add_mismatched_spectrograms
-from tavlo_pl.data.sampling import ResumableLoader, TrainSampler, evaluation_order, resume_position
+from tavlo_pl.data.sampling import ResumableLoader, TrainBatches, evaluation_order, resume_position
 from tavlo_pl.data.transforms import DEFAULT_AUGMENT, Augment
 from tavlo_pl.errors import ConfigError
 from tavlo_pl.metrics.protocols import AVATAR, PROTOCOLS, VALIDATION, Size
@@ -113,8 +113,8 @@ class ClipDataModule(LightningDataModule):
         self.seed = seed
         if augment.has_masks and clip.frequencies == "none":
             raise ConfigError("data.augment.mask_time_s and mask_bands need spectrograms, not frequencies none")
-        self.audio_transform = clip.audio_transform()
-        self.train_audio_transform = self.train_clip.audio_transform()
+        self.audio_transforms = {transform_key(spec): spec.audio_transform() for spec in (self.train_clip, clip)}
+        self.audio_transform = self.audio_transforms[transform_key(clip)]
         self.datasets: dict[Stage, ClipDataset] = {}
         self._clips: dict[Stage, Sequence[Clip]] = {}
         self.test_protocol = PROTOCOLS[test.protocol] if test is not None else AVATAR
@@ -197,16 +197,17 @@ class ClipDataModule(LightningDataModule):
         dataset = self.datasets["train"]
         rank, world = self._rank_and_world()
         trainer = self.trainer
-        sampler = TrainSampler(
-            len(dataset),
-            self.batch_size,
+        specs = [(group.clips, dataset.training_spec(group.segments)) for group in training_groups(dataset.clips)]
+        self.audio_transforms |= {transform_key(spec): spec.audio_transform() for _, spec in specs}
+        batches = TrainBatches(
+            [(clips, self.batch_size * self.train_clip.segments // spec.segments) for clips, spec in specs],
             rank,
             world,
             self.seed,
             start=resume_position(trainer) if trainer is not None else (0, 0),
             epoch=lambda: trainer.current_epoch if trainer is not None else 0,
         )
-        if len(sampler) == 0:
+        if len(batches) == 0:
             raise ConfigError(
                 f"data.batch_size {self.batch_size} on {world} process(es) is more than the {len(dataset)} "
                 f"training clips; choose a smaller one."
@@ -215,8 +216,7 @@ class ClipDataModule(LightningDataModule):
         return ResumableLoader(
             layout,
             dataset=dataset,
-            sampler=sampler,
-            drop_last=True,
+            batch_sampler=batches,
             persistent_workers=self.num_workers > 0,
             **self._loader_options(),
         )
@@ -250,9 +250,7 @@ class ClipDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Adds the spectrograms and makes the frames contiguous, on the batch's device."""
         batch["frames"] = batch["frames"].contiguous()
-        shape = batch["frames"].shape[1], batch["waveform"].shape[-1]
-        is_training_clip = shape == (self.train_clip.segments, self.train_clip.samples)
-        transform = self.train_audio_transform if is_training_clip else self.audio_transform
+        transform = self.audio_transforms[batch["frames"].shape[1], batch["waveform"].shape[-1]]
         audio_transform = transform.to(batch["waveform"].device)
         with torch.no_grad():
             batch["spectrogram"] = audio_transform(batch["waveform"])
@@ -260,14 +258,15 @@ class ClipDataModule(LightningDataModule):
                 add_mismatched_spectrograms(batch, audio_transform)
             if self.augment.has_masks and self.trainer is not None and self.trainer.training:
                 epoch = self.trainer.current_epoch
-                batch["spectrogram"] = self._masked(batch["spectrogram"], batch["index"], epoch)
+                duration_s = batch["waveform"].shape[-1] / SAMPLE_RATE_HZ
+                batch["spectrogram"] = self._masked(batch["spectrogram"], duration_s, batch["index"], epoch)
         return batch
 
-    def _masked(self, spectrogram: Tensor, index: Tensor, epoch: int) -> Tensor:
+    def _masked(self, spectrogram: Tensor, duration_s: float, index: Tensor, epoch: int) -> Tensor:
         """(B, 1, F, W) spectrograms with time spans and bands masked, drawn from (seed, epoch, index)."""
         keys = [(self.seed, epoch, clip, 3) for clip in index.tolist()]
         masked = [
-            self.augment.mask_spectrogram(one, self.train_clip.duration_s, np.random.default_rng(key))
+            self.augment.mask_spectrogram(one, duration_s, np.random.default_rng(key))
             for one, key in zip(spectrogram, keys, strict=True)
         ]
         return torch.stack(masked)
@@ -275,11 +274,10 @@ class ClipDataModule(LightningDataModule):
     def _evaluation_loader(self, stage: Stage) -> DataLoader[Item]:
         dataset = self.datasets[stage]
         order = evaluation_order(len(dataset), *self._rank_and_world())
-        return DataLoader(dataset, sampler=order, **self._loader_options())
+        return DataLoader(dataset, self.batch_size, sampler=order, **self._loader_options())
 
     def _loader_options(self) -> dict[str, Any]:
         return {
-            "batch_size": self.batch_size,
             "num_workers": self.num_workers,
             "collate_fn": collate,
             "pin_memory": torch.cuda.is_available(),
@@ -294,3 +292,8 @@ class ClipDataModule(LightningDataModule):
 
     def _rank_and_world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+
+def transform_key(spec: ClipSpec) -> tuple[int, int]:
+    """Segments and samples of a clip, by which a batch finds the transform of its audio."""
+    return spec.segments, spec.samples

@@ -1,7 +1,7 @@
 """Clips as tensors: the frames of each segment, the audio, and the target masks."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -204,41 +204,53 @@ class ClipDataset(Dataset[Item]):
 
     def _training_item(self, epoch: int, index: int) -> Item:
         bad: list[BadClip] = []
+        spec = self.training_spec(self.entries[index].clip.training_segments)
         for candidate in islice(self._candidates(epoch, index), self.max_tries):
             rng = np.random.default_rng((self.seed, epoch, candidate))
-            offsets = segments.draw(self.spec.segments, self.spec.duration_s, rng)
-            clip = self._part(epoch, candidate).drawn(np.random.default_rng((self.seed, epoch, candidate, 5)))
-            size = self.augment.read_size(self.spec.image_size)
+            offsets = segments.draw(spec.segments, spec.duration_s, rng)
+            clip = self._part(epoch, candidate, spec).drawn(np.random.default_rng((self.seed, epoch, candidate, 5)))
+            size = self.augment.read_size(spec.image_size)
             try:
-                item = self._read(candidate, clip, clip.start_s + offsets, size)
+                item = self._read(candidate, clip, clip.start_s + offsets, size, spec)
             except MediaError as error:
                 bad.append(self._bad(candidate, str(error)))
                 continue
             if self.augment.flip and rng.random() < 0.5:
                 item.frames = item.frames.flip(-1)
             transform_rng = np.random.default_rng((self.seed, epoch, candidate, 2))
-            item.frames = self.augment.transform_frames(item.frames, self.spec.image_size, transform_rng)
+            item.frames = self.augment.transform_frames(item.frames, spec.image_size, transform_rng)
             item.waveform = self.augment.transform_audio(item.waveform, transform_rng)
             item.bad_clips = bad
             return item
-        blank = self._blank(index, bad[0].reason)
+        blank = self._blank(index, bad[0].reason, spec)
         blank.bad_clips = bad
         return blank
 
-    def _part(self, epoch: int, index: int) -> Clip:
+    def training_spec(self, parts: int | None) -> ClipSpec:
+        """The format of a training item.
+
+        Args:
+            parts: `Clip.training_segments`.
+        """
+        if parts is None:
+            return self.spec
+        return replace(self.spec, segments=parts, duration_s=self.spec.duration_s * parts / self.spec.segments)
+
+    def _part(self, epoch: int, index: int, spec: ClipSpec) -> Clip:
         """A clip, or the part of it that a training item shows."""
         clip = self.entries[index].clip
-        if self.clip_segments == self.spec.segments:
+        if self.clip_segments == spec.segments:
             return clip
         rng = np.random.default_rng((self.seed, epoch, index, 4))
-        first = int(rng.integers(self.clip_segments - self.spec.segments + 1))
-        return clip.part(first * self.spec.duration_s / self.spec.segments)
+        first = int(rng.integers(self.clip_segments - spec.segments + 1))
+        return clip.part(first * spec.duration_s / spec.segments)
 
     def _candidates(self, epoch: int, index: int) -> Iterator[int]:
-        """The clip itself, then all others in random order."""
+        """The clip itself, then all others with as many segments in random order."""
         yield index
+        parts = self.entries[index].clip.training_segments
         for other in np.random.default_rng((self.seed, epoch, index, 1)).permutation(len(self)):
-            if other != index:
+            if other != index and self.entries[other].clip.training_segments == parts:
                 yield int(other)
 
     def _evaluation_item(self, index: int) -> Item:
@@ -248,15 +260,15 @@ class ClipDataset(Dataset[Item]):
         times_s = self._centres(entry.clip)
         for segment, time_s in entry.times_s.items():
             times_s[segment] = time_s
-        item = self._read(index, entry.clip, times_s, self.spec.image_size)
+        item = self._read(index, entry.clip, times_s, self.spec.image_size, self.spec)
         item.targets = self._targets(entry)
         if self.stage == "test":
             item.mismatched_waveform = self._mismatched_audio(entry.number)
         return item
 
-    def _read(self, index: int, clip: Clip, times_s: NDArray[np.float64], size: int) -> Item:
-        decoded = clip.read(times_s.tolist(), (size, size), self.spec.duration_s)
-        clip.check_video_length(decoded.frame_time_s, self.spec.segments, self.spec.duration_s)
+    def _read(self, index: int, clip: Clip, times_s: NDArray[np.float64], size: int, spec: ClipSpec) -> Item:
+        decoded = clip.read(times_s.tolist(), (size, size), spec.duration_s)
+        clip.check_video_length(decoded.frame_time_s, spec.segments, spec.duration_s)
         return Item(
             frames=torch.from_numpy(decoded.frames).permute(0, 3, 1, 2),
             waveform=torch.from_numpy(decoded.waveform),
@@ -302,9 +314,10 @@ class ClipDataset(Dataset[Item]):
                 continue
         return self._silence()
 
-    def _centres(self, clip: Clip) -> NDArray[np.float64]:
+    def _centres(self, clip: Clip, spec: ClipSpec | None = None) -> NDArray[np.float64]:
         """(T,) the centres of the segments, on the clock of the clip's file."""
-        return clip.start_s + segments.centres(self.spec.segments, self.spec.duration_s)
+        spec = spec or self.spec
+        return clip.start_s + segments.centres(spec.segments, spec.duration_s)
 
     def _silence(self) -> Tensor:
         return torch.zeros(self.spec.samples)
@@ -313,12 +326,12 @@ class ClipDataset(Dataset[Item]):
         entry = self.entries[index]
         return BadClip(index, entry.clip.sample_id, reason, len(entry.samples))
 
-    def _blank(self, index: int, reason: str) -> Item:
-        clip = self.entries[index].clip
+    def _blank(self, index: int, reason: str, spec: ClipSpec | None = None) -> Item:
+        clip, spec = self.entries[index].clip, spec or self.spec
         return Item(
-            frames=torch.zeros(self.spec.segments, 3, self.spec.image_size, self.spec.image_size, dtype=torch.uint8),
-            waveform=self._silence(),
-            frame_time=torch.from_numpy(self._centres(clip)),
+            frames=torch.zeros(spec.segments, 3, spec.image_size, spec.image_size, dtype=torch.uint8),
+            waveform=torch.zeros(spec.samples),
+            frame_time=torch.from_numpy(self._centres(clip, spec)),
             index=index,
             clip=clip,
             targets=self._targets(Entry(clip, 0)) if self.stage != "train" else None,

@@ -1,7 +1,7 @@
 """The order of clips: reproducible from (seed, epoch), shared by processes, resumable in the middle of an epoch."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,16 @@ from tavlo_pl.data.dataset import Item
 log = logging.getLogger(__name__)
 
 
-class TrainSampler(Sampler[tuple[int, int]]):
-    """(epoch, index) of the clips of one process, in an order drawn from (seed, epoch) only.
+class TrainBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index) of the clips of one process, in an order drawn from (seed, epoch) only.
 
     Each process takes every ``world``-th clip of the common order; clips that do not fill a batch on every process
     are dropped. The length is that of a whole epoch, also after resuming in the middle of one, because Lightning
     counts batches from the start of the epoch.
 
     Args:
-        clips: number of clips.
-        batch_size: clips of a batch on one process.
+        groups: (number of clips, clips of a batch on one process) of consecutive clips; a batch has clips of one group.
+            Batches of several groups come in random order.
         rank: of this process.
         world: number of processes.
         seed: of the order.
@@ -32,16 +32,14 @@ class TrainSampler(Sampler[tuple[int, int]]):
 
     def __init__(
         self,
-        clips: int,
-        batch_size: int,
+        groups: Sequence[tuple[int, int]],
         rank: int = 0,
         world: int = 1,
         seed: int = 0,
         start: tuple[int, int] = (0, 0),
         epoch: Callable[[], int] = lambda: 0,
     ) -> None:
-        self.clips = clips
-        self.batch_size = batch_size
+        self.groups = groups
         self.rank = rank
         self.world = world
         self.seed = seed
@@ -49,15 +47,23 @@ class TrainSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.clips // (self.world * self.batch_size) * self.batch_size
+        return sum(clips // (self.world * size) for clips, size in self.groups)
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         # Lightning starts its first iteration before it increments the epoch of a checkpoint from an epoch's end
         first_epoch, first_batch = self.start
         epoch = max(self.epoch(), first_epoch)
-        skipped = first_batch * self.batch_size if epoch == first_epoch else 0
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.clips)[self.rank :: self.world]
-        return iter([(epoch, int(index)) for index in order[skipped : len(self)]])
+        rng = np.random.default_rng((self.seed, epoch))
+        batches: list[list[tuple[int, int]]] = []
+        offset = 0
+        for clips, size in self.groups:
+            order = offset + rng.permutation(clips)[self.rank :: self.world]
+            whole = clips // (self.world * size)
+            batches += [[(epoch, int(index)) for index in order[at * size : (at + 1) * size]] for at in range(whole)]
+            offset += clips
+        if len(self.groups) > 1:
+            batches = [batches[number] for number in rng.permutation(len(batches))]
+        return iter(batches[first_batch if epoch == first_epoch else 0 :])
 
 
 class ResumableLoader(DataLoader[Item]):

@@ -58,12 +58,14 @@ class AudioNegatives(NamedTuple):
         envelope_matched: (K, B, T, D), compared with clip b.
         time_shifted: (1 + K, B, T, D), compared with clip b; the first is the clip's own audio, not shifted.
         valid: (1 + K, T) bool, the segments of the time-shifted audio that are compared.
+        moving: (B,) bool, the clips whose frames are compared with time-shifted audio; None for all.
     """
 
     silent: Tensor
     envelope_matched: Tensor
     time_shifted: Tensor
     valid: Tensor
+    moving: Tensor | None = None
 
 
 class MILObjective(nn.Module):
@@ -138,7 +140,7 @@ class MILObjective(nn.Module):
         """
         return mil_loss(logits, self.config.temperature, silent)
 
-    def ranking(self, positives: Tensor, negatives: Tensor) -> Tensor:
+    def ranking(self, positives: Tensor, negatives: Tensor, chosen: Tensor | None = None) -> Tensor:
         """Ranks the clip's own audio above its negatives. Not in the paper.
 
         L = -1/B Σ_i log softmax_k(s̄(a_i^k, v_i) / τ)_0,  with a_i^0 = a_i and s̄ the mean over segments: in a single
@@ -147,15 +149,16 @@ class MILObjective(nn.Module):
         Args:
             positives: (...) scores of the matching audio.
             negatives: (K, ...) scores of K negatives.
+            chosen: (...) bool, the elements that count; None for all.
         """
-        return ranking_loss(positives, negatives, self.config.temperature)
+        return ranking_loss(positives, negatives, self.config.temperature, chosen)
 
     def time_shifted(self, negatives: AudioNegatives, visual: Tensor) -> Tensor:
         """`ranking` of the clip's own audio above the same audio at other times. Not in the paper.
 
         The contrastive term compares single moments, at which the class of an object can be enough. This term compares
         how a cell changes with how the audio changes: s̄ is the mean over the segments that frames and shifted audio
-        share.
+        share. Clips in which no frame differs from the first are left out, as they match audio at all times equally.
 
         Args:
             negatives: the audio of each clip, first as it is, then shifted.
@@ -168,7 +171,7 @@ class MILObjective(nn.Module):
         each = torch.cat([scores[0, :1], scores[-1, 1:]])
         shown = negatives.valid.to(each)[:, None]
         unshifted, *shifted = (each * shown).sum(2) / shown.sum(2)
-        return self.ranking(unshifted, torch.stack(shifted))
+        return self.ranking(unshifted, torch.stack(shifted), negatives.moving)
 
     def silence(self, positives: Tensor, silent: Tensor) -> Tensor:
         """Ranks the scores of a clip's sounding segments above those of its silent ones. Not in the paper.
@@ -211,19 +214,21 @@ class MILObjective(nn.Module):
         return all_gather_with_grad(tensor, dim) if self.config.gather_negatives else tensor
 
 
-def ranking_loss(positives: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+def ranking_loss(positives: Tensor, negatives: Tensor, temperature: float, chosen: Tensor | None = None) -> Tensor:
     """Cross-entropy of the matching one of 1 + K candidates.
 
     Args:
         positives: (...) scores of the matching candidates.
         negatives: (K, ...) scores of K negatives.
         temperature: divides the scores.
+        chosen: (...) bool, the elements that are averaged; None for all.
 
     Returns:
-        Scalar; log(1 + K) for uniform scores.
+        Scalar; log(1 + K) for uniform scores, 0 if no element is chosen.
     """
     scores = torch.cat([positives[None], negatives]) / temperature
-    return (scores.logsumexp(0) - scores[0]).mean()
+    each = scores.logsumexp(0) - scores[0]
+    return each.mean() if chosen is None else (each * chosen).sum() / chosen.sum().clamp(min=1)
 
 
 def silence_loss(positives: Tensor, silent: Tensor, temperature: float) -> Tensor:

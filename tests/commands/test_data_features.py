@@ -9,7 +9,7 @@ import yaml
 from torch import Tensor
 
 from tavlo_pl.data.clip_spec import ClipSpec
-from tavlo_pl.data.datamodule import ClipDataModule
+from tavlo_pl.data.datamodule import ClipDataModule, transform_key
 from tavlo_pl.data.shards import Shards
 from tavlo_pl.data.transforms import Augment
 from tavlo_pl.nn.pretrained import EfficientNetLite0, YAMNet
@@ -74,7 +74,7 @@ def training_item(shards: Path) -> tuple[Tensor, Tensor]:
     data = ClipDataModule(Shards(str(shards)), clip=clip, augment=Augment(flip=False, segments=PART))
     data.setup("fit")
     item = data.datasets["train"][7, 3]
-    return item.frames, data.train_audio_transform(item.waveform[None])
+    return item.frames, data.audio_transforms[transform_key(data.train_clip)](item.waveform[None])
 
 
 def keys(folder: Path) -> int:

@@ -321,7 +321,7 @@ def test_spectrogram_masks_are_for_training_and_resume() -> None:
 
     def spectrogram(epoch: int, training: bool = True) -> torch.Tensor:
         data.trainer = SimpleNamespace(training=training, current_epoch=epoch)  # type: ignore[assignment]
-        batch: Any = {"frames": torch.zeros(4, 1, 3, 2, 2), "waveform": waveform, "index": torch.arange(4)}
+        batch: Any = {"frames": torch.zeros(4, 2, 3, 2, 2), "waveform": waveform, "index": torch.arange(4)}
         return data.on_after_batch_transfer(batch, 0)["spectrogram"]
 
     plain = data.audio_transform(waveform)
@@ -333,7 +333,7 @@ def test_spectrogram_masks_are_for_training_and_resume() -> None:
 
 
 def test_the_models_device_sets_the_colours_apart() -> None:
-    frames = torch.arange(2 * 3 * 5 * 4 * 3).reshape(2, 3, 5, 4, 3).permute(0, 1, 4, 2, 3)
+    frames = torch.arange(2 * 2 * 5 * 4 * 3).reshape(2, 2, 5, 4, 3).permute(0, 1, 4, 2, 3)
     batch: Any = {"frames": frames, "waveform": torch.randn(2, 16_000), "index": torch.arange(2)}
     given = ClipDataModule(**SMALL).on_after_batch_transfer(batch, 0)["frames"]
     assert given.is_contiguous() and torch.equal(given, frames)

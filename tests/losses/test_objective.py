@@ -79,6 +79,22 @@ def test_time_shifted_term_ignores_segments_that_are_not_valid() -> None:
     assert term(uniform, all_valid=True).item() == pytest.approx(math.log(2), abs=1e-5)
 
 
+def test_time_shifted_term_leaves_out_clips_that_do_not_move() -> None:
+    torch.manual_seed(0)
+    visual, shifted = torch.randn(B, T, HW, D), torch.randn(3, B, T, D)
+
+    def term(clips: slice, moving: list[bool] | None) -> float:
+        chosen = None if moving is None else torch.tensor(moving)
+        audio = shifted[:, clips]
+        negatives = AudioNegatives(audio[0, :0], audio[:0], audio, torch.ones(3, T, dtype=torch.bool), chosen)
+        return MILObjective(ObjectiveConfig()).time_shifted(negatives, visual[clips]).item()
+
+    everything = slice(None)
+    assert term(everything, [True] * B) == pytest.approx(term(everything, None), rel=1e-6)
+    assert term(everything, [True] + [False] * (B - 1)) == pytest.approx(term(slice(0, 1), None), rel=1e-6)
+    assert term(everything, [False] * B) == 0
+
+
 @pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"num_silent": -1}, {"silence_weight": -0.5}])
 def test_objective_rejects_options_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=r"model\.objective"):

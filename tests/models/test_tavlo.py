@@ -101,6 +101,19 @@ def test_negatives_add_their_losses(clips: tuple[Tensor, Tensor]) -> None:
     }
 
 
+def test_a_clip_whose_frames_are_equal_is_not_compared_with_time_shifted_audio(clips: tuple[Tensor, Tensor]) -> None:
+    frames, audio = clips
+    static = frames[:, :1].expand_as(frames)
+    model = small_tavlo(num_time_shifted=2)
+    losses = []
+    for shown in (frames, torch.stack([frames[0], static[1]]), static):
+        torch.manual_seed(0)
+        losses.append(model.training_loss(shown, audio)["time_shifted_loss"].item())
+    torch.manual_seed(0)
+    alone = model.training_loss(frames[:1], audio[:1])["time_shifted_loss"].item()
+    assert losses[2] == 0 and losses[0] != losses[1] == pytest.approx(alone, rel=1e-5)
+
+
 def test_training_loss_depends_on_the_seed(clips: tuple[Tensor, Tensor]) -> None:
     model = small_tavlo(num_time_shifted=1, num_silent=3)
     losses = []

@@ -2,12 +2,12 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import overload
 
 from typing_extensions import override
 
-from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, TrainingGroup, training_groups
 from tavlo_pl.errors import ConfigError
 
 
@@ -73,4 +73,13 @@ class JoinedClips(LazyClips):
             name
             for part in self.parts
             for name in (part.sample_ids() if isinstance(part, LazyClips) else [clip.sample_id for clip in part])
+        ]
+
+    @override
+    def training_groups(self) -> list[TrainingGroup]:
+        """Those of all parts; neighbours with equally many segments are one."""
+        found = [group for part in self.parts for group in training_groups(part)]
+        return [
+            TrainingGroup(sum(group.clips for group in same), segments)
+            for segments, same in groupby(found, lambda group: group.segments)
         ]

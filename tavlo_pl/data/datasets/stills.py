@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from typing_extensions import override
 
-from tavlo_pl.data.clip import Clip, ClipSource, LazyClips
+from tavlo_pl.data.clip import Clip, ClipSource, LazyClips, TrainingGroup
 from tavlo_pl.data.media import SAMPLE_RATE_HZ, DecodedClip
 from tavlo_pl.data.synthetic.materials import FromFiles, Share
 from tavlo_pl.data.synthetic.scene import Look, rng_of
@@ -54,7 +54,8 @@ class Stills(ClipSource):
     Item n always has the same image; which of its objects sounds, and with which of ``sounds`` sounds of its class, is
     drawn for each epoch. A sound is a part of a recording with a pitch, level, reverberation and noise of its own. So
     features of frozen encoders are computed once for each image and each sound. The objects are upright and of
-    plausible size; they do not move, so that such clips say nothing about time.
+    plausible size; they do not move, so that such clips say nothing about time (`TAVLO.training_loss` compares no
+    time-shifted audio with them).
 
     Args:
         root: folder of cut-outs, recordings and backgrounds, as for ``tavlo data synth --sprites``.
@@ -64,20 +65,22 @@ class Stills(ClipSource):
             file, for a model that is not tested on any of them.
         sounds: number of different sounds of a class.
         images: folder in which composed images are kept and found again (JPEG); None composes them each time.
+        segments: segments of a training item, at most those of a clip; None for those of ``data.clip`` and
+            ``data.augment``. As the image is the same in all of them, few are enough beside videos with many.
 
     Raises:
-        ConfigError: ``count`` or ``sounds`` is below 1.
+        ConfigError: ``count``, ``sounds`` or ``segments`` is below 1.
         DatasetNotFoundError: a folder or file is missing or cannot be read.
     """
 
     def __init__(
         self, root: str, count: int = 4000, seed: int = 0, split: Share = "train", sounds: int = 60,
-        images: str | None = None,
+        images: str | None = None, segments: int | None = None,
     ) -> None:  # fmt: skip
-        if min(count, sounds) < 1:
-            raise ConfigError(f"count {count} and sounds {sounds} of Stills: give at least 1")
+        if min(count, sounds, 1 if segments is None else segments) < 1:
+            raise ConfigError(f"count {count}, sounds {sounds} and segments {segments} of Stills: give at least 1")
         self.root, self.count, self.seed, self.split = root, count, seed, split
-        self.sounds, self.images = sounds, images
+        self.sounds, self.images, self.segments = sounds, images, segments
 
     @override
     def clips(self) -> "StillClips":
@@ -89,6 +92,12 @@ class Stills(ClipSource):
     def sample_ids(self) -> list[str]:
         """Names of the composites."""
         return self.clips().sample_ids()
+
+    @override
+    def check_spec(self, parts: int, duration_s: float) -> None:
+        """Rejects more segments of a training item than a clip has."""
+        if self.segments is not None and self.segments > parts:
+            raise ConfigError(f"segments {self.segments} of Stills: a clip has {parts}; give at most that")
 
 
 @lru_cache(maxsize=4)
@@ -126,12 +135,18 @@ class StillClips(LazyClips):
             key=(source.seed, number),
             sounds=source.sounds,
             images=kept,
+            segments=source.segments,
         )
 
     @override
     def sample_ids(self) -> list[str]:
         """Names of the composites."""
         return [f"still_{self.source.seed}_{number:06d}" for number in range(len(self))]
+
+    @override
+    def training_groups(self) -> list[TrainingGroup]:
+        """One group."""
+        return [TrainingGroup(len(self), self.source.segments)]
 
 
 @dataclass(frozen=True)
@@ -143,6 +158,7 @@ class StillClip(Clip):
         key: determines the image.
         sounds: number of different sounds of a class.
         images: folder in which images are kept, if any.
+        segments: of a training item, if not those of other clips.
         draw: determines the sound, together with ``key``.
     """
 
@@ -150,7 +166,14 @@ class StillClip(Clip):
     key: tuple[int, int] = (0, 0)
     sounds: int = 60
     images: Path | None = None
+    segments: int | None = None
     draw: int = 0
+
+    @property
+    @override
+    def training_segments(self) -> int | None:
+        """Segments of a training item."""
+        return self.segments
 
     @override
     def read(self, times_s: Sequence[float], size: tuple[int, int], duration_s: float) -> DecodedClip:

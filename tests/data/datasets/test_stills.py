@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +10,15 @@ from PIL import Image, ImageDraw
 
 from tavlo_pl.data.clip import fingerprint
 from tavlo_pl.data.clip_spec import ClipSpec
+from tavlo_pl.data.datamodule import ClipDataModule
 from tavlo_pl.data.dataset import ClipDataset
 from tavlo_pl.data.datasets import Concat, Stills
-from tavlo_pl.data.datasets.stills import SIZE, compose, drawn_objects, play
+from tavlo_pl.data.datasets.stills import SIZE, StillClip, compose, drawn_objects, play
+from tavlo_pl.data.media import DecodedClip
 from tavlo_pl.data.synthetic.materials import FromFiles
 from tavlo_pl.data.synthetic.scene import rng_of
 from tavlo_pl.data.transforms import Augment
-from tavlo_pl.errors import ConfigError, DatasetNotFoundError
+from tavlo_pl.errors import ConfigError, DatasetNotFoundError, MediaError
 from tests.data.synthetic.test_write import sprite_folder
 
 SPEC = ClipSpec(segments=2, duration_s=0.5, image_size=32, frequencies="none")
@@ -68,6 +71,42 @@ def test_a_part_of_a_longer_clip_and_other_sources_beside_it(root: Path) -> None
     assert len({fingerprint(Stills(str(root), count=n).clips())["sha256"] for n in (2, 3)}) == 2
 
 
+def test_items_of_fewer_segments_are_in_batches_of_their_own(root: Path) -> None:
+    """Batches have about equally many frames; the sound of an item is as long as its segments."""
+    stills = [Stills(str(root), count=8, segments=2), Stills(str(root), count=6, seed=1)]
+    assert Concat([stills[0], *stills]).clips().training_groups() == [(16, 2), (6, None)]
+    clip, augment = ClipSpec(segments=4, duration_s=1.0, image_size=32), Augment(flip=False, mask_bands=2)
+    data = ClipDataModule(Concat(stills), clip=clip, augment=augment, batch_size=2, num_workers=0)
+    data.setup("fit")
+    batches = [data.on_after_batch_transfer(batch, 0) for batch in data.train_dataloader()]
+    shapes = sorted((*batch["frames"].shape[:2], *batch["spectrogram"].shape[2:]) for batch in batches)
+    assert shapes == [(2, 4, 64, 400)] * 3 + [(4, 2, 64, 200)] * 2
+    for batch in batches:
+        is_short = batch["frames"].shape[1] == 2
+        assert batch["waveform"].shape[1] == (8_000 if is_short else 16_000)
+        assert {index < 8 for index in batch["index"].tolist()} == {is_short}
+    with pytest.raises(ConfigError, match="segments 5 of Stills: a clip has 4"):
+        ClipDataModule(Stills(str(root), segments=5), clip=clip).setup("fit")
+
+
+def test_an_item_that_cannot_be_read_is_replaced_by_one_of_its_length(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(clip: StillClip, *args: Any) -> DecodedClip:
+        if clip.key == (0, 0):
+            raise MediaError("broken")
+        return whole(clip, *args)
+
+    whole = StillClip.read
+    monkeypatch.setattr(StillClip, "read", read)
+    clips = Concat([Stills(str(root), count=2, segments=1), Stills(str(root), count=9, seed=1)]).clips()
+    for epoch in range(5):
+        item = ClipDataset(clips, "train", SPEC)[epoch, 0]
+        assert item.clip.sample_id == "still_0_000001" and item.frames.shape[0] == 1 and len(item.bad_clips) == 1
+    alone = ClipDataset(Stills(str(root), count=1, segments=1).clips(), "train", SPEC)[0, 0]
+    assert alone.frames.shape[0] == 1 and alone.waveform.shape == (4_000,) and not alone.waveform.any()
+
+
 def test_kept_images_are_read_again(root: Path, tmp_path: Path) -> None:
     source = Stills(str(root), count=2, images=str(tmp_path / "images"))
     first = source.clips()[0].read([0.0], (36, 64), 0.1).frames
@@ -95,5 +134,7 @@ def test_all_files_or_those_of_a_split(root: Path) -> None:
 def test_wrong_arguments_are_refused(root: Path) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         Stills(str(root), count=0)
+    with pytest.raises(ConfigError, match="segments 0 of Stills"):
+        Stills(str(root), segments=0)
     with pytest.raises(DatasetNotFoundError, match="no such folder"):
         Stills(str(root / "missing")).clips()
