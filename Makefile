@@ -109,7 +109,7 @@ $(MATERIAL)/.done16: $(MATERIAL)/.done
 
 $(MATERIAL)/run/.done: $(MATERIAL)/.done configs/exp/material.yaml configs/model/tavlo_lite0_yamnet.yaml
 	$(TAVLO) fit -c configs/exp/material.yaml $(ENCODERS) --out $(MATERIAL)/run --overwrite
-	$(BIN)/python -m benchmarks.release $(MATERIAL)/run/checkpoints/last.ckpt $(MATERIAL)/run/weights.safetensors 8
+	$(BIN)/python -m benchmarks.release $(MATERIAL)/run/checkpoints/last.ckpt $(MATERIAL)/run/weights.safetensors
 	@touch $@
 
 material: $(MATERIAL)/run/.done ## train on real images and recordings (SPRITES, WEIGHTS) and test on others
@@ -125,19 +125,12 @@ material-results: $(MATERIAL)/.done16 ## train and test TAVLO, the published for
 	$(MATERIAL_SWEEP) --jobs 2 --variants "['configs/material/*.yaml']" --untrained "['configs/untrained/motion_*.yaml','configs/untrained/sound_tag.yaml']" \
 		--predictions "['$(MATERIAL)/test/oracles/*']" --annotations $(MATERIAL)/test --page $(PAGE)
 
-# Each step of the packaged checkpoint begins with the weights of the one before.
-$(MATERIAL)/videos_run/.done: $(MATERIAL)/.done16 configs/exp/material.yaml configs/material/tavlo.yaml
-	$(TAVLO) fit -c configs/exp/material.yaml -c configs/material/tavlo.yaml $(ENCODERS) --out $(MATERIAL)/videos_run --overwrite
-	$(BIN)/python -m benchmarks.release $(MATERIAL)/videos_run/checkpoints/last.ckpt $(MATERIAL)/videos_run/weights.safetensors
-	@touch $@
-
-$(MATERIAL)/stills_run/.done: $(MATERIAL)/videos_run/.done configs/exp/material_stills.yaml
-	$(TAVLO) fit -c configs/exp/material_stills.yaml $(ENCODERS) --ckpt_path $(MATERIAL)/videos_run/weights.safetensors \
-		--out $(MATERIAL)/stills_run --overwrite
+$(MATERIAL)/stills_run/.done: $(MATERIAL)/.done configs/exp/material_stills.yaml configs/model/tavlo_lite0_yamnet.yaml
+	$(TAVLO) fit -c configs/exp/material_stills.yaml $(ENCODERS) --out $(MATERIAL)/stills_run --overwrite
 	$(BIN)/python -m benchmarks.release $(MATERIAL)/stills_run/checkpoints/last.ckpt $(MATERIAL)/stills_run/weights.safetensors
 	@touch $@
 
-weights: $(MATERIAL)/stills_run/.done ## replace the packaged checkpoint: videos, stills beside them, then of all files; card: tavlo_pl/weights/real.md
+weights: $(MATERIAL)/stills_run/.done ## replace the packaged checkpoint: still composites, then of all files; card: tavlo_pl/weights/real.md
 	$(TAVLO) fit -c configs/exp/material_all.yaml $(ENCODERS) --ckpt_path $(MATERIAL)/stills_run/weights.safetensors \
 		--out $(MATERIAL)/all --overwrite
 	$(BIN)/python -m benchmarks.release $(MATERIAL)/all/checkpoints/last.ckpt tavlo_pl/weights/real.safetensors
