@@ -101,7 +101,7 @@ def test_negatives_add_their_losses(clips: tuple[Tensor, Tensor]) -> None:
     }
 
 
-def test_a_clip_whose_frames_are_equal_is_not_compared_with_time_shifted_audio(clips: tuple[Tensor, Tensor]) -> None:
+def test_a_static_clip_has_no_time_shifted_audio(clips: tuple[Tensor, Tensor]) -> None:
     frames, audio = clips
     static = frames[:, :1].expand_as(frames)
     model = small_tavlo(num_time_shifted=2)

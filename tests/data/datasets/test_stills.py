@@ -71,7 +71,7 @@ def test_a_part_of_a_longer_clip_and_other_sources_beside_it(root: Path) -> None
     assert len({fingerprint(Stills(str(root), count=n).clips())["sha256"] for n in (2, 3)}) == 2
 
 
-def test_items_of_fewer_segments_are_in_batches_of_their_own(root: Path) -> None:
+def test_a_batch_has_items_of_equally_many_segments(root: Path) -> None:
     """Batches have about equally many frames; the sound of an item is as long as its segments."""
     stills = [Stills(str(root), count=8, segments=2), Stills(str(root), count=6, seed=1)]
     assert Concat([stills[0], *stills]).clips().training_groups() == [(16, 2), (6, None)]
@@ -89,9 +89,7 @@ def test_items_of_fewer_segments_are_in_batches_of_their_own(root: Path) -> None
         ClipDataModule(Stills(str(root), segments=5), clip=clip).setup("fit")
 
 
-def test_an_item_that_cannot_be_read_is_replaced_by_one_of_its_length(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bad_item_is_replaced_by_one_of_its_length(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(clip: StillClip, *args: Any) -> DecodedClip:
         if clip.key == (0, 0):
             raise MediaError("broken")
