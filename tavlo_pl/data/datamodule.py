@@ -197,21 +197,24 @@ class ClipDataModule(LightningDataModule):
         dataset = self.datasets["train"]
         rank, world = self._rank_and_world()
         trainer = self.trainer
-        specs = [(group.clips, dataset.training_spec(group.segments)) for group in training_groups(dataset.clips)]
-        self.audio_transforms |= {transform_key(spec): spec.audio_transform() for _, spec in specs}
+        groups = []
+        for clips, segments in training_groups(dataset.clips):
+            spec = dataset.training_spec(segments)
+            self.audio_transforms[transform_key(spec)] = spec.audio_transform()
+            groups.append((clips, self.batch_size * self.train_clip.segments // spec.segments))
+            if clips < world * groups[-1][1]:
+                raise ConfigError(
+                    f"data.batch_size {self.batch_size} on {world} process(es) takes {world * groups[-1][1]} clips of "
+                    f"{spec.segments} segments, more than the {clips} training clips; choose a smaller one."
+                )
         batches = TrainBatches(
-            [(clips, self.batch_size * self.train_clip.segments // spec.segments) for clips, spec in specs],
+            groups,
             rank,
             world,
             self.seed,
             start=resume_position(trainer) if trainer is not None else (0, 0),
             epoch=lambda: trainer.current_epoch if trainer is not None else 0,
         )
-        if len(batches) == 0:
-            raise ConfigError(
-                f"data.batch_size {self.batch_size} on {world} process(es) is more than the {len(dataset)} "
-                f"training clips; choose a smaller one."
-            )
         layout = {"clips": len(dataset), "batch_size": self.batch_size, "processes": world, "seed": self.seed}
         return ResumableLoader(
             layout,

@@ -85,6 +85,11 @@ def test_a_batch_has_items_of_equally_many_segments(root: Path) -> None:
         is_short = batch["frames"].shape[1] == 2
         assert batch["waveform"].shape[1] == (8_000 if is_short else 16_000)
         assert {index < 8 for index in batch["index"].tolist()} == {is_short}
+    few = Concat([Stills(str(root), count=3, segments=2), Stills(str(root), count=6)])  # a group smaller than its batch
+    data = ClipDataModule(few, clip=clip, batch_size=2, num_workers=0)
+    data.setup("fit")
+    with pytest.raises(ConfigError, match="takes 4 clips of 2 segments, more than the 3 training clips"):
+        data.train_dataloader()
     with pytest.raises(ConfigError, match="segments 5 of Stills: a clip has 4"):
         ClipDataModule(Stills(str(root), segments=5), clip=clip).setup("fit")
 
