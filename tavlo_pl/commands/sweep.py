@@ -26,7 +26,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,12 +228,14 @@ class Commands:
         settings: further options of every run.
         annotations: ground truth of saved heatmaps.
         environment: environment variables of the processes.
+        explicit: variant -> its configuration without the options that have their default, once it was needed.
     """
 
     base: str
     settings: Sequence[str]
     annotations: str | None
     environment: dict[str, str]
+    explicit: dict[str, dict[str, Any] | str] = field(default_factory=dict)
 
     def options(self, run: SweepRun) -> list[str]:
         """Returns the configuration files, seeds and settings of a run as options."""
@@ -283,11 +285,12 @@ class Commands:
             before: its stored configuration.
             config: its configuration now, from `comparable`.
         """
-        explicit = None
-        if only_added(before, config):  # otherwise the run is made again in any case
-            found = self.resolve(run, explicit=True)
-            explicit = None if isinstance(found, str) else comparable(found, run.seed)
-        return changed_keys(before, config, explicit)
+        if not only_added(before, config):  # the defaults decide nothing
+            return changed_keys(before, config)
+        if run.name not in self.explicit:
+            self.explicit[run.name] = self.resolve(run, explicit=True)
+        found = self.explicit[run.name]
+        return changed_keys(before, config, None if isinstance(found, str) else comparable(found, run.seed))
 
     def record(self, run: SweepRun, config: Mapping[str, Any]) -> "RunRecord | None":
         """Returns the record of a run if it belongs to a configuration; None if it must be made."""

@@ -165,7 +165,8 @@ class TAVLO(AVLocalizer):
             cross_modal: dict[str, Tensor] = self.objective(*fused)
             return cross_modal
         tokens, negatives = self._audio_tokens(spectrogram, segments)
-        negatives = negatives._replace(moving=(frames[:, 1:] != frames[:, :1]).flatten(1).any(1))
+        if len(negatives.time_shifted):
+            negatives = negatives._replace(moving=(frames.amax(1) != frames.amin(1)).flatten(1).any(1))
         silent = silent_segments(spectrogram, segments)
         scalars: dict[str, Tensor] = self.objective(tokens, self.attention.apply_blocks(visual), negatives, silent)
         return scalars

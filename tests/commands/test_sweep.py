@@ -231,6 +231,23 @@ def test_a_run_is_tested_with_its_own_configuration(tmp_path: Path) -> None:
     assert words[:12] == ["test", *options, "--ckpt_path", str(one.best)]
 
 
+def test_defaults_of_a_variant_are_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(commands: sweep.Commands, run: SweepRun, *, explicit: bool = False) -> dict[str, Any]:
+        assert explicit
+        resolved.append(run.name)
+        return {"data": {"seed": 0}}
+
+    resolved: list[str] = []
+    monkeypatch.setattr(sweep.Commands, "resolve", resolve)
+    commands = sweep.Commands("base.yaml", [], None, {})
+    for seed in (0, 1):
+        run = SweepRun("wide", Path("wide.yaml"), seed, tmp_path / str(seed), tmp_path / f"{seed}.json")
+        config = {"seed_everything": seed, "trainer": {}, "data": {"seed": seed}}
+        assert commands.changes(run, config, config | {"model": {"width": 2}}) == []  # an added option at its default
+        assert commands.changes(run, config | {"monitor": "a"}, config | {"monitor": "b"}) == ["monitor"]
+    assert resolved == ["wide"]
+
+
 def test_sweep_help_explains_when_a_run_is_kept() -> None:
     words = " ".join(tavlo("sweep", "--help").out.split())
     assert "A finished run is kept if its resolved configuration" in words
