@@ -78,10 +78,11 @@ def test_experiment_runs_fit_test_and_predict(config: Path, world: Path, tmp_pat
 
 
 def test_material_tavlo_runs_fit_test_and_predict(world: Path, tmp_path: Path) -> None:
-    """With random weights, the loudness beside YAMNet's embedding, and time shifts within whole clips."""
+    """With random weights and components, loudness beside YAMNet's embedding, and time shifts within whole clips."""
     tiny = tmp_path / "tiny.yaml"
-    random = {"init_args": {"weights": "none", "cache": None}}
-    model_config = {"init_args": {"visual": random, "audio": random}}
+    random: dict[str, object] = {"weights": "none", "cache": None}
+    visual = random | {"encoder": {"init_args": {"weights": "none"}}}
+    model_config = {"init_args": {"visual": {"init_args": visual}, "audio": {"init_args": random}}}
     data = data_config(world, segments=4, image_size=64)
     tiny.write_text(yaml.safe_dump({"trainer": TRAINER, "data": data, "model": model_config}))
     exp, material = CONFIGS / "exp" / "material.yaml", CONFIGS / "material" / "tavlo.yaml"
@@ -89,7 +90,7 @@ def test_material_tavlo_runs_fit_test_and_predict(world: Path, tmp_path: Path) -
     fit_test_predict(words, world, tmp_path)
     model = load_model(tmp_path / "out" / "checkpoints" / "best.ckpt")
     assert isinstance(model, TAVLO) and model.audio.width == 1024 + 8 and model.margin == 1
-    assert model.objective.config.num_time_shifted == 6
+    assert model.objective.config.num_time_shifted == 6 and model.visual.width == 384
 
 
 def fit_test_predict(words: list[object], world: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``tavlo data``: makes, audits and indexes data sets.
+"""``tavlo data``: makes, audits and indexes data sets, and prepares them for training.
 
 Every command is a typed function: its signature defines the options and its docstring the help.
 """
@@ -9,12 +9,19 @@ from jsonargparse import auto_cli
 
 from tavlo_pl.commands import ShortErrors, to_exit_code
 from tavlo_pl.commands.data_audit import audit
+from tavlo_pl.commands.data_components import components
 from tavlo_pl.commands.data_index import index
 from tavlo_pl.commands.data_shard import shard
 from tavlo_pl.config.security import take_allowed
 from tavlo_pl.data.synthetic.write import write_world
 
-COMMANDS: dict[str, Any] = {"synth": write_world, "audit": audit, "index": index, "shard": shard}
+COMMANDS: dict[str, Any] = {
+    "synth": write_world,
+    "audit": audit,
+    "index": index,
+    "shard": shard,
+    "components": components,
+}
 
 
 def main(args: list[str]) -> int:
@@ -25,7 +32,7 @@ def main(args: list[str]) -> int:
     """
     settings: dict[str, Any] = {
         "prog": "tavlo data",
-        "description": "Makes, audits and indexes data sets.",
+        "description": "Makes, audits and indexes data sets, and prepares them for training.",
         "parser_class": ShortErrors,
     }
     words, allowed = take_allowed(args)

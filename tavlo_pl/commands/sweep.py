@@ -23,9 +23,9 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from glob import glob
 from pathlib import Path
@@ -303,15 +303,12 @@ class Commands:
         """Trains and tests one run and writes its record; returns a message if a process failed."""
         steps = [self.fit(run), self.test(run)] if run.trained else [self.test(run)]
         for arguments in [] if run.is_tested else steps:
-            started_s = time.monotonic()
             run.log.parent.mkdir(parents=True, exist_ok=True)
-            with run.log.open("a") as log:
+            timed = run.timed_fit("--ckpt_path" in arguments) if arguments[0] == "fit" else nullcontext()
+            with timed, run.log.open("a") as log:
                 code = subprocess.run(
                     _process(arguments), stdout=log, stderr=subprocess.STDOUT, env=self.environment, check=False
                 ).returncode
-            if arguments[0] == "fit":
-                with run.fit_times.open("a" if "--ckpt_path" in arguments else "w") as times:
-                    times.write(f"{time.monotonic() - started_s:.1f}\n")
             if code:
                 return f"{run.name} with seed {run.seed}: {arguments[0]} failed with exit code {code} (see {run.log})"
         from tavlo_pl.report.records import RunRecord

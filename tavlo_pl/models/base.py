@@ -17,7 +17,7 @@ from tavlo_pl.metrics.protocols import AVATAR, VALIDATION, Protocol
 from tavlo_pl.metrics.sounding_threshold import SoundingThreshold
 from tavlo_pl.metrics.suite import LocalizationSuite
 from tavlo_pl.models.optimizers import WarmupCosine
-from tavlo_pl.nn.pretrained.training import PartlyTrained
+from tavlo_pl.nn.pretrained.training import random_parts
 from tavlo_pl.types import Batch
 
 UNANNOTATED = 2**40
@@ -140,8 +140,7 @@ class AVLocalizer(LightningModule, ABC):
 
     def random_encoders(self) -> list[str]:
         """Names of the frozen encoders that were made with random weights, which a checkpoint may have replaced."""
-        parts = [(name, getattr(part, "partly", None)) for name, part in self.named_modules()]
-        return [name for name, partly in parts if isinstance(partly, PartlyTrained) and partly.keeps_random]
+        return random_parts(self)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, T, h, w) raw scores in [-1, 1] of a batch."""

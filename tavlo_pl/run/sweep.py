@@ -9,7 +9,10 @@
 """
 
 import json
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +75,7 @@ class SweepRun:
 
     @property
     def fit_times(self) -> Path:
-        """Seconds of each process that trained this run, one a line."""
+        """Seconds of each process that trained this run, one a line; nan for one whose time was not measured."""
         return self.folder.with_name(f"{self.folder.name}.fit_s")
 
     @property
@@ -85,15 +88,31 @@ class SweepRun:
         """Whether the results exist."""
         return (self.test_folder / RESULTS).is_file()
 
+    @contextmanager
+    def timed_fit(self, resumes: bool) -> Iterator[None]:
+        """Adds the seconds of a block to `fit_times`; if this process is killed within it, its time stays unknown.
+
+        Args:
+            resumes: whether a training continues, so that the times of its processes stay.
+        """
+        earlier = self.fit_times.read_text(encoding="utf-8") if self.fit_times.is_file() else "nan\n"
+        kept, started_s = earlier if resumes else "", time.monotonic()
+        write_text_atomic(self.fit_times, f"{kept}nan\n")
+        try:
+            yield
+        finally:
+            write_text_atomic(self.fit_times, f"{kept}{time.monotonic() - started_s:.1f}\n")
+
     def fit_s(self) -> float | None:
-        """Seconds of all processes that trained this run; None if there was none."""
+        """Seconds of all processes that trained this run; None if there was none, or the time of one is unknown."""
         if not self.fit_times.is_file():
             return None
         text = self.fit_times.read_text(encoding="utf-8", errors="replace")
         try:
-            return sum(map(float, text.split()))
+            total = sum(map(float, text.split()))
         except ValueError as error:
             raise ConfigError(f"{self.fit_times}: no times ({error}); remove it, and the run has none") from error
+        return None if math.isnan(total) else total
 
     @property
     def is_started(self) -> bool:

@@ -119,4 +119,4 @@ def test_random_weights_and_other_configurations_are_refused(world: Path, tmp_pa
     assert other.code == 2 and "give the configuration of a model" in other.err
     model.write_text(model.read_text().replace("strides", "trained: all\n      strides", 1).replace("YAMNet", "Gone"))
     gone = shard(world, out, "--features.model", model, "--workers", 1)
-    assert gone.code == 2 and "its encoders cannot be made" in gone.err
+    assert gone.code == 2 and "its audio encoder cannot be made" in gone.err

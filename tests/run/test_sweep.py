@@ -83,3 +83,26 @@ def test_discard_leaves_nothing_to_keep_or_resume(run: SweepRun) -> None:
     run.discard()
     assert not run.is_tested and not run.is_started and not run.config_record.exists()
     assert run.best.is_file()
+
+
+def test_times_of_processes_add_up(run: SweepRun) -> None:
+    assert run.fit_s() is None
+    run.folder.parent.mkdir(parents=True)
+    with run.timed_fit(resumes=False):
+        assert run.fit_s() is None  # what a killed process leaves
+    first = run.fit_s()
+    with run.timed_fit(resumes=True):
+        pass
+    total = run.fit_s()
+    assert first is not None and total is not None and total >= first
+    assert len(run.fit_times.read_text().split()) == 2
+    with run.timed_fit(resumes=False):
+        pass
+    assert len(run.fit_times.read_text().split()) == 1
+
+
+def test_a_time_that_was_not_measured_stays_unknown(run: SweepRun) -> None:
+    run.folder.parent.mkdir(parents=True)
+    with run.timed_fit(resumes=True):  # of a training whose first process left no time
+        pass
+    assert run.fit_times.read_text().startswith("nan") and run.fit_s() is None

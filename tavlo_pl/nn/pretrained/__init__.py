@@ -5,8 +5,9 @@ Every encoder takes its class path and arguments from the configuration, like al
 """
 
 from tavlo_pl.nn.pretrained.lite0 import EfficientNetLite0
+from tavlo_pl.nn.pretrained.principal_components import PrincipalComponents
 from tavlo_pl.nn.pretrained.timm_encoder import TimmEncoder
 from tavlo_pl.nn.pretrained.transformers_audio import TransformersAudioEncoder
 from tavlo_pl.nn.pretrained.yamnet import YAMNet
 
-__all__ = ["EfficientNetLite0", "TimmEncoder", "TransformersAudioEncoder", "YAMNet"]
+__all__ = ["EfficientNetLite0", "PrincipalComponents", "TimmEncoder", "TransformersAudioEncoder", "YAMNet"]

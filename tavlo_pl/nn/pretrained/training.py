@@ -45,3 +45,9 @@ class PartlyTrained:
             frozen.eval()
         for layer in self._trained:
             layer.train(mode)
+
+
+def random_parts(network: nn.Module) -> list[str]:
+    """Names of the frozen parts of a network that were made with random weights, which a checkpoint may replace."""
+    parts = [(name, getattr(part, "partly", None)) for name, part in network.named_modules()]
+    return [name for name, partly in parts if isinstance(partly, PartlyTrained) and partly.keeps_random]
