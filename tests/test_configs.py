@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from benchmarks import release
+from tavlo_pl.data.spectrogram import WaveformColumns
 from tavlo_pl.models.tavlo import TAVLO
 from tavlo_pl.predict.checkpoint import load_model
 from tests.helpers.cli import tavlo
@@ -91,6 +94,12 @@ def test_material_tavlo_runs_fit_test_and_predict(world: Path, tmp_path: Path) -
     model = load_model(tmp_path / "out" / "checkpoints" / "best.ckpt")
     assert isinstance(model, TAVLO) and model.audio.width == 1024 + 8 and model.margin == 1
     assert model.objective.config.num_time_shifted == 6 and model.visual.width == 384
+    release.main(str(tmp_path / "out" / "checkpoints" / "best.ckpt"), str(tmp_path / "plain.safetensors"))
+    plain = load_model(tmp_path / "plain.safetensors")
+    assert isinstance(plain, TAVLO) and plain.visual.width == 1392  # the components are in the layer above
+    frames, waveform = torch.randint(0, 256, (1, 4, 3, 64, 64), dtype=torch.uint8), torch.randn(1, 32_000) / 10
+    maps = [one.localize(frames, WaveformColumns(4)(waveform)) for one in (model, plain)]
+    torch.testing.assert_close(maps[1], maps[0], rtol=1e-4, atol=1e-4)
 
 
 def fit_test_predict(words: list[object], world: Path, tmp_path: Path) -> None:

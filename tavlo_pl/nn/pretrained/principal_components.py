@@ -1,6 +1,6 @@
 """Principal components of the features of a frozen visual encoder: fewer channels to store and to train on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ class PrincipalComponents(VisualEncoder):
     """A frozen visual encoder, and the first principal components of its features in their place.
 
     The components are a fixed 1x1 convolution, so that a trained first layer above them can be multiplied with it into
-    one (`merged`).
+    one (`without_components`).
 
     Args:
         encoder: the frozen encoder. Its own features need not be stored: leave its ``cache`` out.
@@ -50,21 +50,30 @@ class PrincipalComponents(VisualEncoder):
         self.cache.open(self, "")
         return self.cache.get(frames, self.trunk)
 
-    def merged(self, layer: nn.Conv2d) -> tuple[VisualEncoder, nn.Conv2d]:
-        """The encoder, and a 1x1 convolution of its features that is equal to the components followed by a layer.
 
-        Args:
-            layer: a 1x1 convolution of the K components, with a bias.
-        """
-        encoder, projection = self.trunk
-        assert isinstance(encoder, VisualEncoder) and isinstance(projection, nn.Conv2d)
-        assert projection.bias is not None and layer.bias is not None
-        outer, inner = (conv.weight.detach().double().flatten(1) for conv in (layer, projection))
-        one = nn.Conv2d(encoder.width, layer.out_channels, 1)
-        with torch.no_grad():
-            one.weight.copy_((outer @ inner)[:, :, None, None])
-            one.bias.copy_(layer.bias + outer @ projection.bias.double())  # type: ignore[union-attr]
-        return encoder, one
+def without_components(weights: Mapping[str, Tensor], encoder: str, layer: str) -> dict[str, Tensor]:
+    """Weights of an equal model without `PrincipalComponents`: its projection is multiplied into the layer above.
+
+    Args:
+        weights: by name, of a model with components.
+        encoder: name of the `PrincipalComponents` in the model.
+        layer: name of the 1x1 convolution that takes the components, with a bias.
+
+    Returns:
+        Weights of the model with the encoder itself, whose layer takes all features.
+    """
+    inner, projection = f"{encoder}.trunk.0.", f"{encoder}.trunk.1."
+    weight, bias = (weights[f"{projection}{part}"].double() for part in ("weight", "bias"))
+    outer, outer_bias = (weights[f"{layer}.{part}"].double() for part in ("weight", "bias"))
+    kept = {name: value for name, value in weights.items() if not name.startswith(projection)}
+    renamed = {
+        name.replace(inner, f"{encoder}.", 1) if name.startswith(inner) else name: value for name, value in kept.items()
+    }
+    product = (outer.flatten(1) @ weight.flatten(1))[:, :, None, None]
+    return renamed | {
+        f"{layer}.weight": product.float(),
+        f"{layer}.bias": (outer_bias + outer.flatten(1) @ bias).float(),
+    }
 
 
 @torch.no_grad()

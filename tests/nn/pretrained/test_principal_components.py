@@ -9,7 +9,7 @@ from torch import nn
 
 from tavlo_pl.errors import CheckpointError, ConfigError
 from tavlo_pl.nn.pretrained import EfficientNetLite0, PrincipalComponents
-from tavlo_pl.nn.pretrained.principal_components import find_components
+from tavlo_pl.nn.pretrained.principal_components import find_components, without_components
 from tavlo_pl.nn.pretrained.training import random_parts
 
 FRAMES = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -52,11 +52,13 @@ def wrapped(tmp_path: Path, cache: str | None = None) -> PrincipalComponents:
 
 
 def test_the_layer_above_can_be_merged(tmp_path: Path) -> None:
-    model, layer = wrapped(tmp_path), nn.Conv2d(8, 5, 1)
-    assert model.width == 8 and model.stride == 32 and model.shift == 0
-    encoder, one = model.merged(layer)
-    assert encoder.width == 432 and one.weight.shape == (5, 432, 1, 1)
-    torch.testing.assert_close(one(encoder(FRAMES)), layer(model(FRAMES)), rtol=1e-4, atol=1e-5)
+    encoder = wrapped(tmp_path)
+    assert encoder.width == 8 and encoder.stride == 32 and encoder.shift == 0
+    model = nn.ModuleDict({"visual": encoder, "project": nn.Conv2d(8, 5, 1)})
+    plain = nn.ModuleDict({"visual": EfficientNetLite0((16, 32), cell=32).eval(), "project": nn.Conv2d(432, 5, 1)})
+    plain.load_state_dict(without_components(model.state_dict(), "visual", "project"))
+    maps = [one["project"](one["visual"](FRAMES)) for one in (model, plain)]
+    torch.testing.assert_close(maps[1], maps[0], rtol=1e-4, atol=1e-5)
 
 
 def test_components_are_stored_and_found_again(tmp_path: Path) -> None:
