@@ -93,10 +93,11 @@ class Item:
 class ClipDataset(Dataset[Item]):
     """Clips of one stage.
 
-    Training shows one random moment of each segment, drawn from (seed, epoch, index) only, so that neither the number
-    of workers or processes nor an interruption changes a draw. Evaluation shows the centre of each segment, and the map
-    of an annotated frame is interpolated in time; or, by a protocol with the nearest map, it shows the annotated frame
-    in its segment, and a clip with two annotated frames in one segment has two passes.
+    Training shows one random moment of each segment (or its centre: ``Augment.random_moment``), drawn from (seed,
+    epoch, index) only, so that neither the number of workers or processes nor an interruption changes a draw.
+    Evaluation shows the centre of each segment, and the map of an annotated frame is interpolated in time; or, by a
+    protocol with the nearest map, it shows the annotated frame in its segment, and a clip with two annotated frames in
+    one segment has two passes.
 
     A clip that cannot be read does not raise an error here, because a worker process would wrap it: the item carries a
     ``BadClip``. In training it is replaced by another clip, drawn from (seed, epoch, index); otherwise the item is
@@ -208,6 +209,8 @@ class ClipDataset(Dataset[Item]):
         for candidate in islice(self._candidates(epoch, index), self.max_tries):
             rng = np.random.default_rng((self.seed, epoch, candidate))
             offsets = segments.draw(spec.segments, spec.duration_s, rng)
+            if not self.augment.random_moment:
+                offsets = segments.centres(spec.segments, spec.duration_s)
             clip = self._part(epoch, candidate, spec).drawn(np.random.default_rng((self.seed, epoch, candidate, 5)))
             size = self.augment.read_size(spec.image_size)
             try:

@@ -41,6 +41,8 @@ class Augment:
         segment_s: length of a segment in training; None for that of validation, test and prediction,
             ``clip.duration_s / clip.segments``. With ``segments: 1``, heads on frozen encoders learn from one frame and
             a whole window of the audio encoder, and give maps at shorter distances in time.
+        random_moment: show a random moment of each segment, at the same place in all of them; false shows the centre,
+            as in evaluation. Where short segments have to be compared in time, the former hides when a sound begins.
 
     Raises:
         ConfigError: a number out of range.
@@ -55,6 +57,7 @@ class Augment:
     mask_bands: int = 0
     segments: int | None = None
     segment_s: float | None = None
+    random_moment: bool = True
 
     def __post_init__(self) -> None:
         if not (0 < self.crop_scale <= 1 and 0 <= self.colour <= 1 and 0 <= self.hue <= 0.5):

@@ -129,6 +129,13 @@ def test_training_frame_follows_seed_epoch_and_index(clips: list[Clip]) -> None:
     assert drawn[3] != numbers(dataset[3, 1])
 
 
+def test_training_shows_centres_where_moments_are_not_random(clips: list[Clip]) -> None:
+    dataset = ClipDataset(clips, "train", SPEC, augment=Augment(flip=False, random_moment=False))
+    evaluated = ClipDataset([replace(clip, annotations=()) for clip in clips], "test", SPEC)
+    shown = numbers(dataset[3, 0])
+    assert shown == numbers(evaluated[0]) == numbers(dataset[4, 0]) == [6, 18, 31, 43]
+
+
 def test_training_has_no_targets(clips: list[Clip]) -> None:
     dataset = ClipDataset(clips, "train", SPEC)
     assert len(dataset) == 3
