@@ -1,20 +1,11 @@
 """``tavlo data components``: principal components of a frozen encoder's features."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-from tqdm import tqdm
 
 from tavlo_pl.commands.encoders import load_visual
 from tavlo_pl.data.clip import ClipSource
 from tavlo_pl.data.media import DEFAULT_LIMITS, Limits, set_limits
-from tavlo_pl.errors import ConfigError, MediaError, RunFailedError
-from tavlo_pl.io.atomic import atomic_path
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from tavlo_pl.errors import ConfigError
 
 
 def components(
@@ -53,36 +44,14 @@ def components(
     """
     if frames < 1 or image_size < 1 or not 0 < duration_s < float("inf"):
         raise ConfigError("components need --frames, --image_size and --duration_s above 0.")
-    from safetensors.torch import save_file  # with torch, which --help does not need
-
-    from tavlo_pl.nn.pretrained.principal_components import find_components
+    from tavlo_pl.data.drawn_frames import draw_frames  # they import torch, which --help does not need
+    from tavlo_pl.nn.pretrained.principal_components import find_components, save_components
 
     set_limits(limits)
     encoder = load_visual(model, visual_weights)
     if not 1 <= count <= encoder.width:
         raise ConfigError(f"--count is {count}; the features of {model} have {encoder.width} channels.")
-    drawn = _draw(source, frames, image_size, duration_s, seed)
+    drawn = draw_frames(source, frames, image_size, duration_s, seed)
     found, share = find_components((encoder(frame) for frame in drawn), count)
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(Path(out)) as path:
-        save_file(found, path)
+    save_components(found, Path(out))
     print(f"components: {out} ({count} of {encoder.width} channels, {share:.1%} of the variance)")
-
-
-def _draw(source: ClipSource, frames: int, image_size: int, duration_s: float, seed: int) -> "Iterator[Tensor]":
-    """(1, 3, H, W) uint8, one frame of each of some clips; clips that cannot be read are left out."""
-    import torch
-
-    clips, rng = source.clips(), np.random.default_rng(seed)
-    chosen = rng.permutation(len(clips))[:frames]
-    read = 0
-    for position in tqdm(chosen, desc="components", unit="frame"):
-        clip, time_s = clips[int(position)], float(rng.uniform(0, duration_s))
-        try:
-            image = clip.read([clip.start_s + time_s], (image_size, image_size), duration_s).frames
-        except MediaError:
-            continue
-        read += 1
-        yield torch.from_numpy(image).permute(0, 3, 1, 2)
-    if not read:
-        raise RunFailedError(f"none of {len(chosen)} clips can be read; `tavlo data audit` says why.")

@@ -1,11 +1,14 @@
 """Principal components of the features of a frozen visual encoder: fewer channels to store and to train on."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.io.atomic import atomic_path
 from tavlo_pl.nn.pretrained.cache import FeatureCache
 from tavlo_pl.nn.pretrained.files import load_weights
 from tavlo_pl.nn.pretrained.training import PartlyTrained
@@ -102,3 +105,10 @@ def find_components(features: Iterable[Tensor], count: int) -> tuple[dict[str, T
     weight = directions[:, -count:].flip(1).T
     share = float(variances[-count:].sum() / variances.sum())
     return {"weight": weight[:, :, None, None].float().contiguous(), "bias": -(weight @ mean).float()}, share
+
+
+def save_components(found: Mapping[str, Tensor], path: Path) -> None:
+    """Writes components of `find_components` as ``.safetensors``, atomically; makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as part:
+        part.write_bytes(save(dict(found)))  # save_file sets mode 0600
