@@ -114,7 +114,7 @@ material: $(MATERIAL)/run/.done ## train on real images and recordings (SPRITES,
 	$(TAVLO) test --ckpt_path $(MATERIAL)/run/checkpoints/best.ckpt --data.clip.segments 8
 	$(BIN)/python -m benchmarks.stills --sprites $(SPRITES) --ckpt_path $(MATERIAL)/run/weights.safetensors
 
-# All models train with the same stored features, which the first run computes.
+# Features of the frozen encoders are stored by the first run that needs them.
 MATERIAL_SWEEP = $(TAVLO) sweep --base configs/exp/material.yaml --out $(RESULTS)/material-runs --records docs/results/material
 
 material-results: $(MATERIAL)/components.safetensors ## train and test TAVLO, the published form and the peers on the material, three seeds each

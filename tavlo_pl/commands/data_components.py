@@ -22,7 +22,7 @@ def components(
 ) -> None:
     """Finds the principal components of the features that a frozen visual encoder has in frames of some clips.
 
-    Training on them needs less space for stored features and less time. Wrap the encoder of the model in
+    Training on them needs less space for stored features. Wrap the encoder of the model in
     tavlo_pl.nn.pretrained.PrincipalComponents, with weights: OUT.
 
     Args:

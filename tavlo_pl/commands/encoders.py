@@ -96,10 +96,8 @@ def _model_arguments(file: str, where: str) -> Mapping[str, Any]:
     return arguments
 
 
-def _make(  # for both encoders and both commands
-    base: type, name: str, model: Mapping[str, Any], cache: str | None, weights: str | None, where: str
-) -> Any:
-    """The encoder in evaluation mode, without gradient; None for one that is trained or stores no features."""
+def _make(base: type, name: str, model: Mapping[str, Any], cache: str | None, weights: str | None, where: str) -> Any:
+    """The encoder in evaluation mode; None for one that is trained or stores no features."""
     from jsonargparse import ArgumentParser
 
     from tavlo_pl.nn.pretrained.training import random_parts
@@ -115,7 +113,7 @@ def _make(  # for both encoders and both commands
         arguments["cache"] = cache
         if weights is not None:
             arguments["weights"] = weights
-        encoder = parser.instantiate(parsed)[name].eval().requires_grad_(requires_grad=False)
+        encoder = parser.instantiate(parsed)[name].eval()
     except (ArgumentError, KeyError, TypeError, ValueError) as error:
         reason = security.denied_import(str(error)) or " ".join(str(error).split())
         raise ConfigError(f"{where}: its {name} encoder cannot be made: {reason}") from error

@@ -208,8 +208,9 @@ class ClipDataset(Dataset[Item]):
         spec = self.training_spec(self.entries[index].clip.training_segments)
         for candidate in islice(self._candidates(epoch, index), self.max_tries):
             rng = np.random.default_rng((self.seed, epoch, candidate))
-            offsets = segments.draw(spec.segments, spec.duration_s, rng)
-            if not self.augment.random_moment:
+            if self.augment.random_moment:
+                offsets = segments.draw(spec.segments, spec.duration_s, rng)
+            else:
                 offsets = segments.centres(spec.segments, spec.duration_s)
             clip = self._part(epoch, candidate, spec).drawn(np.random.default_rng((self.seed, epoch, candidate, 5)))
             size = self.augment.read_size(spec.image_size)

@@ -1,5 +1,6 @@
 """Frames of some clips, drawn at random: what statistics of features are computed from."""
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,7 @@ from tavlo_pl.errors import MediaError, RunFailedError
 
 
 def draw_frames(source: ClipSource, frames: int, image_size: int, duration_s: float, seed: int) -> Iterator[Tensor]:
-    """Reads one frame of each of some clips; clips that cannot be read are left out.
+    """Reads one frame of each of some clips; those that cannot be read are left out, and their number is printed.
 
     Args:
         source: the clips.
@@ -30,14 +31,17 @@ def draw_frames(source: ClipSource, frames: int, image_size: int, duration_s: fl
     """
     clips, rng = source.clips(), np.random.default_rng(seed)
     chosen = rng.permutation(len(clips))[:frames]
-    read = 0
+    problems: list[MediaError] = []
     for position in tqdm(chosen, desc="components", unit="frame"):
         clip, time_s = clips[int(position)], float(rng.uniform(0, duration_s))
         try:
             image = clip.read([clip.start_s + time_s], (image_size, image_size), duration_s).frames
-        except MediaError:
+        except MediaError as error:
+            problems.append(error)
             continue
-        read += 1
         yield torch.from_numpy(image).permute(0, 3, 1, 2)
-    if not read:
-        raise RunFailedError(f"none of {len(chosen)} clips can be read; `tavlo data audit` says why.")
+    left_out = f"{len(problems)} of {len(chosen)} clips cannot be read, the first because: {next(iter(problems), '')}"
+    if len(problems) == len(chosen):
+        raise RunFailedError(left_out)
+    if problems:
+        print(f"components: {left_out}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """``tavlo data components``: the file fits the encoder, equal for equal seeds, and mistakes end with one sentence."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,15 @@ def test_too_many_and_trained_are_refused(world: Path, tmp_path: Path) -> None:
     assert trained.code == 2 and "its visual encoder is not frozen" in trained.err
 
 
-def test_unreadable_clips_end_the_run(world: Path, tmp_path: Path) -> None:
+def test_unreadable_clips_are_left_out(world: Path, tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "abcdefghijk_000001.mp4").write_bytes(b"no video")
     source = f"--source tavlo_pl.data.datasets.VGGSound --source.root {tmp_path / 'videos'} --source.split null"
     words = [*source.split(), "--model", write_model(tmp_path), "--visual_weights", weights()["visual"]]
-    outcome = tavlo("data", "components", *words, "--count", 12, "--out", tmp_path / "c.safetensors")
-    assert outcome.code == 1 and "none of 1 clips can be read" in outcome.err
+    words += ["--count", 12, "--duration_s", 2, "--image_size", 64, "--out", tmp_path / "c.safetensors"]
+    bad = tavlo("data", "components", *words)
+    assert bad.code == 1 and "1 of 1 clips cannot be read, the first because: " in bad.err
+    assert "abcdefghijk_000001.mp4" in bad.err and not (tmp_path / "c.safetensors").exists()
+    shutil.copy(next((world / "train").rglob("*.mp4")), tmp_path / "videos" / "abcdefghijk_000002.mp4")
+    some = tavlo("data", "components", *words)
+    assert some.code == 0 and "1 of 2 clips cannot be read" in some.err and (tmp_path / "c.safetensors").is_file()
