@@ -85,8 +85,10 @@ search: $(RESULTS)/world/.done ## train and test the objectives of configs/searc
 MATERIAL := $(RESULTS)/material
 SPRITES = ../shared/material
 WEIGHTS = ../shared/weights
-ENCODERS = --model.init_args.visual.init_args.weights $(WEIGHTS)/efficientnet_lite0.safetensors \
-	--model.init_args.audio.init_args.weights $(WEIGHTS)/yamnet.safetensors \
+ENCODERS = --model.init_args.visual.init_args.weights $(WEIGHTS)/efficientnet_lite0.safetensors $(STORED)
+COMPONENTS = --model.init_args.visual.init_args.encoder.init_args.weights $(WEIGHTS)/efficientnet_lite0.safetensors \
+	--model.init_args.visual.init_args.weights $(MATERIAL)/components.safetensors $(STORED)
+STORED = --model.init_args.audio.init_args.weights $(WEIGHTS)/yamnet.safetensors \
 	--model.init_args.visual.init_args.cache $(MATERIAL)/features --model.init_args.audio.init_args.cache $(MATERIAL)/features
 
 $(RESULTS)/sprites/.done: | $(STAMP)
@@ -117,19 +119,32 @@ material: $(MATERIAL)/run/.done ## train on real images and recordings (SPRITES,
 # Features of the frozen encoders are stored by the first run that needs them.
 MATERIAL_SWEEP = $(TAVLO) sweep --base configs/exp/material.yaml --out $(RESULTS)/material-runs --records docs/results/material
 
-material-results: $(MATERIAL)/components.safetensors ## train and test TAVLO, the published form and the peers on the material, three seeds each
+# configs/material names the files of weights here.
+$(RESULTS)/weights/.done: | $(STAMP)
 	mkdir -p $(RESULTS)/weights && cp $(WEIGHTS)/efficientnet_lite0.safetensors $(WEIGHTS)/yamnet.safetensors $(RESULTS)/weights
+	@touch $@
+
+material-results: $(MATERIAL)/components.safetensors $(RESULTS)/weights/.done ## train and test TAVLO, the published form and the peers on the material, three seeds each
 	$(MATERIAL_SWEEP) --variants "['configs/material/tavlo.yaml']" --seeds "[0]"
 	$(MATERIAL_SWEEP) --jobs 2 --variants "['configs/material/*.yaml']" --untrained "['configs/untrained/motion_*.yaml','configs/untrained/sound_tag.yaml']" \
 		--predictions "['$(MATERIAL)/test/oracles/*']" --annotations $(MATERIAL)/test --page $(PAGE)
 
-$(MATERIAL)/stills_run/.done: $(MATERIAL)/.done configs/exp/material_stills.yaml configs/model/tavlo_lite0_yamnet.yaml
-	$(TAVLO) fit -c configs/exp/material_stills.yaml $(ENCODERS) --out $(MATERIAL)/stills_run --overwrite
-	$(BIN)/python -m benchmarks.release $(MATERIAL)/stills_run/checkpoints/last.ckpt $(MATERIAL)/stills_run/weights.safetensors
+# Each step of the packaged checkpoint begins with the weights of the one before.
+WEIGHTS_OF = $(BIN)/python -c "import sys; from tavlo_pl.predict.checkpoint import release; release(*sys.argv[1:])"
+
+$(MATERIAL)/videos_run/.done: $(MATERIAL)/components.safetensors $(RESULTS)/weights/.done configs/exp/material.yaml configs/material/tavlo.yaml
+	$(TAVLO) fit -c configs/exp/material.yaml -c configs/material/tavlo.yaml --out $(MATERIAL)/videos_run --overwrite
+	$(WEIGHTS_OF) $(MATERIAL)/videos_run/checkpoints/last.ckpt $(MATERIAL)/videos_run/weights.safetensors
 	@touch $@
 
-weights: $(MATERIAL)/stills_run/.done ## replace the packaged checkpoint: still composites, then of all files; card: tavlo_pl/weights/real.md
-	$(TAVLO) fit -c configs/exp/material_all.yaml $(ENCODERS) --ckpt_path $(MATERIAL)/stills_run/weights.safetensors \
+$(MATERIAL)/stills_run/.done: $(MATERIAL)/videos_run/.done configs/exp/material_stills.yaml configs/model/tavlo_lite0_yamnet_temporal.yaml
+	$(TAVLO) fit -c configs/exp/material_stills.yaml $(COMPONENTS) --ckpt_path $(MATERIAL)/videos_run/weights.safetensors \
+		--out $(MATERIAL)/stills_run --overwrite
+	$(WEIGHTS_OF) $(MATERIAL)/stills_run/checkpoints/last.ckpt $(MATERIAL)/stills_run/weights.safetensors
+	@touch $@
+
+weights: $(MATERIAL)/stills_run/.done ## replace the packaged checkpoint: videos, stills beside them, then of all files; card: tavlo_pl/weights/real.md
+	$(TAVLO) fit -c configs/exp/material_all.yaml $(COMPONENTS) --ckpt_path $(MATERIAL)/stills_run/weights.safetensors \
 		--out $(MATERIAL)/all --overwrite
 	$(BIN)/python -m benchmarks.release $(MATERIAL)/all/checkpoints/last.ckpt tavlo_pl/weights/real.safetensors
 

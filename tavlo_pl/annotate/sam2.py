@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tavlo_pl.annotate.flow import LEAST_CONFIDENCE, Carried, Mask, is_cut
 from tavlo_pl.annotate.segmenters import Prompt
 from tavlo_pl.annotate.sharpness import LUMA
-from tavlo_pl.annotate.transformers_models import read_pretrained
+from tavlo_pl.nn.pretrained.transformers_models import read_pretrained
 
 SAM2 = "sam2"
 

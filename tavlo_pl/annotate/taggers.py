@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from tavlo_pl.annotate.project import Tag
-from tavlo_pl.annotate.transformers_models import read_pretrained
 from tavlo_pl.data.media import SAMPLE_RATE_HZ
 from tavlo_pl.errors import ConfigError
+from tavlo_pl.nn.pretrained.transformers_models import read_pretrained
 from tavlo_pl.nn.pretrained.yamnet import PATCH, YAMNet
 
 NONE = "none"

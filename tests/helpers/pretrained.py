@@ -2,12 +2,19 @@
 
 from pathlib import Path
 
+import torch
 from transformers import (
     ASTConfig,
     ASTFeatureExtractor,
+    ASTForAudioClassification,
     ClapConfig,
     ClapFeatureExtractor,
+    CLIPSegConfig,
+    CLIPSegForImageSegmentation,
+    CLIPSegProcessor,
+    CLIPTokenizer,
     HubertConfig,
+    ViTImageProcessor,
     Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
     WhisperConfig,
@@ -46,3 +53,39 @@ def audio_model(folder: Path, kind: str) -> Path:
     config.save_pretrained(folder / kind)
     extractor.save_pretrained(folder / kind)
     return folder / kind
+
+
+def audio_classifier(folder: Path, names: list[str]) -> Path:
+    """Writes a small random audio classifier with several classes at a time; returns its folder."""
+    torch.manual_seed(0)
+    classes = {"id2label": dict(enumerate(names)), "label2id": {name: n for n, name in enumerate(names)}}
+    config = ASTConfig(
+        **TINY,
+        max_length=128,
+        num_mel_bins=64,
+        problem_type="multi_label_classification",
+        initializer_range=0.5,
+        **classes,
+    )
+    ASTForAudioClassification(config).save_pretrained(folder / "tagger")
+    ASTFeatureExtractor(max_length=128, num_mel_bins=64).save_pretrained(folder / "tagger")
+    return folder / "tagger"
+
+
+def text_segmenter(folder: Path) -> Path:
+    """Writes a small random CLIPSeg of images of 64 x 64 pixels, whose text has letters; returns its folder."""
+    torch.manual_seed(0)
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    ends = {"pad_token_id": 53, "bos_token_id": 52, "eos_token_id": 53}
+    part = {**TINY, "initializer_range": 0.5}
+    config = CLIPSegConfig(
+        text_config={**part, **ends, "vocab_size": len(vocabulary), "max_position_embeddings": 40},
+        vision_config={**part, "image_size": 64, "patch_size": 16},
+        projection_dim=16, extract_layers=[0, 1], reduce_dim=16, decoder_intermediate_size=32, initializer_factor=3.0,
+    )  # fmt: skip
+    CLIPSegForImageSegmentation(config).save_pretrained(folder / "segmenter")
+    tokenizer = CLIPTokenizer({token: n for n, token in enumerate(vocabulary)}, [])
+    processor = ViTImageProcessor(size={"height": 64, "width": 64})
+    CLIPSegProcessor(processor, tokenizer).save_pretrained(folder / "segmenter")
+    return folder / "segmenter"
