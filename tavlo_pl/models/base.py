@@ -125,18 +125,25 @@ class AVLocalizer(LightningModule, ABC):
         """Names of the C classes of sounds; empty for a model whose audio encoder tells no classes."""
         return ()
 
-    def localize_windows(self, frames: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
-        """`localize` and the classes of sounds for overlapping windows; a subclass may encode each frame once.
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """What `localize_windows` needs of (N, 3, H, W) uint8 frames, (N, ...): here the frames themselves.
+
+        A subclass may encode them, each for itself, so that windows that share frames share the time that it takes.
+        """
+        return frames
+
+    def localize_windows(self, features: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+        """`localize` and the classes of sounds for overlapping windows.
 
         Args:
-            frames: (N, 3, H, W) uint8, the frames of all windows.
+            features: (N, ...) `frame_features` of the frames of all windows.
             windows: (B, T) int64, which of them a window has.
             spectrogram: (B, 1, F, W) log-mel.
 
         Returns:
             (B, T, h, w) raw scores, and (B, T, C) scores of `sound_names` in each segment, each in 0..1.
         """
-        return self.localize(frames[windows], spectrogram), spectrogram.new_zeros(*windows.shape, 0)
+        return self.localize(features[windows], spectrogram), spectrogram.new_zeros(*windows.shape, 0)
 
     def random_encoders(self) -> list[str]:
         """Names of the frozen encoders that were made with random weights, which a checkpoint may have replaced."""

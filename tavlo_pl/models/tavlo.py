@@ -99,7 +99,7 @@ class TAVLO(AVLocalizer):
 
     def encode_frames(self, frames: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """(B, T, 3, H, W) uint8 to (B, T, hw, D) tokens before the AST blocks, and (h, w)."""
-        features = self.project(self.visual(frames.flatten(0, 1)))  # (BT, D_f, h, w)
+        features = self.frame_features(frames.flatten(0, 1))
         return self._visual_tokens(features.unflatten(0, frames.shape[:2]))
 
     def _audio_features(self, encoded: Tensor) -> Tensor:
@@ -140,9 +140,14 @@ class TAVLO(AVLocalizer):
         tokens = (self.attention(self.attention.embed_audio(features), visual) for features in encoded)
         return [self._score_maps(audio, cells, grid) for audio, cells in tokens]
 
-    def localize_windows(self, frames: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
-        """Heatmaps and classes of sounds of overlapping windows; each frame and each sound is encoded once."""
-        visual, grid = self._visual_tokens(self.project(self.visual(frames))[windows])
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 to (N, D_f, h, w)."""
+        features: Tensor = self.project(self.visual(frames))
+        return features
+
+    def localize_windows(self, features: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+        """Heatmaps and classes of sounds of overlapping windows; each sound is encoded once."""
+        visual, grid = self._visual_tokens(features[windows])
         encoded = self.audio(spectrogram, windows.shape[1])
         tokens, cells = self.attention(self.attention.embed_audio(self._audio_features(encoded)), visual)
         return self._score_maps(tokens, cells, grid), self.audio.classify(encoded)

@@ -124,7 +124,7 @@ class LiveLocalizer:
         frames = torch.from_numpy(window.frames).permute(0, 3, 1, 2).contiguous().to(localizer.device)
         audio = localizer.audio_transform(torch.from_numpy(window.waveform)[None].to(localizer.device))
         shown = torch.arange(len(frames), device=localizer.device)[None]
-        heatmaps, sounds = localizer.model.localize_windows(frames, shown, audio)
+        heatmaps, sounds = localizer.model.localize_windows(localizer.model.frame_features(frames), shown, audio)
         heatmap = heatmaps[0, -1].float().cpu().numpy()
         if not np.isfinite(heatmap).all():
             raise CheckpointError("the scores of the model are NaN or infinite; use a checkpoint of another epoch")

@@ -17,14 +17,12 @@ from tavlo_pl.io.remote import VideoPath
 from tavlo_pl.predict.checks import Aspect, check_options
 from tavlo_pl.predict.failures import as_media_error
 from tavlo_pl.predict.frame_fit import FrameFit
+from tavlo_pl.predict.frame_reader import FrameReader
 from tavlo_pl.predict.sources import Localization, best_sounds
 from tavlo_pl.predict.windows import WindowAverage, WindowPlan
 
 FRAMES_PER_BATCH = 40
 """Frames of a batch, of one video or several; a window has one a segment."""
-
-READ_AHEAD_S = 10.0
-"""Seconds of frames that are decoded at a time; each read decodes from the key frame before it."""
 
 
 class Model(Protocol):
@@ -34,8 +32,11 @@ class Model(Protocol):
     def sound_names(self) -> tuple[str, ...]:
         """Names of the C classes of sounds; empty where the audio encoder tells none."""
 
-    def localize_windows(self, frames: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) uint8 frames, (B, T) of them for each window and (B, 1, F, W) spectrograms.
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 frames to (N, ...), each for itself."""
+
+    def localize_windows(self, features: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, ...) features of frames, (B, T) of them for each window and (B, 1, F, W) spectrograms.
 
         Returns:
             (B, T, h, w) raw scores, and (B, T, C) scores of the classes of sounds, each in 0..1.
@@ -201,11 +202,11 @@ class Localizer:
         """Spectrograms, heatmaps and scores of sounds; if the batch fails, each video is computed alone."""
         sizes = [len(part.starts) for part in batch]
         try:
-            frames = torch.cat([part.frames for part in batch]).to(self.device)
+            features = self._features(batch)
             before = accumulate((len(part.frames) for part in batch), initial=0)
             windows = torch.cat([part.windows + first for part, first in zip(batch, before, strict=False)])
             spectrogram = self.audio_transform(torch.cat([part.waveform for part in batch]).to(self.device))
-            heatmap, sounds = self.model.localize_windows(frames, windows.to(self.device), spectrogram)
+            heatmap, sounds = self.model.localize_windows(features, windows.to(self.device), spectrogram)
             heatmap = heatmap.float()
             if not bool(torch.isfinite(heatmap).all()):
                 raise CheckpointError("the scores of the model are NaN or infinite; use a checkpoint of another epoch")
@@ -216,6 +217,16 @@ class Localizer:
         computed = (tensor.split(sizes) for tensor in (spectrogram, heatmap, sounds))
         return list(zip(batch, zip(*computed, strict=True), strict=True))
 
+    def _features(self, batch: list["_VideoWindows"]) -> Tensor:
+        """The features of the frames of all videos; those that an earlier batch of a video has computed are kept."""
+        new = [[n for n, k in enumerate(part.indices) if k not in part.video.features] for part in batch]
+        frames = torch.cat([part.frames[rows] for part, rows in zip(batch, new, strict=True)])
+        found = iter(self.model.frame_features(frames.to(self.device)) if len(frames) else ())
+        for part, rows in zip(batch, new, strict=True):
+            known = part.video.features | {part.indices[n]: next(found) for n in rows}
+            part.video.features = {k: feature for k, feature in known.items() if k >= part.starts[0]}
+        return torch.stack([part.video.features[k] for part in batch for k in part.indices])
+
 
 @dataclass(frozen=True)
 class _VideoWindows:
@@ -225,6 +236,7 @@ class _VideoWindows:
         video: the video.
         first: number of the first window.
         starts: start indices of the B windows.
+        indices: grid indices of the N frames.
         frames: (N, 3, H, W) uint8, each once.
         windows: (B, T) int64, which of the frames a window has.
         waveform: (B, L) float32, 16 kHz.
@@ -233,6 +245,7 @@ class _VideoWindows:
     video: "_OpenVideo"
     first: int
     starts: tuple[int, ...]
+    indices: list[int]
     frames: Tensor
     windows: Tensor
     waveform: Tensor
@@ -263,12 +276,13 @@ class _OpenVideo:
     has_failed: bool = False
     average: WindowAverage = field(init=False)
     sounds: WindowAverage = field(init=False)
-    frames: "_FrameReader" = field(init=False)
+    frames: FrameReader = field(init=False)
+    features: dict[int, Tensor] = field(default_factory=dict)  # by grid index, of frames that a later window may need
 
     def __post_init__(self) -> None:
         self.average = WindowAverage(self.plan)
         self.sounds = WindowAverage(self.plan)
-        self.frames = _FrameReader(self.path, self.plan, self.fit)
+        self.frames = FrameReader(self.path, self.plan, self.fit)
 
     @classmethod
     def open(
@@ -305,31 +319,3 @@ class _OpenVideo:
         return Localization(
             self.sample_id, self.path, info.duration_s, size, time_s, heatmap, threshold, sounds, info.notes
         )
-
-
-class _FrameReader:
-    """The frames of consecutive windows; each is decoded once and kept until no further window needs it."""
-
-    def __init__(self, path: VideoPath, plan: WindowPlan, fit: FrameFit) -> None:
-        self.path, self.plan, self.fit = path, plan, fit
-        self.kept: dict[int, NDArray[np.uint8]] = {}
-        self.next_index = 0  # grid index of the first frame that is not yet decoded
-        self.end = plan.starts[-1] + (plan.segments - 1) * plan.phases + 1
-
-    def read(self, starts: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Returns (N, 3, side, side) uint8 frames, each once, and (B, T) which of them are in each window."""
-        windows = np.stack([self.plan.window_indices(start) for start in starts])
-        if windows.max() >= self.next_index:
-            ahead = self.next_index + round(READ_AHEAD_S / self.plan.step_s)
-            self._decode(min(self.end, max(ahead, int(windows.max()) + 1)))
-        self.kept = {k: frame for k, frame in self.kept.items() if k >= starts[0]}
-        indices, places = np.unique(windows, return_inverse=True)
-        frames = torch.from_numpy(np.stack([self.kept[k] for k in indices.tolist()])).permute(0, 3, 1, 2)
-        return self.fit.pad_frames(frames).contiguous(), torch.from_numpy(places.reshape(windows.shape))
-
-    def _decode(self, end: int) -> None:
-        indices = np.arange(self.next_index, end)
-        size = (self.fit.height, self.fit.width)
-        clip = media.read_clip(self.path, self.plan.time_s(indices), size, 0.0, 0.0)
-        self.kept |= dict(zip(indices.tolist(), clip.frames, strict=True))
-        self.next_index = end

@@ -13,10 +13,10 @@ CELLS = 4
 
 
 class Brightness:
-    """Maps of 4 x 4 cells; counts the windows."""
+    """Maps of 4 x 4 cells; counts the windows and the frames."""
 
     def __init__(self) -> None:
-        self.windows = 0
+        self.windows = self.frames = 0
 
     def localize(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, T, 4, 4)."""
@@ -25,9 +25,14 @@ class Brightness:
 
     sound_names = ("bell", "engine")
 
-    def localize_windows(self, frames: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """The frames."""
+        self.frames += len(frames)
+        return frames
+
+    def localize_windows(self, features: Tensor, windows: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, 4, 4), and (B, T, 2): 0.25 and 0.75."""
-        return self.localize(frames[windows], spectrogram), torch.tensor([0.25, 0.75]).expand(*windows.shape, 2)
+        return self.localize(features[windows], spectrogram), torch.tensor([0.25, 0.75]).expand(*windows.shape, 2)
 
     def temporal_attention(self, frames: Tensor, spectrogram: Tensor) -> Tensor:
         """(B, 1, 17, T, T): uniform attention over all segments."""

@@ -39,7 +39,8 @@ def test_windows_that_share_frames_have_the_maps_of_each_alone(clips: tuple[Tens
     windows = torch.tensor([[0, 1, 2, 3], [2, 3, 4, 5]])
     model = small_tavlo().eval()
     with torch.no_grad():
-        heatmap, sounds = model.localize_windows(frames.flatten(0, 1), windows, spectrogram)
+        features = model.frame_features(frames.flatten(0, 1))
+        heatmap, sounds = model.localize_windows(features, windows, spectrogram)
         alone, none = AVLocalizer.localize_windows(model, frames.flatten(0, 1), windows, spectrogram)
     torch.testing.assert_close(heatmap, alone, rtol=0, atol=1e-6)
     assert sounds.shape == none.shape == (2, SEGMENTS, 0)

@@ -12,6 +12,7 @@ from torch import Tensor
 from tavlo_pl.data import media
 from tavlo_pl.errors import MediaError, NoAudioError, NoVideoError
 from tavlo_pl.predict.localizer import Localizer
+from tavlo_pl.predict.windows import WindowPlan
 from tests.helpers.clips import write_numbered
 from tests.helpers.predict import SPEC, Brightness, brightness, localizer
 
@@ -53,7 +54,7 @@ def test_localize_reads_the_audio_at_each_time(tmp_path: Path, monkeypatch: pyte
     # the result does not depend on the batch size
     whole = one.localize(path, maps_per_second=12.0)
     monkeypatch.setattr("tavlo_pl.predict.localizer.FRAMES_PER_BATCH", 4)
-    monkeypatch.setattr("tavlo_pl.predict.localizer.READ_AHEAD_S", 0.5)
+    monkeypatch.setattr("tavlo_pl.predict.frame_reader.READ_AHEAD_S", 0.5)
     assert one.localize(path, maps_per_second=12.0).heatmap == pytest.approx(whole.heatmap, abs=1e-3)
 
 
@@ -127,3 +128,16 @@ def test_localize_reads_short_videos_and_rejects_missing_streams(tmp_path: Path)
         localizer().localize(write_numbered(tmp_path / "mute.mp4", seconds=0.4, audio=False).path)
     with pytest.raises(NoVideoError, match=r"blind\.mp4: no video stream"):
         localizer().localize(write_numbered(tmp_path / "blind.mp4", seconds=0.4, video=False, click_s=()).path)
+
+
+@pytest.mark.parametrize("rate", [None, 12.0])
+def test_each_frame_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: float | None) -> None:
+    path = write_numbered(tmp_path / "clip.mp4", seconds=5.0, click_s=()).path
+    plan = WindowPlan.of(media.probe(path).duration_s, SPEC.segments, SPEC.duration_s, rate)
+    frames = {k for start in plan.starts for k in plan.window_indices(start).tolist()}
+    for per_batch in (4, 12):
+        monkeypatch.setattr("tavlo_pl.predict.localizer.FRAMES_PER_BATCH", per_batch)
+        model = Brightness()
+        found = Localizer(model, SPEC, None, torch.device("cpu")).localize(path, maps_per_second=rate)
+        assert model.windows == len(plan.starts) and model.frames == len(frames)
+        assert len(found.heatmap) == plan.length
