@@ -9,6 +9,7 @@ import simplejpeg
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 from tavlo_pl.data.media.live import LiveBuffer, LiveWindow
 from tavlo_pl.errors import CheckpointError
@@ -83,6 +84,7 @@ class LiveLocalizer:
         self.localizer, self.buffer = localizer, buffer
         self.delays = Delays()
         self._highest: deque[float] = deque(maxlen=SCALE_MAPS)
+        self._features: dict[int, Tensor] = {}  # by number of the frame
 
     def images(self, is_alive: Callable[[], bool]) -> Iterator[LiveImage]:
         """Yields an overlay for the newest frame, until the input has ended.
@@ -96,9 +98,9 @@ class LiveLocalizer:
         last = 0
         while True:
             alive = is_alive()
-            window = self.buffer.window(last, PATIENCE_S if alive else 0.0)
+            window = self.buffer.window(last, PATIENCE_S if alive else 0.0, self._features.keys())
             if window is not None:
-                last = window.number
+                last = window.numbers[-1]
                 yield self._image(window)
             elif not alive:
                 return
@@ -121,15 +123,24 @@ class LiveLocalizer:
     def _run(self, window: LiveWindow) -> tuple[NDArray[np.float32], tuple[Sound, ...]]:
         """The (h, w) map of the last segment and the classes of sounds heard in it."""
         localizer = self.localizer
-        frames = torch.from_numpy(window.frames).permute(0, 3, 1, 2).contiguous().to(localizer.device)
+        features = self._window_features(window)
         audio = localizer.audio_transform(torch.from_numpy(window.waveform)[None].to(localizer.device))
-        shown = torch.arange(len(frames), device=localizer.device)[None]
-        heatmaps, sounds = localizer.model.localize_windows(localizer.model.frame_features(frames), shown, audio)
+        shown = torch.arange(len(features), device=localizer.device)[None]
+        heatmaps, sounds = localizer.model.localize_windows(features, shown, audio)
         heatmap = heatmaps[0, -1].float().cpu().numpy()
         if not np.isfinite(heatmap).all():
             raise CheckpointError("the scores of the model are NaN or infinite; use a checkpoint of another epoch")
         scores = sounds[0, -1:].float().cpu().numpy()
         return heatmap, next(iter(best_sounds(scores, localizer.model.sound_names)), ())
+
+    def _window_features(self, window: LiveWindow) -> Tensor:
+        """(T, ...) features of the frames of a window; those of earlier windows are kept while they may be used."""
+        new = {number: n for n, number in enumerate(window.numbers) if number not in self._features}
+        frames = torch.from_numpy(window.frames[list(new.values())]).permute(0, 3, 1, 2).contiguous()
+        found = self.localizer.model.frame_features(frames.to(self.localizer.device))
+        known = self._features | dict(zip(new, found, strict=True))
+        self._features = {number: feature for number, feature in known.items() if number >= min(window.numbers)}
+        return torch.stack([known[number] for number in window.numbers])
 
 
 def with_text(image: NDArray[np.uint8], lines: list[str]) -> NDArray[np.uint8]:

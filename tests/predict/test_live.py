@@ -54,12 +54,22 @@ def test_window_has_the_newest_frames_and_their_audio() -> None:
     assert window is not None
     assert window.frames[:, 0, 0, 0].tolist() == [44, 49, 54, 59]  # the ends of four segments of 0.25 s
     assert window.shown[0, 0, 0] == 59
-    assert window.number == 60
+    assert window.numbers[-1] == 60
     # The window ends with the start of frame 59, at 2.95 s, so that it begins at 1.95 s.
     assert np.abs(window.waveform).argmax() == pytest.approx((2.5 - 1.95) * SAMPLE_RATE_HZ, abs=2)
     assert window.waveform.shape == (SPEC.samples,)
     assert window.time_s == pytest.approx(2.95)
-    assert buffer.window(window.number, 0.0) is None
+    assert buffer.window(window.numbers[-1], 0.0) is None
+
+
+def test_frames_before_the_last_are_known_ones_near_their_time() -> None:
+    buffer, clock = make()
+    feed(buffer, clock, 0, 60, np.ones(SAMPLE_RATE_HZ * 3, np.float32))
+    window = buffer.window(0, 0.0, known={41, 43, 53})  # of frames 40, 42 and 52; numbers are counted from 1
+    assert window is not None
+    # 44, 49 and 54 are wanted, at most 0.125 s away; frame 49 is exact: 52 is 0.15 s away
+    assert window.frames[:, 0, 0, 0].tolist() == [42, 49, 52, 59]
+    assert window.numbers == [43, 50, 53, 60]
 
 
 def test_start_of_an_input_holds_its_first_frame() -> None:
@@ -78,12 +88,12 @@ def test_frame_waits_for_its_audio_but_not_forever() -> None:
     feed(buffer, clock, 10, 5)
     window = buffer.window(0, 0.0)
     assert window is not None
-    assert window.number == 11  # the frame at the end of the audio
+    assert window.numbers[-1] == 11  # the frame at the end of the audio
     assert buffer.window(11, 0.0) is None
     feed(buffer, clock, 15, round(MOST_SKEW_S * RATE))
     later = buffer.window(11, 0.0)
     assert later is not None
-    assert later.number == 15
+    assert later.numbers[-1] == 15
     assert not later.waveform[-round(0.1 * SAMPLE_RATE_HZ) :].any()
 
 
@@ -149,6 +159,8 @@ def test_slow_model_skips_frames_and_never_falls_behind() -> None:
     assert live.delays.summary(3).startswith("16 images, behind the input by 0.35 s (median)")
     assert images[0].jpeg.startswith(b"\xff\xd8")
     assert images[0].sounds[0].name == "engine"
+    assert isinstance(slow.model, SlowBrightness)
+    assert slow.model.frames <= 2 + 2 * 15  # of 4 in a window: its last one, and one of those between known ones
 
 
 def test_late_frames_are_dropped() -> None:

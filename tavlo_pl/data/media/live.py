@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,18 +51,18 @@ class LiveWindow:
     """What a model gets: the span of a clip that ends with the newest frame that has its audio.
 
     Attributes:
-        frames: (T, S, S, 3) uint8 RGB, the last frame of each segment.
+        frames: (T, S, S, 3) uint8 RGB, the last frame of each segment, or a known one near it.
+        numbers: of these frames, counted from 1; the last one is new.
         waveform: (L,) float32 at 16 kHz; 0 where there was no audio.
         shown: (H, W, 3) uint8 RGB, the last of the frames as displayed.
         time_s: when that frame arrived, on the clock of `LiveBuffer`.
-        number: of that frame, counted from 1.
     """
 
     frames: NDArray[np.uint8]
+    numbers: list[int]
     waveform: NDArray[np.float32]
     shown: NDArray[np.uint8]
     time_s: float
-    number: int
 
 
 class LiveBuffer:
@@ -134,7 +134,7 @@ class LiveBuffer:
             self._audio_end_s = media_s + len(samples) / SAMPLE_RATE_HZ
             self._changed.notify_all()
 
-    def window(self, after: int, patience_s: float) -> LiveWindow | None:
+    def window(self, after: int, patience_s: float, known: Collection[int] = ()) -> LiveWindow | None:
         """Returns the newest window, as soon as there is one that ends after a frame.
 
         The start of an input has no earlier frames and audio: the first frame is held, and the audio is silent.
@@ -142,6 +142,8 @@ class LiveBuffer:
         Args:
             after: number of the last frame of the window before.
             patience_s: how long to wait.
+            known: numbers of frames whose features were computed. Of the frames before the last one, those are taken
+                that are at most half a segment from their time.
 
         Returns:
             The window; None if no newer frame came in time.
@@ -154,12 +156,18 @@ class LiveBuffer:
         times = np.array([frame[0] for frame in kept])
         wanted = times[-1] - np.arange(self.segments)[::-1] * self.duration_s / self.segments
         chosen = np.clip(np.searchsorted(times, wanted + 1e-6) - 1, 0, None)
+        ready = np.array([k for k, frame in enumerate(kept) if frame[3] in known], np.int64)
+        if len(ready):
+            apart = np.abs(times[ready] - wanted[:-1, None])
+            is_near = apart.min(1) <= self.duration_s / self.segments / 2 + 1e-6
+            chosen[:-1] = np.where(is_near, ready[apart.argmin(1)], chosen[:-1])
         frames = np.stack([kept[k][1] for k in chosen])
         # Samples after the last frame are left out; samples that did not come in time are silent.
         ahead = round(float(np.clip(audible_s - times[-1], -self.duration_s, 1.0)) * SAMPLE_RATE_HZ)
         tail = audio[: len(audio) - ahead] if ahead > 0 else np.concatenate([audio, np.zeros(-ahead, np.float32)])
         waveform = tail[-round(self.duration_s * SAMPLE_RATE_HZ) :]
-        return LiveWindow(frames, waveform, kept[-1][2], float(times[-1]) + self.shift_s["video"], last)
+        numbers = [kept[k][3] for k in chosen]
+        return LiveWindow(frames, numbers, waveform, kept[-1][2], float(times[-1]) + self.shift_s["video"])
 
     @property
     def _audible_s(self) -> float:
