@@ -67,7 +67,7 @@ class Card(NamedTuple):
         name: of its files, without suffix.
         video: whether its overlay video was written; the poster is shown otherwise.
         facts: content of its ``sources.json``.
-        curve: points of the highest score over time in SVG units.
+        curve: points of the highest score over time in SVG units, from 0 (or the lowest) to the highest of the video.
         threshold_y: vertical position of the threshold in SVG units, if there is a threshold.
         status: whether sources are visible, in words; empty without a threshold.
         heard: what is heard and whether its source is visible, in order of time; empty for a model that tells no
@@ -132,11 +132,12 @@ def _read_card(path: Path, is_file: Callable[[Path], bool]) -> Card | None:
 def _card(name: str, is_video: bool, facts: dict[str, Any]) -> Card:
     steps, threshold = facts["steps"], facts["threshold"]
     end_s = max(facts["duration_s"], 1e-3)
-    low = min(0.0, *(step["score"] for step in steps))  # 0..1 on all cards that have no negative score
+    ends = [0.0, threshold or 0.0, *(step["score"] for step in steps)]
+    low, high = min(ends), max(*ends, min(ends) + 1e-3)
 
     def y(score: float) -> str:
         inner = CURVE_HEIGHT - 2 * CURVE_MARGIN
-        return f"{CURVE_HEIGHT - CURVE_MARGIN - inner * (score - low) / (1 - low):.1f}"
+        return f"{CURVE_HEIGHT - CURVE_MARGIN - inner * (score - low) / (high - low):.1f}"
 
     kept = steps[:: -(-len(steps) // CURVE_POINTS)]
     curve = " ".join(f"{CURVE_WIDTH * step['time_s'] / end_s:.1f},{y(step['score'])}" for step in kept)

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tavlo_pl.predict.folder import PredictionFolder, PredictOptions
-from tavlo_pl.predict.gallery import HEARD_SHOWN, clock, heard_spans, visible_status, write_gallery
+from tavlo_pl.predict.gallery import (
+    CURVE_HEIGHT,
+    CURVE_MARGIN,
+    CURVE_WIDTH,
+    HEARD_SHOWN,
+    clock,
+    heard_spans,
+    visible_status,
+    write_gallery,
+)
 from tavlo_pl.predict.run import predict_all
 from tests.helpers.browser import chromium
 from tests.helpers.clips import write_numbered
@@ -37,6 +46,16 @@ def test_gallery_sorts_by_score_and_escapes_names(tmp_path: Path) -> None:
     assert "has no threshold" not in text
     write(tmp_path, "old", 0.1, threshold=None, visible_share=None)
     assert "has no threshold" in write_gallery(tmp_path).read_text()
+
+
+@pytest.mark.parametrize(("score", "top"), [(0.3, 0.3), (0.15, 0.2), (0.9, 0.9)])
+def test_curve_has_the_height_of_the_highest_score(score: float, top: float, tmp_path: Path) -> None:
+    write(tmp_path, "a", score)
+    text = write_gallery(tmp_path).read_text()
+    inner = CURVE_HEIGHT - 2 * CURVE_MARGIN
+    low, high = (f"{CURVE_HEIGHT - CURVE_MARGIN - inner * each / top:.1f}" for each in (0.1, score))
+    assert f'points="{CURVE_WIDTH / 4:.1f},{low} {CURVE_WIDTH * 1.25 / 2:.1f},{high}"' in text
+    assert f'y1="{CURVE_HEIGHT - CURVE_MARGIN - inner * 0.2 / top:.1f}"' in text
 
 
 def test_gallery_names_what_is_heard(tmp_path: Path) -> None:
